@@ -1,0 +1,19 @@
+//! The step's arithmetic, as pure functions over slices: the canonical tree in which sums are added,
+//! counter-based randomness, weightings, optimizers, learning-rate schedules and clipping.
+//!
+//! Nothing here reads a clock, a file or a global generator: state is passed in and returned, and
+//! randomness comes from counters ([`random`]). The configuration types ([`Optimizer`], [`Schedule`],
+//! [`Weighting`]) are the ones that the experiment file deserialises into, so that a method and its
+//! parameters have one source.
+
+pub mod clip;
+pub mod optimizer;
+pub mod random;
+pub mod schedule;
+pub mod sums;
+pub mod tree;
+pub mod weighting;
+
+pub use optimizer::Optimizer;
+pub use schedule::Schedule;
+pub use weighting::Weighting;

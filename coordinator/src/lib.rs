@@ -1,0 +1,1 @@
+//! The coordinator: state machine, server, checkpoints, journal, tracking.

@@ -1,0 +1,1 @@
+//! Tables read through polars: schema, splits, preprocessing, sampling order, batches.

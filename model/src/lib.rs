@@ -1,0 +1,1 @@
+//! The network: encoders, trunk, heads, losses, metrics and the parameter layout.

@@ -1,0 +1,1 @@
+//! The gRPC contract and the only place that converts to and from it.

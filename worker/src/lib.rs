@@ -1,0 +1,1 @@
+//! The worker: connects, loads its part of the data, computes, sends sums.
