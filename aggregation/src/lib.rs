@@ -4,16 +4,21 @@
 //! Nothing here reads a clock, a file or a global generator: state is passed in and returned, and
 //! randomness comes from counters ([`random`]). The configuration types ([`Optimizer`], [`Schedule`],
 //! [`Weighting`]) are the ones that the experiment file deserialises into, so that a method and its
-//! parameters have one source.
+//! parameters have one source. All three are read through [`table`], which refuses unknown keys and
+//! impossible values with the key's name.
 
 pub mod clip;
 pub mod optimizer;
 pub mod random;
 pub mod schedule;
 pub mod sums;
+pub mod table;
 pub mod tree;
 pub mod weighting;
 
-pub use optimizer::Optimizer;
+pub use optimizer::{Optimizer, OptimizerState};
 pub use schedule::Schedule;
+pub use sums::TaskSums;
+pub use table::Invalid;
+pub use tree::Node;
 pub use weighting::Weighting;
