@@ -1,1 +1,31 @@
 //! The experiment file: types, defaults, validation.
+//!
+//! An experiment is one TOML file: datasets, tasks, model, training, weighting, cluster, tracking. [`load`] reads it, applies the
+//! `--set` overrides, and gives back an [`Experiment`] in which every default is filled in that does not depend on the data.
+//! What is refused is refused with file, line and column ([`ExperimentError`]); [`Source`] lets the crates that read the data
+//! point at the same places.
+//!
+//! Nothing here opens a table: the only file that is read is the experiment file itself. [`Shapes`] are the sizes which the data
+//! gives to the model; `datasets` makes them and `model` reads them, and as neither knows the other, the types live here.
+
+mod cluster;
+mod dataset;
+mod experiment;
+mod loss;
+mod metric;
+mod network;
+mod shape;
+mod strings;
+mod task;
+mod train;
+
+pub use aggregation::{Optimizer, Schedule, Weighting};
+pub use cluster::{Cluster, Tracking};
+pub use dataset::{ColumnType, CsvOptions, Dataset, Format, Order, Paths, Split};
+pub use experiment::Experiment;
+pub use loss::{ClassWeights, Loss};
+pub use metric::Metric;
+pub use network::{Activation, Architecture, Encoder, Head, Model, Trunk, TrunkKind};
+pub use shape::{EmbeddingShape, FeedShape, Shapes, SplitName, TaskShape};
+pub use task::{Kind, Scalar, Target, TargetScale, Task};
+pub use train::{Checkpoint, Criterion, EarlyStopping, Observed, Train};

@@ -1,0 +1,39 @@
+//! `[cluster]` and `[tracking]`: the workers, and where the run is recorded beside its journal.
+
+use serde::{Deserialize, Serialize};
+
+/// The workers and how long they may be silent. None of this changes a result, but for `mixed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// Worker processes that `train` starts on this machine.
+    pub workers: u32,
+    /// Milliseconds between two signs of life of a worker.
+    pub heartbeat_ms: u64,
+    /// Milliseconds of silence after which a worker is taken for lost.
+    pub lease_ms: u64,
+    /// Workers that must be there for training to go on.
+    pub min_workers: u32,
+    /// Let workers with another kind of processor or build in, and mark the run as not bitwise reproducible.
+    pub mixed: bool,
+    /// Compute threads of one worker.
+    pub threads: u32,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { workers: 1, heartbeat_ms: 500, lease_ms: 5000, min_workers: 1, mixed: false, threads: 1 }
+    }
+}
+
+/// Where the run is recorded beside its journal.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracking {
+    /// The address of an MLflow server; default: the environment's `MLFLOW_TRACKING_URI`, and without that none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlflow: Option<String>,
+    /// The MLflow experiment; default: the experiment's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<String>,
+}

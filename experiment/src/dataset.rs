@@ -1,0 +1,198 @@
+//! `[dataset.NAME]`: where a table is, what its columns mean, and how its rows are split.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::network::Encoder;
+use crate::strings::{self, Strings};
+
+/// One table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// The table's files, relative to the experiment file.
+    pub path: Paths,
+    /// What the files are; by default their extension says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// How CSV files are written.
+    #[serde(default, skip_serializing_if = "CsvOptions::is_default")]
+    pub csv: CsvOptions,
+    /// Names and globs of the feature columns, `!` before what is left out. By default every column that is no task's target on
+    /// this file, and that the split does not use.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "strings::optional")]
+    pub features: Option<Vec<String>>,
+    /// What columns are, where the column's own type does not say it.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub types: IndexMap<String, ColumnType>,
+    /// Which rows train, validate and test.
+    #[serde(default)]
+    pub split: Split,
+    /// Rows a step of each feed on this table, over all workers; default: `train.batch_size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u32>,
+    /// How training rows are cut into partitions; by default [`Order::Shuffled`] up to a million rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// The layers that bring this table's features to the trunk; default: `model.encoder`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<Encoder>,
+}
+
+/// The files of a table: names and globs, relative to the experiment file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Paths {
+    /// All rows together; [`Split`] divides them.
+    Files(Vec<String>),
+    /// Files by split. A part without files of its own (an empty list) is cut from the training files as [`Split`] says.
+    BySplit {
+        /// The training files; never empty.
+        train: Vec<String>,
+        /// The validation files.
+        validation: Vec<String>,
+        /// The test files.
+        test: Vec<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BySplit {
+    #[serde(with = "strings")]
+    train: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "strings")]
+    validation: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "strings")]
+    test: Vec<String>,
+}
+
+impl Serialize for Paths {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.clone() {
+            Paths::Files(files) => strings::serialize(&files, serializer),
+            Paths::BySplit { train, validation, test } => BySplit { train, validation, test }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Paths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PathsVisitor;
+
+        impl<'de> Visitor<'de> for PathsVisitor {
+            type Value = Paths;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path, a list of paths, or a table with `train`, `validation` and `test`")
+            }
+
+            fn visit_str<E: Error>(self, path: &str) -> Result<Paths, E> {
+                Ok(Paths::Files(vec![path.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, paths: A) -> Result<Paths, A::Error> {
+                Strings::deserialize(SeqAccessDeserializer::new(paths)).map(|paths| Paths::Files(paths.0))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Paths, A::Error> {
+                let BySplit { train, validation, test } = BySplit::deserialize(MapAccessDeserializer::new(table))?;
+                Ok(Paths::BySplit { train, validation, test })
+            }
+        }
+
+        deserializer.deserialize_any(PathsVisitor)
+    }
+}
+
+/// What a table's files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Comma-separated values, or whatever [`CsvOptions::separator`] says.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow IPC, also called Feather.
+    Ipc,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// How CSV files are written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CsvOptions {
+    /// What stands between two fields: one ASCII character.
+    pub separator: char,
+    /// Fields that mean "no value", beside the empty field.
+    pub null_values: Vec<String>,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        Self { separator: ',', null_values: Vec::new() }
+    }
+}
+
+impl CsvOptions {
+    /// Whether nothing was said about CSV.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a column means to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// A quantity: standardised.
+    Number,
+    /// One of several values without an order: one-hot or an embedding.
+    Category,
+    /// Text.
+    Text,
+}
+
+/// How a feed's training rows are cut into partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// After a permutation by the split's seed.
+    Shuffled,
+    /// In the file's order, in contiguous ranges, so that a worker reads only its own.
+    File,
+}
+
+/// Which rows train, validate and test. A function of the table and of this alone, equal for all feeds on one table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Split {
+    /// Share of the rows that validate, in `[0, 1)`.
+    pub validation: f64,
+    /// Share of the rows that test, in `[0, 1)`.
+    pub test: f64,
+    /// Seed of the split, not of the training: runs that differ in `seed` alone compare on one split.
+    pub seed: u64,
+    /// Keep the shares of this column's values equal in all parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stratify: Option<String>,
+    /// Keep rows with the same value in this column together; values hash, so equal values meet in every dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Order by this column: the oldest rows train, the newest test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// This column names each row's part: `train`, `validation` or `test`. The shares do not matter then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Self { validation: 0.1, test: 0.2, seed: 0, stratify: None, group: None, by: None, column: None }
+    }
+}

@@ -1,0 +1,43 @@
+//! The whole file.
+
+use aggregation::Weighting;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{Cluster, Tracking};
+use crate::dataset::Dataset;
+use crate::network::Model;
+use crate::task::Task;
+use crate::train::{self, Train};
+
+/// One experiment: what the file says, with every default filled in that does not depend on the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// The experiment's name, which is part of the name of its runs.
+    pub name: String,
+    /// What initial parameters, dropout and the order of rows are made from.
+    #[serde(default)]
+    pub seed: u64,
+    /// The tables by name, in the file's order.
+    #[serde(default, rename = "dataset")]
+    pub datasets: IndexMap<String, Dataset>,
+    /// The tasks and templates by name, in the file's order.
+    #[serde(default, rename = "task")]
+    pub tasks: IndexMap<String, Task>,
+    /// What all tasks share.
+    #[serde(default)]
+    pub model: Model,
+    /// How it is trained.
+    #[serde(default, deserialize_with = "train::deserialize")]
+    pub train: Train,
+    /// How the tasks' losses or gradients become one update.
+    #[serde(default)]
+    pub weighting: Weighting,
+    /// The workers.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// Where the run is recorded beside its journal.
+    #[serde(default)]
+    pub tracking: Tracking,
+}

@@ -1,0 +1,111 @@
+//! The sizes that the data gives to the model. `datasets` makes them, `model` reads them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::loss::Loss;
+use crate::metric::Metric;
+use crate::network::Head;
+use crate::task::Kind;
+
+/// A part of a table's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitName {
+    /// What the model is fitted to.
+    Train,
+    /// What chooses between parameters.
+    Validation,
+    /// What is read once, at the end.
+    Test,
+}
+
+impl SplitName {
+    /// All parts, in order.
+    pub const ALL: [SplitName; 3] = [SplitName::Train, SplitName::Validation, SplitName::Test];
+
+    /// The name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            SplitName::Train => "train",
+            SplitName::Validation => "validation",
+            SplitName::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for SplitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Feeds and tasks, in the file's order, templates expanded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shapes {
+    /// What batches are drawn from.
+    pub feeds: Vec<FeedShape>,
+    /// Every task, with the feed that it is on.
+    pub tasks: Vec<TaskShape>,
+}
+
+/// A dataset with a selection of feature columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedShape {
+    /// Unique among the feeds, and usable in names of parameters.
+    pub name: String,
+    /// The key in `[dataset.*]`.
+    pub dataset: String,
+    /// Dense columns after preprocessing.
+    pub width: usize,
+    /// Columns that are looked up in a table of parameters, after the dense ones.
+    pub embeddings: Vec<EmbeddingShape>,
+}
+
+/// A column whose values have a row of parameters each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingShape {
+    /// The column.
+    pub column: String,
+    /// Values, with those for unseen and null.
+    pub rows: usize,
+    /// Parameters a value.
+    pub width: usize,
+}
+
+/// One task with everything that its labels say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskShape {
+    /// Unique among the tasks.
+    pub name: String,
+    /// The key in `[task.*]`: equal to `name` but for tasks of a template.
+    pub template: String,
+    /// Index of its feed in [`Shapes::feeds`].
+    pub feed: usize,
+    /// What the target is.
+    pub kind: Kind,
+    /// Logits or values that the head gives a row.
+    pub outputs: usize,
+    /// The labels of the classes in order; multilabel: the columns; regression: none.
+    pub classes: Vec<String>,
+    /// What row losses are multiplied by, in the order of `classes`.
+    pub class_weights: Option<Vec<f32>>,
+    /// By output: what is added to `scale * x` to come back to the target's units (under `log1p`: to their logarithm).
+    pub offset: Vec<f64>,
+    /// By output: what the head's value is multiplied by first.
+    pub scale: Vec<f64>,
+    /// Whether `exp(x) - 1` comes after that.
+    pub log1p: bool,
+    /// By split: the loss of the best constant prediction, fitted on the training labels.
+    pub baseline_loss: BTreeMap<SplitName, f64>,
+    /// What is measured.
+    pub metrics: Vec<Metric>,
+    /// What is minimised.
+    pub loss: Loss,
+    /// What the loss is multiplied by.
+    pub weight: f64,
+    /// The task's own layers.
+    pub head: Head,
+}

@@ -1,0 +1,240 @@
+//! `[task.NAME]`: a target on a feed, what is minimised, what is measured.
+
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::loss::Loss;
+use crate::metric::Metric;
+use crate::network::Head;
+use crate::strings;
+
+/// One task, or with [`Task::each_target`] a template of tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "TaskTable")]
+pub struct Task {
+    /// The key in `[dataset.*]`.
+    pub dataset: String,
+    /// The target's columns: one for each output. Every task has this or `each_target`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Names and globs of columns, `!` before what is left out: a task of this shape for each, named by its column.
+    #[serde(skip_serializing_if = "Option::is_none", with = "strings::optional")]
+    pub each_target: Option<Vec<String>>,
+    /// What the target is.
+    pub kind: Kind,
+    /// What the task's loss is multiplied by, under every weighting; positive.
+    pub weight: f64,
+    /// What is minimised; where the file does not say it, the kind does.
+    pub loss: Loss,
+    /// The task's own layers.
+    pub head: Head,
+    /// What is measured beside the loss; where the file does not say it, the kind does.
+    pub metrics: Vec<Metric>,
+    /// Binary tasks: the value that counts as 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive: Option<Scalar>,
+    /// Regression: how the target is scaled for the model. Metrics and predictions are in the target's own units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_scale: Option<TargetScale>,
+    /// The task's own selection of features, which makes it a feed of its own; default: the dataset's.
+    #[serde(skip_serializing_if = "Option::is_none", with = "strings::optional")]
+    pub features: Option<Vec<String>>,
+}
+
+/// The task as the file has it, where loss and metrics may be left to the kind.
+#[derive(Deserialize)]
+#[serde(rename = "task", deny_unknown_fields)]
+struct TaskTable {
+    dataset: String,
+    target: Option<Target>,
+    #[serde(default, with = "strings::optional")]
+    each_target: Option<Vec<String>>,
+    kind: Kind,
+    #[serde(default = "one")]
+    weight: f64,
+    loss: Option<Loss>,
+    #[serde(default)]
+    head: Head,
+    metrics: Option<Vec<Metric>>,
+    positive: Option<Scalar>,
+    target_scale: Option<TargetScale>,
+    #[serde(default, with = "strings::optional")]
+    features: Option<Vec<String>>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl From<TaskTable> for Task {
+    fn from(table: TaskTable) -> Self {
+        let TaskTable {
+            dataset,
+            target,
+            each_target,
+            kind,
+            weight,
+            loss,
+            head,
+            metrics,
+            positive,
+            target_scale,
+            features,
+        } = table;
+        Task {
+            dataset,
+            target,
+            each_target,
+            kind,
+            weight,
+            loss: loss.unwrap_or_else(|| Loss::default_for(kind)),
+            head,
+            metrics: metrics.unwrap_or_else(|| Metric::default_for(kind)),
+            positive,
+            target_scale,
+            features,
+        }
+    }
+}
+
+impl Task {
+    /// How the target is scaled: as the file says, by default standardised for regressions and left alone for all others.
+    pub fn target_scale(&self) -> TargetScale {
+        self.target_scale.unwrap_or(match self.kind {
+            Kind::Regression => TargetScale::Standard,
+            Kind::Binary | Kind::Multiclass | Kind::Multilabel => TargetScale::None,
+        })
+    }
+}
+
+/// The columns of a target: a text or a list of texts in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Target(#[serde(with = "strings")] pub Vec<String>);
+
+impl Deref for Target {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// One or several numbers.
+    Regression,
+    /// Yes or no.
+    Binary,
+    /// One of several classes.
+    Multiclass,
+    /// Several independent yes or no.
+    Multilabel,
+}
+
+impl Kind {
+    /// The name in the experiment file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Regression => "regression",
+            Kind::Binary => "binary",
+            Kind::Multiclass => "multiclass",
+            Kind::Multilabel => "multilabel",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a regression's target is scaled for the model, fitted on the training labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetScale {
+    /// To mean 0 and deviation 1.
+    Standard,
+    /// Not at all.
+    None,
+    /// `ln(1 + x)`, then to mean 0 and deviation 1.
+    Log1p,
+}
+
+/// One value of a column, as TOML has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// `true` or `false`.
+    Boolean(bool),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Text(text) => f.write_str(text),
+            Scalar::Integer(number) => number.fmt(f),
+            Scalar::Float(number) => number.fmt(f),
+            Scalar::Boolean(value) => value.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Scalar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Scalar::Text(text) => serializer.serialize_str(text),
+            Scalar::Integer(number) => serializer.serialize_i64(*number),
+            Scalar::Float(number) => serializer.serialize_f64(*number),
+            Scalar::Boolean(value) => serializer.serialize_bool(*value),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number, true or false")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar::Text(text.to_owned()))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar::Integer(number))
+            }
+
+            // JSON has no sign on a whole number that is not negative.
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
+                i64::try_from(number).map(Scalar::Integer).map_err(|_| E::custom(format!("{number} is too large")))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
+                Ok(Scalar::Float(number))
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar::Boolean(value))
+            }
+        }
+
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}

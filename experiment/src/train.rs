@@ -1,0 +1,226 @@
+//! `[train]`: how long, with how many rows, which optimizer, and what is kept.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aggregation::{Optimizer, Schedule};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::metric::Metric;
+
+/// How the model is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default = "Train::without_length", deny_unknown_fields)]
+pub struct Train {
+    /// Number of updates. A loaded experiment has this or `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// How often the longest feed is seen, in fractions too; 20 where neither is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<f64>,
+    /// Rows of a feed a step, over all workers.
+    pub batch_size: u32,
+    /// V, the number of microbatches of a step and of partitions of a feed; it sets which rows are drawn, workers do not.
+    pub microbatches: u32,
+    /// What turns gradients into updates.
+    pub optimizer: Optimizer,
+    /// How the learning rate changes over the steps.
+    pub schedule: Schedule,
+    /// Largest global norm of the combined gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Steps between evaluations on the validation split; see [`Train::evaluation_interval`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<u64>,
+    /// What is saved.
+    pub checkpoint: Checkpoint,
+    /// When to stop before the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self { epochs: Some(20.0), ..Self::without_length() }
+    }
+}
+
+impl Train {
+    /// The share of training after which the model is evaluated and saved where the file does not say it.
+    const INTERVALS: u64 = 10;
+
+    /// Number of updates of this training, at least one: `steps`, or `epochs` times the steps that show the longest feed once.
+    ///
+    /// `feeds` are the feeds' training rows and batch sizes.
+    pub fn total_steps(&self, feeds: impl IntoIterator<Item = (u64, u32)>) -> u64 {
+        if let Some(steps) = self.steps {
+            return steps;
+        }
+        let epoch = feeds.into_iter().map(|(rows, batch_size)| rows as f64 / f64::from(batch_size)).fold(0.0, f64::max);
+        ((self.epochs.unwrap_or(1.0) * epoch).ceil() as u64).max(1)
+    }
+
+    /// Steps between evaluations: `evaluate_every`, by default a tenth of all steps.
+    pub fn evaluation_interval(&self, total_steps: u64) -> u64 {
+        self.evaluate_every.unwrap_or(total_steps / Self::INTERVALS).max(1)
+    }
+
+    /// Steps between checkpoints: `checkpoint.every`, by default with each evaluation.
+    pub fn checkpoint_interval(&self, total_steps: u64) -> u64 {
+        self.checkpoint.every.unwrap_or_else(|| self.evaluation_interval(total_steps)).max(1)
+    }
+
+    fn without_length() -> Self {
+        Self {
+            steps: None,
+            epochs: None,
+            batch_size: 64,
+            microbatches: 4,
+            optimizer: Optimizer::default(),
+            schedule: Schedule::default(),
+            clip_norm: None,
+            evaluate_every: None,
+            checkpoint: Checkpoint::default(),
+            early_stopping: None,
+        }
+    }
+}
+
+/// What of a run is saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Steps between checkpoints; see [`Train::checkpoint_interval`]. The last step always has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<u64>,
+    /// How many of the newest are kept, beside the best; at least 1.
+    pub keep: u32,
+    /// Keep the parameters that were best by this, and use them for the final table, evaluation and prediction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<Criterion>,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { every: None, keep: 3, best: None }
+    }
+}
+
+/// When to stop before the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// What has to get better.
+    pub metric: Criterion,
+    /// After how many evaluations in a row without getting better.
+    pub patience: u32,
+    /// By how much it has to get better to count.
+    pub min_delta: f64,
+}
+
+impl Default for EarlyStopping {
+    fn default() -> Self {
+        Self { metric: Criterion::Skill, patience: 5, min_delta: 0.0 }
+    }
+}
+
+/// What says which parameters are better: `validation.loss`, `validation.skill` or `validation.TASK.METRIC`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Criterion {
+    /// The sum of weight times loss over the tasks.
+    Loss,
+    /// The mean over tasks of 1 - loss / loss of the best constant prediction.
+    Skill,
+    /// One task's own.
+    Task {
+        /// The task's name.
+        task: String,
+        /// What of it.
+        observed: Observed,
+    },
+}
+
+/// What of one task a [`Criterion`] looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// Its loss, without the task's weight.
+    Loss,
+    /// One of its metrics.
+    Metric(Metric),
+}
+
+impl Observed {
+    /// The name after the task's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Observed::Loss => "loss",
+            Observed::Metric(metric) => metric.name(),
+        }
+    }
+}
+
+impl Criterion {
+    /// Whether a larger value is a better one.
+    pub fn higher_is_better(&self) -> bool {
+        match self {
+            Criterion::Loss | Criterion::Task { observed: Observed::Loss, .. } => false,
+            Criterion::Skill => true,
+            Criterion::Task { observed: Observed::Metric(metric), .. } => metric.higher_is_better(),
+        }
+    }
+}
+
+impl fmt::Display for Criterion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Criterion::Loss => f.write_str("validation.loss"),
+            Criterion::Skill => f.write_str("validation.skill"),
+            Criterion::Task { task, observed } => write!(f, "validation.{task}.{}", observed.name()),
+        }
+    }
+}
+
+impl From<Criterion> for String {
+    fn from(criterion: Criterion) -> Self {
+        criterion.to_string()
+    }
+}
+
+impl TryFrom<String> for Criterion {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl FromStr for Criterion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("`{text}` is not `validation.loss`, `validation.skill` or `validation.TASK.METRIC`");
+        match text.strip_prefix("validation.").ok_or_else(form)? {
+            "loss" => Ok(Criterion::Loss),
+            "skill" => Ok(Criterion::Skill),
+            rest => {
+                let (task, name) = rest.rsplit_once('.').filter(|(task, _)| !task.is_empty()).ok_or_else(form)?;
+                let observed = match Metric::ALL.iter().find(|metric| metric.name() == name) {
+                    Some(metric) => Observed::Metric(*metric),
+                    None if name == "loss" => Observed::Loss,
+                    None => return Err(format!("`{name}` is not a metric")),
+                };
+                Ok(Criterion::Task { task: task.to_owned(), observed })
+            }
+        }
+    }
+}
+
+/// `[train]` with the default length where it names none.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Train, D::Error> {
+    let mut train = Train::deserialize(deserializer)?;
+    if train.steps.is_none() && train.epochs.is_none() {
+        train.epochs = Train::default().epochs;
+    }
+    Ok(train)
+}
