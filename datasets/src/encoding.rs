@@ -1,0 +1,137 @@
+//! How a column becomes numbers: the fitted encodings, and their application to rows.
+//!
+//! | column | encoding | dense columns | ids |
+//! |---|---|---|---|
+//! | number | `(x - mean) / deviation` of the training rows; a null is the mean, 0 | 1, and an indicator where training rows have nulls | |
+//! | list | every element as a number; one indicator for the list | width, and an indicator | |
+//! | boolean, text with at most [`ONE_HOT_LIMIT`] values | one-hot; an unseen value is all zeros | the values, and one for null where training rows have nulls | |
+//! | text with more values | a row of an embedding table: 0 is null, 1 is any unseen value | | 1 |
+//!
+//! Values are those of the training rows, in bytewise order. A column that is constant in the training rows (deviation 0) is
+//! zeros everywhere. An embedding of n values is `ceil(sqrt(n))` wide, at most 64.
+
+use serde::{Deserialize, Serialize};
+
+use crate::column::Column;
+use crate::exact;
+use crate::plan::ColumnKind;
+
+/// The most distinct values of a column that is encoded one-hot.
+pub const ONE_HOT_LIMIT: usize = 32;
+/// The most distinct values of a column that is embedded; a column with more is refused, as it looks like an identifier.
+pub const EMBEDDING_LIMIT: usize = 1_000_000;
+/// The embedding row of a null.
+pub const NULL_ROW: u32 = 0;
+/// The embedding row of a value that no training row has.
+pub const UNSEEN_ROW: u32 = 1;
+/// The widest embedding.
+const WIDEST_EMBEDDING: usize = 64;
+
+/// A feature column with its fitted encoding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// The column's name.
+    pub column: String,
+    /// What its values are read as.
+    pub kind: ColumnKind,
+    /// How they become numbers.
+    pub encoding: Encoding,
+}
+
+/// How a column becomes numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// A number, or each number of a list, standardised.
+    Standard {
+        /// The mean of the training rows, by element.
+        #[serde(with = "exact::list")]
+        mean: Vec<f64>,
+        /// The population deviation of the training rows, by element; 0 for a constant.
+        #[serde(with = "exact::list")]
+        deviation: Vec<f64>,
+        /// Whether a further column tells nulls apart.
+        indicator: bool,
+    },
+    /// A column of 0 and 1 for each value.
+    OneHot {
+        /// The values of the training rows, in bytewise order.
+        values: Vec<String>,
+        /// Whether a further column tells nulls apart.
+        indicator: bool,
+    },
+    /// A row of a learned table.
+    Embedding {
+        /// The values of the training rows, in bytewise order; value i has row i + 2.
+        values: Vec<String>,
+        /// The table's width.
+        width: usize,
+    },
+}
+
+impl Encoding {
+    /// The encoding of a column with these training values.
+    pub(crate) fn of_values(values: Vec<String>, nulls: bool) -> Self {
+        if values.len() <= ONE_HOT_LIMIT {
+            return Encoding::OneHot { values, indicator: nulls };
+        }
+        let width = (1..WIDEST_EMBEDDING).find(|w| w * w >= values.len()).unwrap_or(WIDEST_EMBEDDING);
+        Encoding::Embedding { values, width }
+    }
+
+    /// The number of dense columns.
+    pub fn dense_width(&self) -> usize {
+        match self {
+            Encoding::Standard { mean, indicator, .. } => mean.len() + usize::from(*indicator),
+            Encoding::OneHot { values, indicator } => values.len() + usize::from(*indicator),
+            Encoding::Embedding { .. } => 0,
+        }
+    }
+
+    /// The rows of the embedding table, if there is one.
+    pub fn embedding_rows(&self) -> Option<usize> {
+        match self {
+            Encoding::Embedding { values, .. } => Some(values.len() + 2),
+            _ => None,
+        }
+    }
+
+    /// Writes row `row` of `column` to the front of `dense` (and, for an embedding, pushes its id).
+    pub(crate) fn encode(&self, column: &Column, row: usize, dense: &mut [f32], ids: &mut Vec<u32>) {
+        match self {
+            Encoding::Standard { mean, deviation, indicator } => {
+                let width = mean.len();
+                let values = column.numbers(row, width);
+                let mut null = false;
+                for (i, place) in dense[..width].iter_mut().enumerate() {
+                    let value = values[i];
+                    let missing = value.is_nan();
+                    null |= missing;
+                    *place = if missing || deviation[i] == 0.0 { 0.0 } else { ((value - mean[i]) / deviation[i]) as f32 };
+                }
+                if *indicator {
+                    dense[width] = f32::from(u8::from(null));
+                }
+            }
+            Encoding::OneHot { values, indicator } => {
+                dense[..self.dense_width()].fill(0.0);
+                match column.label(row) {
+                    Some(label) => {
+                        if let Ok(place) = values.binary_search_by(|v| v.as_str().cmp(label)) {
+                            dense[place] = 1.0;
+                        }
+                    }
+                    None if *indicator => dense[values.len()] = 1.0,
+                    None => {}
+                }
+            }
+            Encoding::Embedding { values, .. } => ids.push(match column.label(row) {
+                None => NULL_ROW,
+                Some(label) => match values.binary_search_by(|v| v.as_str().cmp(label)) {
+                    Ok(place) => u32::try_from(place).expect("at most a million values") + 2,
+                    Err(_) => UNSEEN_ROW,
+                },
+            }),
+        }
+    }
+}

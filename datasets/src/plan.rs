@@ -1,0 +1,210 @@
+//! The plan: everything about the data that a worker needs but the rows.
+//!
+//! The coordinator makes it once ([`crate::prepare`]), sends it to every worker, and saves it with the run. It names files,
+//! columns and their encodings with the fitted numbers, classes, the split, and the digests that a worker's rows must have.
+//! Rows are listed only where nothing shorter says which they are (see [`crate::split`]).
+
+use std::collections::BTreeMap;
+
+use experiment::{CsvOptions, Format, Order, Shapes, SplitName};
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+use crate::encoding::Feature;
+use crate::partition;
+use crate::split::Assignment;
+use crate::target::TaskPlan;
+
+/// Rows of one evaluation chunk.
+pub const CHUNK_ROWS: u64 = 1024;
+
+/// Everything about the data but the rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub struct Plan {
+    pub(crate) written: Written,
+    shapes: Shapes,
+}
+
+/// The plan as it is sent and saved; [`Shapes`] follow from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    /// The training seed, for the sampling order.
+    pub seed: u64,
+    /// V.
+    pub microbatches: u32,
+    pub tables: Vec<TablePlan>,
+    pub feeds: Vec<FeedPlan>,
+    pub tasks: Vec<TaskPlan>,
+}
+
+/// One dataset of the experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TablePlan {
+    /// The dataset's name in the experiment.
+    pub name: String,
+    /// What the files are.
+    pub format: Format,
+    /// How CSV files are written.
+    pub csv: CsvOptions,
+    /// The files in the order of their rows, relative to the experiment file.
+    pub files: Vec<FilePlan>,
+    /// The columns that are read, in the table's order.
+    pub columns: Vec<ColumnPlan>,
+    /// Which rows train, validate and test.
+    pub split: Assignment,
+}
+
+/// One file of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePlan {
+    /// The path, relative to the experiment file unless it is absolute.
+    pub path: String,
+    /// Rows of data.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Where the blocks of a text file start: bytes of each block's first row, then the end. Empty for columnar files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<u64>,
+}
+
+/// One column that is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnPlan {
+    /// The column's name.
+    pub name: String,
+    /// What its values are read as.
+    pub kind: ColumnKind,
+}
+
+/// What a column's values are read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// A number. Dates are days times 86,400, times and durations are in seconds.
+    Number,
+    /// `true` is 1, `false` is 0.
+    Boolean,
+    /// Text.
+    Text,
+    /// The same number of numbers in every row.
+    List {
+        /// How many.
+        width: usize,
+    },
+}
+
+/// What a batch is drawn from: a table with a selection of its columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedPlan {
+    /// The dataset's name, or `DATASET.TASK` for a task with features of its own.
+    pub name: String,
+    /// Index into the plan's tables.
+    pub table: usize,
+    /// The feature columns in the table's order, with their fitted encodings.
+    pub features: Vec<Feature>,
+    /// Indices of the tasks on this feed.
+    pub tasks: Vec<usize>,
+    /// Rows a step, over all workers.
+    pub batch_size: u32,
+    /// How training rows are cut into partitions.
+    pub order: Order,
+    /// sha256 of each partition, in hexadecimal.
+    pub partitions: Vec<String>,
+    /// The first half of the sha256 of each chunk of the validation and the test rows, in hexadecimal.
+    pub chunks: BTreeMap<SplitName, Vec<String>>,
+}
+
+impl FeedPlan {
+    /// Dense columns after preprocessing.
+    pub fn dense_width(&self) -> usize {
+        self.features.iter().map(|feature| feature.encoding.dense_width()).sum()
+    }
+
+    /// Embedded columns.
+    pub fn embeddings(&self) -> usize {
+        self.features.iter().filter(|feature| feature.encoding.embedding_rows().is_some()).count()
+    }
+}
+
+impl From<Written> for Plan {
+    fn from(written: Written) -> Self {
+        let shapes = crate::shapes::of(&written);
+        Plan { written, shapes }
+    }
+}
+
+impl From<Plan> for Written {
+    fn from(plan: Plan) -> Self {
+        plan.written
+    }
+}
+
+impl Plan {
+    /// The sizes that the data give to the model.
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    /// The feeds, in the file's order.
+    pub fn feeds(&self) -> &[FeedPlan] {
+        &self.written.feeds
+    }
+
+    /// The tasks, in the file's order.
+    pub fn tasks(&self) -> &[TaskPlan] {
+        &self.written.tasks
+    }
+
+    /// The tables, in the file's order.
+    pub fn tables(&self) -> &[TablePlan] {
+        &self.written.tables
+    }
+
+    /// V: the number of partitions of each feed, and of microbatches of a step.
+    pub fn microbatches(&self) -> u32 {
+        self.written.microbatches
+    }
+
+    /// Rows a step of a feed, over all workers.
+    pub fn batch_size(&self, feed: usize) -> u32 {
+        self.written.feeds[feed].batch_size
+    }
+
+    /// Rows of a feed in a split.
+    pub fn rows(&self, feed: usize, split: SplitName) -> u64 {
+        self.written.tables[self.written.feeds[feed].table].split.rows(split)
+    }
+
+    /// Rows of a feed's partition `v` of the training rows.
+    pub fn partition_rows(&self, feed: usize, v: u32) -> u64 {
+        let range = partition::range(self.rows(feed, SplitName::Train), self.microbatches(), v);
+        range.end - range.start
+    }
+
+    /// Rows that a feed gives to a microbatch of a step.
+    pub fn microbatch_rows(&self, feed: usize, step: u64, v: u32) -> u64 {
+        partition::share(u64::from(self.batch_size(feed)), self.microbatches(), step, v)
+    }
+
+    /// Evaluation chunks of [`CHUNK_ROWS`] rows of a feed's split; the last one may be shorter.
+    pub fn chunks(&self, feed: usize, split: SplitName) -> u32 {
+        u32::try_from(self.rows(feed, split).div_ceil(CHUNK_ROWS)).expect("fewer than four trillion rows")
+    }
+
+    /// Rows of one evaluation chunk.
+    pub fn chunk_rows(&self, feed: usize, split: SplitName, chunk: u32) -> u64 {
+        (self.rows(feed, split).saturating_sub(u64::from(chunk) * CHUNK_ROWS)).min(CHUNK_ROWS)
+    }
+
+    /// Steps of one epoch: after so many the longest feed was seen once.
+    pub fn steps_per_epoch(&self) -> u64 {
+        let steps = |feed: usize| self.rows(feed, SplitName::Train).div_ceil(u64::from(self.batch_size(feed)).max(1));
+        (0..self.feeds().len()).map(steps).max().unwrap_or(0)
+    }
+
+    pub(crate) fn feed(&self, feed: usize) -> Result<&FeedPlan, DataError> {
+        self.written.feeds.get(feed).ok_or_else(|| DataError::NotPlanned { what: format!("feed {feed}") })
+    }
+}

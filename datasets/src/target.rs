@@ -1,0 +1,130 @@
+//! Targets: how a task's columns become labels.
+
+use std::collections::BTreeMap;
+
+use experiment::{Head, Kind, Loss, Metric, SplitName};
+use serde::{Deserialize, Serialize};
+
+use crate::column::Column;
+use crate::exact::{self, Exact};
+
+/// One task with everything that its labels say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskPlan {
+    /// The task's name.
+    pub name: String,
+    /// The key in `[task.*]`.
+    pub template: String,
+    /// Index of its feed.
+    pub feed: usize,
+    /// What the target is.
+    pub kind: Kind,
+    /// The target's columns.
+    pub columns: Vec<String>,
+    /// How their values become labels.
+    pub encoding: TargetEncoding,
+    /// What row losses are multiplied by, by class.
+    pub class_weights: Option<Vec<f32>>,
+    /// Classes that no training row has.
+    pub untrained_classes: Vec<usize>,
+    /// Loss of the best constant prediction, fitted on the training labels, by split.
+    pub(crate) baseline_loss: BTreeMap<SplitName, Exact>,
+    /// What is minimised.
+    pub loss: Loss,
+    /// What is measured.
+    pub metrics: Vec<Metric>,
+    /// What the loss is multiplied by, under every weighting.
+    pub weight: f64,
+    /// The task's own layers.
+    pub head: Head,
+}
+
+/// How target values become labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetEncoding {
+    /// Regression: `(f(x) - offset) / scale` by output, where f is `ln(1 + x)` under `log1p`.
+    Scaled {
+        /// What is subtracted.
+        #[serde(with = "exact::list")]
+        offset: Vec<f64>,
+        /// What it is divided by; never 0.
+        #[serde(with = "exact::list")]
+        scale: Vec<f64>,
+        /// Whether logarithms are scaled.
+        log1p: bool,
+    },
+    /// Multiclass: the index of the value.
+    Classes(Classes),
+    /// Binary: two values, of which the second is 1.
+    Binary(Classes),
+    /// Multilabel: 0 or 1 in every column.
+    Indicators,
+}
+
+/// Class labels in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Classes {
+    /// Numbers, in numerical order (binary: the positive one last).
+    Numbers(#[serde(with = "exact::list")] Vec<f64>),
+    /// Texts or truth values, in bytewise order (binary: the positive one last).
+    Texts(Vec<String>),
+}
+
+impl Classes {
+    /// The number of classes.
+    pub fn len(&self) -> usize {
+        match self {
+            Classes::Numbers(values) => values.len(),
+            Classes::Texts(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The labels as text.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Classes::Numbers(values) => values.iter().map(|v| v.to_string()).collect(),
+            Classes::Texts(values) => values.clone(),
+        }
+    }
+
+    /// The class of a row; `None` where it has no value, or one that the plan does not know.
+    pub(crate) fn index(&self, column: &Column, row: usize) -> Option<usize> {
+        match self {
+            Classes::Numbers(values) => {
+                let value = column.numbers(row, 1)[0];
+                values.iter().position(|v| *v == value)
+            }
+            Classes::Texts(values) => {
+                let label = column.label(row)?;
+                values.iter().position(|v| v == label)
+            }
+        }
+    }
+}
+
+impl TaskPlan {
+    /// Logits or values that the head gives a row.
+    pub fn outputs(&self) -> usize {
+        match &self.encoding {
+            TargetEncoding::Scaled { offset, .. } => offset.len(),
+            TargetEncoding::Classes(classes) => classes.len(),
+            TargetEncoding::Binary(_) => 1,
+            TargetEncoding::Indicators => self.columns.len(),
+        }
+    }
+
+    /// Values of [`crate::Targets`] a row.
+    pub fn values(&self) -> usize {
+        match &self.encoding {
+            TargetEncoding::Classes(_) => 1,
+            _ => self.outputs(),
+        }
+    }
+}
