@@ -1,0 +1,195 @@
+//! Checkpoints: everything that a run needs to go on from a step, whole or not there at all.
+//!
+//! ```text
+//! checkpoints/
+//!   best                      the step that `checkpoint.best` chose, in digits
+//!   step-000600/
+//!     manifest.json           step, epoch, sha256 of every file, layout, states, schema
+//!     model.safetensors       one f32 tensor a block, with the layout's names and shapes
+//!     optimizer.safetensors   the optimizer's vectors
+//!     weighting.safetensors   the weighting's
+//!     preprocessing.json      the data plan, as text of the caller
+//! ```
+//!
+//! A checkpoint is written beside its place, every file and the folder synced, and then renamed, so a crash leaves either all of
+//! it or a folder whose name starts with a dot, which no reader looks at. The manifest has the sha256 of every other file, and
+//! [`load`] refuses a checkpoint in which one does not hold; [`newest_good`] then takes the one before and says so.
+//!
+//! This module knows no model: a [`Block`] is a name, a shape and an offset into one flat vector. Floating-point state is kept in
+//! tensors or as text, never as a JSON number, so that it comes back with the same bits.
+
+mod disk;
+mod folder;
+mod tensors;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use disk::{load, write};
+pub use folder::{PassedOver, best, keep, mark_best, newest_good, path_of, steps};
+
+/// The schema's number, in every manifest. It changes when a reader of an older one would be wrong.
+pub const SCHEMA: u32 = 1;
+
+/// A named part of the flat parameter vector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The layout's name, for example `trunk.0.weight`.
+    pub name: String,
+    /// The sizes of its axes; their product is its length.
+    pub shape: Vec<usize>,
+    /// Where it starts in the flat vector.
+    pub offset: usize,
+}
+
+impl Block {
+    /// How many numbers it has.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A named vector of state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Its name, one of its kind in the checkpoint.
+    pub name: String,
+    /// Its numbers.
+    pub values: Values,
+}
+
+impl Tensor {
+    /// A named vector.
+    pub fn new(name: impl Into<String>, values: impl Into<Values>) -> Tensor {
+        Tensor { name: name.into(), values: values.into() }
+    }
+}
+
+/// The numbers of a [`Tensor`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+    /// Counts.
+    U64(Vec<u64>),
+}
+
+impl From<Vec<f32>> for Values {
+    fn from(values: Vec<f32>) -> Values {
+        Values::F32(values)
+    }
+}
+
+impl From<Vec<f64>> for Values {
+    fn from(values: Vec<f64>) -> Values {
+        Values::F64(values)
+    }
+}
+
+impl From<Vec<u64>> for Values {
+    fn from(values: Vec<u64>) -> Values {
+        Values::U64(values)
+    }
+}
+
+/// The state of a run after a step.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Checkpoint {
+    /// Updates done.
+    pub step: u64,
+    /// The epoch of the coordinator that wrote it.
+    pub epoch: u64,
+    /// The blocks of `parameters`, which cover it without overlap.
+    pub blocks: Vec<Block>,
+    /// All parameters in layout order.
+    pub parameters: Vec<f32>,
+    /// The optimizer's vectors.
+    pub optimizer: Vec<Tensor>,
+    /// The weighting's vectors.
+    pub weighting: Vec<Tensor>,
+    /// The data plan with the fitted preprocessing, as the text that `preprocessing.json` has.
+    pub preprocessing: String,
+    /// Everything else that the run's state machine keeps, by name. A number is its `Display` form, which parses back exactly.
+    pub states: IndexMap<String, String>,
+}
+
+impl Checkpoint {
+    /// A state by name, where it is there and parses.
+    pub fn state<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.states.get(name)?.parse().ok()
+    }
+}
+
+/// The sha256 of the little-endian f32 bytes of all parameters in layout order, as lowercase hexadecimal digits.
+pub fn parameters_sha256(parameters: &[f32]) -> String {
+    hexadecimal(&tensors::le_bytes(parameters))
+}
+
+/// The sha256 of some bytes, as lowercase hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system refused.
+    #[error("checkpoint {}: {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The manifest can't be understood.
+    #[error("checkpoint {}: manifest.json: {message}", path.display())]
+    Manifest {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The manifest is of a newer program.
+    #[error("checkpoint {}: it has schema {found}, and this build reads up to {SCHEMA}: use the build that wrote it", path.display())]
+    Schema {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+    },
+    /// A file is not what was written.
+    #[error("checkpoint {}: {file} is damaged: its sha256 is {found}, the manifest has {recorded}", path.display())]
+    Hash {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The file in it.
+        file: String,
+        /// What the manifest says.
+        recorded: String,
+        /// What the file has.
+        found: String,
+    },
+    /// A tensor file does not fit the manifest or the layout.
+    #[error("checkpoint {}: {file}: {message}", path.display())]
+    Tensors {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The file in it.
+        file: String,
+        /// What is wrong.
+        message: String,
+    },
+}

@@ -1,0 +1,171 @@
+//! One checkpoint to disk and back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::{Block, Checkpoint, CheckpointError, SCHEMA, hexadecimal, parameters_sha256, path_of, tensors};
+use crate::folder::{sync_folder, write_synced};
+
+const MANIFEST: &str = "manifest.json";
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const WEIGHTING: &str = "weighting.safetensors";
+const PREPROCESSING: &str = "preprocessing.json";
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    schema: u32,
+    step: u64,
+    epoch: u64,
+    /// The program that wrote it.
+    version: String,
+    parameters: usize,
+    parameters_sha256: String,
+    /// The sha256 of every other file.
+    files: IndexMap<String, String>,
+    blocks: Vec<Block>,
+    /// Names of the vectors, in the order in which the caller gave them.
+    optimizer: Vec<String>,
+    weighting: Vec<String>,
+    states: IndexMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
+}
+
+/// Writes a checkpoint into the run folder and returns its folder. It is on the disk, whole, when this returns.
+///
+/// A checkpoint of the same step is replaced.
+///
+/// # Errors
+/// The file system refuses, or blocks and tensors don't fit together. Then the folder of the step is as it was before.
+pub fn write(run_dir: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
+    let place = path_of(run_dir, checkpoint.step);
+    let parent = place.parent().expect("path_of gives a folder in a folder");
+    let beside = parent.join(format!(".{}.new", file_name(&place)));
+    fs::create_dir_all(parent).map_err(failed(parent, "creating"))?;
+    remove_if_there(&beside)?;
+    fs::create_dir(&beside).map_err(failed(&beside, "creating"))?;
+
+    let misfit = |file: &str| {
+        let (path, file) = (place.clone(), file.to_owned());
+        move |message| CheckpointError::Tensors { path, file, message }
+    };
+    let files = [
+        (MODEL, tensors::of_blocks(&checkpoint.blocks, &checkpoint.parameters).map_err(misfit(MODEL))?),
+        (OPTIMIZER, tensors::of_tensors(&checkpoint.optimizer).map_err(misfit(OPTIMIZER))?),
+        (WEIGHTING, tensors::of_tensors(&checkpoint.weighting).map_err(misfit(WEIGHTING))?),
+        (PREPROCESSING, checkpoint.preprocessing.clone().into_bytes()),
+    ];
+    let mut hashes = IndexMap::new();
+    for (name, bytes) in files {
+        let path = beside.join(name);
+        write_synced(&path, &bytes).map_err(failed(&path, "writing"))?;
+        hashes.insert(name.to_owned(), hexadecimal(&bytes));
+    }
+    let manifest = manifest(checkpoint, hashes);
+    let path = beside.join(MANIFEST);
+    write_synced(&path, &manifest).map_err(failed(&path, "writing"))?;
+    sync_folder(&beside).map_err(failed(&beside, "syncing"))?;
+
+    if place.exists() {
+        let old = parent.join(format!(".{}.old", file_name(&place)));
+        remove_if_there(&old)?;
+        fs::rename(&place, &old).map_err(failed(&place, "moving away"))?;
+        fs::rename(&beside, &place).map_err(failed(&place, "renaming"))?;
+        remove_if_there(&old)?;
+    } else {
+        fs::rename(&beside, &place).map_err(failed(&place, "renaming"))?;
+    }
+    sync_folder(parent).map_err(failed(parent, "syncing"))?;
+    Ok(place)
+}
+
+fn manifest(checkpoint: &Checkpoint, files: IndexMap<String, String>) -> Vec<u8> {
+    let names = |tensors: &[super::Tensor]| tensors.iter().map(|t| t.name.clone()).collect();
+    let manifest = Manifest {
+        schema: SCHEMA,
+        step: checkpoint.step,
+        epoch: checkpoint.epoch,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        parameters: checkpoint.parameters.len(),
+        parameters_sha256: parameters_sha256(&checkpoint.parameters),
+        files,
+        blocks: checkpoint.blocks.clone(),
+        optimizer: names(&checkpoint.optimizer),
+        weighting: names(&checkpoint.weighting),
+        states: checkpoint.states.clone(),
+    };
+    let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has text keys and serialises");
+    text.push(b'\n');
+    text
+}
+
+/// Reads a checkpoint's folder and checks all of it.
+///
+/// # Errors
+/// A file is missing or can't be read, a hash does not hold, or the contents don't fit the manifest.
+pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let manifest = read_manifest(path)?;
+    let read = |name: &str| {
+        let file = path.join(name);
+        let bytes = fs::read(&file).map_err(failed(&file, "reading"))?;
+        let (recorded, found) = (manifest.files.get(name).cloned().unwrap_or_default(), hexadecimal(&bytes));
+        if recorded != found {
+            return Err(CheckpointError::Hash { path: path.to_owned(), file: name.to_owned(), recorded, found });
+        }
+        Ok(bytes)
+    };
+    let misfit = |file: &str| {
+        let (path, file) = (path.to_owned(), file.to_owned());
+        move |message| CheckpointError::Tensors { path, file, message }
+    };
+    let parameters = tensors::to_blocks(&read(MODEL)?, &manifest.blocks).map_err(misfit(MODEL))?;
+    let optimizer = tensors::to_tensors(&read(OPTIMIZER)?, &manifest.optimizer).map_err(misfit(OPTIMIZER))?;
+    let weighting = tensors::to_tensors(&read(WEIGHTING)?, &manifest.weighting).map_err(misfit(WEIGHTING))?;
+    let preprocessing = String::from_utf8(read(PREPROCESSING)?).map_err(|e| misfit(PREPROCESSING)(e.to_string()))?;
+    Ok(Checkpoint {
+        step: manifest.step,
+        epoch: manifest.epoch,
+        blocks: manifest.blocks,
+        parameters,
+        optimizer,
+        weighting,
+        preprocessing,
+        states: manifest.states,
+    })
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
+    let file = path.join(MANIFEST);
+    let bytes = fs::read(&file).map_err(failed(&file, "reading"))?;
+    let wrong = |e: serde_json::Error| CheckpointError::Manifest { path: path.to_owned(), message: e.to_string() };
+    let Schema { schema } = serde_json::from_slice(&bytes).map_err(wrong)?;
+    if schema > SCHEMA {
+        return Err(CheckpointError::Schema { path: path.to_owned(), found: schema });
+    }
+    serde_json::from_slice(&bytes).map_err(wrong)
+}
+
+/// An error of the file system at `path`.
+pub(super) fn failed(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    move |source| CheckpointError::Io { path, action, source }
+}
+
+/// Removes a folder with all that is in it, where it is there.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), CheckpointError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(path, "removing")(error)),
+        _ => Ok(()),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,190 @@
+//! MLflow's REST interface, as far as the tracker needs it.
+
+use reqwest::{Method, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::batch::Batch;
+use super::{Config, Credentials, TrackingError};
+
+/// Why a call did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// The server is not there, not ready, or does not let us in: the same call may work later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The server understood, and says no: the same call will fail again.
+    #[error("{code}: {message}")]
+    Refused {
+        /// MLflow's error code.
+        code: String,
+        /// MLflow's words.
+        message: String,
+    },
+}
+
+impl CallError {
+    /// Whether what the call is about is not on the server.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, CallError::Refused { code, .. } if code == "RESOURCE_DOES_NOT_EXIST")
+    }
+}
+
+/// A connection to one server.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    credentials: Option<Credentials>,
+}
+
+impl Client {
+    pub fn new(config: &Config) -> Result<Client, TrackingError> {
+        let wrong = |message: String| TrackingError::Uri { uri: config.uri.clone(), message };
+        let url = Url::parse(&config.uri).map_err(|e| wrong(e.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong(format!("this is a {} store, not a server", url.scheme())));
+        }
+        let http = reqwest::Client::builder().timeout(config.request_timeout).build();
+        let http = http.map_err(|e| TrackingError::Client { message: chain(&e) })?;
+        Ok(Client { http, base: config.uri.trim_end_matches('/').to_owned(), credentials: config.credentials.clone() })
+    }
+
+    /// The id of the experiment called `name`, which is created where it is missing.
+    pub async fn experiment(&self, name: &str) -> Result<String, CallError> {
+        if let Some(id) = self.find_experiment(name).await? {
+            return Ok(id);
+        }
+        match self.call(Method::POST, "experiments/create", &json!({ "name": name })).await {
+            Ok(answer) => text(&answer, "/experiment_id"),
+            // Another run created it in between.
+            Err(CallError::Refused { code, .. }) if code == "RESOURCE_ALREADY_EXISTS" => {
+                self.find_experiment(name).await?.ok_or_else(|| unavailable("the experiment is there and is not"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_experiment(&self, name: &str) -> Result<Option<String>, CallError> {
+        let found = match self.call(Method::GET, "experiments/get-by-name", &json!({ "experiment_name": name })).await {
+            Err(error) if error.is_missing() => return Ok(None),
+            found => found?,
+        };
+        if found.pointer("/experiment/lifecycle_stage").and_then(Value::as_str) == Some("deleted") {
+            let message = format!(
+                "experiment {name:?} is deleted on the server: restore it there, or name another in tracking.experiment"
+            );
+            return Err(CallError::Unavailable(message));
+        }
+        text(&found, "/experiment/experiment_id").map(Some)
+    }
+
+    /// The run that bears `key`, where there is one.
+    pub async fn find_run(&self, experiment_id: &str, key: &str) -> Result<Option<String>, CallError> {
+        let filter = format!("tags.`{KEY_TAG}` = '{key}'");
+        let query = json!({ "experiment_ids": [experiment_id], "filter": filter, "max_results": 1 });
+        let found = self.call(Method::POST, "runs/search", &query).await?;
+        Ok(found.pointer("/runs/0/info/run_id").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// Creates a run that bears `key`, and returns its id.
+    pub async fn create_run(
+        &self,
+        experiment_id: &str,
+        name: &str,
+        key: &str,
+        start_ms: u64,
+    ) -> Result<String, CallError> {
+        let tag = |key: &str, value: &str| json!({ "key": key, "value": value });
+        let tags = [tag(KEY_TAG, key), tag("mlflow.source.name", "trunkline"), tag("mlflow.source.type", "LOCAL")];
+        let run = json!({ "experiment_id": experiment_id, "run_name": name, "start_time": start_ms, "tags": tags });
+        text(&self.call(Method::POST, "runs/create", &run).await?, "/run/info/run_id")
+    }
+
+    /// Sets a run's status; an end time with a final one.
+    pub async fn set_status(&self, run_id: &str, status: &str, end_ms: Option<u64>) -> Result<(), CallError> {
+        let mut update = json!({ "run_id": run_id, "status": status });
+        if let Some(end_ms) = end_ms {
+            update["end_time"] = json!(end_ms);
+        }
+        self.call(Method::POST, "runs/update", &update).await.map(drop)
+    }
+
+    /// Logs a batch that is within MLflow's limits.
+    pub async fn log(&self, run_id: &str, batch: &Batch) -> Result<(), CallError> {
+        #[derive(Serialize)]
+        struct LogBatch<'a> {
+            run_id: &'a str,
+            #[serde(flatten)]
+            batch: &'a Batch,
+        }
+        self.call(Method::POST, "runs/log-batch", &LogBatch { run_id, batch }).await.map(drop)
+    }
+
+    async fn call(&self, method: Method, name: &str, body: &impl Serialize) -> Result<Value, CallError> {
+        let get = method == Method::GET;
+        let request = self.http.request(method, format!("{}/api/2.0/mlflow/{name}", self.base));
+        let request = if get { request.query(body) } else { request.json(body) };
+        let request = match &self.credentials {
+            Some(Credentials::Token(token)) => request.bearer_auth(token),
+            Some(Credentials::Password { user, password }) => request.basic_auth(user, Some(password)),
+            None => request,
+        };
+        let answer = request.send().await.map_err(|e| CallError::Unavailable(chain(&e.without_url())))?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(|e| CallError::Unavailable(chain(&e.without_url())))?;
+        if status.is_success() {
+            return serde_json::from_str(&body)
+                .map_err(|_| unavailable("it answers, but not as an MLflow server does"));
+        }
+        Err(refusal(status, &body))
+    }
+}
+
+/// The tag that holds a run's key.
+const KEY_TAG: &str = "trunkline.run_key";
+
+/// Sorts an answer that is no success into what may work later and what won't.
+fn refusal(status: StatusCode, body: &str) -> CallError {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error_code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let refusal = serde_json::from_str::<Refusal>(body).ok();
+    match (status, refusal) {
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => CallError::Unavailable(format!(
+            "it answers {status}: set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )),
+        (status, Some(Refusal { error_code: code, message })) if status.is_client_error() && !may_pass(status) => {
+            CallError::Refused { code, message }
+        }
+        (status, _) => CallError::Unavailable(format!("it answers {status}")),
+    }
+}
+
+fn may_pass(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+fn text(answer: &Value, pointer: &str) -> Result<String, CallError> {
+    let found = answer.pointer(pointer).and_then(Value::as_str);
+    found.map(str::to_owned).ok_or_else(|| unavailable("it answers, but not as an MLflow server does"))
+}
+
+fn unavailable(message: &str) -> CallError {
+    CallError::Unavailable(message.to_owned())
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! Checkpoints: whole or not there, checked, and openable by others.
+
+use std::fs;
+use std::path::Path;
+
+use coordinator::checkpoint::{
+    Block, Checkpoint, CheckpointError, Tensor, best, keep, load, mark_best, newest_good, parameters_sha256, path_of,
+    steps, write,
+};
+use sha2::{Digest, Sha256};
+
+fn checkpoint(step: u64) -> Checkpoint {
+    let block = |name: &str, shape: &[usize], offset| Block { name: name.into(), shape: shape.to_vec(), offset };
+    Checkpoint {
+        step,
+        epoch: 3,
+        blocks: vec![
+            block("trunk.0.weight", &[2, 3], 0),
+            block("trunk.0.bias", &[2], 6),
+            block("head.digit.0.bias", &[1], 8),
+        ],
+        parameters: (0..9).map(|i| (i as f32 - 4.0) * 0.1 + step as f32).collect(),
+        optimizer: vec![
+            Tensor::new("second", vec![0.5f32; 9]),
+            Tensor::new("first", vec![-0.0f32; 9]),
+            Tensor::new("step", vec![step]),
+        ],
+        weighting: vec![Tensor::new("losses", vec![0.1f64, f64::NAN, 1e-300])],
+        preprocessing: "{\"feeds\":[]}".into(),
+        states: [("patience".to_string(), "2".to_string()), ("best".to_string(), format!("{}", 0.1f64 + 0.2))]
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn bits(tensors: &[Tensor]) -> String {
+    format!("{tensors:?}")
+}
+
+fn flip_a_bit(path: &Path) {
+    let mut bytes = fs::read(path).expect("reads");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(path, bytes).expect("writes");
+}
+
+#[test]
+fn what_is_written_loads_with_the_same_bits_and_order() {
+    let run = tempfile::tempdir().expect("a folder");
+    let written = checkpoint(600);
+    let path = write(run.path(), &written).expect("writes");
+    assert_eq!(path, run.path().join("checkpoints/step-000600"));
+    let mut names: Vec<_> = fs::read_dir(&path)
+        .expect("reads")
+        .map(|e| e.expect("an entry").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["manifest.json", "model.safetensors", "optimizer.safetensors", "preprocessing.json", "weighting.safetensors"]
+    );
+
+    let back = load(&path).expect("loads");
+    assert_eq!(
+        back.parameters.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+        written.parameters.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    );
+    assert_eq!((bits(&back.optimizer), bits(&back.weighting)), (bits(&written.optimizer), bits(&written.weighting)));
+    assert_eq!(
+        (back.step, back.epoch, &back.blocks, &back.preprocessing),
+        (600, 3, &written.blocks, &written.preprocessing)
+    );
+    assert_eq!(back.state::<f64>("best"), Some(0.1 + 0.2));
+    assert_eq!(back.state::<u32>("patience"), Some(2));
+    assert_eq!(back.state::<u32>("none"), None);
+}
+
+#[test]
+fn the_model_opens_as_safetensors_with_the_layouts_names() {
+    let run = tempfile::tempdir().expect("a folder");
+    let written = checkpoint(1);
+    let file = fs::read(write(run.path(), &written).expect("writes").join("model.safetensors")).expect("reads");
+    let tensors = safetensors::SafeTensors::deserialize(&file).expect("is safetensors");
+    assert_eq!(tensors.len(), 3);
+    let bias = tensors.tensor("trunk.0.bias").expect("is there");
+    assert_eq!((bias.dtype(), bias.shape()), (safetensors::Dtype::F32, &[2][..]));
+    let expected: Vec<u8> = written.parameters[6..8].iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert_eq!(bias.data(), expected);
+}
+
+#[test]
+fn the_manifest_has_the_sha256_of_every_file_and_of_the_parameters() {
+    let run = tempfile::tempdir().expect("a folder");
+    let written = checkpoint(1);
+    let path = write(run.path(), &written).expect("writes");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(path.join("manifest.json")).expect("reads")).expect("is JSON");
+    let files = manifest["files"].as_object().expect("an object");
+    assert_eq!(files.len(), 4);
+    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    for (name, hash) in files {
+        assert_eq!(hash, &hex(&fs::read(path.join(name)).expect("reads")), "{name}");
+    }
+    let bytes: Vec<u8> = written.parameters.iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert_eq!(manifest["parameters_sha256"], hex(&bytes));
+    assert_eq!(parameters_sha256(&written.parameters), hex(&bytes));
+    // Known answer: FIPS 180 gives this for the empty message.
+    assert_eq!(parameters_sha256(&[]), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+#[test]
+fn the_newest_good_one_is_taken_and_those_passed_over_are_told() {
+    let run = tempfile::tempdir().expect("a folder");
+    assert!(matches!(newest_good(run.path()), Ok((None, passed)) if passed.is_empty()));
+    for step in [100, 200, 300, 400, 1_000_000] {
+        write(run.path(), &checkpoint(step)).expect("writes");
+    }
+    flip_a_bit(&path_of(run.path(), 1_000_000).join("optimizer.safetensors"));
+    fs::remove_file(path_of(run.path(), 400).join("model.safetensors")).expect("removes");
+    fs::write(path_of(run.path(), 300).join("manifest.json"), "{\"schema\":1,").expect("writes");
+    let (found, passed) = newest_good(run.path()).expect("looks");
+    assert_eq!(found.expect("one is good").step, 200);
+    assert_eq!(
+        passed.iter().map(|p| p.path.clone()).collect::<Vec<_>>(),
+        [1_000_000, 400, 300].map(|s| path_of(run.path(), s))
+    );
+    assert!(matches!(&passed[0].reason, CheckpointError::Hash { file, .. } if file == "optimizer.safetensors"));
+    assert!(matches!(passed[1].reason, CheckpointError::Io { action: "reading", .. }));
+    assert!(matches!(passed[2].reason, CheckpointError::Manifest { .. }));
+}
+
+#[test]
+fn damage_to_any_file_is_found() {
+    let run = tempfile::tempdir().expect("a folder");
+    for file in ["model.safetensors", "optimizer.safetensors", "weighting.safetensors", "preprocessing.json"] {
+        let path = write(run.path(), &checkpoint(5)).expect("writes over the damaged one");
+        flip_a_bit(&path.join(file));
+        let error = load(&path).expect_err("is damaged");
+        assert!(matches!(&error, CheckpointError::Hash { file: found, .. } if found == file), "{error}");
+    }
+}
+
+#[test]
+fn a_write_that_was_interrupted_is_not_seen_and_is_swept_up() {
+    let run = tempfile::tempdir().expect("a folder");
+    write(run.path(), &checkpoint(100)).expect("writes");
+    // What a crash before the rename leaves: the folder beside, whole or not.
+    let beside = run.path().join("checkpoints/.step-000200.new");
+    fs::create_dir(&beside).expect("creates");
+    fs::write(beside.join("model.safetensors"), b"half").expect("writes");
+    assert_eq!(steps(run.path()).expect("lists"), [100]);
+    assert_eq!(newest_good(run.path()).expect("looks").0.expect("one is good").step, 100);
+    write(run.path(), &checkpoint(200)).expect("writes in spite of it");
+    assert!(!beside.exists());
+    fs::create_dir(run.path().join("checkpoints/.step-000100.old")).expect("creates");
+    keep(run.path(), 2, &[]).expect("sweeps");
+    assert!(!run.path().join("checkpoints/.step-000100.old").exists());
+    assert_eq!(steps(run.path()).expect("lists"), [100, 200]);
+}
+
+#[test]
+fn the_newest_the_best_and_the_protected_stay() {
+    let run = tempfile::tempdir().expect("a folder");
+    assert_eq!(best(run.path()).expect("looks"), None);
+    for step in 1..=7 {
+        write(run.path(), &checkpoint(step)).expect("writes");
+    }
+    mark_best(run.path(), 2).expect("marks");
+    assert_eq!(best(run.path()).expect("looks"), Some(2));
+    assert_eq!(keep(run.path(), 2, &[4]).expect("removes"), [1, 3, 5]);
+    assert_eq!(steps(run.path()).expect("lists"), [2, 4, 6, 7]);
+    mark_best(run.path(), 7).expect("marks");
+    assert_eq!(keep(run.path(), 0, &[]).expect("removes"), [2, 4, 6], "one always stays");
+    assert_eq!(load(&path_of(run.path(), 7)).expect("loads").step, 7);
+}
+
+#[test]
+fn blocks_that_do_not_cover_the_parameters_are_refused() {
+    let run = tempfile::tempdir().expect("a folder");
+    let mut wrong = checkpoint(1);
+    wrong.parameters.push(0.0);
+    let error = write(run.path(), &wrong).expect_err("refuses");
+    assert!(error.to_string().contains("the blocks cover 9 of 10 parameters"), "{error}");
+    assert!(steps(run.path()).expect("lists").is_empty());
+}
+
+#[test]
+fn a_checkpoint_of_a_newer_schema_is_named_as_such() {
+    let run = tempfile::tempdir().expect("a folder");
+    let path = write(run.path(), &checkpoint(1)).expect("writes");
+    fs::write(path.join("manifest.json"), "{\"schema\":2}").expect("writes");
+    assert!(matches!(load(&path), Err(CheckpointError::Schema { found: 2, .. })));
+}

@@ -1,0 +1,95 @@
+//! The run folder: named by time, locked, with an epoch that only grows.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use coordinator::folder::{FolderError, RunFolder};
+
+/// 2026-11-20 12:03:11 UTC.
+const NOW_MS: u64 = 1_795_176_191_250;
+
+#[test]
+fn a_new_folder_is_named_by_utc_time_and_experiment_and_never_shared() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let runs = parent.path().join("runs");
+    let names: Vec<String> = ["digits", "digits", "a/b: c"]
+        .iter()
+        .map(|e| {
+            RunFolder::create(&runs, e, NOW_MS)
+                .expect("creates")
+                .path()
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(names, ["2026-11-20T12-03-11-digits", "2026-11-20T12-03-11-digits-2", "2026-11-20T12-03-11-a-b--c"]);
+}
+
+#[test]
+fn a_named_folder_must_be_empty() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("deep/run");
+    drop(RunFolder::create_at(&path).expect("creates"));
+    assert!(matches!(RunFolder::create_at(&path), Err(FolderError::NotEmpty { .. })), "the lock file is something");
+}
+
+#[test]
+fn a_folder_without_a_journal_is_no_run() {
+    let parent = tempfile::tempdir().expect("a folder");
+    fs::write(parent.path().join("experiment.toml"), "").expect("writes");
+    assert!(matches!(RunFolder::open(parent.path()), Err(FolderError::NotARun { missing: "journal.jsonl", .. })));
+}
+
+#[test]
+fn a_second_coordinator_is_refused_until_the_first_is_gone() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("run");
+    let first = RunFolder::create_at(&path).expect("creates");
+    first.write("experiment.toml", b"name = \"x\"\n").expect("writes");
+    fs::write(first.journal(), "").expect("writes");
+    let error = RunFolder::open(&path).expect_err("refuses");
+    assert!(matches!(error, FolderError::Locked { .. }));
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    drop(first);
+    RunFolder::open(&path).expect("opens");
+}
+
+#[test]
+fn a_lock_ends_with_its_process_however_it_ends() {
+    let parent = tempfile::tempdir().expect("a folder");
+    for file in ["experiment.toml", "journal.jsonl", "lock"] {
+        fs::write(parent.path().join(file), "").expect("writes");
+    }
+    // Another process takes the lock, says so, and is killed.
+    let script = "exec 9>lock; flock -n 9 || exit 1; echo held; exec sleep 600";
+    let mut other = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(parent.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut said = String::new();
+    let out = other.stdout.take().expect("is piped");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut said).expect("reads");
+    assert_eq!(said, "held\n");
+    assert!(matches!(RunFolder::open(parent.path()), Err(FolderError::Locked { .. })));
+    other.kill().expect("kills");
+    other.wait().expect("ends");
+    RunFolder::open(parent.path()).expect("opens");
+}
+
+#[test]
+fn each_epoch_is_one_more_and_survives_reopening() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = RunFolder::create_at(parent.path()).expect("creates");
+    assert_eq!((folder.next_epoch().expect("takes"), folder.next_epoch().expect("takes")), (1, 2));
+    fs::write(folder.experiment(), "").expect("writes");
+    fs::write(folder.journal(), "").expect("writes");
+    drop(folder);
+    let folder = RunFolder::open(parent.path()).expect("opens");
+    assert_eq!(folder.next_epoch().expect("takes"), 3);
+    fs::write(parent.path().join("epoch"), "x").expect("writes");
+    assert!(matches!(folder.next_epoch(), Err(FolderError::Epoch { .. })));
+}
