@@ -196,3 +196,11 @@ impl Default for Split {
         Self { validation: 0.1, test: 0.2, seed: 0, stratify: None, group: None, by: None, column: None }
     }
 }
+
+impl Dataset {
+    /// Whether some of the rows validate.
+    pub fn has_validation(&self) -> bool {
+        let files = matches!(&self.path, Paths::BySplit { validation, .. } if !validation.is_empty());
+        files || self.split.column.is_some() || self.split.validation > 0.0
+    }
+}

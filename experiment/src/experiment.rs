@@ -41,3 +41,18 @@ pub struct Experiment {
     #[serde(default)]
     pub tracking: Tracking,
 }
+
+impl Experiment {
+    /// The experiment as a file with every default written out, which loads back to an equal value.
+    ///
+    /// # Panics
+    /// TOML has no whole number above 2^63 - 1: no experiment that was loaded has one.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("what an experiment file can say, TOML can write")
+    }
+
+    /// Whether some tasks are named by the columns that a template selects, so that their names are known with the data only.
+    pub fn has_templates(&self) -> bool {
+        self.tasks.values().any(|task| task.each_target.is_some())
+    }
+}

@@ -10,22 +10,32 @@
 
 mod cluster;
 mod dataset;
+mod decode;
+mod error;
 mod experiment;
+mod fault;
+mod load;
 mod loss;
 mod metric;
 mod network;
+mod overrides;
 mod shape;
+mod source;
 mod strings;
 mod task;
 mod train;
+mod validate;
 
 pub use aggregation::{Optimizer, Schedule, Weighting};
 pub use cluster::{Cluster, Tracking};
 pub use dataset::{ColumnType, CsvOptions, Dataset, Format, Order, Paths, Split};
+pub use error::{ExperimentError, Origin, Refusal};
 pub use experiment::Experiment;
+pub use load::{Loaded, load, parse};
 pub use loss::{ClassWeights, Loss};
 pub use metric::Metric;
 pub use network::{Activation, Architecture, Encoder, Head, Model, Trunk, TrunkKind};
 pub use shape::{EmbeddingShape, FeedShape, Shapes, SplitName, TaskShape};
+pub use source::Source;
 pub use task::{Kind, Scalar, Target, TargetScale, Task};
 pub use train::{Checkpoint, Criterion, EarlyStopping, Observed, Train};

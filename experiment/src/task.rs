@@ -25,7 +25,7 @@ pub struct Task {
     pub each_target: Option<Vec<String>>,
     /// What the target is.
     pub kind: Kind,
-    /// What the task's loss is multiplied by, under every weighting; positive.
+    /// What the task's loss is multiplied by, under every weighting; 0 or more, and above 0 for one task at least.
     pub weight: f64,
     /// What is minimised; where the file does not say it, the kind does.
     pub loss: Loss,

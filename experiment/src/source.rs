@@ -1,0 +1,176 @@
+//! The text of an experiment file, and where each of its keys stands.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Document, Item, TableLike, Value};
+
+use crate::error::{ExperimentError, Origin, Refusal};
+use crate::fault::{Complaint, Fault};
+use crate::overrides::Override;
+
+/// An experiment file as it was read, to point at the place of a key.
+#[derive(Debug, Clone)]
+pub struct Source {
+    path: PathBuf,
+    document: Document<String>,
+    overrides: Vec<Override>,
+}
+
+impl Source {
+    /// Reads the syntax of `text`, which came from the file `path`.
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, ExperimentError> {
+        match Document::parse(text.clone()) {
+            Ok(document) => Ok(Self { path: path.to_owned(), document, overrides: Vec::new() }),
+            Err(error) => {
+                let span = error.span().unwrap_or(0..0);
+                let message = error.message().lines().collect::<Vec<_>>().join("; ");
+                Err(refusal(file_origin(path, &text, span), message, Vec::new()))
+            }
+        }
+    }
+
+    pub(crate) fn set_overrides(&mut self, overrides: Vec<Override>) {
+        self.overrides = overrides;
+    }
+
+    /// The file as it was named.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        self.document.raw()
+    }
+
+    /// Whether the file or a `--set` argument has this key.
+    pub fn has(&self, key_path: &[&str]) -> bool {
+        let (depth, _) = self.locate(key_path);
+        depth == key_path.len() || self.overrides.iter().any(|set| starts_with(&set.path, key_path))
+    }
+
+    /// An error about the value at `key_path`: the keys from the top of the file, and an index where a list is gone into.
+    ///
+    /// Where the file does not have the key, the error points at the innermost table on the way that it has; where a
+    /// `--set` argument gave the value, at that.
+    pub fn error_at(&self, key_path: &[&str], message: impl Into<String>) -> ExperimentError {
+        self.error(Fault::value(key_path, message))
+    }
+
+    /// The fault with its place in the text.
+    pub(crate) fn error(&self, fault: Fault) -> ExperimentError {
+        let path: Vec<&str> = fault.path.iter().map(String::as_str).collect();
+        let message = fault.message();
+        let (depth, spans) = self.locate(&path);
+        let set = |set: &&Override| {
+            let covers = path.len() >= set.path.len() && set.path.iter().zip(&path).all(|(one, other)| one == other);
+            covers || (depth < path.len() && starts_with(&set.path, &path))
+        };
+        if let Some(set) = self.overrides.iter().rev().find(set) {
+            return refusal(Origin::Set { argument: set.argument.clone() }, message, fault.help);
+        }
+        let span = match fault.complaint {
+            Complaint::UnknownKey => spans.key.or(spans.value),
+            Complaint::MissingKey(_) | Complaint::Value(_) => spans.value.or(spans.key),
+        };
+        refusal(file_origin(&self.path, self.text(), span.unwrap_or(0..0)), message, fault.help)
+    }
+
+    /// How many keys of the path the document has, and where the last of them stands.
+    fn locate(&self, path: &[&str]) -> (usize, Spans) {
+        let mut node = Node::Table(self.document.as_table());
+        let mut spans = Spans::default();
+        for (depth, key) in path.iter().enumerate() {
+            match node.child(key) {
+                Some((child, found)) => {
+                    node = child;
+                    // Tables that only a dotted key or a header implies have no place of their own.
+                    if found.key.is_some() || found.value.is_some() {
+                        spans = found;
+                    }
+                }
+                None => return (depth, spans),
+            }
+        }
+        (path.len(), spans)
+    }
+}
+
+fn starts_with(path: &[String], prefix: &[&str]) -> bool {
+    path.len() >= prefix.len() && path.iter().zip(prefix).all(|(one, other)| one == other)
+}
+
+#[derive(Default)]
+struct Spans {
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+}
+
+enum Node<'a> {
+    Table(&'a dyn TableLike),
+    List(&'a toml_edit::Array),
+    Tables(&'a toml_edit::ArrayOfTables),
+    Leaf,
+}
+
+impl<'a> Node<'a> {
+    fn child(&self, key: &str) -> Option<(Node<'a>, Spans)> {
+        match *self {
+            Node::Leaf => None,
+            Node::Table(table) => {
+                let (key, item) = table.get_key_value(key)?;
+                let value = match item {
+                    // The span of a table with a header is not that of its value: the key in the header says more.
+                    Item::Table(_) | Item::ArrayOfTables(_) | Item::None => None,
+                    Item::Value(value) => value.span(),
+                };
+                Some((Node::of_item(item), Spans { key: key.span(), value }))
+            }
+            Node::List(list) => {
+                let value = list.get(key.parse().ok()?)?;
+                Some((Node::of_value(value), Spans { key: None, value: value.span() }))
+            }
+            Node::Tables(tables) => {
+                let table = tables.get(key.parse().ok()?)?;
+                Some((Node::Table(table), Spans { key: None, value: table.span() }))
+            }
+        }
+    }
+
+    fn of_item(item: &'a Item) -> Self {
+        match item {
+            Item::None => Node::Leaf,
+            Item::Value(value) => Node::of_value(value),
+            Item::Table(table) => Node::Table(table),
+            Item::ArrayOfTables(tables) => Node::Tables(tables),
+        }
+    }
+
+    fn of_value(value: &'a Value) -> Self {
+        match value {
+            Value::Array(list) => Node::List(list),
+            Value::InlineTable(table) => Node::Table(table),
+            _ => Node::Leaf,
+        }
+    }
+}
+
+fn refusal(origin: Origin, message: String, help: Vec<String>) -> ExperimentError {
+    ExperimentError::Refused(Box::new(Refusal { origin, message, help }))
+}
+
+/// The line and column of a range of bytes; a range over several lines is underlined to the end of its first.
+fn file_origin(path: &Path, text: &str, span: Range<usize>) -> Origin {
+    let start = text.floor_char_boundary(span.start);
+    let end = text.floor_char_boundary(span.end.max(start));
+    let begin_of_line = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let end_of_line = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+    Origin::File {
+        path: path.to_owned(),
+        line: text[..start].matches('\n').count() + 1,
+        column: text[begin_of_line..start].chars().count() + 1,
+        text: text[begin_of_line..end_of_line].to_owned(),
+        width: text[start..end.min(end_of_line)].chars().count(),
+    }
+}

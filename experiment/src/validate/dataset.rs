@@ -1,0 +1,70 @@
+//! `[dataset.NAME]`.
+
+use super::{Check, Range, at_least_one, columns, in_range, network, require};
+use crate::dataset::{CsvOptions, Dataset, Format, Paths, Split};
+use crate::fault::Fault;
+
+pub(super) fn check(dataset: &Dataset) -> Check {
+    match &dataset.path {
+        Paths::Files(files) => paths(files, &["path"])?,
+        Paths::BySplit { train, validation, test } => {
+            paths(train, &["path", "train"])?;
+            for (name, files) in [("validation", validation), ("test", test)] {
+                if !files.is_empty() {
+                    paths(files, &["path", name])?;
+                }
+            }
+            require(dataset.split.column.is_none(), &["split", "column"], || {
+                "the files say which rows train, validate and test already (`path` is a table)".to_owned()
+            })?;
+        }
+    }
+    csv(&dataset.csv, dataset.format)?;
+    if let Some(features) = &dataset.features {
+        columns(features, "features")?;
+    }
+    split(&dataset.split).map_err(|fault| fault.under("split"))?;
+    if let Some(batch_size) = dataset.batch_size {
+        at_least_one(batch_size, &["batch_size"])?;
+    }
+    match &dataset.encoder {
+        Some(encoder) => network::check_encoder(encoder).map_err(|fault| fault.under("encoder")),
+        None => Ok(()),
+    }
+}
+
+fn paths(files: &[String], path: &[&str]) -> Check {
+    require(!files.is_empty(), path, || "the list is empty, so there is no file".to_owned())?;
+    require(files.iter().all(|file| !file.is_empty()), path, || "a path is empty".to_owned())
+}
+
+fn csv(csv: &CsvOptions, format: Option<Format>) -> Check {
+    let separator = csv.separator;
+    let fits = separator.is_ascii() && !matches!(separator, '"' | '\n' | '\r' | '\0');
+    require(fits, &["csv", "separator"], || {
+        format!("must be one ASCII character other than a quote or the end of a line, not {separator:?}")
+    })?;
+    require(csv.is_default() || matches!(format, None | Some(Format::Csv)), &["csv"], || {
+        "the dataset's `format` is another one, so this says nothing".to_owned()
+    })
+}
+
+fn split(split: &Split) -> Check {
+    for (key, share) in [("validation", split.validation), ("test", split.test)] {
+        in_range(Range::HalfOpen(0.0, 1.0), share, &[key])?;
+    }
+    let (validation, test) = (split.validation, split.test);
+    require(validation + test < 1.0, &[], || {
+        format!("validation = {validation} and test = {test} leave no rows to train with; their sum must be below 1")
+    })?;
+    let ways = [("stratify", &split.stratify), ("group", &split.group), ("by", &split.by), ("column", &split.column)];
+    let mut given = ways.iter().filter_map(|(key, column)| column.as_ref().map(|column| (*key, column)));
+    if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
+        return Err(Fault::value(&[second], format!("goes with no other way to split, and there is `{first}` too"))
+            .help("give at most one of stratify, group, by, column"));
+    }
+    match ways.iter().find(|(_, column)| column.as_ref().is_some_and(String::is_empty)) {
+        Some((key, _)) => Err(Fault::value(&[key], "a column's name is empty")),
+        None => Ok(()),
+    }
+}
