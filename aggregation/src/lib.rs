@@ -8,6 +8,7 @@
 //! impossible values with the key's name.
 
 pub mod clip;
+pub mod lanes;
 pub mod optimizer;
 pub mod random;
 pub mod schedule;

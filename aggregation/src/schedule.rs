@@ -117,3 +117,54 @@ impl TryFrom<Table> for Schedule {
         Ok(Self { kind, warmup_steps })
     }
 }
+
+impl Schedule {
+    /// The learning rate of step `step` (from 0) of a training of `total_steps`, for the optimizer's `base` rate.
+    ///
+    /// A step beyond the end has the last rate. Computed in software floating point, so that it is the same on every machine.
+    pub fn learning_rate(&self, base: f64, step: u64, total_steps: u64) -> f64 {
+        if step < self.warmup_steps {
+            return self.after(base, 0, self.rest(total_steps)) * ((step + 1) as f64 / self.warmup_steps as f64);
+        }
+        self.after(base, step - self.warmup_steps, self.rest(total_steps))
+    }
+
+    fn rest(&self, total_steps: u64) -> u64 {
+        total_steps.saturating_sub(self.warmup_steps).max(1)
+    }
+
+    /// The rate of step s of n after warm-up.
+    fn after(&self, base: f64, s: u64, n: u64) -> f64 {
+        let progress = s.min(n) as f64 / n as f64;
+        match self.kind {
+            ScheduleKind::Constant => base,
+            ScheduleKind::Linear { end_factor } => base * (1.0 + (end_factor - 1.0) * progress),
+            ScheduleKind::Cosine { eta_min } => eta_min + (base - eta_min) * falling_cosine(progress),
+            ScheduleKind::Step { step_size, gamma } => base * libm::pow(gamma, (s / step_size) as f64),
+            ScheduleKind::Exponential { gamma } => base * libm::pow(gamma, s as f64),
+            ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor, anneal_strategy } => {
+                let first = base / div_factor;
+                let last = first / final_div_factor;
+                // As in PyTorch the peak is at pct_start n - 1 and the last step, n - 1, has the last rate.
+                let (s, end) = (s.min(n - 1) as f64, (n - 1) as f64);
+                let peak = (pct_start * n as f64 - 1.0).max(0.0);
+                let (from, to, share) = if s <= peak && peak > 0.0 {
+                    (first, base, s / peak)
+                } else if end > peak {
+                    (base, last, (s - peak) / (end - peak))
+                } else {
+                    (base, last, 0.0)
+                };
+                match anneal_strategy {
+                    Anneal::Cos => to + (from - to) * falling_cosine(share),
+                    Anneal::Linear => from + (to - from) * share,
+                }
+            }
+        }
+    }
+}
+
+/// From 1 at 0 to 0 at 1.
+fn falling_cosine(progress: f64) -> f64 {
+    (1.0 + libm::cos(std::f64::consts::PI * progress)) / 2.0
+}

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lanes::{self, Level};
+
 /// A node: the leaves from `lo` to before `hi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Node {
@@ -147,13 +149,20 @@ pub fn fold_leaves<T>(root: Node, leaf: &mut impl FnMut(u32) -> T, add: &mut imp
     }
 }
 
-/// `into[i] += other[i]`.
+/// `into[i] += other[i]`: left plus right, where `into` is the left.
 ///
 /// # Panics
 /// Where the lengths differ.
 pub fn add_assign(into: &mut [f32], other: &[f32]) {
     assert_eq!(into.len(), other.len(), "vectors of one length are added");
-    for (into, other) in into.iter_mut().zip(other) {
-        *into += other;
-    }
+    lanes::add(Level::widest(), into, other);
+}
+
+/// `out[i] = left[i] + right[i]`.
+///
+/// # Panics
+/// Where the lengths differ.
+pub fn add_into(left: &[f32], right: &[f32], out: &mut [f32]) {
+    assert!(left.len() == right.len() && left.len() == out.len(), "vectors of one length are added");
+    lanes::sum(Level::widest(), left, right, out);
 }

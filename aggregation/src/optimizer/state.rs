@@ -1,5 +1,7 @@
 //! What an optimizer remembers from step to step.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Named vectors, each as long as the parameters, and the number of updates done.
@@ -11,4 +13,60 @@ pub struct OptimizerState {
     pub slots: Vec<(String, Vec<f32>)>,
     /// Updates done.
     pub step: u64,
+}
+
+/// The part of an [`OptimizerState`] that belongs to a range of the parameters.
+#[derive(Debug)]
+pub struct StatePart<'a> {
+    /// The range of the flat vector.
+    pub range: Range<usize>,
+    pub(super) slots: Vec<&'a mut [f32]>,
+}
+
+impl OptimizerState {
+    /// The part of one range.
+    ///
+    /// # Panics
+    /// Where the range is outside of the parameters.
+    pub fn part(&mut self, range: Range<usize>) -> StatePart<'_> {
+        let slots = self.slots.iter_mut().map(|(_, slot)| &mut slot[range.clone()]).collect();
+        StatePart { range, slots }
+    }
+
+    /// The parts between ascending cuts, for threads: cuts 0, 10, 25 give the parts 0..10 and 10..25.
+    ///
+    /// # Panics
+    /// Where the cuts don't ascend or leave the parameters.
+    pub fn parts(&mut self, cuts: &[usize]) -> Vec<StatePart<'_>> {
+        let mut parts: Vec<StatePart<'_>> =
+            cuts.windows(2).map(|cut| StatePart { range: cut[0]..cut[1], slots: Vec::with_capacity(self.slots.len()) }).collect();
+        for (_, slot) in &mut self.slots {
+            let mut rest = &mut slot[cuts.first().copied().unwrap_or(0)..];
+            for part in &mut parts {
+                let (head, tail) = rest.split_at_mut(part.range.len());
+                part.slots.push(head);
+                rest = tail;
+            }
+        }
+        parts
+    }
+}
+
+impl StatePart<'_> {
+    /// The first slots of the part.
+    pub(super) fn slots<const N: usize>(&mut self) -> [&mut [f32]; N] {
+        let mut slots = self.slots.iter_mut();
+        std::array::from_fn(|_| &mut **slots.next().expect("the state was made by this optimizer"))
+    }
+
+    /// The last slot.
+    pub(super) fn last(&mut self) -> &mut [f32] {
+        self.slots.last_mut().expect("the state was made by this optimizer")
+    }
+
+    /// The slots of a range inside the part, given in places of the flat vector.
+    pub(super) fn inner(&mut self, range: &Range<usize>) -> StatePart<'_> {
+        let (from, to) = (range.start - self.range.start, range.end - self.range.start);
+        StatePart { range: range.clone(), slots: self.slots.iter_mut().map(|slot| &mut slot[from..to]).collect() }
+    }
 }

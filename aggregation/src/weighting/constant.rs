@@ -1,0 +1,50 @@
+//! `constant`: alpha is given, as a list in the tasks' order or as a table by task name (tasks that it leaves out have 1).
+
+use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
+use crate::table::{Invalid, Range, Reader, Table, Value};
+
+pub(super) const NAME: &str = "constant";
+
+#[derive(Debug)]
+struct Constant {
+    weights: Vec<f64>,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Result<Box<dyn Method>, Invalid> {
+    let allowed = "a list with a number of at least 0 for each task, or a table of them by task";
+    let weights = match reader.value("weights") {
+        None => return Err(Invalid::missing("weights", allowed)),
+        Some(Value::List(_)) => reader.numbers("weights", Range::NotNegative)?.unwrap_or_default(),
+        Some(Value::Table(table)) => by_name(table, tasks)?,
+        Some(value) => return Err(Invalid::value("weights", value, allowed)),
+    };
+    match tasks {
+        Some(tasks) if tasks.len() != weights.len() => {
+            let message = format!("{} weights are given for {} tasks ({})", weights.len(), tasks.len(), tasks.join(", "));
+            Err(Invalid { key: "weights".to_owned(), message, known: Vec::new() })
+        }
+        _ => Ok(Box::new(Constant { weights })),
+    }
+}
+
+/// Weights in the order of the tasks; while these are not known, the numbers are checked only.
+fn by_name(table: &Table, tasks: Option<&[&str]>) -> Result<Vec<f64>, Invalid> {
+    for (task, value) in table {
+        if !value.number().is_some_and(|number| Range::NotNegative.contains(number)) {
+            return Err(Invalid::value("weights", format!("{task} = {value}"), Range::NotNegative));
+        }
+        if let Some(tasks) = tasks
+            && !tasks.contains(&task.as_str())
+        {
+            return Err(Invalid::name("weights", task, tasks));
+        }
+    }
+    let weight = |task: &&str| table.get(*task).and_then(Value::number).unwrap_or(1.0);
+    Ok(tasks.unwrap_or_default().iter().map(weight).collect())
+}
+
+impl Method for Constant {
+    fn weigh(&self, moment: &Moment<'_>, _: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        Ok(Outcome::alpha(moment.present.iter().map(|&task| self.weights[task]).collect()))
+    }
+}

@@ -1,0 +1,20 @@
+//! `mean`: alpha_t = 1 / T, T the tasks that are present in the step.
+
+use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
+use crate::table::{Invalid, Reader};
+
+pub(super) const NAME: &str = "mean";
+
+#[derive(Debug)]
+struct Mean;
+
+pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Result<Box<dyn Method>, Invalid> {
+    Ok(Box::new(Mean))
+}
+
+impl Method for Mean {
+    fn weigh(&self, moment: &Moment<'_>, _: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let present = moment.present.len();
+        Ok(Outcome::alpha(vec![1.0 / present as f64; present]))
+    }
+}

@@ -1,0 +1,221 @@
+//! What every weighting is: its needs, its state, its statistics and its outcome.
+//!
+//! A step goes: [`Method::weigh`] gives the combination of the tasks' gradients from what the method needs before or with the gradients;
+//! after the update [`Method::learn`] sees the losses (and those after the update, where the method needs them) and changes the state. Both
+//! change only the state that they are handed; the caller keeps the old one until the step commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::optimizer::Optimizer;
+use crate::random::Stream;
+
+/// One thing that a method needs of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// This step's losses before the backward pass: alpha depends on them.
+    LossesBefore,
+    /// This step's losses as they come with the gradients: for [`Method::learn`] in combined mode, for alpha too in per-task mode.
+    LossesWith,
+    /// The losses after the update, on the same rows.
+    LossesAfter,
+    /// The Gramian of the tasks' gradients over the shared blocks.
+    Gramian,
+    /// The Gramian of each shared block.
+    GramianByBlock,
+    /// The inner products between the tasks' gradients of the root's left and right subtree.
+    GramianCross,
+    /// The tasks' gradients themselves.
+    Jacobian,
+}
+
+/// What a method needs, a set.
+pub type Needs = BTreeSet<Need>;
+
+impl Need {
+    /// Whether workers have to send one vector for each task.
+    pub fn is_per_task(self) -> bool {
+        matches!(self, Need::Gramian | Need::GramianByBlock | Need::GramianCross | Need::Jacobian)
+    }
+}
+
+/// When and for whom a method is asked.
+#[derive(Debug, Clone)]
+pub struct Moment<'a> {
+    /// The step, from 0.
+    pub step: u64,
+    /// Whole passes over the longest feed before this step.
+    pub epoch: u64,
+    /// The number of tasks in the experiment.
+    pub tasks: usize,
+    /// The tasks that have labelled rows in this step, ascending. Statistics and weights are theirs, in this order.
+    pub present: &'a [usize],
+    /// The model's optimizer, for learned scalars.
+    pub optimizer: &'a Optimizer,
+    /// The model's learning rate at this step, for learned scalars.
+    pub learning_rate: f64,
+    /// This step's randomness.
+    pub stream: Stream,
+}
+
+/// What is known of a step. What the method doesn't need may be absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Statistics<'a> {
+    /// Weighted mean loss of each present task.
+    pub losses: Option<&'a [f64]>,
+    /// G, row by row: [present, present].
+    pub gramian: Option<&'a [f64]>,
+    /// G of each shared block, with the block's name, in layout order.
+    pub gramian_by_block: Option<&'a [(&'a str, Vec<f64>)]>,
+    /// Inner products of left gradients (rows) with right gradients (columns): [present, present].
+    pub gramian_cross: Option<&'a [f64]>,
+    /// The gradients over the shared blocks: one slice of equal length for each present task.
+    pub jacobian: Option<&'a [&'a [f32]]>,
+}
+
+/// What is known after the update.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Observed<'a> {
+    /// Weighted mean loss of each present task, with the parameters before the update.
+    pub losses: &'a [f64],
+    /// The same with the parameters after the update, on the same rows, where the method needs it.
+    pub losses_after: Option<&'a [f64]>,
+}
+
+/// How the present tasks' gradients become one direction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Combination {
+    /// d = sum over tasks of alpha_t g_t.
+    Alpha(Vec<f64>),
+    /// The same with an alpha for each shared block: [blocks, present].
+    AlphaByBlock(Vec<Vec<f64>>),
+    /// The direction itself, over the shared blocks.
+    Direction(Vec<f32>),
+}
+
+impl Combination {
+    /// alpha, where the combination is one alpha for the whole vector.
+    pub fn alpha(&self) -> Option<&[f64]> {
+        match self {
+            Combination::Alpha(alpha) => Some(alpha),
+            _ => None,
+        }
+    }
+}
+
+/// How good a solver's answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "value")]
+pub enum Certificate {
+    /// The answer's value is at most so far from the best one's.
+    DualityGap(f64),
+    /// How far the answer misses the conditions that the best one fulfils.
+    KktResidual(f64),
+}
+
+/// What a method decides for a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// How gradients are combined.
+    pub combination: Combination,
+    /// The solver's certificate, where there is one.
+    pub certificate: Option<Certificate>,
+}
+
+impl Outcome {
+    /// Given weights, no solver.
+    pub fn alpha(alpha: Vec<f64>) -> Self {
+        Self { combination: Combination::Alpha(alpha), certificate: None }
+    }
+}
+
+/// A method's state: named vectors. It is serialisable and part of every checkpoint.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Small vectors: by task, by pair of tasks, counters.
+    pub numbers: BTreeMap<String, Vec<f64>>,
+    /// Vectors as long as the shared parameters, or a multiple of that.
+    pub vectors: BTreeMap<String, Vec<f32>>,
+}
+
+impl State {
+    /// The named numbers; `first` where they aren't there yet.
+    pub fn numbers_or(&mut self, name: &str, first: impl FnOnce() -> Vec<f64>) -> &mut Vec<f64> {
+        self.numbers.entry(name.to_owned()).or_insert_with(first)
+    }
+}
+
+/// What kind of losses a method can work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Any.
+    Any,
+    /// Not negative: the method takes logarithms or ratios.
+    NotNegative,
+}
+
+/// Why a method has no answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// The step was computed without something that the method needs.
+    #[error("the weighting {method} needs {need:?}, which the step did not compute")]
+    Missing {
+        /// The method.
+        method: &'static str,
+        /// What is missing.
+        need: Need,
+    },
+    /// A loss that the method can't take the logarithm of.
+    #[error("the weighting {method} takes logarithms of losses, and that of task {task} is {loss}")]
+    LossNotPositive {
+        /// The method.
+        method: &'static str,
+        /// The task's number.
+        task: usize,
+        /// Its loss.
+        loss: f64,
+    },
+    /// The method's numbers are no longer finite.
+    #[error("the weighting {method} came to a number that is not finite")]
+    NotFinite {
+        /// The method.
+        method: &'static str,
+    },
+}
+
+/// A weighting with its parameters. Methods are immutable; what changes is the [`State`].
+pub trait Method: fmt::Debug + Send + Sync {
+    /// What the method needs of a step; nothing unless said.
+    fn needs(&self) -> Needs {
+        Needs::new()
+    }
+
+    /// What losses the method works with; a task whose loss can be negative is refused at the start otherwise.
+    fn accepts(&self) -> Loss {
+        Loss::Any
+    }
+
+    /// The state before the first step, for so many tasks and shared parameters.
+    fn state(&self, tasks: usize, shared: usize) -> State {
+        let _ = (tasks, shared);
+        State::default()
+    }
+
+    /// The combination of this step.
+    ///
+    /// # Errors
+    /// [`Failure`] where a statistic is missing or out of the method's domain.
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure>;
+
+    /// What the method learns of this step's losses; nothing unless said.
+    ///
+    /// # Errors
+    /// [`Failure`] where a statistic is missing or out of the method's domain.
+    fn learn(&self, moment: &Moment<'_>, observed: &Observed<'_>, state: &mut State) -> Result<(), Failure> {
+        let _ = (moment, observed, state);
+        Ok(())
+    }
+}
