@@ -1,0 +1,92 @@
+//! Activations and their derivatives over slices, in f32.
+//!
+//! The exponential is computed here and not by the platform's library, so that a run has the same bits wherever the arithmetic
+//! is the same, and so that the loops vectorise: no call, no branch. Errors are a few units in the last place for `exp` and
+//! `tanh`, and at most 2e-7 absolute for the normal distribution of GELU.
+
+use experiment::Activation;
+
+/// `values = activation(values)`.
+pub(crate) fn apply(activation: Activation, values: &mut [f32]) {
+    match activation {
+        Activation::Relu => values.iter_mut().for_each(|x| *x = x.max(0.0)),
+        Activation::Tanh => values.iter_mut().for_each(|x| *x = tanh(*x)),
+        Activation::Gelu => values.iter_mut().for_each(|x| *x *= normal(*x).0),
+        Activation::Silu => values.iter_mut().for_each(|x| *x *= sigmoid(*x)),
+    }
+}
+
+/// `gradient *= activation'`, from what the forward pass kept: the activated value for ReLU and tanh, the value before the
+/// activation for GELU and SiLU (see [`keeps_input`]).
+pub(crate) fn backward(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
+    let pairs = gradient.iter_mut().zip(kept);
+    match activation {
+        Activation::Relu => pairs.for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 }),
+        Activation::Tanh => pairs.for_each(|(g, y)| *g *= 1.0 - y * y),
+        Activation::Gelu => pairs.for_each(|(g, x)| {
+            let (below, density) = normal(*x);
+            *g *= below + x * density;
+        }),
+        Activation::Silu => pairs.for_each(|(g, x)| {
+            let s = sigmoid(*x);
+            *g *= s * (1.0 + x * (1.0 - s));
+        }),
+    }
+}
+
+/// Whether the derivative is computed from the value before the activation.
+pub(crate) fn keeps_input(activation: Activation) -> bool {
+    matches!(activation, Activation::Gelu | Activation::Silu)
+}
+
+/// `e^x`; 0 below -87 and the value at 88 above it.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = x.clamp(-87.0, 88.0);
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
+    // Taylor's series to r^7: |r| <= ln(2) / 2, so the remainder is below 6e-9.
+    let series = 1.0
+        + r * (1.0
+            + r * (0.5
+                + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0)))))));
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
+    let value = series * f32::from_bits(exponent << 23);
+    if x < -87.0 { 0.0 } else { value }
+}
+
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let size = x.abs();
+    let far = 1.0 - 2.0 / (exp(2.0 * size) + 1.0);
+    // Taylor's series near zero, where the difference above would lose digits.
+    let s = x * x;
+    let series = 1.0
+        + s * (-1.0 / 3.0
+            + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0 + s * (-1382.0 / 155_925.0 + s * (21_844.0 / 6_081_075.0))))));
+    if size < 0.35 { x * series } else { far.copysign(x) }
+}
+
+/// The standard normal distribution at `x`: the mass below it and the density.
+///
+/// The mass is 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical Functions.
+#[inline(always)]
+fn normal(x: f32) -> (f32, f32) {
+    const INVERSE_SQRT_TAU: f32 = 0.398_942_3;
+    let bell = exp(-0.5 * x * x);
+    let size = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * size);
+    let series = t * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+    let tail = 0.5 * series * bell;
+    (if x > 0.0 { 1.0 - tail } else { tail }, bell * INVERSE_SQRT_TAU)
+}

@@ -1,0 +1,81 @@
+//! What can go wrong between an experiment, the shapes of its data and a batch of rows.
+
+/// A refusal of the model. Messages name the feed, task or block and the sizes that do not fit.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The name given as device is not one that exists.
+    #[error("there is no device `{name}`; devices are flex, libtorch, libtorch:cuda:N, cuda:N and wgpu")]
+    UnknownDevice {
+        /// What was asked for.
+        name: String,
+    },
+    /// The device exists, and this binary was built without it.
+    #[error("device `{name}` is not in this build; build with `cargo build --features {feature}`{note}")]
+    DeviceNotBuilt {
+        /// What was asked for.
+        name: String,
+        /// The cargo feature that brings the device.
+        feature: &'static str,
+        /// What else the build needs.
+        note: &'static str,
+    },
+    /// The device is in the build, and this machine refuses it.
+    #[error("device `{name}` cannot be used: {reason}")]
+    DeviceFailed {
+        /// What was asked for.
+        name: String,
+        /// What the device's library said.
+        reason: String,
+    },
+    /// The thread pool could not be set up.
+    #[error("cannot use {threads} threads: {reason}")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// What refused.
+        reason: String,
+    },
+    /// Feeds reach the trunk with unequal widths.
+    #[error(
+        "feed `{feed}` reaches the trunk with {width} values a row, and feed `{other}` with {other_width}; \
+         give them an encoder of one width (model.encoder, or dataset.NAME.encoder)"
+    )]
+    UnequalWidths {
+        /// A feed.
+        feed: String,
+        /// Its width at the trunk's input.
+        width: usize,
+        /// An earlier feed.
+        other: String,
+        /// That feed's width.
+        other_width: usize,
+    },
+    /// An encoder has no width to bring its feed to.
+    #[error("the encoder of feed `{feed}` needs a width: give encoder.width, or a trunk with a hidden layer")]
+    NoEncoderWidth {
+        /// The feed.
+        feed: String,
+    },
+    /// The experiment asks for something that the shapes of the data do not have.
+    #[error("{0}")]
+    Shapes(String),
+    /// A batch does not fit the shapes that the network was made for.
+    #[error("feed `{feed}`: {reason}")]
+    Input {
+        /// The feed.
+        feed: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A vector of parameters or gradients has another length than the layout.
+    #[error("{what} has {given} values, and the layout has {expected}")]
+    Length {
+        /// Which vector.
+        what: &'static str,
+        /// Its length.
+        given: usize,
+        /// The layout's length.
+        expected: usize,
+    },
+}

@@ -1,0 +1,91 @@
+//! What a process's arithmetic is, as one hash.
+
+use aggregation::random::{Purpose, Stream};
+use experiment::Kind;
+use sha2::{Digest, Sha256};
+
+use crate::pass::{FeedInput, MicrobatchKey, TargetInput};
+use crate::{ModelError, Network};
+
+/// Rows of each feed in the probe: enough for the kernels that real batches use.
+const ROWS: usize = 48;
+
+/// sha256, in hex, over the crate's version, the device's kind, the processor's features and a probe's bits.
+pub(crate) fn of(network: &Network) -> Result<String, ModelError> {
+    let mut hash = Sha256::new();
+    for part in [env!("CARGO_PKG_VERSION"), network.device().kind(), std::env::consts::ARCH, &processor()] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    for value in probe(network)? {
+        hash.update(value.to_le_bytes());
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The features that kernels are chosen by.
+fn processor() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let features = [
+        ("avx", std::is_x86_feature_detected!("avx")),
+        ("avx2", std::is_x86_feature_detected!("avx2")),
+        ("fma", std::is_x86_feature_detected!("fma")),
+        ("avx512f", std::is_x86_feature_detected!("avx512f")),
+        ("avx512bw", std::is_x86_feature_detected!("avx512bw")),
+        ("avx512dq", std::is_x86_feature_detected!("avx512dq")),
+        ("avx512vl", std::is_x86_feature_detected!("avx512vl")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let features: [(&str, bool); 0] = [];
+    features.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect::<Vec<_>>().join("+")
+}
+
+/// Gradient and losses of made-up rows on first parameters.
+fn probe(network: &Network) -> Result<Vec<f32>, ModelError> {
+    let shapes = network.shapes();
+    let mut twin = network.twin()?;
+    twin.set_parameters(&twin.initial(0))?;
+    let rows: Vec<_> = (0..shapes.feeds.len()).map(|feed| ProbeRows::new(network, feed)).collect();
+    let inputs: Vec<_> = rows.iter().enumerate().map(|(feed, rows)| rows.input(feed)).collect();
+    let mut bits = vec![0.0; twin.layout().len()];
+    let at = MicrobatchKey { seed: 0, step: 0, microbatch: 0 };
+    let losses = twin.gradient(at, &vec![1.0; shapes.tasks.len()], &inputs, &mut bits)?;
+    bits.extend(losses.iter().map(|sum| sum.loss as f32));
+    Ok(bits)
+}
+
+/// Made-up rows of one feed.
+struct ProbeRows {
+    dense: Vec<f32>,
+    ids: Vec<u32>,
+    targets: Vec<(usize, Vec<f32>)>,
+}
+
+impl ProbeRows {
+    fn new(network: &Network, feed: usize) -> Self {
+        let shapes = network.shapes();
+        let shape = &shapes.feeds[feed];
+        let stream = |part: u64| Stream::new(0, Purpose::Probe, &[feed as u64, part]);
+        let mut dense = vec![0.0; ROWS * shape.width];
+        stream(0).fill_normal(0, &mut dense);
+        let columns = shape.embeddings.len();
+        let id = |at: usize| stream(1).u32_at(at as u64) % shape.embeddings[at % columns].rows as u32;
+        let ids = (0..ROWS * columns).map(id).collect();
+        let tasks = shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
+        let targets = tasks.map(|(task, shape)| {
+            let at = |i: usize| stream(2).u32_at(i as u64);
+            let values = match shape.kind {
+                Kind::Multiclass => (0..ROWS).map(|i| (at(i) as usize % shape.outputs) as f32).collect(),
+                _ => (0..ROWS * shape.outputs).map(|i| (at(i) % 2) as f32).collect(),
+            };
+            (task, values)
+        });
+        let targets = targets.collect();
+        Self { dense, ids, targets }
+    }
+
+    fn input(&self, feed: usize) -> FeedInput<'_> {
+        let targets = self.targets.iter().map(|(task, values)| TargetInput { task: *task, values, labelled: &[true; ROWS] });
+        FeedInput { feed, rows: ROWS, dense: &self.dense, ids: &self.ids, targets: targets.collect() }
+    }
+}

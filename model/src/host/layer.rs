@@ -1,0 +1,157 @@
+//! One dense layer on the processor: forward, and backward by hand.
+
+use super::product::{Matrix, multiply};
+use crate::activation;
+use crate::architecture::Dense;
+
+/// Added to the variance before the root, as PyTorch's LayerNorm does.
+const NORM_EPSILON: f32 = 1e-5;
+
+/// What the forward pass of a layer leaves for the layer after it and for the backward pass. Buffers are kept from one
+/// microbatch to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// The layer's output, `[rows, outputs]`.
+    pub(crate) out: Vec<f32>,
+    /// What the activation's derivative needs, where that is not `out`.
+    kept: Vec<f32>,
+    /// The row before the layer norm's scale and shift.
+    normal: Vec<f32>,
+    /// One over each row's deviation.
+    precision: Vec<f32>,
+    /// Factors of the dropout: 0 or `1 / (1 - p)`; empty without.
+    mask: Vec<f32>,
+}
+
+impl Passed {
+    /// The buffer for this pass's mask, `[rows, outputs]`, to be filled before [`forward`].
+    pub(crate) fn mask(&mut self, len: usize) -> &mut [f32] {
+        self.mask.resize(len, 0.0);
+        &mut self.mask
+    }
+
+    /// No dropout in this pass.
+    pub(crate) fn clear_mask(&mut self) {
+        self.mask.clear();
+    }
+}
+
+/// Computes `passed.out` for `rows` rows of `x`.
+pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32], passed: &mut Passed) {
+    let Passed { out, kept, normal, precision, mask } = passed;
+    let len = rows * layer.outputs;
+    out.resize(len, 0.0);
+    let apart = !mask.is_empty() || layer.activation.is_some_and(activation::keeps_input);
+    let z: &mut [f32] = if apart {
+        kept.resize(len, 0.0);
+        kept
+    } else {
+        out
+    };
+    let weight = Matrix::new(&parameters[layer.weight.clone()], layer.outputs, layer.inputs);
+    multiply(z, false, Matrix::new(x, rows, layer.inputs), weight.transposed());
+
+    let bias = &parameters[layer.bias.clone()];
+    if let Some(norm) = &layer.norm {
+        normal.resize(len, 0.0);
+        precision.resize(rows, 0.0);
+        let (scale, shift) = (&parameters[norm.scale.clone()], &parameters[norm.shift.clone()]);
+        for ((row, normal), precision) in z.chunks_exact_mut(layer.outputs).zip(normal.chunks_exact_mut(layer.outputs)).zip(precision) {
+            add(row, bias);
+            *precision = normalise(row, normal);
+            for (((y, x), scale), shift) in row.iter_mut().zip(&*normal).zip(scale).zip(shift) {
+                *y = x * scale + shift;
+            }
+        }
+    } else {
+        z.chunks_exact_mut(layer.outputs).for_each(|row| add(row, bias));
+    }
+
+    let Some(function) = layer.activation else { return };
+    if !apart {
+        activation::apply(function, out);
+        return;
+    }
+    if !activation::keeps_input(function) {
+        activation::apply(function, kept);
+    }
+    out.copy_from_slice(kept);
+    if activation::keeps_input(function) {
+        activation::apply(function, out);
+    }
+    multiply_by(out, mask);
+}
+
+/// Turns `delta`, the gradient of the output, into the gradient before the bias, and writes the gradient of the layer's
+/// parameters into `gradient`.
+pub(crate) fn backward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32], passed: &Passed, delta: &mut [f32], gradient: &mut [f32]) {
+    multiply_by(delta, &passed.mask);
+    if let Some(function) = layer.activation {
+        let apart = !passed.mask.is_empty() || activation::keeps_input(function);
+        activation::backward(function, if apart { &passed.kept } else { &passed.out }, delta);
+    }
+    if let Some(norm) = &layer.norm {
+        let scale = &parameters[norm.scale.clone()];
+        column_sums(layer.outputs, delta, &mut gradient[norm.shift.clone()]);
+        let sums = &mut gradient[norm.scale.clone()];
+        sums.fill(0.0);
+        let rows = delta.chunks_exact_mut(layer.outputs).zip(passed.normal.chunks_exact(layer.outputs)).zip(&passed.precision);
+        for ((delta, normal), precision) in rows {
+            for ((sum, d), x) in sums.iter_mut().zip(&*delta).zip(normal) {
+                *sum += d * x;
+            }
+            normalise_backward(delta, normal, scale, *precision);
+        }
+    }
+    column_sums(layer.outputs, delta, &mut gradient[layer.bias.clone()]);
+    let delta = Matrix::new(delta, rows, layer.outputs);
+    multiply(&mut gradient[layer.weight.clone()], false, delta.transposed(), Matrix::new(x, rows, layer.inputs));
+}
+
+/// The gradient of the layer's input, columns `first..first + count`, from the `delta` that [`backward`] left:
+/// `out = delta W`, or `out += delta W` with `add`.
+pub(crate) fn input_gradient(layer: &Dense, parameters: &[f32], rows: usize, delta: &[f32], columns: std::ops::Range<usize>, add: bool, out: &mut [f32]) {
+    let weight = Matrix::new(&parameters[layer.weight.clone()], layer.outputs, layer.inputs);
+    multiply(out, add, Matrix::new(delta, rows, layer.outputs), weight.columns(columns.start, columns.len()));
+}
+
+/// `values *= factors`; no factors leave them as they are.
+pub(crate) fn multiply_by(values: &mut [f32], factors: &[f32]) {
+    values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
+}
+
+fn add(row: &mut [f32], other: &[f32]) {
+    row.iter_mut().zip(other).for_each(|(x, y)| *x += y);
+}
+
+fn column_sums(columns: usize, values: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    values.chunks_exact(columns).for_each(|row| add(sums, row));
+}
+
+/// Writes `(row - mean) / deviation` and returns `1 / deviation`. The two sums are in f64, in order.
+fn normalise(row: &[f32], normal: &mut [f32]) -> f32 {
+    let n = row.len() as f64;
+    let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
+    let variance = row.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n;
+    let precision = 1.0 / (variance + f64::from(NORM_EPSILON)).sqrt();
+    for (y, x) in normal.iter_mut().zip(row) {
+        *y = ((f64::from(*x) - mean) * precision) as f32;
+    }
+    precision as f32
+}
+
+/// `delta = precision * (g - mean(g) - normal * mean(g * normal))` with `g = delta * scale`.
+fn normalise_backward(delta: &mut [f32], normal: &[f32], scale: &[f32], precision: f32) {
+    let (mut sum, mut product) = (0.0_f64, 0.0_f64);
+    for ((d, s), x) in delta.iter_mut().zip(scale).zip(normal) {
+        *d *= s;
+        sum += f64::from(*d);
+        product += f64::from(*d) * f64::from(*x);
+    }
+    let n = normal.len() as f64;
+    let (mean, slope) = ((sum / n) as f32, (product / n) as f32);
+    for (d, x) in delta.iter_mut().zip(normal) {
+        *d = precision * (*d - mean - x * slope);
+    }
+}

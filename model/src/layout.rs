@@ -1,0 +1,118 @@
+//! The parameter layout: one flat f32 vector of named blocks.
+//!
+//! Everything that leaves the model is a slice of this vector: parameters, gradients, optimizer
+//! state, what travels on the wire and what a checkpoint holds. A block's name is stable
+//! (`trunk.0.weight`, `head.digit.0.bias`, `encoder.FEED.0.weight`,
+//! `encoder.FEED.embedding.COLUMN.weight`); linear weights are stored `[out, in]`.
+//! Blocks lie one after the other without gaps, encoders first, then the trunk, then the heads.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// A named part of the parameter vector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Name, unique in the layout.
+    pub name: String,
+    /// Shape; the product is the block's length.
+    pub shape: Vec<usize>,
+    /// First place in the flat vector.
+    pub offset: usize,
+    /// Tasks (by index, in the file's order) whose loss depends on the block.
+    pub tasks: BTreeSet<usize>,
+    /// Whether the optimizer changes it.
+    pub trainable: bool,
+}
+
+impl Block {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the block has no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Places in the flat vector.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+
+    /// Reached by two or more tasks.
+    pub fn is_shared(&self) -> bool {
+        self.tasks.len() >= 2
+    }
+}
+
+/// All blocks, in the order of the flat vector.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    blocks: Vec<Block>,
+    len: usize,
+}
+
+impl Layout {
+    /// The blocks in order.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// Length of the flat vector.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no parameter.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The block of that name.
+    pub fn block(&self, name: &str) -> Option<&Block> {
+        self.blocks.iter().find(|block| block.name == name)
+    }
+
+    /// Ranges of all blocks in order (LAMB's trust ratios are by block).
+    pub fn ranges(&self) -> Vec<Range<usize>> {
+        self.blocks.iter().map(Block::range).collect()
+    }
+
+    /// Ranges of the shared blocks (two tasks or more), neighbours joined, in order.
+    pub fn shared(&self) -> Vec<Range<usize>> {
+        joined(self.blocks.iter().filter(|block| block.is_shared()))
+    }
+
+    /// Ranges that only `task` reaches, neighbours joined, in order.
+    pub fn own(&self, task: usize) -> Vec<Range<usize>> {
+        joined(self.blocks.iter().filter(|block| block.tasks.len() == 1 && block.tasks.contains(&task)))
+    }
+
+    /// Ranges that `task` reaches, shared or not, neighbours joined, in order.
+    pub fn reached(&self, task: usize) -> Vec<Range<usize>> {
+        joined(self.blocks.iter().filter(|block| block.tasks.contains(&task)))
+    }
+
+    /// Appends a trainable block.
+    pub(crate) fn push(&mut self, name: String, shape: Vec<usize>, tasks: BTreeSet<usize>) -> Range<usize> {
+        let block = Block { name, shape, offset: self.len, tasks, trainable: true };
+        self.len += block.len();
+        let range = block.range();
+        self.blocks.push(block);
+        range
+    }
+}
+
+fn joined<'a>(blocks: impl Iterator<Item = &'a Block>) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for block in blocks.filter(|block| !block.is_empty()) {
+        match ranges.last_mut() {
+            Some(last) if last.end == block.offset => last.end += block.len(),
+            _ => ranges.push(block.range()),
+        }
+    }
+    ranges
+}

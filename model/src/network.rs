@@ -1,0 +1,233 @@
+//! The network as workers, the coordinator, `evaluate` and `predict` use it.
+
+use aggregation::sums::TaskSums;
+use experiment::{Experiment, Shapes};
+
+use crate::architecture::Architecture;
+use crate::graph::Graph;
+use crate::host::Host;
+use crate::pass::{self, FeedInput, LossSum, MicrobatchKey, Pass};
+use crate::{Device, Layout, ModelError, fingerprint, initial, loss, metric};
+
+/// The layers of an experiment on a device, with the parameters that were set last.
+#[derive(Debug)]
+pub struct Network {
+    architecture: Architecture,
+    shapes: Shapes,
+    device: Device,
+    engine: Engine,
+}
+
+/// Who computes: the layers by hand on the processor, or burn on any device.
+#[derive(Debug)]
+enum Engine {
+    Host(Host),
+    Graph(Graph),
+}
+
+/// What a task predicts for the rows of a feed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Index of the task.
+    pub task: usize,
+    /// `[rows, outputs]`: values in the target's units (regression), the probability of 1 (binary, multilabel), or the
+    /// probabilities of the classes (multiclass).
+    pub values: Vec<f32>,
+}
+
+impl Network {
+    /// Builds the network. All parameters are zero until [`Network::set_parameters`].
+    ///
+    /// # Errors
+    /// [`ModelError`] where encoders and widths do not fit each other, or the device is not there.
+    pub fn new(experiment: &Experiment, shapes: &Shapes, device: &Device) -> Result<Self, ModelError> {
+        match device {
+            Device::Flex => Self::build(experiment, shapes, *device, |_| Ok(Engine::Host(Host::default()))),
+            _ => Self::with_autodiff(experiment, shapes, device),
+        }
+    }
+
+    /// Builds the network so that burn's autodiff walks the gradients back on every device, the processor included. It is what
+    /// the gradients that are written by hand are compared with.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn with_autodiff(experiment: &Experiment, shapes: &Shapes, device: &Device) -> Result<Self, ModelError> {
+        Self::build(experiment, shapes, *device, |device| Ok(Engine::Graph(Graph::new(device.burn()?))))
+    }
+
+    fn build(
+        experiment: &Experiment,
+        shapes: &Shapes,
+        device: Device,
+        engine: impl FnOnce(Device) -> Result<Engine, ModelError>,
+    ) -> Result<Self, ModelError> {
+        let architecture = Architecture::new(experiment, shapes)?;
+        let mut network = Self { engine: engine(device)?, architecture, shapes: shapes.clone(), device };
+        let zeros = vec![0.0; network.layout().len()];
+        network.set_parameters(&zeros)?;
+        Ok(network)
+    }
+
+    /// The parameters' names, shapes and places.
+    pub fn layout(&self) -> &Layout {
+        &self.architecture.layout
+    }
+
+    /// The sizes that the network was built for.
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// First values of the parameters: a function of the seed and the layout alone.
+    pub fn initial(&self, seed: u64) -> Vec<f32> {
+        initial::parameters(&self.architecture, seed)
+    }
+
+    /// Multiply-adds of the forward pass of one row of a feed, through the heads of `tasks`. A gradient takes about three
+    /// times as many.
+    pub fn multiply_adds(&self, feed: usize, tasks: &[usize]) -> u64 {
+        self.architecture.multiply_adds(feed, tasks)
+    }
+
+    /// The parameters of the passes that follow, in the layout's order.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`].
+    pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), ModelError> {
+        self.check_length("the vector of parameters", parameters.len())?;
+        match &mut self.engine {
+            Engine::Host(host) => host.set_parameters(parameters),
+            Engine::Graph(graph) => graph.set_parameters(&self.architecture, parameters),
+        }
+        Ok(())
+    }
+
+    /// The gradient of one microbatch: overwrites the whole of `gradient` with the derivative of
+    /// `sum over tasks t of scales[t] * (sum of t's row losses)` (zero where no task of `inputs` reaches), and returns the
+    /// unscaled loss sums in the order of the tasks.
+    ///
+    /// `scales` has one factor for each task of the network; `inputs` the feeds in rising order, each with the tasks to be
+    /// computed. The same rows split over several passes have the same dropout masks only where feed and microbatch are the same.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] and [`ModelError::Length`] where the rows, scales or `gradient` do not fit.
+    pub fn gradient(
+        &self,
+        at: MicrobatchKey,
+        scales: &[f32],
+        inputs: &[FeedInput<'_>],
+        gradient: &mut [f32],
+    ) -> Result<Vec<LossSum>, ModelError> {
+        pass::check(&self.architecture, &self.shapes, inputs)?;
+        self.check_length("the gradient", gradient.len())?;
+        if scales.len() != self.shapes.tasks.len() {
+            return Err(ModelError::Length { what: "the list of scales", given: scales.len(), expected: self.shapes.tasks.len() });
+        }
+        let mut losses = Vec::new();
+        let mut differentiate = |feed: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {
+            let target = &inputs[feed].targets[target];
+            losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
+        };
+        let pass = Pass::Training(at);
+        match &self.engine {
+            Engine::Host(host) => host.gradient(&self.architecture, pass, inputs, &mut differentiate, gradient),
+            Engine::Graph(graph) => graph.gradient(&self.architecture, pass, inputs, &mut differentiate, gradient)?,
+        }
+        losses.sort_by_key(|sum| sum.task);
+        Ok(losses)
+    }
+
+    /// The loss sums that [`Network::gradient`] returns for the same rows, without a gradient.
+    ///
+    /// # Errors
+    /// As [`Network::gradient`].
+    pub fn losses(&self, at: MicrobatchKey, inputs: &[FeedInput<'_>]) -> Result<Vec<LossSum>, ModelError> {
+        let mut losses = Vec::new();
+        self.forward(Pass::Training(at), inputs, |target, outputs| {
+            losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, 0.0, None));
+        })?;
+        losses.sort_by_key(|sum| sum.task);
+        Ok(losses)
+    }
+
+    /// Loss and metric sums of the labelled rows, without dropout, by task in rising order.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`].
+    pub fn evaluate(&self, input: &FeedInput<'_>) -> Result<Vec<(usize, TaskSums)>, ModelError> {
+        let mut sums = Vec::new();
+        self.forward(Pass::Evaluation, std::slice::from_ref(input), |target, outputs| {
+            sums.push((target.task, metric::sums(&self.shapes.tasks[target.task], outputs, target)));
+        })?;
+        Ok(sums)
+    }
+
+    /// What every task of the feed predicts for the rows, in the order of the tasks.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`].
+    pub fn predict(&self, feed: usize, rows: usize, dense: &[f32], ids: &[u32]) -> Result<Vec<Prediction>, ModelError> {
+        let tasks = self.shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
+        let unlabelled = vec![false; rows];
+        let widest = self.shapes.tasks.iter().map(|task| task.outputs).max().unwrap_or(0);
+        let no_values = vec![0.0; rows * widest];
+        let targets = tasks.map(|(task, shape)| pass::TargetInput {
+            task,
+            values: &no_values[..rows * if shape.kind == experiment::Kind::Multiclass { 1 } else { shape.outputs }],
+            labelled: &unlabelled,
+        });
+        let input = FeedInput { feed, rows, dense, ids, targets: targets.collect() };
+        let mut predictions = Vec::new();
+        self.forward(Pass::Evaluation, &[input], |target, outputs| {
+            let values = metric::predictions(&self.shapes.tasks[target.task], outputs);
+            predictions.push(Prediction { task: target.task, values });
+        })?;
+        Ok(predictions)
+    }
+
+    /// What this process's arithmetic is: processor features, build, device, and the bits of a probe forward and backward pass
+    /// at the network's shapes. Workers with equal fingerprints give the same bits. The parameters are left as they were.
+    ///
+    /// # Errors
+    /// Those of a pass.
+    pub fn fingerprint(&self) -> Result<String, ModelError> {
+        fingerprint::of(self)
+    }
+
+    /// A network of the same structure on the same device, with its own parameters.
+    pub(crate) fn twin(&self) -> Result<Self, ModelError> {
+        let engine = match &self.engine {
+            Engine::Host(_) => Engine::Host(Host::default()),
+            Engine::Graph(_) => Engine::Graph(Graph::new(self.device.burn()?)),
+        };
+        Ok(Self { architecture: self.architecture.clone(), shapes: self.shapes.clone(), device: self.device, engine })
+    }
+
+    fn forward(
+        &self,
+        pass: Pass,
+        inputs: &[FeedInput<'_>],
+        mut each: impl FnMut(&pass::TargetInput<'_>, &[f32]),
+    ) -> Result<(), ModelError> {
+        pass::check(&self.architecture, &self.shapes, inputs)?;
+        let mut each = |feed: usize, target: usize, outputs: &[f32]| each(&inputs[feed].targets[target], outputs);
+        match &self.engine {
+            Engine::Host(host) => {
+                host.forward(&self.architecture, pass, inputs, &mut each);
+                Ok(())
+            }
+            Engine::Graph(graph) => graph.forward(&self.architecture, pass, inputs, &mut each),
+        }
+    }
+
+    fn check_length(&self, what: &'static str, given: usize) -> Result<(), ModelError> {
+        let expected = self.layout().len();
+        if given == expected { Ok(()) } else { Err(ModelError::Length { what, given, expected }) }
+    }
+}

@@ -1,0 +1,102 @@
+//! What goes into a pass through the network, and what comes out of it.
+
+use experiment::{Kind, Shapes};
+
+use crate::ModelError;
+use crate::architecture::Architecture;
+
+/// Names the random numbers of one microbatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MicrobatchKey {
+    /// Seed of the experiment.
+    pub seed: u64,
+    /// Step, from 0.
+    pub step: u64,
+    /// Microbatch, in `[0, V)`.
+    pub microbatch: u32,
+}
+
+/// Rows of one feed, with the labels of the tasks to be computed.
+#[derive(Debug, Clone)]
+pub struct FeedInput<'a> {
+    /// Index of the feed.
+    pub feed: usize,
+    /// Number of rows; may be 0.
+    pub rows: usize,
+    /// Dense features, `[rows, width]`.
+    pub dense: &'a [f32],
+    /// Rows of the embedding tables, `[rows, embeddings]`.
+    pub ids: &'a [u32],
+    /// Tasks of the feed, in rising order; the others on the feed are left out of the pass.
+    pub targets: Vec<TargetInput<'a>>,
+}
+
+/// Labels of one task.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetInput<'a> {
+    /// Index of the task.
+    pub task: usize,
+    /// Regression (scaled), binary and multilabel: `[rows, outputs]`; multiclass: the class's index, `[rows]`.
+    /// A class that is no index of an output counts as wrong. Values of rows without a label are not read.
+    pub values: &'a [f32],
+    /// Which rows have a label, `[rows]`.
+    pub labelled: &'a [bool],
+}
+
+/// A task's loss over the labelled rows of a pass.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossSum {
+    /// Index of the task.
+    pub task: usize,
+    /// Sum of the row losses, unscaled, in f64 and in the order of the rows.
+    pub loss: f64,
+    /// Labelled rows.
+    pub rows: u64,
+}
+
+/// Training passes drop, evaluation passes do not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pass {
+    Training(MicrobatchKey),
+    Evaluation,
+}
+
+/// Checks that the rows fit the network: sizes, ids, and feeds and tasks in rising order (the order of rows in the trunk's
+/// matrix is part of the result).
+pub(crate) fn check(architecture: &Architecture, shapes: &Shapes, inputs: &[FeedInput<'_>]) -> Result<(), ModelError> {
+    for (i, input) in inputs.iter().enumerate() {
+        let Some(shape) = shapes.feeds.get(input.feed) else {
+            return Err(ModelError::Input { feed: input.feed.to_string(), reason: "there is no such feed".to_owned() });
+        };
+        let refuse = |reason: String| Err(ModelError::Input { feed: shape.name.clone(), reason });
+        if i > 0 && inputs[i - 1].feed >= input.feed {
+            return refuse("feeds of a pass are in rising order".to_owned());
+        }
+        let (dense, ids) = (input.rows * shape.width, input.rows * shape.embeddings.len());
+        if input.dense.len() != dense || input.ids.len() != ids {
+            let (given_dense, given_ids) = (input.dense.len(), input.ids.len());
+            return refuse(format!("{given_dense} dense values and {given_ids} ids where {dense} and {ids} belong"));
+        }
+        let tables = &architecture.encoders[input.feed].embeddings;
+        for (at, &id) in input.ids.iter().enumerate() {
+            let column = at % tables.len();
+            if id as usize >= tables[column].rows {
+                let (name, rows) = (&shape.embeddings[column].column, tables[column].rows);
+                return refuse(format!("column `{name}` has id {id}, and its table {rows} rows"));
+            }
+        }
+        for (j, target) in input.targets.iter().enumerate() {
+            let Some(task) = shapes.tasks.get(target.task).filter(|task| task.feed == input.feed) else {
+                return refuse(format!("task {} is not on this feed", target.task));
+            };
+            if j > 0 && input.targets[j - 1].task >= target.task {
+                return refuse("tasks of a feed are in rising order".to_owned());
+            }
+            let width = if task.kind == Kind::Multiclass { 1 } else { task.outputs };
+            if target.values.len() != input.rows * width || target.labelled.len() != input.rows {
+                return refuse(format!("task `{}` has labels for other than {} rows", task.name, input.rows));
+            }
+        }
+    }
+    Ok(())
+}
