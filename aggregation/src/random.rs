@@ -3,6 +3,8 @@
 //! A [`Stream`] stands for one (seed, purpose, indices); its elements can be asked for in any order and by any thread.
 //! The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 
+use crate::lanes::{Level, vectorised};
+
 /// What numbers are for. The value is part of the counter: numbers for two purposes never coincide, and a purpose keeps its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -89,7 +91,13 @@ impl Stream {
 
     /// `out[i] = uniform_at(start + i)`.
     pub fn fill_uniform(&self, start: u64, out: &mut [f32]) {
-        self.fill(start, out, |block| block.map(uniform));
+        let aligned = out.len().min(start.wrapping_neg() as usize % 4);
+        let (head, rest) = out.split_at_mut(aligned);
+        self.fill(start, head, |block| block.map(uniform));
+        let first = (start + aligned as u64) / 4;
+        let (wide, tail) = rest.as_chunks_mut::<{ 4 * BLOCKS }>();
+        uniform_blocks(Level::widest(), self.key, self.high, first, wide);
+        self.fill(start + (aligned + wide.len() * 4 * BLOCKS) as u64, tail, |block| block.map(uniform));
     }
 
     /// `out[i] = normal_at(start + i)`.
@@ -113,6 +121,46 @@ impl Stream {
     }
 }
 
+/// Philox blocks that run side by side in the lanes of a vector.
+const BLOCKS: usize = 16;
+
+vectorised! {
+    /// The uniform numbers of many blocks from `first`, the same as of [`philox`] one by one.
+    fn uniform_blocks(key: [u32; 2], high: [u32; 2], first: u64, out: &mut [[f32; 4 * BLOCKS]]) {
+        for (chunk, out) in out.iter_mut().enumerate() {
+            let start = first + (chunk * BLOCKS) as u64;
+            let mut c = [[0u32; BLOCKS]; 4];
+            for lane in 0..BLOCKS {
+                let index = start + lane as u64;
+                c[0][lane] = index as u32;
+                c[1][lane] = (index >> 32) as u32;
+                c[2][lane] = high[0];
+                c[3][lane] = high[1];
+            }
+            let mut k = key;
+            for round in 0..10 {
+                if round > 0 {
+                    k = [k[0].wrapping_add(0x9E37_79B9), k[1].wrapping_add(0xBB67_AE85)];
+                }
+                for lane in 0..BLOCKS {
+                    let a = u64::from(c[0][lane]) * 0xD251_1F53;
+                    let b = u64::from(c[2][lane]) * 0xCD9E_8D57;
+                    c[0][lane] = (b >> 32) as u32 ^ c[1][lane] ^ k[0];
+                    c[1][lane] = b as u32;
+                    c[2][lane] = (a >> 32) as u32 ^ c[3][lane] ^ k[1];
+                    c[3][lane] = a as u32;
+                }
+            }
+            for lane in 0..BLOCKS {
+                for word in 0..4 {
+                    out[4 * lane + word] = uniform(c[word][lane]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
 fn uniform(bits: u32) -> f32 {
     (bits >> 8) as f32 * (1.0 / 16_777_216.0)
 }

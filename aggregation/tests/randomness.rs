@@ -33,7 +33,7 @@ fn streams_of_other_seeds_purposes_and_indices_differ() {
 #[test]
 fn elements_are_the_same_one_by_one_and_filled() {
     for start in 0..9 {
-        for len in 0..20 {
+        for len in (0..20).chain([64, 127, 200]) {
             let mut uniform = vec![f32::NAN; len];
             let mut normal = vec![f32::NAN; len];
             stream(5).fill_uniform(start, &mut uniform);
