@@ -10,7 +10,7 @@ use serde::de::{self, DeserializeSeed, Expected, IntoDeserializer, MapAccess, Se
 use serde::{Deserialize, forward_to_deserialize_any};
 use toml::{Table, Value};
 
-use crate::fault::{Complaint, Fault};
+use crate::fault::{Complaint, Fault, index_key};
 
 /// A table as a `T`.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(table: &'de Table) -> Result<T, Fault> {
@@ -78,6 +78,7 @@ impl Display for Wanted<'_> {
             "a boolean" => "true or false",
             "a sequence" => "a list",
             "a map" => "a table",
+            "any value" => "a text, a number, true or false, a list or a table",
             rust if rust.starts_with("struct ") => "a table",
             words => words,
         })
@@ -134,6 +135,19 @@ impl<'de> de::Deserializer<'de> for ValueDeserializer<'de> {
         visitor.visit_some(self)
     }
 
+    // Serde would fill a struct's fields from a list too, in the order of its fields.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _keys: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Array(_) => Err(de::Error::invalid_type(self.found(), &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_newtype_struct(self)
     }
@@ -155,7 +169,7 @@ impl<'de> de::Deserializer<'de> for ValueDeserializer<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct identifier ignored_any
+        seq tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -168,7 +182,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some((index, item)) = self.items.next() else { return Ok(None) };
-        seed.deserialize(ValueDeserializer(item)).map(Some).map_err(|fault| fault.under(index.to_string()))
+        seed.deserialize(ValueDeserializer(item)).map(Some).map_err(|fault| fault.under(index_key(index)))
     }
 
     fn size_hint(&self) -> Option<usize> {

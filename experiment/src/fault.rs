@@ -6,7 +6,7 @@ use std::fmt;
 /// A key or value that is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fault {
-    /// The keys from the top of the file; an index where a list is gone into.
+    /// The keys from the top of the file; an [`index_key`] where a list is gone into.
     pub(crate) path: Vec<String>,
     pub(crate) complaint: Complaint,
     /// What may help, one line each.
@@ -93,11 +93,34 @@ fn in_table(path: &[String]) -> String {
     if path.is_empty() { "at the top level".to_owned() } else { format!("in [{}]", dotted(path)) }
 }
 
+/// How a path names an item of a list, counted from 0: `[2]`.
+pub(crate) fn index_key(index: usize) -> String {
+    format!("[{index}]")
+}
+
+/// The index that a part of a path names.
+pub(crate) fn index_of_key(key: &str) -> Option<usize> {
+    key.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
 /// A path as one would write it: dots between keys, quotes where TOML needs them.
 pub(crate) fn dotted(path: &[String]) -> String {
     let bare = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    let keys: Vec<String> = path.iter().map(|key| if bare(key) { key.clone() } else { format!("{key:?}") }).collect();
-    keys.join(".")
+    let mut text = String::new();
+    for key in path {
+        if index_of_key(key).is_some() {
+            text.push_str(key);
+            continue;
+        }
+        if !text.is_empty() {
+            text.push('.');
+        }
+        match bare(key) {
+            true => text.push_str(key),
+            false => text.push_str(&format!("{key:?}")),
+        }
+    }
+    text
 }
 
 /// One line with the known name nearest to `name` and all known ones, where there are any.

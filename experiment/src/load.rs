@@ -50,16 +50,28 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Loaded, ExperimentError> {
 /// As [`load`].
 pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Loaded, ExperimentError> {
     let unreadable = |reason: String| ExperimentError::Unreadable { path: path.to_owned(), reason };
-    if text.trim_start_matches('\u{feff}').trim().is_empty() && sets.is_empty() {
-        return Err(unreadable("the file is empty; an experiment has a `name`, a [dataset.NAME] and a [task.NAME]".to_owned()));
-    }
     let mut source = Source::parse(path, text.to_owned())?;
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| unreadable(error.message().to_owned()))?;
+    if table.is_empty() && sets.is_empty() {
+        return Err(unreadable("the file is empty; an experiment has a `name`, a [dataset.NAME] and a [task.NAME]".to_owned()));
+    }
     source.set_overrides(overrides::apply(&mut table, sets)?);
+    name_default_kinds(&mut table);
     let experiment: Experiment = decode(&table).map_err(|fault| source.error(explained(fault, &table)))?;
     validate::experiment(&experiment).map_err(|fault| source.error(fault))?;
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Loaded { experiment, source, base })
+}
+
+/// A table of optimizer or schedule without `kind` changes the default one: `--set train.optimizer.learning_rate=0.1` works on
+/// a file that says nothing about the optimizer.
+fn name_default_kinds(table: &mut Table) {
+    let Some(train) = table.get_mut("train").and_then(toml::Value::as_table_mut) else { return };
+    for (key, kind) in [("optimizer", "adam"), ("schedule", "constant")] {
+        if let Some(table) = train.get_mut(key).and_then(toml::Value::as_table_mut) {
+            table.entry("kind").or_insert_with(|| kind.into());
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<String, ExperimentError> {
@@ -116,6 +128,9 @@ fn located(invalid: Invalid, table: &Table, path: &[&str]) -> Fault {
     let Invalid { key, message, known } = invalid;
     // The known names are values where the message speaks of the value, else keys.
     let value = table.get(&key).and_then(toml::Value::as_str).filter(|text| message.contains(&format!("`{text}`")));
+    if !table.contains_key(&key) {
+        return Fault::missing(path, key).help(message.replace("this key is missing; ", ""));
+    }
     let fault = Fault::value(path, message).at_key(&key);
     match value {
         Some(text) => fault.nearest(text, known.iter().map(String::as_str)),

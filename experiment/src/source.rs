@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike, Value};
 
 use crate::error::{ExperimentError, Origin, Refusal};
-use crate::fault::{Complaint, Fault};
+use crate::fault::{Complaint, Fault, index_of_key};
 use crate::overrides::Override;
 
 /// An experiment file as it was read, to point at the place of a key.
@@ -50,7 +50,7 @@ impl Source {
         depth == key_path.len() || self.overrides.iter().any(|set| starts_with(&set.path, key_path))
     }
 
-    /// An error about the value at `key_path`: the keys from the top of the file, and an index where a list is gone into.
+    /// An error about the value at `key_path`: the keys from the top of the file, and `[0]`, `[1]`, ... where a list is gone into.
     ///
     /// Where the file does not have the key, the error points at the innermost table on the way that it has; where a
     /// `--set` argument gave the value, at that.
@@ -128,11 +128,11 @@ impl<'a> Node<'a> {
                 Some((Node::of_item(item), Spans { key: key.span(), value }))
             }
             Node::List(list) => {
-                let value = list.get(key.parse().ok()?)?;
+                let value = list.get(index_of_key(key)?)?;
                 Some((Node::of_value(value), Spans { key: None, value: value.span() }))
             }
             Node::Tables(tables) => {
-                let table = tables.get(key.parse().ok()?)?;
+                let table = tables.get(index_of_key(key)?)?;
                 Some((Node::Table(table), Spans { key: None, value: table.span() }))
             }
         }

@@ -10,7 +10,7 @@ mod train;
 use aggregation::table::{Range, Value};
 
 use crate::experiment::Experiment;
-use crate::fault::Fault;
+use crate::fault::{Fault, index_key};
 
 type Check = Result<(), Fault>;
 
@@ -49,7 +49,7 @@ fn require(holds: bool, path: &[&str], message: impl FnOnce() -> String) -> Chec
 }
 
 fn in_range(range: Range, value: f64, path: &[&str]) -> Check {
-    require(range.contains(value), path, || format!("must be {range}, not {value:?}"))
+    require(range.contains(value), path, || format!("must be {range}, not {value}"))
 }
 
 fn at_least_one(value: impl Into<u64>, path: &[&str]) -> Check {
@@ -60,17 +60,22 @@ fn between(least: u64, value: u64, most: u64, path: &[&str]) -> Check {
     require((least..=most).contains(&value), path, || format!("must be a whole number from {least} to {most}, not {value}"))
 }
 
+/// The path of an item of a list. A single one may stand there without a list around it and is named by the list's key.
+fn item<'p>(path: &'p [&'p str], list: &[String]) -> &'p [&'p str] {
+    if list.len() == 1 { &path[..path.len() - 1] } else { path }
+}
+
 /// Names and globs of columns.
 fn columns(patterns: &[String], key: &str) -> Check {
     require(!patterns.is_empty(), &[key], || "the list is empty, so it selects no column".to_owned())?;
     for (index, pattern) in patterns.iter().enumerate() {
-        // A single one may stand there without a list around it; its index then points at the text itself.
-        let index = index.to_string();
+        let index = index_key(index);
         let path = [key, index.as_str()];
+        let path = item(&path, patterns);
         let glob = pattern.strip_prefix('!').unwrap_or(pattern);
-        require(!glob.is_empty(), &path, || "a column's name is empty".to_owned())?;
+        require(!glob.is_empty(), path, || "a column's name is empty".to_owned())?;
         if let Err(error) = globset::Glob::new(glob) {
-            return Err(Fault::value(&path, format!("`{glob}` is not a glob: {}", error.kind())));
+            return Err(Fault::value(path, format!("`{glob}` is not a glob: {}", error.kind())));
         }
     }
     Ok(())
@@ -103,7 +108,7 @@ fn weighting(experiment: &Experiment) -> Check {
     if experiment.has_templates() {
         return Ok(());
     }
-    match experiment.weighting.parameters.get("weights") {
+    match experiment.weighting.parameters().get("weights") {
         Some(Value::Table(weights)) => {
             let known = || experiment.tasks.keys().map(String::as_str);
             if let Some(name) = weights.keys().find(|name| !experiment.tasks.contains_key(*name)) {

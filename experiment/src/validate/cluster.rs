@@ -17,7 +17,7 @@ pub(super) fn check(cluster: &Cluster) -> Check {
     between(1, workers.into(), WORKERS_MAX, &["workers"])?;
     between(1, min_workers.into(), WORKERS_MAX, &["min_workers"])?;
     require(min_workers <= workers, &["min_workers"], || {
-        format!("training would wait for {min_workers} workers, and there are {workers} (`workers`)")
+        format!("must be at most `workers`, which is {workers}, not {min_workers}: training would wait for ever")
     })?;
     between(1, threads.into(), THREADS_MAX, &["threads"])?;
     between(1, lease_ms, LEASE_MS_MAX, &["lease_ms"])?;

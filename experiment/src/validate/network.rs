@@ -1,6 +1,7 @@
 //! `[model]`, and the layers of datasets and tasks.
 
 use super::{Check, Range, between, in_range, require};
+use crate::fault::index_key;
 use crate::network::{Encoder, Head, Model};
 
 /// Wider layers than this are slips of the keyboard, and would end in a failed allocation.
@@ -36,7 +37,7 @@ pub(super) fn check_head(head: &Head) -> Check {
 
 fn layers(hidden: &[usize], dropout: f32) -> Check {
     for (index, width) in hidden.iter().enumerate() {
-        between(1, *width as u64, WIDTH_MAX, &["hidden", &index.to_string()])?;
+        between(1, *width as u64, WIDTH_MAX, &["hidden", &index_key(index)])?;
     }
     in_range(Range::HalfOpen(0.0, 1.0), f64::from(dropout), &["dropout"])
 }

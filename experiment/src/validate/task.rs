@@ -2,9 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::{Check, Range, columns, in_range, network, require};
+use super::{Check, Range, columns, in_range, item, network, require};
 use crate::dataset::Dataset;
-use crate::fault::Fault;
+use crate::fault::{Fault, index_key};
 use crate::loss::{ClassWeights, Loss};
 use crate::metric::Metric;
 use crate::task::{Kind, Scalar, Task};
@@ -47,9 +47,11 @@ fn target(task: &Task) -> Check {
         (Some(target), None) => {
             require(!target.is_empty(), &["target"], || "the list is empty, so there is no target".to_owned())?;
             for (index, column) in target.iter().enumerate() {
-                let path = ["target", &index.to_string()];
-                require(!column.is_empty(), &path, || "a column's name is empty".to_owned())?;
-                require(!target[..index].contains(column), &path, || format!("`{column}` is there twice"))?;
+                let index_key = index_key(index);
+                let path = ["target", &index_key];
+                let path = item(&path, target);
+                require(!column.is_empty(), path, || "a column's name is empty".to_owned())?;
+                require(!target[..index].contains(column), path, || format!("`{column}` is there twice"))?;
             }
             let one = matches!(task.kind, Kind::Binary | Kind::Multiclass);
             require(!one || target.len() == 1, &["target"], || {
@@ -91,7 +93,7 @@ fn check_class_weights(weights: &ClassWeights) -> Check {
     const KEY: &str = "class_weights";
     let values: Vec<(String, f64)> = match weights {
         ClassWeights::Balanced => return Ok(()),
-        ClassWeights::List(weights) => weights.iter().enumerate().map(|(index, weight)| (index.to_string(), *weight)).collect(),
+        ClassWeights::List(weights) => weights.iter().enumerate().map(|(index, weight)| (index_key(index), *weight)).collect(),
         ClassWeights::ByClass(weights) => weights.iter().map(|(class, weight)| (class.clone(), *weight)).collect(),
     };
     require(!values.is_empty(), &[KEY], || "there is no weight".to_owned())?;
@@ -105,7 +107,7 @@ fn check_class_weights(weights: &ClassWeights) -> Check {
 fn metrics(task: &Task) -> Check {
     let known = Metric::of_kind(task.kind);
     for (index, metric) in task.metrics.iter().enumerate() {
-        let path = ["metrics", &index.to_string()];
+        let path = ["metrics", &index_key(index)];
         if !known.contains(metric) {
             let names: Vec<&str> = known.iter().map(|metric| metric.name()).collect();
             let fault = Fault::value(&path, format!("`{metric}` is no metric of tasks of kind {}", task.kind));
