@@ -1,5 +1,6 @@
 //! The tracker's task: read what was added, send it, remember how far it got.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,13 +26,26 @@ pub(super) struct Follower {
     run_dir: PathBuf,
     file: StateFile,
     state: Option<State>,
+    part: Option<Part>,
     /// This process has seen that the stored run is there, and set it running.
     taken_up: bool,
     runs_left: u32,
+    /// The next pause after a failure.
+    retry: Duration,
     last_ms: u64,
     refused: u64,
     warned_unavailable: bool,
     warn: mpsc::Sender<String>,
+}
+
+/// A part of the journal on its way to the server.
+#[derive(Debug)]
+struct Part {
+    waiting: VecDeque<Batch>,
+    start_ms: u64,
+    end_ms: u64,
+    /// Where the journal goes on after it.
+    end: u64,
 }
 
 /// What a round came to.
@@ -47,13 +61,15 @@ enum Round {
 impl Follower {
     pub fn new(config: Config, client: Client, run_dir: &Path, warn: mpsc::Sender<String>) -> Follower {
         let file = StateFile::of(run_dir);
-        let state = file.load(&config.uri);
+        let (state, retry) = (file.load(&config.uri), config.retry_first);
         Follower {
             config,
             client,
             run_dir: run_dir.to_owned(),
             file,
             state,
+            part: None,
+            retry,
             taken_up: false,
             runs_left: RUNS_MAX,
             last_ms: 0,
@@ -65,7 +81,6 @@ impl Follower {
 
     /// Works until the end is announced and everything is sent, or the handle is gone.
     pub async fn run(mut self, mut ending: watch::Receiver<Option<Status>>) -> Delivered {
-        let mut retry = self.config.retry_first;
         loop {
             // Taken before the journal is read, so that what was appended before the end was announced is sent before it.
             let end = *ending.borrow_and_update();
@@ -75,8 +90,8 @@ impl Follower {
                 Ok(Round::Idle) => self.config.poll,
                 Err(CallError::Unavailable(why)) => {
                     self.warn_unavailable(&why);
-                    let pause = retry;
-                    retry = (retry * 2).min(self.config.retry_max);
+                    let pause = self.retry;
+                    self.retry = (pause * 2).min(self.config.retry_max);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         changed = ending.changed() => if changed.is_err() { return self.delivered(Some(why)) },
@@ -90,7 +105,7 @@ impl Follower {
                     return self.delivered(Some(why));
                 }
             };
-            retry = self.config.retry_first;
+            self.retry = self.config.retry_first;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 changed = ending.changed() => if changed.is_err() { return self.delivered(Some("it was stopped".into())) },
@@ -100,29 +115,21 @@ impl Follower {
 
     /// Sends the next part of the journal, or the end.
     async fn round(&mut self, end: Option<Status>) -> Result<Round, CallError> {
-        let position = self.state.as_ref().map_or(0, |state| state.position);
-        let mut tail = Tail::new(&self.run_dir.join("journal.jsonl"), position);
-        // A file of ours in the page cache: read here rather than on another thread.
-        let records = match tail.next(TEXT_MAX) {
-            Ok(records) => records,
-            Err(error) => return Err(CallError::Unavailable(error.to_string())),
-        };
-        if records.is_empty() && tail.position() == position && (end.is_none() || self.state.is_none()) {
+        let read = self.read()?;
+        if !read && (end.is_none() || self.state.is_none()) {
             return Ok(if end.is_some() { Round::Done } else { Round::Idle });
         }
-        let run_id = match self.take_up(&records).await {
-            Err(error) if error.is_missing() => return self.start_over(error),
-            run_id => run_id?,
+        let sent = match self.take_up().await {
+            Ok(run_id) => self.send(&run_id).await.map(|()| run_id),
+            Err(error) => Err(error),
         };
-        for batch in Batch::of(&records) {
-            match self.send(&run_id, batch).await {
-                Err(error) if error.is_missing() => return self.start_over(error),
-                sent => sent?,
-            }
-        }
-        self.last_ms = records.last().map_or(self.last_ms, Record::time_ms);
-        self.remember(|state| state.position = tail.position());
-        if tail.position() != position {
+        let run_id = match sent {
+            Err(error) if error.is_missing() => return self.start_over(error),
+            sent => sent?,
+        };
+        if let Some(part) = self.part.take() {
+            self.last_ms = self.last_ms.max(part.end_ms);
+            self.remember(|state| state.position = part.end);
             return Ok(Round::More);
         }
         let Some(status) = end else { return Ok(Round::Idle) };
@@ -131,9 +138,26 @@ impl Follower {
         Ok(Round::Done)
     }
 
+    /// Reads the next part of the journal, unless one is still being sent. Returns whether there is a part to send.
+    fn read(&mut self) -> Result<bool, CallError> {
+        if self.part.is_some() {
+            return Ok(true);
+        }
+        let position = self.state.as_ref().map_or(0, |state| state.position);
+        let mut tail = Tail::new(&self.run_dir.join("journal.jsonl"), position);
+        // A file of ours in the page cache: read here rather than on another thread.
+        let records = tail.next(TEXT_MAX).map_err(|error| CallError::Unavailable(error.to_string()))?;
+        if tail.position() != position {
+            let times = || records.iter().map(Record::time_ms);
+            let (start_ms, end_ms) = (times().next().unwrap_or(0), times().max().unwrap_or(0));
+            self.part = Some(Part { waiting: Batch::of(&records).into(), start_ms, end_ms, end: tail.position() });
+        }
+        Ok(self.part.is_some())
+    }
+
     /// The MLflow run: the stored one, set running again, or a new one.
-    async fn take_up(&mut self, records: &[Record]) -> Result<String, CallError> {
-        let start_ms = records.first().map_or(0, Record::time_ms);
+    async fn take_up(&mut self) -> Result<String, CallError> {
+        let start_ms = self.part.as_ref().map_or(0, |part| part.start_ms);
         if self.state.is_none() {
             let state = State {
                 uri: self.config.uri.clone(),
@@ -163,27 +187,33 @@ impl Follower {
         Ok(run_id)
     }
 
-    /// Sends a batch; where the server refuses it, its halves, until the items that it refuses stand alone and are left out.
-    async fn send(&mut self, run_id: &str, batch: Batch) -> Result<(), CallError> {
-        let mut waiting = vec![batch];
-        while let Some(batch) = waiting.pop() {
-            match self.client.log(run_id, &batch).await {
+    /// Sends what waits of the part; what the server has taken does not wait any more, so that a bad connection makes progress.
+    ///
+    /// A batch that the server refuses is halved, until the items that it refuses stand alone and are left out.
+    async fn send(&mut self, run_id: &str) -> Result<(), CallError> {
+        while let Some(batch) = self.part.as_mut().and_then(|part| part.waiting.pop_front()) {
+            let sent = self.client.log(run_id, &batch).await;
+            let Some(part) = &mut self.part else { return Ok(()) };
+            match sent {
+                Ok(()) => self.retry = self.config.retry_first,
                 Err(error @ CallError::Refused { .. }) if !error.is_missing() => match batch.halves() {
-                    Some([left, right]) => waiting.extend([left, right]),
-                    None => {
-                        self.refused += 1;
-                        if self.refused == 1 {
-                            self.warn(format!(
-                                "MLflow at {} refuses a value: {error}; the journal has it",
-                                self.shown_uri()
-                            ));
-                        }
-                    }
+                    Some(halves) => halves.into_iter().for_each(|half| part.waiting.push_front(half)),
+                    None => self.leave_out(&error),
                 },
-                sent => sent?,
+                Err(error) => {
+                    part.waiting.push_front(batch);
+                    return Err(error);
+                }
             }
         }
         Ok(())
+    }
+
+    fn leave_out(&mut self, error: &CallError) {
+        self.refused += 1;
+        if self.refused == 1 {
+            self.warn(format!("MLflow at {} refuses a value: {error}; the journal has it", self.shown_uri()));
+        }
     }
 
     /// The run is not on the server any more (another server, or one that lost its store): makes another from the journal's start.
@@ -193,6 +223,7 @@ impl Follower {
             return Err(missing);
         }
         self.state = None;
+        self.part = None;
         self.taken_up = false;
         Ok(Round::More)
     }
