@@ -147,6 +147,12 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let name = plain(name);
     let allowed = (name.chars().count() / 3).max(1);
-    let distances = known.iter().map(|known| (strsim::osa_distance(&name, &plain(known)), *known));
-    distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+    let distance = |known: &str| {
+        let distance = strsim::osa_distance(&name, known);
+        // Of names that differ in every letter, none is nearer than another.
+        let longest = name.chars().count().max(known.chars().count());
+        (distance <= allowed && distance < longest).then_some(distance)
+    };
+    let distances = known.iter().filter_map(|known| Some((distance(&plain(known))?, *known)));
+    distances.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }

@@ -16,6 +16,7 @@ mod experiment;
 mod fault;
 mod load;
 mod loss;
+mod methods;
 mod metric;
 mod network;
 mod overrides;

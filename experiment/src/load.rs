@@ -4,16 +4,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use aggregation::{Invalid, Optimizer, Schedule, Weighting};
 use toml::Table;
 
 use crate::decode::decode;
 use crate::error::ExperimentError;
 use crate::experiment::Experiment;
-use crate::fault::{Complaint, Fault};
-use crate::overrides;
 use crate::source::Source;
-use crate::validate;
+use crate::{methods, overrides, validate};
 
 /// An experiment with the text that it was read from.
 #[derive(Debug, Clone)]
@@ -56,22 +53,13 @@ pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Loaded, Experim
         return Err(unreadable("the file is empty; an experiment has a `name`, a [dataset.NAME] and a [task.NAME]".to_owned()));
     }
     source.set_overrides(overrides::apply(&mut table, sets)?);
-    name_default_kinds(&mut table);
-    let experiment: Experiment = decode(&table).map_err(|fault| source.error(explained(fault, &table)))?;
-    validate::experiment(&experiment).map_err(|fault| source.error(fault))?;
+    methods::name_default_kinds(&mut table);
+    let experiment: Experiment = decode(&table).map_err(|fault| source.error(methods::explained(fault, &table)))?;
+    validate::experiment(&experiment)
+        .and_then(|()| methods::check_weighting(&experiment, &table))
+        .map_err(|fault| source.error(fault))?;
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Loaded { experiment, source, base })
-}
-
-/// A table of optimizer or schedule without `kind` changes the default one: `--set train.optimizer.learning_rate=0.1` works on
-/// a file that says nothing about the optimizer.
-fn name_default_kinds(table: &mut Table) {
-    let Some(train) = table.get_mut("train").and_then(toml::Value::as_table_mut) else { return };
-    for (key, kind) in [("optimizer", "adam"), ("schedule", "constant")] {
-        if let Some(table) = train.get_mut(key).and_then(toml::Value::as_table_mut) {
-            table.entry("kind").or_insert_with(|| kind.into());
-        }
-    }
 }
 
 fn read(path: &Path) -> Result<String, ExperimentError> {
@@ -93,48 +81,4 @@ fn read(path: &Path) -> Result<String, ExperimentError> {
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
         unreadable(format!("the file is not UTF-8 text: byte {:#04x} in line {line}", error.as_bytes()[at]))
     })
-}
-
-/// Optimizer, schedule and weighting read their tables themselves and say what they refuse as an [`Invalid`], of which serde
-/// leaves the text only. Asked again for it, they give the key and the names they know.
-fn explained(fault: Fault, table: &Table) -> Fault {
-    let path: Vec<&str> = fault.path.iter().map(String::as_str).collect();
-    let invalid = match path[..] {
-        ["train", "optimizer"] => again::<Optimizer>(table, &path),
-        ["train", "schedule"] => again::<Schedule>(table, &path),
-        ["weighting"] => again::<Weighting>(table, &path),
-        _ => None,
-    };
-    match invalid {
-        Some((invalid, table)) if matches!(fault.complaint, Complaint::Value(_)) => located(invalid, table, &path),
-        _ => fault,
-    }
-}
-
-fn again<'t, T>(table: &'t Table, path: &[&str]) -> Option<(Invalid, &'t Table)>
-where
-    T: TryFrom<aggregation::table::Table, Error = Invalid>,
-{
-    let mut table = table;
-    for key in path {
-        table = table.get(*key)?.as_table()?;
-    }
-    let invalid = T::try_from(decode(table).ok()?).err()?;
-    Some((invalid, table))
-}
-
-/// What was refused of the `table` at `path`, as a fault of its key.
-fn located(invalid: Invalid, table: &Table, path: &[&str]) -> Fault {
-    let Invalid { key, message, known } = invalid;
-    // The known names are values where the message speaks of the value, else keys.
-    let value = table.get(&key).and_then(toml::Value::as_str).filter(|text| message.contains(&format!("`{text}`")));
-    if !table.contains_key(&key) {
-        return Fault::missing(path, key).help(message.replace("this key is missing; ", ""));
-    }
-    let fault = Fault::value(path, message).at_key(&key);
-    match value {
-        Some(text) => fault.nearest(text, known.iter().map(String::as_str)),
-        None if known.is_empty() => fault,
-        None => Fault { complaint: Complaint::UnknownKey, ..fault }.known(&key, "keys", known.iter().map(String::as_str)),
-    }
 }

@@ -7,7 +7,7 @@ mod network;
 mod task;
 mod train;
 
-use aggregation::table::{Range, Value};
+use aggregation::table::Range;
 
 use crate::experiment::Experiment;
 use crate::fault::{Fault, index_key};
@@ -39,7 +39,6 @@ pub(crate) fn experiment(experiment: &Experiment) -> Check {
     }
     network::check_model(&experiment.model).map_err(|fault| fault.under("model"))?;
     train::check(experiment).map_err(|fault| fault.under("train"))?;
-    weighting(experiment).map_err(|fault| fault.under("weighting"))?;
     cluster::check(&experiment.cluster).map_err(|fault| fault.under("cluster"))?;
     cluster::check_tracking(&experiment.tracking).map_err(|fault| fault.under("tracking"))
 }
@@ -101,27 +100,4 @@ fn name(experiment: &Experiment) -> Check {
              name of the run's folder"
         )
     })
-}
-
-/// The weights that a file gives task by task name the file's tasks.
-fn weighting(experiment: &Experiment) -> Check {
-    if experiment.has_templates() {
-        return Ok(());
-    }
-    match experiment.weighting.parameters().get("weights") {
-        Some(Value::Table(weights)) => {
-            let known = || experiment.tasks.keys().map(String::as_str);
-            if let Some(name) = weights.keys().find(|name| !experiment.tasks.contains_key(*name)) {
-                return Err(Fault::value(&["weights", name], "there is no such task").known(name, "tasks", known()));
-            }
-            match known().find(|task| !weights.contains_key(*task)) {
-                Some(task) => Err(Fault::value(&["weights"], format!("there is no weight for task `{task}`"))),
-                None => Ok(()),
-            }
-        }
-        Some(Value::List(weights)) => require(weights.len() == experiment.tasks.len(), &["weights"], || {
-            format!("the list has {} weights for {} tasks", weights.len(), experiment.tasks.len())
-        }),
-        _ => Ok(()),
-    }
 }

@@ -1,0 +1,84 @@
+//! Tables whose keys depend on one of them: optimizer, schedule and weighting. `aggregation` reads them itself, so that a method
+//! and its parameters have one source, and says what it refuses as an [`Invalid`]; here that becomes a [`Fault`].
+
+use aggregation::table::Table as Parameters;
+use aggregation::{Invalid, Optimizer, Schedule, Weighting};
+use toml::{Table, Value};
+
+use crate::decode::decode;
+use crate::experiment::Experiment;
+use crate::fault::{Complaint, Fault};
+
+/// A table of optimizer or schedule without `kind` changes the default one: `--set train.optimizer.learning_rate=0.1` works on
+/// a file that says nothing about the optimizer.
+pub(crate) fn name_default_kinds(table: &mut Table) {
+    let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) else { return };
+    for (key, kind) in [("optimizer", "adam"), ("schedule", "constant")] {
+        if let Some(table) = train.get_mut(key).and_then(Value::as_table_mut) {
+            table.entry("kind").or_insert_with(|| kind.into());
+        }
+    }
+}
+
+/// The weighting has to fit the tasks, as far as their names are known without the data.
+pub(crate) fn check_weighting(experiment: &Experiment, table: &Table) -> Result<(), Fault> {
+    if experiment.has_templates() {
+        return Ok(());
+    }
+    let tasks: Vec<&str> = experiment.tasks.keys().map(String::as_str).collect();
+    let empty = Table::new();
+    let table = table.get("weighting").and_then(Value::as_table).unwrap_or(&empty);
+    experiment.weighting.build(&tasks).map(drop).map_err(|invalid| located(invalid, table, &["weighting"]))
+}
+
+/// Optimizer, schedule and weighting read their tables themselves and say what they refuse as an [`Invalid`], of which serde
+/// leaves the text only. Asked again for it, they give the key and the names they know.
+pub(crate) fn explained(fault: Fault, table: &Table) -> Fault {
+    let path: Vec<&str> = fault.path.iter().map(String::as_str).collect();
+    let invalid = match path[..] {
+        ["train", "optimizer"] => again::<Optimizer>(table, &path),
+        ["train", "schedule"] => again::<Schedule>(table, &path),
+        ["weighting"] => again::<Weighting>(table, &path),
+        _ => None,
+    };
+    match invalid {
+        Some((invalid, table)) if matches!(fault.complaint, Complaint::Value(_)) => located(invalid, table, &path),
+        _ => fault,
+    }
+}
+
+fn again<'t, T>(table: &'t Table, path: &[&str]) -> Option<(Invalid, &'t Table)>
+where
+    T: TryFrom<Parameters, Error = Invalid>,
+{
+    let mut table = table;
+    for key in path {
+        table = table.get(*key)?.as_table()?;
+    }
+    let invalid = T::try_from(decode(table).ok()?).err()?;
+    Some((invalid, table))
+}
+
+/// What was refused of the `table` at `path`, as a fault of its key.
+fn located(invalid: Invalid, table: &Table, path: &[&str]) -> Fault {
+    let Invalid { key, message, known } = invalid;
+    let names = || known.iter().map(String::as_str);
+    let mentioned = |name: &&str| message.contains(&format!("`{name}`"));
+    match table.get(&key) {
+        None => Fault::missing(path, key).help(message.replace("this key is missing; ", "")),
+        // The known names are values where the message speaks of the value, keys of the inner table where of one of these.
+        Some(Value::String(text)) if mentioned(&text.as_str()) => {
+            Fault::value(path, message.clone()).at_key(&key).nearest(text, names())
+        }
+        Some(Value::Table(inner)) if inner.keys().any(|name| mentioned(&name.as_str())) => {
+            let name = inner.keys().map(String::as_str).find(mentioned).unwrap_or_default();
+            Fault::value(path, message.clone()).at_key(&key).at_key(name).nearest(name, names())
+        }
+        // A method without any key of its own has no names to offer.
+        Some(_) if known.is_empty() && !message.contains("no such key") => Fault::value(path, message).at_key(&key),
+        Some(_) => {
+            let fault = Fault { complaint: Complaint::UnknownKey, ..Fault::value(path, message).at_key(&key) };
+            fault.known(&key, "keys", names())
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `docs/experiment.md` names every key and every value that the types know, and no other key.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use experiment::{ExperimentError, parse};
+
+const BASE: &str = "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
+const REFERENCE: &str = include_str!("../../docs/experiment.md");
+
+/// The names that the refusal of `argument` offers.
+fn known(argument: &str) -> BTreeSet<String> {
+    let Err(ExperimentError::Refused(refusal)) = parse(BASE, Path::new("x.toml"), &[argument.to_owned()]) else {
+        panic!("{argument} is not refused at its place");
+    };
+    let names = refusal.help.iter().find_map(|line| Some(line.split_once("known ")?.1.split_once(": ")?.1));
+    let names = names.unwrap_or_else(|| panic!("no names for {argument}: {refusal}"));
+    names.split(", ").map(str::to_owned).collect()
+}
+
+/// The part of the reference under a heading, to the next one.
+fn section(heading: &str) -> &'static str {
+    let mut sections = REFERENCE.split("\n## ").flat_map(|part| part.split("\n### "));
+    sections.find(|part| part.lines().next() == Some(heading)).unwrap_or_else(|| panic!("no heading {heading:?}"))
+}
+
+/// The keys in the first column of the tables of a section.
+fn documented(heading: &str) -> BTreeSet<String> {
+    let rows = section(heading).lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split_once('`')).map(|(key, _)| key.to_owned()).collect()
+}
+
+fn check_keys(heading: &str, argument: &str) {
+    assert_eq!(documented(heading), known(argument), "keys under {heading:?}");
+}
+
+fn check_values(heading: &str, argument: &str) {
+    for value in known(argument) {
+        assert!(section(heading).contains(&format!("`{value}`")), "`{value}` is not under {heading:?}");
+    }
+}
+
+#[test]
+fn every_key_stands_in_the_reference() {
+    check_keys("Top level", "zzz=1");
+    check_keys("`[dataset.NAME]`", "dataset.d.zzz=1");
+    check_keys("`path` by split", "dataset.d.path={ train = \"a\", zzz = 1 }");
+    check_keys("`csv`", "dataset.d.csv.zzz=1");
+    check_keys("`split`", "dataset.d.split.zzz=1");
+    check_keys("`[task.NAME]`", "task.t.zzz=1");
+    check_keys("`loss`", "task.t.loss={ kind = \"mse\", zzz = 1 }");
+    check_keys("`head`", "task.t.head.zzz=1");
+    check_keys("`[model]`", "model.zzz=1");
+    check_keys("`trunk`", "model.trunk.zzz=1");
+    check_keys("`encoder`", "model.encoder.zzz=1");
+    check_keys("`[train]`", "train.zzz=1");
+    check_keys("`checkpoint`", "train.checkpoint.zzz=1");
+    check_keys("`early_stopping`", "train.early_stopping.zzz=1");
+    check_keys("`[cluster]`", "cluster.zzz=1");
+    check_keys("`[tracking]`", "tracking.zzz=1");
+}
+
+#[test]
+fn every_value_stands_in_the_reference() {
+    check_values("`[dataset.NAME]`", "dataset.d.format=zzz");
+    check_values("`[dataset.NAME]`", "dataset.d.types.c=zzz");
+    check_values("`[dataset.NAME]`", "dataset.d.order=zzz");
+    check_values("`[task.NAME]`", "task.t.kind=zzz");
+    check_values("`[task.NAME]`", "task.t.target_scale=zzz");
+    check_values("Losses and metrics by kind", "task.t.metrics=[\"zzz\"]");
+    check_values("`loss`", "task.t.loss=zzz");
+    check_values("`[model]`", "model.architecture=zzz");
+    check_values("`trunk`", "model.trunk.kind=zzz");
+    check_values("`trunk`", "model.trunk.activation=zzz");
+    check_values("`encoder`", "model.encoder=zzz");
+}
+
+/// The keys of a method's row: the first column is the method, the second its keys.
+fn check_method(heading: &str, tag: &str, path: &str, method: &str, common: &[&str]) {
+    let row = section(heading).lines().find(|line| line.starts_with(&format!("| `{method}` |")));
+    let row = row.unwrap_or_else(|| panic!("{method} is not under {heading:?}"));
+    let keys = row.split('|').nth(2).unwrap_or_default();
+    let documented = keys.split('`').skip(1).step_by(2).map(str::to_owned);
+    let common = common.iter().map(|&key| key.to_owned());
+    let mut documented: BTreeSet<String> = documented.chain(common).collect();
+    documented.retain(|key| key != tag);
+    let weights = if method == "constant" && tag == "method" { ", weights = [1]" } else { "" };
+    let required = match method {
+        "step" => ", step_size = 1",
+        "exponential" => ", gamma = 0.5",
+        _ => weights,
+    };
+    let mut known = if tag == "method" && documented.is_empty() {
+        BTreeSet::new()
+    } else {
+        known(&format!("{path}={{ {tag} = \"{method}\"{required}, zzz = 1 }}"))
+    };
+    known.retain(|key| key != tag);
+    assert_eq!(documented, known, "keys of {method}");
+}
+
+#[test]
+fn every_method_stands_in_the_reference_with_its_keys() {
+    for kind in ["sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "lamb"] {
+        check_method("`optimizer`", "kind", "train.optimizer", kind, &["learning_rate", "weight_decay"]);
+    }
+    for kind in ["constant", "linear", "cosine", "step", "exponential", "one_cycle"] {
+        check_method("`schedule`", "kind", "train.schedule", kind, &["warmup_steps"]);
+    }
+    for method in experiment::Weighting::names() {
+        check_method("`[weighting]`", "method", "weighting", method, &[]);
+    }
+}
