@@ -1,6 +1,24 @@
-//! The coordinator: state machine, server, checkpoints, journal, tracking.
+//! The coordinator: hands out work, adds what comes back, updates the parameters, records the run.
+//!
+//! [`run`] holds the state machine, which knows no IO. Around it, `shell` is the one loop: it takes what
+//! workers say ([`server`]), what the computing thread has done ([`compute`]) and the passing of time,
+//! tells the machine, and does what the machine answers. [`setup`] makes from an experiment what a run
+//! needs before its first worker.
 
 pub mod checkpoint;
+pub mod compute;
+pub mod evaluation;
 pub mod folder;
 pub mod journal;
+pub mod parameters;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod selection;
+pub mod server;
+pub mod setup;
+mod serve;
+mod shell;
 pub mod tracking;
+
+pub use serve::{CoordinatorError, Listener, Options, serve};

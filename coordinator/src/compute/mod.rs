@@ -1,0 +1,148 @@
+//! The coordinator's computing thread: everything that takes time and is not IO with workers.
+//!
+//! Jobs are done one after the other in the order in which they come, so that a job sees the state that
+//! the one before it has left. The shell learns of the end of each by a message.
+
+mod reduce;
+mod updater;
+
+use std::{sync::mpsc as blocking, thread};
+
+use aggregation::tree::Node;
+use proto::message::LossSum;
+use tokio::sync::mpsc;
+
+pub use reduce::{Contribution, Missing};
+pub use updater::{NotFinite, StepReport, Updater};
+
+use crate::{
+    checkpoint::{self, Checkpoint, CheckpointError},
+    evaluation::{self, Part},
+    run::Evaluation,
+    selection::Evaluated,
+};
+
+/// What a worker computed for a node of a step's microbatches.
+#[derive(Debug)]
+pub struct Gradient {
+    /// The node.
+    pub node: Node,
+    /// Loss sums by task.
+    pub losses: Vec<LossSum>,
+    /// The vector of gradient sums.
+    pub vector: Contribution,
+}
+
+/// Something for the thread to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Build the parameters of the next step.
+    Update {
+        /// The step.
+        step: u64,
+        /// Nodes that cover all its microbatches.
+        gradients: Vec<Gradient>,
+    },
+    /// Make metrics of sums.
+    Decide {
+        /// What was evaluated.
+        evaluation: Evaluation,
+        /// Sums that cover all chunks.
+        parts: Vec<Part>,
+    },
+    /// Write a checkpoint; `best` where it holds the best parameters so far.
+    Save {
+        /// What the shell knows; parameters and states are filled in.
+        checkpoint: Box<Checkpoint>,
+        /// Whether it holds the best parameters so far.
+        best: bool,
+    },
+}
+
+/// What the thread has done.
+#[derive(Debug)]
+pub enum Done {
+    /// The parameters of the next step stand beside the current ones.
+    Updated(StepReport),
+    /// They can't be.
+    NotFinite(NotFinite),
+    /// Metrics are known.
+    Decided(Evaluation, Evaluated),
+    /// A checkpoint is on disk, or not; `best` where it holds the best parameters so far.
+    Saved {
+        /// Updates done.
+        step: u64,
+        /// Whether it holds the best parameters so far.
+        best: bool,
+        /// What came of it.
+        outcome: Result<(), CheckpointError>,
+        /// How long it took.
+        took: std::time::Duration,
+    },
+}
+
+/// What the thread works with.
+pub struct Desk {
+    /// Parameters, optimizer, weighting.
+    pub updater: Updater,
+    /// The run's folder.
+    pub run_dir: std::path::PathBuf,
+    /// How many checkpoints stay, the best one aside.
+    pub keep: usize,
+    /// The step of the best parameters so far.
+    pub best: Option<u64>,
+}
+
+/// Starts the thread; it ends when the jobs do.
+pub fn start(mut desk: Desk, done: mpsc::UnboundedSender<Done>) -> (blocking::Sender<Job>, thread::JoinHandle<()>) {
+    let (jobs, asked) = blocking::channel();
+    let thread = thread::spawn(move || {
+        for job in asked {
+            let said = desk.take(job);
+            if done.send(said).is_err() {
+                return;
+            }
+            desk.updater.look_ahead();
+        }
+    });
+    (jobs, thread)
+}
+
+impl Desk {
+    fn take(&mut self, job: Job) -> Done {
+        match job {
+            Job::Update { step, gradients } => match self.updater.update(step, gradients) {
+                Ok(report) => Done::Updated(report),
+                Err(error) => Done::NotFinite(error),
+            },
+            Job::Decide { evaluation, parts } => {
+                let split = evaluation.split();
+                let chunks = self.updater.chunks(split);
+                Done::Decided(evaluation, evaluation::metrics(self.updater.shapes(), split, &chunks, parts))
+            }
+            Job::Save { checkpoint, best } => {
+                let step = checkpoint.step;
+                if best {
+                    self.best = Some(step);
+                }
+                #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
+                let began = std::time::Instant::now();
+                let mut outcome = self.save(*checkpoint);
+                if best {
+                    outcome = outcome.and_then(|()| checkpoint::mark_best(&self.run_dir, step));
+                }
+                Done::Saved { step, best, outcome, took: began.elapsed() }
+            }
+        }
+    }
+
+    fn save(&self, mut checkpoint: Checkpoint) -> Result<(), CheckpointError> {
+        if checkpoint::path_of(&self.run_dir, checkpoint.step).exists() {
+            return Ok(());
+        }
+        self.updater.fill(&mut checkpoint);
+        checkpoint::write(&self.run_dir, &checkpoint)?;
+        let protected: Vec<u64> = self.best.into_iter().collect();
+        checkpoint::keep(&self.run_dir, self.keep, &protected).map(drop)
+    }
+}

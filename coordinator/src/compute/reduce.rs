@@ -1,0 +1,105 @@
+//! Adding the workers' vectors in the canonical tree, a part of the layout at a time.
+//!
+//! The sums are elementwise, so a part of the vector can be added, and updated with, while it is in the
+//! cache, and parts can be worked on by several threads: the bits are the same for every cut.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use aggregation::tree::{self, Node};
+use proto::{
+    message::Slot,
+    shared_memory::{OtherGeneration, Region},
+};
+
+/// A worker's vector, wherever it is.
+#[derive(Debug)]
+pub enum Contribution {
+    /// In memory that is shared with the worker.
+    Shared(Arc<Region>, Slot),
+    /// It came in chunks.
+    Owned(Vec<f32>),
+}
+
+impl Contribution {
+    /// The vector.
+    ///
+    /// # Errors
+    /// When the worker has not written what it said.
+    pub fn vector(&self) -> Result<&[f32], OtherGeneration> {
+        match self {
+            Contribution::Shared(region, slot) => region.hold(slot.index, slot.generation),
+            Contribution::Owned(vector) => Ok(vector),
+        }
+    }
+}
+
+/// A node that nothing covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing covers the microbatches [{}, {})", .0.lo, .0.hi)]
+pub struct Missing(pub Node);
+
+/// Writes the sum over `node` of the vectors' elements `range` into `sum`, which has the range's length.
+///
+/// # Errors
+/// [`Missing`] where the vectors do not cover the node.
+pub fn sum_into(
+    node: Node,
+    vectors: &BTreeMap<Node, &[f32]>,
+    range: Range<usize>,
+    sum: &mut [f32],
+) -> Result<(), Missing> {
+    if let Some(vector) = vectors.get(&node) {
+        sum.copy_from_slice(&vector[range]);
+        return Ok(());
+    }
+    let (left, right) = node.children().ok_or(Missing(node))?;
+    sum_into(left, vectors, range.clone(), sum)?;
+    if let Some(vector) = vectors.get(&right) {
+        tree::add_assign(sum, &vector[range]);
+    } else {
+        let mut other = vec![0.0; sum.len()];
+        sum_into(right, vectors, range, &mut other)?;
+        tree::add_assign(sum, &other);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whoever_adds_which_nodes_the_sum_has_the_same_bits(
+            leaves in 1u32..9, cut in 0u32..9, lo in 0usize..5, values in prop::collection::vec(-1e3f32..1e3, 40),
+        ) {
+            let leaf = |v: u32| &values[5 * v as usize % 36..][..5];
+            let root = Node::root(leaves);
+            let single: BTreeMap<Node, &[f32]> = (0..leaves).map(|v| (Node { lo: v, hi: v + 1 }, leaf(v))).collect();
+            let mut expected = vec![0.0; 5];
+            sum_into(root, &single, 0..5, &mut expected).unwrap();
+
+            let cut = cut.min(leaves);
+            let nodes = [(0, cut), (cut, leaves)].into_iter().filter(|(lo, hi)| lo < hi);
+            let nodes: Vec<Node> = nodes.flat_map(|(lo, hi)| tree::cover(root, lo, hi)).collect();
+            let vectors: Vec<Vec<f32>> = nodes.iter().map(|node| {
+                let mut sum = vec![0.0; 5];
+                sum_into(*node, &single, 0..5, &mut sum).unwrap();
+                sum
+            }).collect();
+            let covered: BTreeMap<Node, &[f32]> = nodes.iter().copied().zip(vectors.iter().map(Vec::as_slice)).collect();
+            let mut sum = vec![0.0; 5 - lo];
+            sum_into(root, &covered, lo..5, &mut sum).unwrap();
+            prop_assert_eq!(&sum[..], &expected[lo..]);
+        }
+    }
+
+    #[test]
+    fn a_node_that_nothing_covers_is_named() {
+        let vector = [1.0];
+        let vectors = BTreeMap::from([(Node { lo: 0, hi: 2 }, &vector[..])]);
+        assert_eq!(sum_into(Node::root(3), &vectors, 0..1, &mut [0.0]), Err(Missing(Node { lo: 2, hi: 3 })));
+    }
+}

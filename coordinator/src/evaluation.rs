@@ -1,0 +1,62 @@
+//! From the sums of chunks to the metrics of a split.
+
+use std::collections::BTreeMap;
+
+use aggregation::{
+    sums::TaskSums,
+    tree::{self, Node},
+};
+use experiment::{Shapes, SplitName};
+
+use crate::selection::Evaluated;
+
+/// The sums of one feed's tasks over a node of its chunks.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The feed.
+    pub feed: usize,
+    /// The node.
+    pub node: Node,
+    /// By task.
+    pub sums: Vec<(u32, TaskSums)>,
+}
+
+/// Adds the parts of all feeds in the canonical tree over each feed's chunks, and makes metrics of them.
+///
+/// `chunks` are the numbers of chunks by feed; a feed without rows in the split has no metrics.
+pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Part>) -> Evaluated {
+    let mut by_feed: BTreeMap<usize, BTreeMap<Node, BTreeMap<u32, TaskSums>>> = BTreeMap::new();
+    for Part { feed, node, sums } in parts {
+        by_feed.entry(feed).or_default().insert(node, sums.into_iter().collect());
+    }
+    let mut by_task: BTreeMap<u32, TaskSums> = BTreeMap::new();
+    for (feed, nodes) in by_feed {
+        let total = tree::fold(Node::root(chunks[feed]), nodes, &mut add);
+        by_task.extend(total.expect("an evaluation is decided once all its chunks are covered"));
+    }
+    let mut evaluated = Evaluated::default();
+    let (mut loss, mut ratios) = (None, Vec::new());
+    for (number, task) in shapes.tasks.iter().enumerate() {
+        let Some(sums) = by_task.get(&(number as u32)) else { continue };
+        let metrics: indexmap::IndexMap<String, f64> = model::metric::metrics(task, sums).into_iter().collect();
+        if let Some(mean) = metrics.get("loss") {
+            loss = Some(loss.unwrap_or(0.0) + task.weight * mean);
+            if let Some(baseline) = task.baseline_loss.get(&split) {
+                ratios.push((*mean, *baseline));
+            }
+        }
+        evaluated.tasks.insert(task.name.clone(), metrics);
+    }
+    evaluated.loss = loss;
+    evaluated.skill = model::metric::skill(ratios);
+    evaluated
+}
+
+fn add(left: BTreeMap<u32, TaskSums>, mut right: BTreeMap<u32, TaskSums>) -> BTreeMap<u32, TaskSums> {
+    left.into_iter()
+        .map(|(task, sums)| match right.remove(&task) {
+            Some(other) => (task, sums.add(other)),
+            None => (task, sums),
+        })
+        .collect()
+}

@@ -1,0 +1,212 @@
+//! Which worker computes what: the pile of a phase's jobs.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
+
+use aggregation::tree::{Node, cover};
+use experiment::SplitName;
+use proto::message::{Slot, WorkKind};
+
+use super::{Settings, WorkerId};
+
+/// The most chunks in one piece of evaluation work: bounds the size of its answer.
+const CHUNKS_MAX: u32 = 16;
+/// Pieces of evaluation work that a worker holds at a time: one to compute, one to go on with.
+const EVALUATIONS_HELD: usize = 2;
+
+/// A part of a phase: a node of the tree over microbatches, or over a feed's chunks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Job {
+    /// What is to be computed.
+    pub kind: JobKind,
+    /// The node.
+    pub node: Node,
+}
+
+/// What a job is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobKind {
+    /// The gradient of all feeds over a node of microbatches.
+    Gradient,
+    /// The sums of one feed over a node of a split's chunks.
+    Evaluate {
+        /// The feed's number.
+        feed: u32,
+        /// The split.
+        split: SplitName,
+    },
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Node { lo, hi } = self.node;
+        match self.kind {
+            JobKind::Gradient => write!(f, "the gradient of microbatches [{lo}, {hi})"),
+            JobKind::Evaluate { feed, split } => {
+                write!(f, "the evaluation of chunks [{lo}, {hi}) of feed {feed}, {} split", split.name())
+            }
+        }
+    }
+}
+
+/// A job that a worker was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Identity of the work, never used twice.
+    pub work: u64,
+    /// Version of the parameters to compute with.
+    pub version: u64,
+    /// What is to be computed.
+    pub job: Job,
+    /// Where the vector may go in the worker's shared memory.
+    pub slot: Option<Slot>,
+}
+
+/// Divides `leaves` over workers: each gets a contiguous range, as even as can be, as the fewest nodes.
+pub fn divide(leaves: u32, workers: &[WorkerId]) -> Vec<(WorkerId, Node)> {
+    let root = Node::root(leaves);
+    let count = workers.len() as u64;
+    let bound = |i: u64| (i * u64::from(leaves) / count) as u32;
+    (0..count)
+        .zip(workers)
+        .flat_map(|(i, worker)| {
+            let (lo, hi) = (bound(i), bound(i + 1));
+            let nodes = if lo < hi { cover(root, lo, hi) } else { Vec::new() };
+            nodes.into_iter().map(move |node| (*worker, node))
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    job: Job,
+    tries: u32,
+    preferred: Option<WorkerId>,
+}
+
+/// The jobs of the present phase: those that nobody holds, and those that are being computed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pile {
+    waiting: VecDeque<Open>,
+    held: BTreeMap<u64, (WorkerId, Open)>,
+    last_work: u64,
+    slots_used: BTreeMap<WorkerId, u32>,
+}
+
+impl Pile {
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.held.clear();
+        self.slots_used.clear();
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.held.is_empty()
+    }
+
+    /// The jobs of a gradient phase: a range for each worker that takes part.
+    pub(super) fn gradient(&mut self, settings: &Settings, ready: &[WorkerId]) {
+        self.clear();
+        let job = |node| Job { kind: JobKind::Gradient, node };
+        for (worker, node) in divide(settings.leaves, ready) {
+            self.waiting.push_back(Open { job: job(node), tries: 0, preferred: Some(worker) });
+        }
+    }
+
+    /// The jobs of an evaluation: each feed's chunks in pieces, about two for each worker.
+    pub(super) fn evaluation(&mut self, settings: &Settings, split: SplitName, workers: usize) {
+        self.clear();
+        let pieces = 2 * workers.max(1) as u32;
+        for (feed, chunks) in settings.chunks.iter().enumerate() {
+            let leaves = chunks.of(split);
+            if leaves == 0 {
+                continue;
+            }
+            let size = leaves.div_ceil(pieces).next_power_of_two().min(CHUNKS_MAX);
+            let root = Node::root(leaves);
+            for lo in (0..leaves).step_by(size as usize) {
+                for node in cover(root, lo, leaves.min(lo + size)) {
+                    let job = Job { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
+                    self.waiting.push_back(Open { job, tries: 0, preferred: None });
+                }
+            }
+        }
+    }
+
+    /// Hands out what lies on the pile. Jobs of a worker that is not there any more go to whoever holds least.
+    pub(super) fn hand_out(
+        &mut self,
+        ready: &[WorkerId],
+        kind: WorkKind,
+        version: u64,
+        result_slots: u32,
+    ) -> Vec<(WorkerId, Assignment)> {
+        let mut load: BTreeMap<WorkerId, usize> = ready.iter().map(|worker| (*worker, 0)).collect();
+        for (worker, _) in self.held.values() {
+            if let Some(held) = load.get_mut(worker) {
+                *held += 1;
+            }
+        }
+        let held_max = if kind == WorkKind::Evaluate { EVALUATIONS_HELD } else { usize::MAX };
+        let mut assigned = Vec::new();
+        for open in std::mem::take(&mut self.waiting) {
+            let least = || load.iter().min_by_key(|(id, held)| (**held, **id)).map(|(id, _)| *id);
+            let worker = open.preferred.filter(|worker| load.contains_key(worker)).or_else(least);
+            let Some(worker) = worker.filter(|worker| load[worker] < held_max) else {
+                self.waiting.push_back(open);
+                continue;
+            };
+            *load.entry(worker).or_default() += 1;
+            self.last_work += 1;
+            let work = self.last_work;
+            let slot = (open.job.kind == JobKind::Gradient).then(|| self.slot(worker, work, result_slots)).flatten();
+            assigned.push((worker, Assignment { work, version, job: open.job.clone(), slot }));
+            self.held.insert(work, (worker, open));
+        }
+        assigned
+    }
+
+    /// A slot that is free until the phase ends, or none: the vector then travels in chunks.
+    fn slot(&mut self, worker: WorkerId, work: u64, result_slots: u32) -> Option<Slot> {
+        let used = self.slots_used.entry(worker).or_default();
+        let index = *used;
+        *used += 1;
+        (index < result_slots).then_some(Slot { index, generation: work })
+    }
+
+    /// The job of a work that is done, if this worker was asked for it and it is still waited for.
+    pub(super) fn complete(&mut self, worker: WorkerId, work: u64) -> Option<Job> {
+        self.remove(worker, work).map(|open| open.job)
+    }
+
+    /// Puts a failed job back; says what it is and how often it has failed.
+    pub(super) fn give_up(&mut self, worker: WorkerId, work: u64) -> Option<(Job, u32)> {
+        let mut open = self.remove(worker, work)?;
+        open.tries += 1;
+        open.preferred = None;
+        let said = (open.job.clone(), open.tries);
+        self.waiting.push_back(open);
+        Some(said)
+    }
+
+    fn remove(&mut self, worker: WorkerId, work: u64) -> Option<Open> {
+        if self.held.get(&work).is_none_or(|(holder, _)| *holder != worker) {
+            return None;
+        }
+        self.held.remove(&work).map(|(_, open)| open)
+    }
+
+    /// Puts back all that a worker holds; says how much that is.
+    pub(super) fn take_back(&mut self, worker: WorkerId) -> usize {
+        let works: Vec<u64> = self.held.iter().filter(|(_, (id, _))| *id == worker).map(|(work, _)| *work).collect();
+        for work in &works {
+            if let Some((_, mut open)) = self.held.remove(work) {
+                open.preferred = None;
+                self.waiting.push_back(open);
+            }
+        }
+        works.len()
+    }
+}

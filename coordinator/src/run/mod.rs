@@ -1,0 +1,512 @@
+//! The run as a state machine without IO.
+//!
+//! [`Run::step`] takes the time and an [`Event`] and answers with [`Effect`]s. It handles ids, ranges
+//! and coverage only: which worker computes which node of the canonical tree, what is still missing,
+//! what has to happen next. Vectors, losses, files and sockets are the shell's. Given the same events
+//! in the same order it gives the same effects; there is no clock, no randomness and no IO inside.
+//!
+//! # The protocol
+//!
+//! A step runs through the phases *gradient* (nodes of the tree over microbatches are handed out until
+//! all of it is covered), *updating* (the shell adds, weighs, clips and applies the optimizer beside the
+//! current parameters) and *commit*. At the steps that the experiment names follow *evaluating* (chunks
+//! of the validation split, handed out in the same way), *deciding* (the shell makes metrics of the
+//! sums) and *saving* (a checkpoint). After the last step the selected parameters are evaluated on the
+//! validation and on the test split, and the run is over.
+//!
+//! A worker that is lost takes its open work back to the pile, from where others get it within the same
+//! phase. A worker may join in any phase: it gets work that lies on the pile at once and its share from
+//! the next step on.
+//!
+//! # What must hold
+//!
+//! - A node is counted exactly once: a result that is not the one waited for is dropped, with its reason.
+//! - A step commits only when every node of the root is covered and the update was finite.
+//! - Whatever the workers do, the sequence of updates, evaluations and checkpoints is the same.
+//!
+//! # What is left out
+//!
+//! Stragglers are waited for, a worker that fails one piece of work three times ends the run, and
+//! a coordinator that dies is taken up from its checkpoint by nobody yet.
+
+mod assignment;
+mod phase;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, time::Duration};
+
+pub use assignment::{Assignment, Job, JobKind, divide};
+pub use phase::{Evaluation, Phase};
+use experiment::SplitName;
+use proto::message::WorkKind;
+pub use schedule::{Chunks, Settings};
+
+use assignment::Pile;
+
+/// A worker's lease: its identity in this run, given once, in the order of joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u64);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A worker was welcomed and loads its data.
+    Joined(WorkerId),
+    /// A worker can compute.
+    Ready(WorkerId),
+    /// A worker gave a sign of life.
+    Beat(WorkerId),
+    /// A worker is gone.
+    Lost(WorkerId, Loss),
+    /// A worker's result is complete in the shell.
+    Result {
+        /// Who computed it.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+    },
+    /// A worker could not do its work.
+    Failed {
+        /// Who tried.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The new parameters stand beside the current ones.
+    Updated {
+        /// The step that they come from.
+        step: u64,
+    },
+    /// The update can't be: something in it is not finite.
+    NotFinite {
+        /// The step.
+        step: u64,
+        /// What it is, for people.
+        reason: String,
+    },
+    /// The metrics of an evaluation are known.
+    Evaluated {
+        /// Whether early stopping has run out of patience.
+        stop: bool,
+    },
+    /// The checkpoint is on disk, or could not be written (which the shell has said).
+    Saved,
+    /// Time has passed.
+    Tick,
+    /// Someone asks the run to end, after a checkpoint.
+    Interrupt,
+}
+
+/// Why a worker is gone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// Its stream broke.
+    #[error("its connection broke")]
+    Disconnected,
+    /// It was silent for longer than the lease.
+    #[error("it was silent for {0:?}")]
+    Silent(Duration),
+    /// It went by itself, or was told to go.
+    #[error("{0}")]
+    Left(String),
+}
+
+/// What the shell has to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Give a worker something to compute.
+    Assign(WorkerId, Assignment),
+    /// The result counts: keep it until the phase is over.
+    Keep {
+        /// Who computed it.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+        /// What it was about.
+        job: Job,
+    },
+    /// The result counts for nothing.
+    Drop {
+        /// Who sent it.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+    },
+    /// Forget what was kept and not used: the phase it was for is over or given up.
+    Clear,
+    /// Add what was kept, weigh it, and build the parameters of the next step beside the current ones.
+    Update {
+        /// The step.
+        step: u64,
+    },
+    /// The parameters beside are the current ones from now on.
+    Commit {
+        /// Number of updates done.
+        step: u64,
+    },
+    /// Make metrics of what was kept.
+    Decide(Evaluation),
+    /// Make the parameters that the run selects the current ones.
+    Select,
+    /// Write a checkpoint of the current state.
+    Save {
+        /// Number of updates done.
+        step: u64,
+    },
+    /// End the worker's stream.
+    Dismiss(WorkerId, Loss),
+    /// Tell the workers that all is over, and end.
+    Finish(Outcome),
+    /// Something for the journal and for people.
+    Notice(Notice),
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done, or early stopping ended them.
+    Finished {
+        /// Whether early stopping did.
+        early: bool,
+    },
+    /// Someone asked for it.
+    Interrupted,
+    /// It can't go on.
+    Failed(String),
+}
+
+/// What people may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A worker takes part.
+    WorkerReady {
+        /// Who.
+        worker: WorkerId,
+        /// How many take part now.
+        workers: usize,
+    },
+    /// A worker is gone; its work goes to others.
+    WorkerLost {
+        /// Who.
+        worker: WorkerId,
+        /// Why.
+        loss: Loss,
+        /// Pieces of work that go back to the pile.
+        reissued: usize,
+        /// How many take part now.
+        workers: usize,
+    },
+    /// Too few workers take part.
+    Waiting {
+        /// How many take part.
+        workers: usize,
+        /// How many have to.
+        needed: usize,
+    },
+    /// There are more workers than microbatches.
+    Idle {
+        /// How many have nothing to do in a step.
+        idle: usize,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Worker {
+    ready: bool,
+    seen: Duration,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    settings: Settings,
+    phase: Phase,
+    step: u64,
+    stop_early: bool,
+    interrupted: bool,
+    workers: BTreeMap<WorkerId, Worker>,
+    pile: Pile,
+    /// The step has begun and its microbatches are not divided yet: there were too few workers.
+    undivided: bool,
+    waiting_said: bool,
+    idle_said: usize,
+}
+
+impl Run {
+    /// A run that has `step` updates behind it.
+    pub fn new(settings: Settings, step: u64) -> Run {
+        Run {
+            settings,
+            phase: Phase::Start,
+            step,
+            stop_early: false,
+            interrupted: false,
+            workers: BTreeMap::new(),
+            pile: Pile::default(),
+            undivided: false,
+            waiting_said: false,
+            idle_said: 0,
+        }
+    }
+
+    /// Number of updates done.
+    pub fn done(&self) -> u64 {
+        self.step
+    }
+
+    /// Where in the step the run is.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Workers that take part, in order.
+    pub fn ready(&self) -> impl Iterator<Item = WorkerId> {
+        self.workers.iter().filter(|(_, worker)| worker.ready).map(|(id, _)| *id)
+    }
+
+    /// The rank of a worker among those that take part.
+    pub fn rank(&self, worker: WorkerId) -> usize {
+        self.ready().take_while(|id| *id < worker).count()
+    }
+
+    /// Takes an event and answers with what has to be done, in order. `now` is the time since any fixed moment.
+    pub fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.phase == Phase::Over {
+            return effects;
+        }
+        match event {
+            Event::Joined(worker) => {
+                self.workers.insert(worker, Worker { ready: false, seen: now });
+            }
+            Event::Ready(worker) => self.on_ready(now, worker, &mut effects),
+            Event::Beat(worker) => self.on_sign_of_life(now, worker),
+            Event::Lost(worker, loss) => self.on_lost(worker, loss, &mut effects),
+            Event::Result { worker, work } => {
+                self.on_sign_of_life(now, worker);
+                self.on_result(worker, work, &mut effects);
+            }
+            Event::Failed { worker, work, reason } => self.on_failed(worker, work, &reason, &mut effects),
+            Event::Updated { step } => self.on_updated(step, &mut effects),
+            Event::NotFinite { step, reason } if self.phase == Phase::Updating && step == self.step => {
+                self.finish(Outcome::Failed(reason), &mut effects);
+            }
+            Event::NotFinite { .. } => {}
+            Event::Evaluated { stop } => self.on_evaluated(stop, &mut effects),
+            Event::Saved => self.on_saved(&mut effects),
+            Event::Tick => self.on_tick(now, &mut effects),
+            Event::Interrupt => self.on_interrupt(&mut effects),
+        }
+        self.hand_out(&mut effects);
+        effects
+    }
+
+    fn on_ready(&mut self, now: Duration, id: WorkerId, effects: &mut Vec<Effect>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.ready = true;
+        worker.seen = now;
+        let workers = self.ready().count();
+        effects.push(Effect::Notice(Notice::WorkerReady { worker: id, workers }));
+        if self.phase == Phase::Start {
+            self.begin(effects);
+        }
+    }
+
+    fn on_sign_of_life(&mut self, now: Duration, worker: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.seen = now;
+        }
+    }
+
+    fn on_lost(&mut self, id: WorkerId, loss: Loss, effects: &mut Vec<Effect>) {
+        if self.workers.remove(&id).is_none() {
+            return;
+        }
+        let reissued = self.pile.take_back(id);
+        let workers = self.ready().count();
+        effects.push(Effect::Notice(Notice::WorkerLost { worker: id, loss, reissued, workers }));
+    }
+
+    fn on_result(&mut self, worker: WorkerId, work: u64, effects: &mut Vec<Effect>) {
+        let Some(job) = self.pile.complete(worker, work) else {
+            effects.push(Effect::Drop { worker, work });
+            return;
+        };
+        effects.push(Effect::Keep { worker, work, job });
+        if !self.pile.is_done() {
+            return;
+        }
+        match self.phase.clone() {
+            Phase::Gradient => {
+                self.phase = Phase::Updating;
+                effects.push(Effect::Update { step: self.step });
+            }
+            Phase::Evaluating(evaluation) => {
+                self.phase = Phase::Deciding(evaluation);
+                effects.push(Effect::Decide(evaluation));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_failed(&mut self, worker: WorkerId, work: u64, reason: &str, effects: &mut Vec<Effect>) {
+        if let Some((job, tries)) = self.pile.give_up(worker, work)
+            && tries >= self.settings.tries_max
+        {
+            let outcome = Outcome::Failed(format!("{job} failed {tries} times, the last time with: {reason}"));
+            self.finish(outcome, effects);
+        }
+    }
+
+    fn on_updated(&mut self, step: u64, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Updating || step != self.step {
+            return;
+        }
+        self.step += 1;
+        effects.push(Effect::Commit { step: self.step });
+        effects.push(Effect::Clear);
+        if self.settings.evaluates_after(self.step) && !self.interrupted {
+            self.evaluate(Evaluation::Progress, effects);
+        } else {
+            self.after_evaluation(effects);
+        }
+    }
+
+    fn on_evaluated(&mut self, stop: bool, effects: &mut Vec<Effect>) {
+        let Phase::Deciding(evaluation) = self.phase else { return };
+        effects.push(Effect::Clear);
+        match evaluation {
+            Evaluation::Progress => {
+                self.stop_early = stop;
+                self.after_evaluation(effects);
+            }
+            Evaluation::Final(SplitName::Validation) => self.evaluate(Evaluation::Final(SplitName::Test), effects),
+            Evaluation::Final(_) => self.finish(Outcome::Finished { early: self.stop_early }, effects),
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.step >= self.settings.steps || self.stop_early
+    }
+
+    fn after_evaluation(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_last() || self.interrupted || self.settings.saves_after(self.step) {
+            self.phase = Phase::Saving;
+            effects.push(Effect::Save { step: self.step });
+        } else {
+            self.begin(effects);
+        }
+    }
+
+    fn on_saved(&mut self, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Saving {
+            return;
+        }
+        if self.interrupted {
+            self.finish(Outcome::Interrupted, effects);
+        } else if self.is_last() {
+            effects.push(Effect::Select);
+            self.evaluate(Evaluation::Final(SplitName::Validation), effects);
+        } else {
+            self.begin(effects);
+        }
+    }
+
+    fn on_tick(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let silent: Vec<(WorkerId, Duration)> = self
+            .workers
+            .iter()
+            .map(|(id, worker)| (*id, now.saturating_sub(worker.seen)))
+            .filter(|(_, silence)| *silence > self.settings.lease)
+            .collect();
+        for (worker, silence) in silent {
+            effects.push(Effect::Dismiss(worker, Loss::Silent(silence)));
+            self.on_lost(worker, Loss::Silent(silence), effects);
+        }
+    }
+
+    fn on_interrupt(&mut self, effects: &mut Vec<Effect>) {
+        self.interrupted = true;
+        match self.phase {
+            // What can't be waited for: workers may never come back. The step in progress is given up.
+            Phase::Start | Phase::Gradient | Phase::Evaluating(Evaluation::Progress) => {
+                self.pile.clear();
+                effects.push(Effect::Clear);
+                self.phase = Phase::Saving;
+                effects.push(Effect::Save { step: self.step });
+            }
+            Phase::Evaluating(Evaluation::Final(_)) | Phase::Deciding(Evaluation::Final(_)) => {
+                self.finish(Outcome::Interrupted, effects);
+            }
+            Phase::Updating | Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
+        }
+    }
+
+    /// Begins the next step, or the end where no step is left.
+    fn begin(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_last() {
+            self.phase = Phase::Saving;
+            effects.push(Effect::Save { step: self.step });
+            return;
+        }
+        self.phase = Phase::Gradient;
+        self.pile.clear();
+        self.undivided = true;
+    }
+
+    /// Divides the step's microbatches over the workers that take part now.
+    fn divide(&mut self, ready: &[WorkerId], effects: &mut Vec<Effect>) {
+        let idle = ready.len().saturating_sub(self.settings.leaves as usize);
+        if idle != self.idle_said && idle > 0 {
+            effects.push(Effect::Notice(Notice::Idle { idle }));
+        }
+        self.idle_said = idle;
+        self.pile.gradient(&self.settings, ready);
+    }
+
+    fn evaluate(&mut self, evaluation: Evaluation, effects: &mut Vec<Effect>) {
+        let workers = self.ready().count();
+        self.phase = Phase::Evaluating(evaluation);
+        self.pile.evaluation(&self.settings, evaluation.split(), workers);
+        if self.pile.is_done() {
+            self.phase = Phase::Deciding(evaluation);
+            effects.push(Effect::Decide(evaluation));
+        }
+    }
+
+    /// Gives what lies on the pile to those who can take it.
+    fn hand_out(&mut self, effects: &mut Vec<Effect>) {
+        let kind = match self.phase {
+            Phase::Gradient => WorkKind::Gradient,
+            Phase::Evaluating(_) => WorkKind::Evaluate,
+            _ => return,
+        };
+        let ready: Vec<WorkerId> = self.ready().collect();
+        if ready.len() < self.settings.min_workers {
+            if !self.waiting_said {
+                let needed = self.settings.min_workers;
+                effects.push(Effect::Notice(Notice::Waiting { workers: ready.len(), needed }));
+            }
+            self.waiting_said = true;
+            return;
+        }
+        self.waiting_said = false;
+        if std::mem::take(&mut self.undivided) && self.phase == Phase::Gradient {
+            self.divide(&ready, effects);
+        }
+        let (step, slots) = (self.step, self.settings.result_slots);
+        for (worker, assignment) in self.pile.hand_out(&ready, kind, step, slots) {
+            effects.push(Effect::Assign(worker, assignment));
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Over;
+        self.pile.clear();
+        effects.push(Effect::Finish(outcome));
+    }
+}

@@ -1,0 +1,67 @@
+//! Where in a step the run is.
+
+use experiment::SplitName;
+
+/// Where in a step the run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// No worker has been ready yet.
+    Start,
+    /// Workers compute gradients.
+    Gradient,
+    /// The shell builds the next parameters.
+    Updating,
+    /// Workers compute the sums of an evaluation.
+    Evaluating(Evaluation),
+    /// The shell makes metrics of the sums.
+    Deciding(Evaluation),
+    /// The shell writes a checkpoint.
+    Saving,
+    /// The run has ended.
+    Over,
+}
+
+impl Phase {
+    /// A word for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Phase::Start => "waiting for workers",
+            Phase::Gradient | Phase::Updating => "training",
+            Phase::Evaluating(_) | Phase::Deciding(_) => "evaluating",
+            Phase::Saving => "saving",
+            Phase::Over => "over",
+        }
+    }
+
+    /// The number that messages carry, so that a result of another phase of the step is recognised.
+    pub fn number(&self) -> u32 {
+        match self {
+            Phase::Start | Phase::Gradient | Phase::Updating => 0,
+            Phase::Evaluating(evaluation) | Phase::Deciding(evaluation) => match evaluation {
+                Evaluation::Progress => 1,
+                Evaluation::Final(SplitName::Validation) => 2,
+                Evaluation::Final(_) => 3,
+            },
+            Phase::Saving | Phase::Over => 4,
+        }
+    }
+}
+
+/// What is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evaluation {
+    /// The current parameters on the validation split, in the midst of training.
+    Progress,
+    /// The selected parameters on a split, at the end.
+    Final(SplitName),
+}
+
+impl Evaluation {
+    /// The split that is read.
+    pub fn split(self) -> SplitName {
+        match self {
+            Evaluation::Progress => SplitName::Validation,
+            Evaluation::Final(split) => split,
+        }
+    }
+}

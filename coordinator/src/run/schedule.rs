@@ -1,0 +1,60 @@
+//! What a run does at which step: fixed before it starts.
+
+use std::time::Duration;
+
+use experiment::SplitName;
+
+/// What the experiment and its data say about the course of a run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Microbatches of a step, V.
+    pub leaves: u32,
+    /// Updates to be done.
+    pub steps: u64,
+    /// Chunks of the splits that are evaluated, by feed.
+    pub chunks: Vec<Chunks>,
+    /// Evaluation on the validation split after every so many updates; the last is always evaluated.
+    pub evaluate_every: Option<u64>,
+    /// A checkpoint after every so many updates; the last is always saved.
+    pub save_every: Option<u64>,
+    /// Workers below which nothing is handed out.
+    pub min_workers: usize,
+    /// Silence after which a worker counts as lost.
+    pub lease: Duration,
+    /// Slots for vectors that each worker has.
+    pub result_slots: u32,
+    /// How often one piece of work may fail before the run ends.
+    pub tries_max: u32,
+}
+
+/// How many chunks of rows a feed's splits have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chunks {
+    /// Of the validation split.
+    pub validation: u32,
+    /// Of the test split.
+    pub test: u32,
+}
+
+impl Chunks {
+    /// Of a split; training rows are not evaluated.
+    pub fn of(self, split: SplitName) -> u32 {
+        match split {
+            SplitName::Train => 0,
+            SplitName::Validation => self.validation,
+            SplitName::Test => self.test,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether the validation split is evaluated after so many updates.
+    pub fn evaluates_after(&self, step: u64) -> bool {
+        step == self.steps || self.evaluate_every.is_some_and(|every| step.is_multiple_of(every))
+    }
+
+    /// Whether a checkpoint is written after so many updates.
+    pub fn saves_after(&self, step: u64) -> bool {
+        self.save_every.is_some_and(|every| step.is_multiple_of(every))
+    }
+}

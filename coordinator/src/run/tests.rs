@@ -1,0 +1,280 @@
+//! The state machine alone, told stories.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aggregation::tree::Node;
+use proptest::prelude::*;
+
+use super::*;
+
+fn settings(leaves: u32, steps: u64) -> Settings {
+    Settings {
+        leaves,
+        steps,
+        chunks: vec![Chunks { validation: 3, test: 5 }, Chunks { validation: 1, test: 0 }],
+        evaluate_every: Some(2),
+        save_every: Some(3),
+        min_workers: 1,
+        lease: Duration::from_secs(5),
+        result_slots: 2,
+        tries_max: 3,
+    }
+}
+
+/// A shell that answers every effect at once, and workers that hold their work until told to answer.
+struct Theatre {
+    run: Run,
+    now: Duration,
+    held: BTreeMap<u64, (WorkerId, Assignment)>,
+    /// What happened to the parameters, which must not depend on the workers.
+    story: Vec<String>,
+    covered: Vec<Job>,
+    notices: Vec<Notice>,
+    outcome: Option<Outcome>,
+}
+
+impl Theatre {
+    fn new(settings: Settings) -> Theatre {
+        Theatre {
+            run: Run::new(settings, 0),
+            now: Duration::ZERO,
+            held: BTreeMap::new(),
+            story: Vec::new(),
+            covered: Vec::new(),
+            notices: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        for effect in self.run.step(self.now, event) {
+            match effect {
+                Effect::Assign(worker, assignment) => {
+                    assert!(self.run.ready().any(|id| id == worker), "work for a worker that is not there");
+                    assert!(self.held.insert(assignment.work, (worker, assignment)).is_none(), "an id used twice");
+                }
+                Effect::Keep { job, .. } => {
+                    assert!(!self.covered.contains(&job), "{job} counted twice");
+                    self.covered.push(job);
+                }
+                Effect::Drop { .. } => {}
+                Effect::Clear => self.covered.clear(),
+                Effect::Update { step } => {
+                    let leaves = self.leaves();
+                    assert_eq!(leaves, self.run.settings.leaves, "a step without all its microbatches");
+                    self.story.push(format!("update {step}"));
+                    self.tell(Event::Updated { step });
+                }
+                Effect::Commit { step } => self.story.push(format!("commit {step}")),
+                Effect::Decide(evaluation) => {
+                    self.story.push(format!("decide {evaluation:?} over {} chunks", self.leaves()));
+                    self.tell(Event::Evaluated { stop: false });
+                }
+                Effect::Select => self.story.push("select".into()),
+                Effect::Save { step } => {
+                    self.story.push(format!("save {step}"));
+                    self.tell(Event::Saved);
+                }
+                Effect::Dismiss(worker, _) => self.held.retain(|_, (holder, _)| *holder != worker),
+                Effect::Finish(outcome) => self.outcome = Some(outcome),
+                Effect::Notice(notice) => self.notices.push(notice),
+            }
+        }
+    }
+
+    fn leaves(&self) -> u32 {
+        self.covered.iter().map(|job| job.node.hi - job.node.lo).sum()
+    }
+
+    fn join(&mut self, worker: u64) {
+        self.tell(Event::Joined(WorkerId(worker)));
+        self.tell(Event::Ready(WorkerId(worker)));
+    }
+
+    fn kill(&mut self, worker: u64) {
+        self.held.retain(|_, (holder, _)| holder.0 != worker);
+        self.tell(Event::Lost(WorkerId(worker), Loss::Disconnected));
+    }
+
+    fn answer(&mut self, work: u64) {
+        let (worker, _) = self.held.remove(&work).unwrap();
+        self.tell(Event::Result { worker, work });
+    }
+
+    fn answer_all(&mut self) {
+        while let Some(work) = self.held.keys().next().copied() {
+            self.answer(work);
+        }
+    }
+}
+
+fn quiet_story(leaves: u32, steps: u64) -> Vec<String> {
+    let mut theatre = Theatre::new(settings(leaves, steps));
+    theatre.join(1);
+    theatre.answer_all();
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    theatre.story
+}
+
+#[test]
+fn a_quiet_run_updates_evaluates_saves_and_ends() {
+    let expected = [
+        "update 0", "commit 1", "update 1", "commit 2", "decide Progress over 4 chunks", "update 2", "commit 3",
+        "decide Progress over 4 chunks", "save 3", "select", "decide Final(Validation) over 4 chunks",
+        "decide Final(Test) over 5 chunks",
+    ];
+    assert_eq!(quiet_story(4, 3), expected);
+}
+
+#[test]
+fn microbatches_are_divided_evenly_into_nodes() {
+    let workers: Vec<WorkerId> = (1..=3).map(WorkerId).collect();
+    let nodes = divide(8, &workers);
+    let root = Node::root(8);
+    assert!(nodes.iter().all(|(_, node)| node.is_node_of(root)));
+    let share = |id| nodes.iter().filter(|(worker, _)| *worker == WorkerId(id)).map(|(_, n)| n.hi - n.lo).sum::<u32>();
+    assert_eq!((share(1), share(2), share(3)), (2, 3, 3));
+    assert_eq!(divide(2, &workers).len(), 2);
+}
+
+#[test]
+fn a_worker_lost_in_mid_step_leaves_its_nodes_to_the_others() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    theatre.answer(1);
+    theatre.join(2);
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 2));
+
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.tell(Event::Joined(WorkerId(2)));
+    theatre.join(1);
+    theatre.tell(Event::Ready(WorkerId(2)));
+    theatre.kill(1);
+    assert!(theatre.held.values().all(|(worker, _)| *worker == WorkerId(2)));
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 2));
+    assert!(theatre.notices.iter().any(|n| matches!(n, Notice::WorkerLost { reissued: 1, .. })));
+}
+
+#[test]
+fn the_last_worker_lost_makes_the_run_wait_for_the_next() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    theatre.kill(1);
+    assert!(theatre.notices.iter().any(|n| matches!(n, Notice::Waiting { workers: 0, needed: 1 })));
+    theatre.join(2);
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 2));
+}
+
+#[test]
+fn a_result_that_nobody_waits_for_is_dropped() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    let late = *theatre.held.keys().next().unwrap();
+    theatre.kill(1);
+    theatre.join(2);
+    let effects = theatre.run.step(theatre.now, Event::Result { worker: WorkerId(1), work: late });
+    assert_eq!(effects, [Effect::Drop { worker: WorkerId(1), work: late }]);
+    let stolen = *theatre.held.keys().next().unwrap();
+    let effects = theatre.run.step(theatre.now, Event::Result { worker: WorkerId(7), work: stolen });
+    assert_eq!(effects, [Effect::Drop { worker: WorkerId(7), work: stolen }]);
+}
+
+#[test]
+fn a_silent_worker_is_dismissed_after_the_lease_and_not_before() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    theatre.now = Duration::from_secs(5);
+    theatre.tell(Event::Tick);
+    assert_eq!(theatre.run.ready().count(), 1);
+    theatre.now = Duration::from_millis(5001);
+    theatre.tell(Event::Tick);
+    assert_eq!(theatre.run.ready().count(), 0);
+}
+
+#[test]
+fn too_few_workers_are_waited_for() {
+    let mut theatre = Theatre::new(Settings { min_workers: 2, ..settings(4, 1) });
+    theatre.join(1);
+    assert!(theatre.held.is_empty());
+    theatre.join(2);
+    assert_eq!(theatre.held.len(), 2);
+}
+
+#[test]
+fn more_workers_than_microbatches_leave_some_idle_and_say_so() {
+    let mut theatre = Theatre::new(Settings { min_workers: 3, ..settings(2, 1) });
+    (1..=3).for_each(|worker| theatre.join(worker));
+    assert_eq!(theatre.held.len(), 2);
+    assert!(theatre.notices.contains(&Notice::Idle { idle: 1 }));
+}
+
+#[test]
+fn work_that_fails_three_times_ends_the_run_and_is_named() {
+    let mut theatre = Theatre::new(settings(2, 1));
+    theatre.join(1);
+    for _ in 0..3 {
+        let (work, (worker, _)) = theatre.held.pop_first().unwrap();
+        theatre.tell(Event::Failed { worker, work, reason: "no memory".into() });
+    }
+    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
+    assert_eq!(reason, "the gradient of microbatches [0, 2) failed 3 times, the last time with: no memory");
+}
+
+#[test]
+fn an_interrupt_gives_up_the_step_and_saves_what_stands() {
+    let mut theatre = Theatre::new(settings(4, 9));
+    theatre.join(1);
+    theatre.answer(1);
+    theatre.tell(Event::Interrupt);
+    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.story, ["update 0", "commit 1", "save 1"]);
+}
+
+#[test]
+fn an_update_that_is_not_finite_ends_the_run() {
+    let mut run = Run::new(settings(1, 3), 0);
+    run.step(Duration::ZERO, Event::Joined(WorkerId(1)));
+    run.step(Duration::ZERO, Event::Ready(WorkerId(1)));
+    run.step(Duration::ZERO, Event::Result { worker: WorkerId(1), work: 1 });
+    let effects = run.step(Duration::ZERO, Event::NotFinite { step: 0, reason: "the loss of task a".into() });
+    assert_eq!(effects, [Effect::Finish(Outcome::Failed("the loss of task a".into()))]);
+}
+
+proptest! {
+    /// Whoever comes, dies and answers in whatever order: the parameters have the same history.
+    #[test]
+    fn the_story_is_the_same_whatever_the_workers_do(
+        leaves in 1u32..9,
+        moves in prop::collection::vec((0u8..10, any::<prop::sample::Index>()), 0..200),
+    ) {
+        let mut theatre = Theatre::new(settings(leaves, 4));
+        let mut last = 0;
+        for (kind, choice) in moves {
+            match kind {
+                0 => {
+                    last += 1;
+                    theatre.join(last);
+                }
+                1 => {
+                    let ready: Vec<WorkerId> = theatre.run.ready().collect();
+                    if !ready.is_empty() {
+                        theatre.kill(choice.get(&ready).0);
+                    }
+                }
+                _ => {
+                    let works: Vec<u64> = theatre.held.keys().copied().collect();
+                    if !works.is_empty() {
+                        theatre.answer(*choice.get(&works));
+                    }
+                }
+            }
+        }
+        theatre.join(last + 1);
+        theatre.answer_all();
+        prop_assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+        prop_assert_eq!(theatre.story, quiet_story(leaves, 4));
+    }
+}

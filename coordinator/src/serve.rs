@@ -1,0 +1,285 @@
+//! A run from its first worker to its last record.
+
+use std::{io, path::PathBuf, sync::Arc, time::Instant};
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use proto::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, v1};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::{mpsc, oneshot, watch},
+};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::transport::Server;
+
+use crate::{
+    compute::{self, Desk, Updater},
+    folder::{FolderError, RunFolder},
+    journal::{self, Journal, JournalError, Observation, Record},
+    parameters::Parameters,
+    progress::Progress,
+    report::Report,
+    run::{Run, Settings},
+    selection::Selection,
+    server::Service,
+    setup::Setup,
+    shell::{Shell, Timing},
+    tracking,
+};
+
+/// Messages of all workers that may wait for the loop.
+const INBOX: usize = 1024;
+/// Short messages that may wait for one worker, beside the chunks of a plan and of parameters.
+const OUTBOX: usize = 256;
+/// How long the tracker may take to deliver what is left once the run is over.
+const TRACKING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Where workers come in.
+#[derive(Debug)]
+pub enum Listener {
+    /// A Unix domain socket.
+    Unix(UnixListener),
+    /// TCP.
+    Tcp(TcpListener),
+}
+
+/// How a run is to be carried out, beside what the experiment says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The run's folder; by default a new one below `runs`.
+    pub run_dir: Option<PathBuf>,
+    /// Where runs are kept.
+    pub runs: PathBuf,
+    /// Tags beside those that every run has.
+    pub tags: IndexMap<String, String>,
+    /// When the program was started.
+    pub started: Instant,
+}
+
+/// Why a run could not be carried out. Everything that workers do is dealt with and no error.
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    /// The run folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The tracker could not be started.
+    #[error(transparent)]
+    Tracking(#[from] tracking::TrackingError),
+    /// The system has no memory, thread or socket to give.
+    #[error("{what}: {error}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A thread of the coordinator ended: our own mistake.
+    #[error("the coordinator's computing thread ended")]
+    Crashed,
+    /// The first step can't be begun.
+    #[error(transparent)]
+    NotFinite(#[from] compute::NotFinite),
+}
+
+/// Carries out a run with the workers that come to `listener`, until it is over or `stop` says so.
+///
+/// # Errors
+/// [`CoordinatorError`]; a run that failed by itself (a loss that is not finite, say) is a [`Report`] of that.
+pub async fn serve(
+    setup: Setup,
+    options: Options,
+    listener: Listener,
+    progress: watch::Sender<Progress>,
+    stop: mpsc::Receiver<()>,
+) -> Result<Report, CoordinatorError> {
+    let folder = match &options.run_dir {
+        Some(path) => RunFolder::create_at(path)?,
+        None => RunFolder::create(&options.runs, &setup.loaded.experiment.name, now_ms())?,
+    };
+    let epoch = folder.next_epoch()?;
+    folder.write("experiment.toml", setup.loaded.experiment.to_toml().as_bytes())?;
+    let mut journal = Journal::create(&folder.journal())?;
+    let run_id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    journal.append_all(&first_records(&setup, &options, epoch))?;
+    let tracker = start_tracker(&setup, &folder, &run_id)?;
+
+    let system = |what| move |error| CoordinatorError::System { what, error };
+    let first = setup.network.initial(setup.loaded.experiment.seed);
+    let parameters = Arc::new(Parameters::new(0, &first).map_err(system("memory for the parameters"))?);
+    let plan_json = bytes::Bytes::from(serde_json::to_vec(&*setup.plan()).unwrap_or_default());
+    let mut updater = updater(&setup, Arc::clone(&parameters));
+    let scales = updater.scales()?;
+    let (done, finished_jobs) = mpsc::unbounded_channel();
+    let keep = setup.loaded.experiment.train.checkpoint.keep as usize;
+    let desk = Desk { updater, run_dir: folder.path().to_owned(), keep, best: None };
+    let (jobs, thread) = compute::start(desk, done);
+
+    let (inbox_in, inbox) = mpsc::channel(INBOX);
+    let chunks = (first.len() * size_of::<f32>() + plan_json.len()) / proto::CHUNK_BYTES;
+    let outbox = OUTBOX + 3 * (chunks + 2);
+    progress.send_modify(|progress| {
+        progress.run.clone_from(&run_id);
+        progress.name.clone_from(&setup.loaded.experiment.name);
+        progress.steps = setup.steps;
+    });
+    let service = Service::new(inbox_in, progress.subscribe(), outbox);
+    let (close, closed) = oneshot::channel::<()>();
+    let server = tokio::spawn(listen(service, listener, closed));
+
+    let shell = Shell {
+        run: Run::new(settings(&setup), 0),
+        selection: Selection::new(&setup.loaded.experiment.train),
+        setup,
+        run_id,
+        epoch,
+        folder,
+        journal,
+        parameters,
+        plan_json,
+        jobs,
+        progress,
+        started: options.started,
+        connections: Default::default(),
+        fingerprint: None,
+        arrived: Default::default(),
+        gradients: Vec::new(),
+        parts: Vec::new(),
+        scales,
+        best: None,
+        selected: 0,
+        unreachable: Vec::new(),
+        last_refusal: None,
+        last_hash: String::new(),
+        finals: IndexMap::new(),
+        speed: Default::default(),
+        timing: Timing::default(),
+        peaks: Default::default(),
+        outcome: None,
+        failed: None,
+        now_ms,
+    };
+    let outcome = shell.run(inbox, finished_jobs, stop).await;
+    let _ = close.send(());
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), server).await;
+    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    if let Some(tracker) = tracker {
+        let status = match outcome.as_ref().map(|report| report.status) {
+            Ok("finished") => journal::Status::Finished,
+            Ok("interrupted") => journal::Status::Interrupted,
+            _ => journal::Status::Failed,
+        };
+        let delivered = tracker.finish(status, TRACKING_WAIT).await;
+        if !delivered.complete {
+            let reason = delivered.error.unwrap_or_else(|| "it took too long".into());
+            tracing::warn!(reason, "not everything reached the tracking server; the journal has it all");
+        }
+    }
+    outcome
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
+fn now_ms() -> u64 {
+    Timestamp::now().as_millisecond().try_into().unwrap_or_default()
+}
+
+fn settings(setup: &Setup) -> Settings {
+    let experiment = &setup.loaded.experiment;
+    let train = &experiment.train;
+    Settings {
+        leaves: setup.prepared.plan.microbatches(),
+        steps: setup.steps,
+        chunks: setup.chunks(),
+        evaluate_every: Some(train.evaluation_interval(setup.steps)),
+        save_every: Some(train.checkpoint_interval(setup.steps)),
+        min_workers: experiment.cluster.min_workers as usize,
+        lease: std::time::Duration::from_millis(experiment.cluster.lease_ms),
+        result_slots: crate::shell::RESULT_SLOTS,
+        tries_max: 3,
+    }
+}
+
+fn updater(setup: &Setup, parameters: Arc<Parameters>) -> Updater {
+    let experiment = &setup.loaded.experiment;
+    let names: Vec<&str> = setup.prepared.plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect();
+    let method = experiment.weighting.build(&names).expect("built once in the setup");
+    let labels = setup.prepared.labels.clone();
+    let layout = setup.network.layout().clone();
+    Updater::new(experiment, setup.plan(), labels, layout, method, parameters, setup.steps)
+}
+
+fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
+    let now = now_ms();
+    let experiment = &setup.loaded.experiment;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let started =
+        Observation::Started { schema: journal::SCHEMA, version: version.clone(), epoch, resumed_from: None };
+    let parameters = journal::flatten(experiment).unwrap_or_default();
+    let mut tags = IndexMap::from([
+        ("seed".to_owned(), experiment.seed.to_string()),
+        ("device".to_owned(), setup.device.to_string()),
+        ("trunkline.version".to_owned(), version),
+    ]);
+    tags.extend(options.tags.clone());
+    let warnings = setup.prepared.summary.warnings.iter().map(|warning| {
+        let reason = journal::Reason::new("data", warning.clone());
+        Record::observed(now, Observation::Warning { reason })
+    });
+    let results = [
+        Record::observed(now, started),
+        Record::result(now, journal::Outcome::Parameters { parameters }),
+        Record::result(now, journal::Outcome::Tags { tags }),
+    ];
+    results.into_iter().chain(warnings).collect()
+}
+
+fn start_tracker(
+    setup: &Setup,
+    folder: &RunFolder,
+    run_id: &str,
+) -> Result<Option<tracking::TrackerHandle>, CoordinatorError> {
+    let tracking = &setup.loaded.experiment.tracking;
+    let Some(uri) = &tracking.mlflow else { return Ok(None) };
+    let experiment = tracking.experiment.as_deref().unwrap_or(&setup.loaded.experiment.name);
+    let config = tracking::Config::new(uri, experiment, run_id);
+    Ok(Some(tracking::Tracker::spawn(config, folder.path())?))
+}
+
+async fn listen(service: Service, listener: Listener, closed: oneshot::Receiver<()>) {
+    let service = v1::coordinator_server::CoordinatorServer::new(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health
+        .set_serving::<v1::coordinator_server::CoordinatorServer<Service>>()
+        .await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .build_v1();
+    let mut router = Server::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .add_service(service)
+        .add_service(health_service);
+    match reflection {
+        Ok(reflection) => router = router.add_service(reflection),
+        Err(error) => tracing::warn!(%error, "no reflection"),
+    }
+    let closed = async {
+        let _ = closed.await;
+    };
+    let served = match listener {
+        Listener::Unix(listener) => {
+            router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), closed).await
+        }
+        Listener::Tcp(listener) => {
+            router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), closed).await
+        }
+    };
+    if let Err(error) = served {
+        tracing::warn!(%error, "the server ended");
+    }
+}

@@ -1,0 +1,106 @@
+//! From an experiment file to everything that a run needs before its first worker.
+
+use std::{path::PathBuf, sync::Arc};
+
+use aggregation::weighting::{Method, Need};
+use datasets::{DataError, Prepared};
+use experiment::{ExperimentError, Loaded, SplitName};
+use model::{Device, ModelError, Network};
+
+use crate::run::Chunks;
+
+/// An experiment that can be trained.
+pub struct Setup {
+    /// The experiment and where it came from.
+    pub loaded: Loaded,
+    /// Plan, labels and a summary of the data.
+    pub prepared: Prepared,
+    /// The network, for layout and first parameters.
+    pub network: Network,
+    /// How tasks become one update.
+    pub method: Box<dyn Method>,
+    /// Updates to be done.
+    pub steps: u64,
+    /// The device that workers compute on.
+    pub device: Device,
+}
+
+/// Why an experiment can't be trained: the user's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The experiment file.
+    #[error(transparent)]
+    Experiment(#[from] Box<ExperimentError>),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model or the device.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Setup {
+    /// Reads the data, fits the preprocessing, builds the network.
+    ///
+    /// # Errors
+    /// [`SetupError`] names the place in the file, the table, the column or the row.
+    pub fn prepare(loaded: Loaded, device: Device) -> Result<Setup, SetupError> {
+        device.burn()?;
+        refuse_unserved(&loaded)?;
+        let prepared = datasets::prepare(&loaded)?;
+        let plan = &prepared.plan;
+        let names: Vec<&str> = plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect();
+        let method = loaded.experiment.weighting.build(&names).map_err(|invalid| {
+            let key = ["weighting", invalid.key.as_str()];
+            Box::new(loaded.source.error_at(&key, invalid.to_string()))
+        })?;
+        let feeds = 0..plan.feeds().len();
+        let sizes = feeds.map(|feed| (plan.rows(feed, SplitName::Train), plan.batch_size(feed)));
+        let steps = loaded.experiment.train.total_steps(sizes);
+        let network = Network::new(&loaded.experiment, plan.shapes(), &Device::Flex)?;
+        Ok(Setup { network, method, steps, device, prepared, loaded })
+    }
+
+    /// Chunks of the splits that are evaluated, by feed.
+    pub fn chunks(&self) -> Vec<Chunks> {
+        let plan = &self.prepared.plan;
+        (0..plan.feeds().len())
+            .map(|feed| Chunks {
+                validation: plan.chunks(feed, SplitName::Validation),
+                test: plan.chunks(feed, SplitName::Test),
+            })
+            .collect()
+    }
+
+    /// Rows of all feeds in a step.
+    pub fn rows_per_step(&self) -> u64 {
+        let plan = &self.prepared.plan;
+        (0..plan.feeds().len()).map(|feed| u64::from(plan.batch_size(feed))).sum()
+    }
+
+    /// The folder that the experiment's paths start from, absolute.
+    pub fn base(&self) -> PathBuf {
+        std::path::absolute(&self.loaded.base).unwrap_or_else(|_| self.loaded.base.clone())
+    }
+
+    /// Shares the plan.
+    pub fn plan(&self) -> Arc<datasets::Plan> {
+        Arc::clone(&self.prepared.plan)
+    }
+}
+
+/// Refuses weightings that need more of a step than the combined mode gives.
+fn refuse_unserved(loaded: &Loaded) -> Result<(), SetupError> {
+    let weighting = &loaded.experiment.weighting;
+    let unserved = weighting.needs().into_iter().find(|need| *need != Need::LossesWith);
+    match unserved {
+        None => Ok(()),
+        Some(need) => {
+            let message = format!(
+                "the weighting `{}` needs {need:?} of each step, which training does not compute yet",
+                weighting.method()
+            );
+            Err(Box::new(loaded.source.error_at(&["weighting", "method"], message)).into())
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The shell around the state machine: one loop that takes what comes, asks the machine, and does what
+//! it says. Everything slow is done elsewhere: by workers, by the computing thread, by the tracker.
+
+mod connection;
+mod effects;
+mod inbound;
+mod record;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use indexmap::IndexMap;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{self, MissedTickBehavior},
+};
+
+pub(crate) use connection::{Connection, RESULT_SLOTS};
+use proto::message::WorkResult;
+
+use crate::{
+    CoordinatorError,
+    compute::{Contribution, Done, Gradient, Job},
+    evaluation::Part,
+    folder::RunFolder,
+    journal::Journal,
+    parameters::Parameters,
+    progress::{Progress, WorkerProgress},
+    report::{Report, Speed},
+    run::{Event, Outcome, Run, WorkerId},
+    selection::{Evaluated, Selection},
+    server::Inbound,
+    setup::Setup,
+};
+
+/// How often the machine is told that time passes.
+const TICK: Duration = Duration::from_millis(50);
+/// How often people are told how far it is.
+const SHOW: Duration = Duration::from_millis(100);
+
+/// Everything that the loop holds.
+pub(crate) struct Shell {
+    pub setup: Setup,
+    pub run: Run,
+    pub run_id: String,
+    pub epoch: u64,
+    pub folder: RunFolder,
+    pub journal: Journal,
+    pub parameters: Arc<Parameters>,
+    pub plan_json: bytes::Bytes,
+    pub jobs: std::sync::mpsc::Sender<Job>,
+    pub progress: watch::Sender<Progress>,
+    pub started: Instant,
+    pub connections: BTreeMap<WorkerId, Connection>,
+    pub fingerprint: Option<String>,
+    /// Results that the machine has not judged yet.
+    pub arrived: BTreeMap<(WorkerId, u64), (WorkResult, Option<Contribution>)>,
+    pub gradients: Vec<Gradient>,
+    pub parts: Vec<Part>,
+    pub scales: Vec<f32>,
+    pub selection: Selection,
+    /// The best parameters so far, with their step.
+    pub best: Option<(u64, Vec<f32>)>,
+    /// The step of the parameters that the final evaluations are of.
+    pub selected: u64,
+    /// Workers that could not be written to; they are dropped once the present effects are done.
+    pub unreachable: Vec<WorkerId>,
+    /// Why the last worker was refused: said when none is left.
+    pub last_refusal: Option<String>,
+    pub last_hash: String,
+    pub finals: IndexMap<&'static str, Evaluated>,
+    pub speed: Speed,
+    pub timing: Timing,
+    pub peaks: BTreeMap<WorkerId, u64>,
+    pub outcome: Option<Outcome>,
+    pub failed: Option<CoordinatorError>,
+    pub now_ms: fn() -> u64,
+}
+
+/// What is measured of the present step.
+#[derive(Debug, Default)]
+pub(crate) struct Timing {
+    pub step_began: Option<Instant>,
+    pub compute: BTreeMap<WorkerId, u64>,
+    pub first_update: Option<Duration>,
+    pub window: Option<(Instant, u64)>,
+    pub shown: Option<Instant>,
+}
+
+impl Shell {
+    /// Runs until the run is over.
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Inbound>,
+        mut done: mpsc::UnboundedReceiver<Done>,
+        mut stop: mpsc::Receiver<()>,
+    ) -> Result<Report, CoordinatorError> {
+        let mut ticks = time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = false;
+        while self.outcome.is_none() && self.failed.is_none() {
+            tokio::select! {
+                biased;
+                Some(done) = done.recv() => self.on_done(done),
+                Some(inbound) = inbox.recv() => self.on_inbound(inbound),
+                asked = stop.recv(), if !stopping => {
+                    stopping = true;
+                    if asked.is_some() {
+                        self.tell(Event::Interrupt);
+                    }
+                }
+                _ = ticks.tick() => self.tell(Event::Tick),
+                else => break,
+            }
+            self.show(false);
+        }
+        self.show(true);
+        self.end().await
+    }
+
+    /// Tells the machine and does what it says; what that leads to at once is told in turn.
+    pub(crate) fn tell(&mut self, event: Event) {
+        let now = self.started.elapsed();
+        for effect in self.run.step(now, event) {
+            if let Err(error) = self.perform(effect) {
+                self.failed.get_or_insert(error);
+            }
+        }
+        while let Some(worker) = self.unreachable.pop() {
+            self.drop_worker(worker, crate::run::Loss::Disconnected);
+        }
+    }
+
+    /// Refreshes what people see, not more often than they can read.
+    fn show(&mut self, last: bool) {
+        let due = self.timing.shown.is_none_or(|shown| shown.elapsed() >= SHOW);
+        if !due && !last {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
+        let now = Instant::now();
+        self.timing.shown = Some(now);
+        let workers = self.connections.iter().map(|(id, connection)| WorkerProgress {
+            lease: id.0,
+            host: connection.hello.host.clone(),
+            pid: connection.hello.pid,
+            state: if connection.accepted { "working" } else { "loading" },
+            works_done: connection.works_done,
+            peak_bytes: self.peaks.get(id).copied().unwrap_or_default(),
+        });
+        let workers = workers.collect();
+        let step = self.run.done();
+        let rate = match self.timing.window {
+            Some((since, from)) if step > from => {
+                (step - from) as f64 * self.setup.rows_per_step() as f64 / now.duration_since(since).as_secs_f64()
+            }
+            _ => 0.0,
+        };
+        let state = self.run.phase().name();
+        self.progress.send_modify(|progress| {
+            progress.state = state;
+            progress.step = step;
+            progress.workers = workers;
+            if rate > 0.0 {
+                progress.rows_per_second = rate;
+            }
+        });
+        if self.timing.window.is_none_or(|(since, _)| since.elapsed() > Duration::from_secs(2)) {
+            self.timing.window = Some((now, step));
+        }
+    }
+}

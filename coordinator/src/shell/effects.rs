@@ -1,0 +1,225 @@
+//! What the machine says, done.
+
+use std::time::Instant;
+
+use experiment::SplitName;
+use proto::message::{CoordinatorMessage, LossSum, Work, WorkKind};
+
+use super::Shell;
+use crate::{
+    CoordinatorError,
+    checkpoint::{self, Checkpoint},
+    compute::{Done, Gradient, Job, StepReport},
+    evaluation::Part,
+    journal::{Observation, Reason},
+    run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, WorkerId},
+    selection::Evaluated,
+};
+
+impl Shell {
+    pub(crate) fn perform(&mut self, effect: Effect) -> Result<(), CoordinatorError> {
+        match effect {
+            Effect::Assign(worker, assignment) => self.assign(worker, assignment),
+            Effect::Keep { worker, work, job } => self.keep(worker, work, job),
+            Effect::Drop { worker, work } => drop(self.arrived.remove(&(worker, work))),
+            Effect::Clear => {
+                self.gradients.clear();
+                self.parts.clear();
+            }
+            Effect::Update { step } => {
+                let gradients = std::mem::take(&mut self.gradients);
+                self.order(Job::Update { step, gradients })?;
+            }
+            Effect::Commit { .. } => {}
+            Effect::Decide(evaluation) => {
+                let parts = std::mem::take(&mut self.parts);
+                self.order(Job::Decide { evaluation, parts })?;
+            }
+            Effect::Select => {
+                let step = self.run.done();
+                self.last_hash = self.parameters.read(step, checkpoint::parameters_sha256);
+                self.selected = step;
+                if let Some((best, parameters)) = &self.best {
+                    self.parameters.set(*best, parameters);
+                    self.selected = *best;
+                }
+            }
+            Effect::Save { step } => {
+                self.journal.sync()?;
+                let checkpoint = self.checkpoint(step);
+                self.order(Job::Save { checkpoint, best: false })?;
+            }
+            Effect::Dismiss(worker, loss) => self.dismiss(worker, &loss),
+            Effect::Finish(outcome) => self.outcome = Some(outcome),
+            Effect::Notice(notice) => self.notice(notice),
+        }
+        Ok(())
+    }
+
+    fn order(&self, job: Job) -> Result<(), CoordinatorError> {
+        self.jobs.send(job).map_err(|_| CoordinatorError::Crashed)
+    }
+
+    fn assign(&mut self, worker: WorkerId, assignment: Assignment) {
+        if self.timing.step_began.is_none() && assignment.job.kind == JobKind::Gradient {
+            #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
+            let now = Instant::now();
+            self.timing.step_began = Some(now);
+        }
+        let envelope = self.envelope(worker);
+        let (kind, feeds, split, scales) = match assignment.job.kind {
+            JobKind::Gradient => {
+                let feeds = (0..self.setup.prepared.plan.feeds().len() as u32).collect();
+                (WorkKind::Gradient, feeds, SplitName::Train, self.scales.clone())
+            }
+            JobKind::Evaluate { feed, split } => (WorkKind::Evaluate, vec![feed], split, Vec::new()),
+        };
+        // At the end the parameters are the selected ones, which need not be the last.
+        let version = if self.finals_begun() { self.selected } else { assignment.version };
+        let parameters = std::sync::Arc::clone(&self.parameters);
+        let Some(connection) = self.connections.get_mut(&worker) else { return };
+        let slot = connection.slot(&assignment);
+        let (id, node) = (assignment.work, assignment.job.node);
+        let work = Work { id, kind, version, feeds, node, scales, split, slot };
+        connection.asked.insert(id, assignment);
+        if connection.assign(envelope, work, || parameters.bytes(version)).is_err() {
+            self.unreachable.push(worker);
+        }
+    }
+
+    fn finals_begun(&self) -> bool {
+        use crate::run::Phase;
+        matches!(self.run.phase(), Phase::Evaluating(Evaluation::Final(_)))
+    }
+
+    fn keep(&mut self, worker: WorkerId, work: u64, job: crate::run::Job) {
+        let Some((result, vector)) = self.arrived.remove(&(worker, work)) else { return };
+        if let Some(connection) = self.connections.get_mut(&worker) {
+            connection.asked.remove(&work);
+            connection.works_done += 1;
+        }
+        match (job.kind, vector) {
+            (JobKind::Gradient, Some(vector)) => {
+                *self.timing.compute.entry(worker).or_default() += result.compute_us;
+                let losses: Vec<LossSum> = result.losses;
+                self.gradients.push(Gradient { node: job.node, losses, vector });
+            }
+            (JobKind::Evaluate { feed, .. }, _) => {
+                self.parts.push(Part { feed: feed as usize, node: job.node, sums: result.sums });
+            }
+            (JobKind::Gradient, None) => {}
+        }
+    }
+
+    fn checkpoint(&self, step: u64) -> Box<Checkpoint> {
+        let mut states = self.selection.states();
+        if let Some((best, _)) = &self.best {
+            states.insert("best.step".into(), best.to_string());
+        }
+        states.insert("fingerprint".into(), self.fingerprint.clone().unwrap_or_default());
+        let preprocessing = String::from_utf8_lossy(&self.plan_json).into_owned();
+        Box::new(Checkpoint { step, epoch: self.epoch, preprocessing, states, ..Checkpoint::default() })
+    }
+
+    fn dismiss(&mut self, worker: WorkerId, loss: &Loss) {
+        if let Some(connection) = self.connections.remove(&worker) {
+            let reason = format!("dismissed: {loss}");
+            let _ = connection.send(self.envelope(worker), CoordinatorMessage::Finished { reason });
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let step = self.run.done();
+        match notice {
+            Notice::WorkerReady { worker, workers } => {
+                tracing::info!(worker = worker.0, workers, "worker takes part");
+            }
+            Notice::WorkerLost { worker, loss, reissued, workers } => {
+                tracing::warn!(worker = worker.0, %loss, reissued, workers, "worker lost; its work goes to others");
+                let code = match loss {
+                    Loss::Disconnected => "disconnected",
+                    Loss::Silent(_) => "silent",
+                    Loss::Left(_) => "left",
+                };
+                let reason = Reason::new(code, loss.to_string());
+                self.observe(Observation::WorkerLost { rank: (worker.0 - 1) as u32, step, reason });
+            }
+            Notice::Waiting { workers, needed } => {
+                tracing::warn!(workers, needed, "waiting for workers");
+                let message = format!("{workers} workers take part, at least {needed} have to");
+                self.observe(Observation::Event { name: "waiting".into(), step: Some(step), message });
+            }
+            Notice::Idle { idle } => {
+                let message = format!("{idle} workers are idle: there are more workers than microbatches");
+                tracing::warn!("{message}");
+                self.observe(Observation::Warning { reason: Reason::new("idle_workers", message) });
+            }
+        }
+    }
+
+    pub(crate) fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Updated(report) => self.on_updated(report),
+            Done::NotFinite(error) => {
+                self.tell(Event::NotFinite { step: error.step(), reason: error.to_string() });
+            }
+            Done::Decided(evaluation, evaluated) => self.on_decided(evaluation, evaluated),
+            Done::Saved { step, best, outcome, took } => {
+                match outcome {
+                    Ok(()) => self.observe(Observation::CheckpointWritten { step, took_ms: took.as_millis() as u64 }),
+                    Err(error) => {
+                        tracing::warn!(step, %error, "no checkpoint; the run goes on");
+                        self.observe(Observation::Warning { reason: Reason::new("checkpoint", error.to_string()) });
+                    }
+                }
+                if !best {
+                    self.tell(Event::Saved);
+                }
+            }
+        }
+    }
+
+    fn on_updated(&mut self, report: StepReport) {
+        let elapsed = self.timing.step_began.take().map(|began| began.elapsed().as_secs_f64());
+        let slowest = std::mem::take(&mut self.timing.compute).into_values().max().unwrap_or_default();
+        if let Some(seconds) = elapsed {
+            self.speed.add(seconds, slowest as f64 / 1e6, self.setup.rows_per_step());
+        }
+        self.timing.first_update.get_or_insert_with(|| self.started.elapsed());
+        self.scales.clone_from(&report.next_scales);
+        self.tell(Event::Updated { step: report.step });
+        self.record_step(&report);
+    }
+
+    fn on_decided(&mut self, evaluation: Evaluation, evaluated: Evaluated) {
+        let step = self.run.done();
+        self.record_evaluation(evaluation, step, &evaluated);
+        let mut stop = false;
+        match evaluation {
+            Evaluation::Progress => {
+                let verdict = self.selection.observe(&evaluated);
+                stop = verdict.stop;
+                if verdict.improved {
+                    self.best = Some((step, self.parameters.read(step, <[f32]>::to_vec)));
+                    let checkpoint = self.checkpoint(step);
+                    if let Err(error) = self.order(Job::Save { checkpoint, best: true }) {
+                        self.failed.get_or_insert(error);
+                    }
+                }
+                self.progress.send_modify(|progress| progress.skill = evaluated.skill);
+            }
+            Evaluation::Final(split) => drop(self.finals.insert(split.name(), evaluated)),
+        }
+        self.tell(Event::Evaluated { stop });
+    }
+
+    /// The outcome in words, with the journal's status.
+    pub(crate) fn ending(outcome: &Outcome) -> (&'static str, crate::journal::Status, Option<String>) {
+        use crate::journal::Status;
+        match outcome {
+            Outcome::Finished { .. } => ("finished", Status::Finished, None),
+            Outcome::Interrupted => ("interrupted", Status::Interrupted, Some("asked to stop".into())),
+            Outcome::Failed(reason) => ("failed", Status::Failed, Some(reason.clone())),
+        }
+    }
+}

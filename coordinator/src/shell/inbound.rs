@@ -1,0 +1,274 @@
+//! What workers say, checked before the machine hears of it.
+
+use std::sync::Arc;
+
+use proto::{
+    memory,
+    message::{
+        Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Ready, Refusal, RefusalKind, SharedMemory, Welcome,
+        WorkResult, WorkerMessage,
+    },
+    payload::{self, VectorAssembler},
+};
+
+use super::{
+    Shell,
+    connection::{Connection, RESULT_SLOTS, name},
+};
+use crate::{
+    compute::Contribution,
+    journal::{Observation, Reason},
+    parameters,
+    run::{Event, Loss, WorkerId, divide},
+    server::{Inbound, Outbox},
+};
+
+impl Shell {
+    pub(crate) fn on_inbound(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Hello { worker, hello, outbox } => self.on_hello(worker, hello, outbox),
+            Inbound::Message { worker, envelope, message } => self.on_message(worker, &envelope, message),
+            Inbound::Garbled { worker, reason } => self.refuse(worker, RefusalKind::Protocol, reason),
+            Inbound::Disconnected(worker) => {
+                if self.connections.remove(&worker).is_some() {
+                    self.tell(Event::Lost(worker, Loss::Disconnected));
+                }
+            }
+            Inbound::Beat(beat) => {
+                let worker = WorkerId(beat.lease);
+                if beat.run == self.run_id && beat.epoch == self.epoch && self.connections.contains_key(&worker) {
+                    self.note_memory(worker, beat.resident_bytes);
+                    self.tell(Event::Beat(worker));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn envelope(&self, worker: WorkerId) -> Envelope {
+        Envelope {
+            run: self.run_id.clone(),
+            epoch: self.epoch,
+            lease: worker.0,
+            step: self.run.done(),
+            phase: self.run.phase().number(),
+        }
+    }
+
+    fn note_memory(&mut self, worker: WorkerId, bytes: u64) {
+        let peak = self.peaks.entry(worker).or_default();
+        *peak = bytes.max(*peak);
+    }
+
+    fn on_hello(&mut self, worker: WorkerId, hello: Hello, outbox: Outbox) {
+        let refusal = self.unfit(&hello);
+        self.connections.insert(worker, Connection::new(hello, outbox));
+        self.tell(Event::Joined(worker));
+        if let Some((kind, reason)) = refusal {
+            return self.refuse(worker, kind, reason);
+        }
+        let welcome = match self.welcome(worker) {
+            Ok(welcome) => welcome,
+            Err(error) => return self.refuse(worker, RefusalKind::Protocol, format!("no shared memory: {error}")),
+        };
+        let envelope = self.envelope(worker);
+        let plan = payload::chunks(ChunkOf::Plan, self.plan_json.clone());
+        let connection = &self.connections[&worker];
+        let sent = connection
+            .send(envelope.clone(), CoordinatorMessage::Welcome(Box::new(welcome)))
+            .and_then(|()| connection.send_chunks(&envelope, plan));
+        if sent.is_err() {
+            self.drop_worker(worker, Loss::Disconnected);
+        }
+    }
+
+    fn unfit(&self, hello: &Hello) -> Option<(RefusalKind, String)> {
+        let ours = env!("CARGO_PKG_VERSION");
+        if hello.version != ours {
+            let reason = format!("the worker is version {}, the coordinator {ours}", hello.version);
+            return Some((RefusalKind::Version, reason));
+        }
+        let cluster = &self.setup.loaded.experiment.cluster;
+        let device = self.setup.device;
+        if cluster.mixed {
+            return None;
+        }
+        if hello.device.parse::<model::Device>().ok().is_none_or(|theirs| theirs.kind() != device.kind()) {
+            let reason = format!("the worker computes on {}, the run on {device}", hello.device);
+            return Some((RefusalKind::Device, reason));
+        }
+        if device.depends_on_threads() && hello.threads != 0 && hello.threads != cluster.threads {
+            let (theirs, ours) = (hello.threads, cluster.threads);
+            let reason = format!(
+                "the worker computes with {theirs} threads, the run with {ours}: on {device} the bits depend on it"
+            );
+            return Some((RefusalKind::Device, reason));
+        }
+        None
+    }
+
+    fn welcome(&mut self, worker: WorkerId) -> std::io::Result<Welcome> {
+        let elements = self.parameters.elements();
+        let parameters_path = self.parameters.path();
+        let results_path = match self.connections.get_mut(&worker) {
+            Some(connection) => connection.offer_results(elements)?,
+            None => None,
+        };
+        let experiment = &self.setup.loaded.experiment;
+        Ok(Welcome {
+            experiment: experiment.to_toml(),
+            base: self.setup.base().to_string_lossy().into_owned(),
+            plan_bytes: self.plan_json.len() as u64,
+            heartbeat_ms: experiment.cluster.heartbeat_ms,
+            lease_ms: experiment.cluster.lease_ms,
+            threads: experiment.cluster.threads,
+            partitions: self.likely_partitions(worker),
+            shared_memory: results_path.map(|results_path| SharedMemory {
+                parameters_path,
+                parameters_slots: parameters::SLOTS,
+                results_path,
+                results_slots: RESULT_SLOTS,
+            }),
+            parameters: elements as u64,
+        })
+    }
+
+    /// The partitions of the range that the worker gets if as many workers come as the experiment says.
+    fn likely_partitions(&self, worker: WorkerId) -> Vec<u32> {
+        let expected = (self.setup.loaded.experiment.cluster.workers as usize).max(self.connections.len());
+        let place = self.connections.keys().take_while(|id| **id < worker).count();
+        let ranks: Vec<WorkerId> = (0..expected as u64).map(WorkerId).collect();
+        let mine = WorkerId(place as u64);
+        divide(self.setup.prepared.plan.microbatches(), &ranks)
+            .into_iter()
+            .filter(|(rank, _)| *rank == mine)
+            .flat_map(|(_, node)| node.lo..node.hi)
+            .collect()
+    }
+
+    fn on_message(&mut self, worker: WorkerId, envelope: &Envelope, message: WorkerMessage) {
+        if !self.connections.contains_key(&worker) {
+            return;
+        }
+        if envelope.run != self.run_id || envelope.epoch != self.epoch || envelope.lease != worker.0 {
+            return self.refuse(worker, RefusalKind::Stale, "a message for another run, epoch or lease".into());
+        }
+        match message {
+            WorkerMessage::Hello(_) => self.refuse(worker, RefusalKind::Protocol, "a second hello".into()),
+            WorkerMessage::Ready(ready) => self.on_ready(worker, ready),
+            WorkerMessage::Result(result) => self.on_result(worker, result),
+            WorkerMessage::Chunk(chunk) => self.on_chunk(worker, &chunk),
+            WorkerMessage::Failure { work, reason } => {
+                tracing::warn!(worker = worker.0, work, reason, "work failed");
+                self.tell(Event::Failed { worker, work, reason });
+            }
+            WorkerMessage::Leave(refusal) => {
+                if refusal.kind == RefusalKind::Shutdown {
+                    self.drop_worker(worker, Loss::Left(refusal.reason));
+                } else {
+                    self.refuse(worker, refusal.kind, refusal.reason);
+                }
+            }
+        }
+    }
+
+    fn on_ready(&mut self, worker: WorkerId, ready: Ready) {
+        self.note_memory(worker, ready.resident_bytes);
+        let mixed = self.setup.loaded.experiment.cluster.mixed;
+        let known = self.fingerprint.get_or_insert_with(|| ready.fingerprint.clone());
+        if *known != ready.fingerprint && !mixed {
+            let reason = format!(
+                "the worker's fingerprint is {}, the run's {known}: it would compute other bits (`cluster.mixed = true` lets it in)",
+                ready.fingerprint
+            );
+            return self.refuse(worker, RefusalKind::Fingerprint, reason);
+        }
+        if let Some(connection) = self.connections.get_mut(&worker) {
+            connection.accepted = true;
+            if let Some((_, used)) = &mut connection.results {
+                *used = ready.shared_memory;
+            }
+        }
+        let rank = self.run.rank(worker) as u32;
+        let envelope = self.envelope(worker);
+        if self.connections[&worker].send(envelope, CoordinatorMessage::Accepted { rank }).is_err() {
+            return self.drop_worker(worker, Loss::Disconnected);
+        }
+        let name = name(worker, &self.connections[&worker].hello);
+        self.observe(Observation::WorkerJoined { rank, step: self.run.done(), name });
+        self.tell(Event::Ready(worker));
+    }
+
+    fn on_result(&mut self, worker: WorkerId, result: WorkResult) {
+        let Some(connection) = self.connections.get_mut(&worker) else { return };
+        let Some(assignment) = connection.asked.get(&result.work) else { return };
+        if assignment.job.node != result.node {
+            return self.refuse(worker, RefusalKind::Protocol, "a result for another node than was asked for".into());
+        }
+        let elements = self.parameters.elements();
+        let Some(vector) = &result.vector else {
+            self.arrived.insert((worker, result.work), (result.clone(), None));
+            return self.tell(Event::Result { worker, work: result.work });
+        };
+        if vector.lo != 0 || vector.hi != elements as u64 || vector.node != result.node {
+            return self.refuse(worker, RefusalKind::Protocol, "a vector of another length or node".into());
+        }
+        match (vector.slot, connection.slot(assignment), connection.shared_results().map(Arc::clone)) {
+            (Some(slot), Some(given), Some(region)) if slot == given => {
+                let work = result.work;
+                self.arrived.insert((worker, work), (result, Some(Contribution::Shared(region, slot))));
+                self.tell(Event::Result { worker, work });
+            }
+            (None, _, _) => {
+                let assembler = VectorAssembler::new(ChunkOf::Result(result.work), elements);
+                connection.assembling.insert(result.work, (result, assembler));
+            }
+            _ => self.refuse(worker, RefusalKind::Protocol, "a slot that was not given".into()),
+        }
+    }
+
+    fn on_chunk(&mut self, worker: WorkerId, chunk: &Chunk) {
+        let Some(connection) = self.connections.get_mut(&worker) else { return };
+        let ChunkOf::Result(work) = chunk.of else {
+            return self.refuse(worker, RefusalKind::Protocol, "a chunk that is not of a result".into());
+        };
+        let Some((_, assembler)) = connection.assembling.get_mut(&work) else {
+            return self.refuse(worker, RefusalKind::Protocol, "a chunk of a result that was not announced".into());
+        };
+        match assembler.push(chunk) {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Some((result, assembler)) = connection.assembling.remove(&work) {
+                    let vector = Contribution::Owned(assembler.into_vector());
+                    self.arrived.insert((worker, work), (result, Some(vector)));
+                    self.tell(Event::Result { worker, work });
+                }
+            }
+            Err(broken) => self.refuse(worker, RefusalKind::Protocol, broken.to_string()),
+        }
+    }
+
+    /// Tells a worker why it can't take part (any more), and writes it down.
+    pub(crate) fn refuse(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
+        let Some(connection) = self.connections.get(&worker) else { return };
+        let name = name(worker, &connection.hello);
+        tracing::warn!(worker = name, kind = kind.name(), reason, "refused");
+        let refusal = Refusal { kind, reason: reason.clone() };
+        // A worker that can't be told finds its stream closed.
+        let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(refusal));
+        self.observe(Observation::WorkerRefused { name, reason: Reason::new(kind.name(), reason.clone()) });
+        self.last_refusal = Some(format!("{} ({})", reason, kind.name()));
+        self.drop_worker(worker, Loss::Left(reason));
+    }
+
+    /// Ends a worker's stream and gives its work to others.
+    pub(crate) fn drop_worker(&mut self, worker: WorkerId, loss: Loss) {
+        if self.connections.remove(&worker).is_some() {
+            self.tell(Event::Lost(worker, loss));
+        }
+    }
+
+    /// This process's peak memory, bytes.
+    pub(crate) fn own_peak() -> u64 {
+        memory::resident().peak_bytes
+    }
+}

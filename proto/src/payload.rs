@@ -1,0 +1,183 @@
+//! Long things in pieces: what is sent is cut without copying, what comes is put together in order
+//! and within a bound that the receiver knows beforehand.
+
+use bytes::Bytes;
+
+use crate::{
+    CHUNK_BYTES,
+    message::{Chunk, ChunkOf},
+};
+
+/// Cuts `bytes` into chunks of at most [`CHUNK_BYTES`], sharing the memory. Nothing for no bytes.
+pub fn chunks(of: ChunkOf, bytes: Bytes) -> impl Iterator<Item = Chunk> {
+    let total = bytes.len() as u64;
+    (0..bytes.len()).step_by(CHUNK_BYTES).map(move |offset| {
+        let end = bytes.len().min(offset + CHUNK_BYTES);
+        Chunk { of, offset: offset as u64, total, data: bytes.slice(offset..end) }
+    })
+}
+
+/// The little-endian bytes of a vector, without copying it.
+pub fn vector_bytes(vector: Vec<f32>) -> Bytes {
+    struct Owner(Vec<f32>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            bytemuck::cast_slice(&self.0)
+        }
+    }
+    const { assert!(cfg!(target_endian = "little"), "vectors travel as little-endian f32") };
+    Bytes::from_owner(Owner(vector))
+}
+
+/// Why a chunk does not continue what came before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// Another length than was agreed on.
+    #[error("{of:?} is announced with {total} bytes and has to have {expected}")]
+    Length {
+        /// What it is.
+        of: ChunkOf,
+        /// The chunk's total.
+        total: u64,
+        /// What was agreed on.
+        expected: u64,
+    },
+    /// A piece is missing, or came twice.
+    #[error("{of:?}: a chunk at byte {offset} where byte {expected} was next")]
+    Order {
+        /// What it is.
+        of: ChunkOf,
+        /// Where the chunk starts.
+        offset: u64,
+        /// Where it had to start.
+        expected: u64,
+    },
+    /// The piece goes beyond the end, or is empty.
+    #[error("{of:?}: a chunk of {bytes} bytes at byte {offset} of {total}")]
+    Size {
+        /// What it is.
+        of: ChunkOf,
+        /// Bytes of the chunk.
+        bytes: u64,
+        /// Where it starts.
+        offset: u64,
+        /// Length of the whole.
+        total: u64,
+    },
+}
+
+/// Puts chunks together to bytes.
+#[derive(Debug)]
+pub struct Assembler {
+    of: ChunkOf,
+    expected: u64,
+    bytes: Vec<u8>,
+}
+
+impl Assembler {
+    /// For something of `expected` bytes; no more memory than that is ever taken.
+    pub fn new(of: ChunkOf, expected: u64) -> Assembler {
+        Assembler { of, expected, bytes: Vec::new() }
+    }
+
+    /// Takes the next piece; true once all is there.
+    ///
+    /// # Errors
+    /// [`Broken`] when the piece is not the next one.
+    pub fn push(&mut self, chunk: &Chunk) -> Result<bool, Broken> {
+        check(self.of, self.expected, self.bytes.len() as u64, chunk)?;
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(self.expected as usize);
+        }
+        self.bytes.extend_from_slice(&chunk.data);
+        Ok(self.bytes.len() as u64 == self.expected)
+    }
+
+    /// All bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Puts chunks together to a vector of f32.
+#[derive(Debug)]
+pub struct VectorAssembler {
+    of: ChunkOf,
+    vector: Vec<f32>,
+    filled: u64,
+}
+
+impl VectorAssembler {
+    /// For a vector of `elements`.
+    pub fn new(of: ChunkOf, elements: usize) -> VectorAssembler {
+        VectorAssembler { of, vector: vec![0.0; elements], filled: 0 }
+    }
+
+    /// Takes the next piece; true once all is there.
+    ///
+    /// # Errors
+    /// [`Broken`] when the piece is not the next one.
+    pub fn push(&mut self, chunk: &Chunk) -> Result<bool, Broken> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.vector);
+        check(self.of, bytes.len() as u64, self.filled, chunk)?;
+        let start = self.filled as usize;
+        bytes[start..start + chunk.data.len()].copy_from_slice(&chunk.data);
+        self.filled += chunk.data.len() as u64;
+        Ok(self.filled == bytes.len() as u64)
+    }
+
+    /// The vector.
+    pub fn into_vector(self) -> Vec<f32> {
+        self.vector
+    }
+}
+
+fn check(of: ChunkOf, expected: u64, filled: u64, chunk: &Chunk) -> Result<(), Broken> {
+    if chunk.total != expected {
+        return Err(Broken::Length { of, total: chunk.total, expected });
+    }
+    if chunk.offset != filled || chunk.of != of {
+        return Err(Broken::Order { of: chunk.of, offset: chunk.offset, expected: filled });
+    }
+    let bytes = chunk.data.len() as u64;
+    if bytes == 0 || bytes > CHUNK_BYTES as u64 || filled + bytes > expected {
+        return Err(Broken::Size { of, bytes, offset: filled, total: expected });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_vector_of_any_length_comes_back_as_it_went(length in 1usize..700_000) {
+            let vector: Vec<f32> = (0..length).map(|i| i as f32 * 0.5 - 3.0).collect();
+            let of = ChunkOf::Result(1);
+            let mut assembler = VectorAssembler::new(of, length);
+            let mut complete = false;
+            for chunk in chunks(of, vector_bytes(vector.clone())) {
+                prop_assert!(!complete);
+                complete = assembler.push(&chunk).unwrap();
+            }
+            prop_assert!(complete);
+            prop_assert_eq!(assembler.into_vector(), vector);
+        }
+    }
+
+    #[test]
+    fn a_chunk_out_of_order_too_long_or_of_another_length_is_refused() {
+        let of = ChunkOf::Plan;
+        let piece = |offset, total, bytes| Chunk { of, offset, total, data: Bytes::from(vec![0; bytes]) };
+        let mut assembler = Assembler::new(of, 8);
+        assert!(matches!(assembler.push(&piece(0, 9, 4)), Err(Broken::Length { .. })));
+        assert!(matches!(assembler.push(&piece(4, 8, 4)), Err(Broken::Order { .. })));
+        assert!(matches!(assembler.push(&piece(0, 8, 9)), Err(Broken::Size { .. })));
+        assert_eq!(assembler.push(&piece(0, 8, 4)), Ok(false));
+        assert!(matches!(assembler.push(&piece(0, 8, 4)), Err(Broken::Order { .. })));
+        assert_eq!(assembler.push(&piece(4, 8, 4)), Ok(true));
+    }
+}

@@ -1,0 +1,167 @@
+//! What a worker computes: gradient sums over microbatches, evaluation sums over chunks.
+//!
+//! Within a node of the canonical tree sums are added in the tree's order, so that what is sent for a
+//! node has the same bits whoever computes it, and however the nodes are handed out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aggregation::{
+    sums::TaskSums,
+    tree::{self, Node},
+};
+use datasets::{Batch, DataError, Store};
+use experiment::{Experiment, SplitName};
+use model::{Device, FeedInput, MicrobatchKey, ModelError, Network, TargetInput};
+
+use crate::prefetch::Prefetch;
+
+/// Loss sum and labelled rows of one task.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Loss {
+    /// Sum of the row losses, without the task's weight.
+    pub loss: f64,
+    /// Rows with a label.
+    pub rows: u64,
+}
+
+/// Why work could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    /// The rows can't be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The network refuses them.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// A network with the data that it is trained on.
+pub struct Computer {
+    network: Network,
+    store: Arc<Store>,
+    prefetch: Prefetch,
+    seed: u64,
+    tasks: usize,
+    buffers: Vec<Vec<f32>>,
+}
+
+impl Computer {
+    /// Builds the network of an experiment over its data.
+    ///
+    /// # Errors
+    /// When the network can't be built as the experiment says.
+    pub fn new(experiment: &Experiment, store: Store, device: &Device) -> Result<Computer, ModelError> {
+        let shapes = store.plan().shapes();
+        let tasks = shapes.tasks.len();
+        let network = Network::new(experiment, shapes, device)?;
+        let store = Arc::new(store);
+        let prefetch = Prefetch::start(Arc::clone(&store));
+        Ok(Computer { network, store, prefetch, seed: experiment.seed, tasks, buffers: Vec::new() })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The data.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Sets the parameters that everything is computed with from now on.
+    pub fn set_parameters(&mut self, parameters: &[f32]) {
+        self.network.set_parameters(parameters);
+    }
+
+    /// Writes the sum, over the node's microbatches and all tasks, of `scales[t]` times the gradient of
+    /// the task's loss into `gradient` (length of the layout), and returns the loss sums by task.
+    ///
+    /// # Errors
+    /// When rows can't be had.
+    pub fn gradient(
+        &mut self,
+        step: u64,
+        node: Node,
+        scales: &[f32],
+        gradient: &mut [f32],
+    ) -> Result<Vec<Loss>, ComputeError> {
+        let Some((left, right)) = node.children() else {
+            return self.microbatch(step, node.lo, scales, gradient);
+        };
+        let left = self.gradient(step, left, scales, gradient)?;
+        let mut buffer = self.buffers.pop().unwrap_or_else(|| vec![0.0; gradient.len()]);
+        let right = self.gradient(step, right, scales, &mut buffer)?;
+        tree::add_assign(gradient, &buffer);
+        self.buffers.push(buffer);
+        Ok(add_losses(left, &right))
+    }
+
+    fn microbatch(
+        &mut self,
+        step: u64,
+        microbatch: u32,
+        scales: &[f32],
+        gradient: &mut [f32],
+    ) -> Result<Vec<Loss>, ComputeError> {
+        let batches = self.prefetch.take(step, microbatch)?;
+        let inputs: Vec<FeedInput<'_>> = batches.iter().enumerate().map(|(feed, batch)| input(feed, batch)).collect();
+        let key = MicrobatchKey { seed: self.seed, step, microbatch };
+        let sums = self.network.gradient(key, scales, &inputs, gradient)?;
+        let mut losses = vec![Loss::default(); self.tasks];
+        for sum in sums {
+            losses[sum.task] = Loss { loss: sum.loss, rows: sum.rows };
+        }
+        Ok(losses)
+    }
+
+    /// The evaluation sums of one feed's tasks over a node of a split's chunks.
+    ///
+    /// # Errors
+    /// When rows can't be had.
+    pub fn evaluate(
+        &mut self,
+        feed: usize,
+        split: SplitName,
+        node: Node,
+    ) -> Result<BTreeMap<usize, TaskSums>, ComputeError> {
+        let Some((left, right)) = node.children() else {
+            let batch = self.store.chunk(feed, split, node.lo)?;
+            return Ok(self.network.evaluate(&input(feed, &batch))?.into_iter().collect());
+        };
+        let left = self.evaluate(feed, split, left)?;
+        let right = self.evaluate(feed, split, right)?;
+        Ok(add_sums(left, right))
+    }
+}
+
+/// Adds two nodes' loss sums, left plus right.
+pub fn add_losses(mut left: Vec<Loss>, right: &[Loss]) -> Vec<Loss> {
+    for (left, right) in left.iter_mut().zip(right) {
+        left.loss += right.loss;
+        left.rows += right.rows;
+    }
+    left
+}
+
+/// Adds two nodes' evaluation sums, left plus right.
+pub fn add_sums(left: BTreeMap<usize, TaskSums>, mut right: BTreeMap<usize, TaskSums>) -> BTreeMap<usize, TaskSums> {
+    left.into_iter()
+        .map(|(task, sums)| match right.remove(&task) {
+            Some(other) => (task, sums.add(other)),
+            None => (task, sums),
+        })
+        .collect()
+}
+
+/// A batch of rows as the network takes it.
+pub fn input(feed: usize, batch: &Batch) -> FeedInput<'_> {
+    let targets = batch.targets.iter();
+    FeedInput {
+        feed,
+        rows: batch.rows,
+        dense: &batch.dense,
+        ids: &batch.ids,
+        targets: targets.map(|t| TargetInput { task: t.task, values: &t.values, labelled: &t.labelled }).collect(),
+    }
+}

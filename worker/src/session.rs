@@ -1,0 +1,220 @@
+//! One worker's stay in a run: the stream of work, the heartbeats, and the way out.
+
+use std::{path::PathBuf, pin::pin, sync::mpsc as blocking, time::Duration};
+
+use proto::{
+    address::Address,
+    convert,
+    memory,
+    message::{Beat, ChunkOf, CoordinatorMessage, Envelope, Hello, Refusal, RefusalKind, Welcome, WorkerMessage},
+    payload::{Assembler, VectorAssembler},
+    v1,
+};
+use proto::v1::coordinator_client::CoordinatorClient;
+use tokio::{sync::mpsc, time};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tonic::transport::Channel;
+
+use crate::{
+    connection::connect,
+    error::WorkerError,
+    thread::{self, Task},
+};
+
+/// Messages that may wait to be sent. A vector travels in pieces, so this bounds memory too.
+const OUTBOX: usize = 64;
+
+/// What a worker is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the coordinator listens.
+    pub coordinator: Address,
+    /// The device, as `--device` names it.
+    pub device: String,
+    /// Threads to compute with; the run says how many where this is not given.
+    pub threads: Option<u32>,
+    /// The folder that relative paths of data start from; default: the experiment's.
+    pub data_root: Option<PathBuf>,
+    /// How long to look for the coordinator.
+    pub wait: Duration,
+}
+
+/// How a worker's stay ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The run is over.
+    Finished(String),
+    /// The worker was asked to go.
+    Stopped,
+}
+
+/// Takes part in a run until it is over, or `stop` is ready.
+///
+/// # Errors
+/// [`WorkerError`] says why the worker could not take part to the end.
+pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ended, WorkerError> {
+    let mut stop = pin!(stop);
+    let mut client = tokio::select! {
+        client = connect(&options.coordinator, options.wait) => client?,
+        () = &mut stop => return Ok(Ended::Stopped),
+    };
+    let (outbox, messages) = mpsc::channel::<v1::WorkerMessage>(OUTBOX);
+    let hello = WorkerMessage::Hello(hello(&options));
+    let first = convert::worker_message_out(Envelope::default(), hello);
+    outbox.send(first).await.map_err(|_| WorkerError::Disconnected("at once".into()))?;
+    let replies = client
+        .work(ReceiverStream::new(messages))
+        .await
+        .map_err(|status| WorkerError::Disconnected(status.message().to_owned()))?
+        .into_inner();
+    let (tasks, computing) = thread::start(options.clone(), outbox.clone());
+    let mut session = Session { options, outbox, tasks, stay: None, receiving: None };
+    tokio::select! {
+        ended = session.listen(replies) => ended,
+        unfit = computing => Err(match unfit {
+            Ok(refusal) => WorkerError::Unfit(refusal),
+            Err(_) => WorkerError::Disconnected("the computing thread ended".into()),
+        }),
+        () = &mut stop => {
+            session.leave().await;
+            Ok(Ended::Stopped)
+        }
+    }
+}
+
+fn hello(options: &Options) -> Hello {
+    Hello {
+        version: env!("CARGO_PKG_VERSION").into(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        device: options.device.clone(),
+        threads: options.threads.unwrap_or(0),
+        local: matches!(options.coordinator, Address::Unix(_)),
+    }
+}
+
+/// What is being received in pieces.
+enum Receiving {
+    Plan(Box<Welcome>, Assembler),
+    Parameters(u64, VectorAssembler),
+}
+
+struct Session {
+    options: Options,
+    outbox: mpsc::Sender<v1::WorkerMessage>,
+    tasks: blocking::Sender<Task>,
+    stay: Option<(Envelope, u64)>,
+    receiving: Option<Receiving>,
+}
+
+impl Session {
+    async fn listen(
+        &mut self,
+        mut replies: tonic::Streaming<v1::CoordinatorMessage>,
+    ) -> Result<Ended, WorkerError> {
+        while let Some(reply) = replies.next().await {
+            let reply = reply.map_err(|status| WorkerError::Disconnected(status.message().to_owned()))?;
+            let (envelope, message) =
+                convert::coordinator_message_in(reply).map_err(|e| WorkerError::Protocol(e.to_string()))?;
+            if let Some((stay, _)) = &self.stay
+                && (envelope.run != stay.run || envelope.epoch != stay.epoch || envelope.lease != stay.lease)
+            {
+                tracing::warn!(?envelope, "dropped a message for somebody else");
+                continue;
+            }
+            match message {
+                CoordinatorMessage::Finished { reason } => return Ok(Ended::Finished(reason)),
+                CoordinatorMessage::Refused(refusal) => return Err(WorkerError::Refused(refusal)),
+                other => self.take(envelope, other)?,
+            }
+        }
+        Err(WorkerError::Disconnected("the stream ended".into()))
+    }
+
+    fn take(&mut self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), WorkerError> {
+        match message {
+            CoordinatorMessage::Welcome(welcome) => {
+                self.stay = Some((envelope.clone(), welcome.parameters));
+                let (address, wait) = (self.options.coordinator.clone(), self.options.wait);
+                let interval = Duration::from_millis(welcome.heartbeat_ms.max(1));
+                tokio::spawn(beat(address, wait, envelope, interval));
+                let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
+                self.receiving = Some(Receiving::Plan(welcome, plan));
+            }
+            CoordinatorMessage::Chunk(chunk) => {
+                let broken = |e: proto::payload::Broken| WorkerError::Protocol(e.to_string());
+                if let ChunkOf::Parameters(version) = chunk.of
+                    && chunk.offset == 0
+                {
+                    let elements = self.stay.as_ref().map_or(0, |(_, parameters)| *parameters) as usize;
+                    self.receiving = Some(Receiving::Parameters(version, VectorAssembler::new(chunk.of, elements)));
+                }
+                match self.receiving.take() {
+                    Some(Receiving::Plan(welcome, mut plan)) => {
+                        if plan.push(&chunk).map_err(broken)? {
+                            let plan = plan.into_bytes();
+                            self.compute(Task::SetUp { envelope, welcome, plan })?;
+                        } else {
+                            self.receiving = Some(Receiving::Plan(welcome, plan));
+                        }
+                    }
+                    Some(Receiving::Parameters(version, mut vector)) => {
+                        if vector.push(&chunk).map_err(broken)? {
+                            let vector = vector.into_vector();
+                            self.compute(Task::Parameters { version, vector })?;
+                        } else {
+                            self.receiving = Some(Receiving::Parameters(version, vector));
+                        }
+                    }
+                    None => return Err(WorkerError::Protocol("a chunk of nothing that was announced".into())),
+                }
+            }
+            CoordinatorMessage::Work(work) => self.compute(Task::Work { envelope, work })?,
+            CoordinatorMessage::Accepted { rank } => tracing::debug!(rank, "accepted"),
+            CoordinatorMessage::Finished { .. } | CoordinatorMessage::Refused(_) => {}
+        }
+        Ok(())
+    }
+
+    fn compute(&self, task: Task) -> Result<(), WorkerError> {
+        self.tasks.send(task).map_err(|_| WorkerError::Disconnected("the computing thread ended".into()))
+    }
+
+    /// Tells the coordinator before going, so that its work is handed on at once.
+    async fn leave(&self) {
+        let Some((envelope, _)) = &self.stay else { return };
+        let refusal = Refusal { kind: RefusalKind::Shutdown, reason: "the worker was asked to stop".into() };
+        let message = convert::worker_message_out(envelope.clone(), WorkerMessage::Leave(refusal));
+        // A coordinator that does not read any more finds out by the closed stream.
+        let _ = time::timeout(Duration::from_secs(1), self.outbox.send(message)).await;
+        time::timeout(Duration::from_secs(1), self.outbox.closed()).await.ok();
+    }
+}
+
+/// Sends signs of life on a connection of their own, until the coordinator ends them.
+async fn beat(address: Address, wait: Duration, envelope: Envelope, interval: Duration) {
+    let Ok(mut client) = connect(&address, wait).await else { return };
+    if let Err(status) = beats(&mut client, envelope, interval).await {
+        tracing::debug!(%status, "heartbeats ended");
+    }
+}
+
+async fn beats(
+    client: &mut CoordinatorClient<Channel>,
+    envelope: Envelope,
+    interval: Duration,
+) -> Result<(), tonic::Status> {
+    let ticks = tokio_stream::wrappers::IntervalStream::new(time::interval(interval));
+    let beats = ticks.enumerate().map(move |(sequence, _)| {
+        convert::beat_out(Beat {
+            run: envelope.run.clone(),
+            epoch: envelope.epoch,
+            lease: envelope.lease,
+            sequence: sequence as u64,
+            resident_bytes: memory::resident().peak_bytes,
+        })
+    });
+    let mut echoes = client.heartbeat(beats).await?.into_inner();
+    while echoes.message().await?.is_some() {}
+    Ok(())
+}

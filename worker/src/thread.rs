@@ -1,0 +1,258 @@
+//! The computing thread: takes work in order, computes, and sends what it found.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc as blocking},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use datasets::{Plan, Store};
+use proto::{
+    convert, memory,
+    message::{
+        ChunkOf, Envelope, LossSum, Ready, Refusal, RefusalKind, SharedMemory, Slot, Vector, Welcome, Work, WorkKind,
+        WorkResult, WorkerMessage,
+    },
+    payload,
+    shared_memory::Region,
+    v1,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    compute::{ComputeError, Computer, Loss},
+    session::Options,
+};
+
+/// What the connection hands to the computing thread.
+pub(crate) enum Task {
+    /// The coordinator's welcome with its plan.
+    SetUp { envelope: Envelope, welcome: Box<Welcome>, plan: Vec<u8> },
+    /// Parameters that came in chunks.
+    Parameters { version: u64, vector: Vec<f32> },
+    /// Something to compute.
+    Work { envelope: Envelope, work: Work },
+}
+
+/// Starts the thread. It ends when the tasks do, or when it has to give up, which the receiver tells.
+pub(crate) fn start(
+    options: Options,
+    outbox: mpsc::Sender<v1::WorkerMessage>,
+) -> (blocking::Sender<Task>, oneshot::Receiver<Refusal>) {
+    let (tasks, asked) = blocking::channel();
+    let (unfit, given_up) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut bench = Bench { options, outbox, stand: None };
+        for task in asked {
+            match bench.take(task) {
+                Ok(()) => {}
+                Err(Stop::Unfit(envelope, refusal)) => {
+                    let _ = bench.send(&envelope, WorkerMessage::Leave(refusal.clone()));
+                    let _ = unfit.send(refusal);
+                    return;
+                }
+                Err(Stop::Disconnected) => return,
+            }
+        }
+    });
+    (tasks, given_up)
+}
+
+enum Stop {
+    Unfit(Envelope, Refusal),
+    Disconnected,
+}
+
+/// Everything that stands once the coordinator's welcome is understood.
+struct Stand {
+    computer: Computer,
+    shared: Option<Shared>,
+    received: Option<(u64, Vec<f32>)>,
+    version: Option<u64>,
+    parameters: usize,
+}
+
+struct Shared {
+    parameters: Region,
+    results: Region,
+}
+
+struct Bench {
+    options: Options,
+    outbox: mpsc::Sender<v1::WorkerMessage>,
+    stand: Option<Stand>,
+}
+
+impl Bench {
+    fn take(&mut self, task: Task) -> Result<(), Stop> {
+        match task {
+            Task::SetUp { envelope, welcome, plan } => {
+                let stand = set_up(&self.options, &welcome, &plan)
+                    .map_err(|refusal| Stop::Unfit(envelope.clone(), refusal))?;
+                let ready = Ready {
+                    fingerprint: stand.computer.network().fingerprint(),
+                    shared_memory: stand.shared.is_some(),
+                    resident_bytes: memory::resident().peak_bytes,
+                };
+                self.stand = Some(stand);
+                self.send(&envelope, WorkerMessage::Ready(ready))
+            }
+            Task::Parameters { version, vector } => {
+                if let Some(stand) = &mut self.stand {
+                    stand.received = Some((version, vector));
+                }
+                Ok(())
+            }
+            Task::Work { envelope, work } => self.work(&envelope, work),
+        }
+    }
+
+    fn work(&mut self, envelope: &Envelope, work: Work) -> Result<(), Stop> {
+        let Some(stand) = &mut self.stand else {
+            let reason = "work before the worker was ready".to_owned();
+            return self.send(envelope, WorkerMessage::Failure { work: work.id, reason });
+        };
+        match stand.compute(&work) {
+            Ok((result, inline)) => {
+                self.send(envelope, WorkerMessage::Result(result))?;
+                for chunk in payload::chunks(ChunkOf::Result(work.id), inline) {
+                    self.send(envelope, WorkerMessage::Chunk(chunk))?;
+                }
+                Ok(())
+            }
+            Err(Failed::Data(reason)) => {
+                Err(Stop::Unfit(envelope.clone(), Refusal { kind: RefusalKind::Data, reason }))
+            }
+            Err(Failed::Work(reason)) => self.send(envelope, WorkerMessage::Failure { work: work.id, reason }),
+        }
+    }
+
+    fn send(&self, envelope: &Envelope, message: WorkerMessage) -> Result<(), Stop> {
+        let message = convert::worker_message_out(envelope.clone(), message);
+        self.outbox.blocking_send(message).map_err(|_| Stop::Disconnected)
+    }
+}
+
+enum Failed {
+    Data(String),
+    Work(String),
+}
+
+impl From<ComputeError> for Failed {
+    fn from(error: ComputeError) -> Failed {
+        match error {
+            ComputeError::Data(error) => Failed::Data(error.to_string()),
+            ComputeError::Model(error) => Failed::Work(error.to_string()),
+        }
+    }
+}
+
+impl Stand {
+    fn compute(&mut self, work: &Work) -> Result<(WorkResult, Bytes), Failed> {
+        #[expect(clippy::disallowed_methods, reason = "a speed that is observed, never used")]
+        let start = Instant::now();
+        self.use_parameters(work.version)?;
+        let mut result = WorkResult {
+            work: work.id,
+            node: work.node,
+            losses: Vec::new(),
+            sums: Vec::new(),
+            vector: None,
+            compute_us: 0,
+        };
+        let mut inline = Bytes::new();
+        match work.kind {
+            WorkKind::Gradient => {
+                let (losses, slot, bytes) = self.gradient(work)?;
+                result.losses = loss_sums(&losses);
+                let hi = self.parameters as u64;
+                result.vector = Some(Vector { node: work.node, task: None, lo: 0, hi, slot });
+                inline = bytes;
+            }
+            WorkKind::Evaluate => {
+                for feed in &work.feeds {
+                    let sums = self.computer.evaluate(*feed as usize, work.split, work.node)?;
+                    result.sums.extend(sums.into_iter().map(|(task, sums)| (task as u32, sums)));
+                }
+            }
+            WorkKind::Losses => return Err(Failed::Work("no method asks for losses alone yet".into())),
+        }
+        result.compute_us = start.elapsed().as_micros() as u64;
+        Ok((result, inline))
+    }
+
+    fn gradient(&mut self, work: &Work) -> Result<(Vec<Loss>, Option<Slot>, Bytes), Failed> {
+        let step = work.version;
+        if let (Some(shared), Some(slot)) = (&self.shared, work.slot) {
+            let computer = &mut self.computer;
+            let losses = shared
+                .results
+                .write(slot.index, slot.generation, |into| computer.gradient(step, work.node, &work.scales, into))?;
+            return Ok((losses, Some(slot), Bytes::new()));
+        }
+        let mut vector = vec![0.0; self.parameters];
+        let losses = self.computer.gradient(step, work.node, &work.scales, &mut vector)?;
+        Ok((losses, None, payload::vector_bytes(vector)))
+    }
+
+    fn use_parameters(&mut self, version: u64) -> Result<(), Failed> {
+        if self.version == Some(version) {
+            return Ok(());
+        }
+        if let Some(shared) = &self.shared {
+            let slot = (version % shared.parameters.slots() as u64) as u32;
+            let computer = &mut self.computer;
+            shared
+                .parameters
+                .read(slot, version + 1, |parameters| computer.set_parameters(parameters))
+                .map_err(|other| Failed::Work(other.to_string()))?;
+        } else {
+            match &self.received {
+                Some((received, vector)) if *received == version => self.computer.set_parameters(vector),
+                _ => return Err(Failed::Work(format!("parameters of version {version} did not come"))),
+            }
+        }
+        self.version = Some(version);
+        Ok(())
+    }
+}
+
+fn loss_sums(losses: &[Loss]) -> Vec<LossSum> {
+    let sums = losses.iter().enumerate();
+    sums.map(|(task, loss)| LossSum { task: task as u32, loss: loss.loss, rows: loss.rows }).collect()
+}
+
+fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Refusal> {
+    let refuse = |kind, reason: String| Refusal { kind, reason };
+    let protocol = |reason: String| refuse(RefusalKind::Protocol, reason);
+    let experiment = experiment::resolved(&welcome.experiment).map_err(|e| protocol(e.to_string()))?;
+    let plan: Plan = serde_json::from_slice(plan).map_err(|e| protocol(format!("the plan: {e}")))?;
+    let threads = options.threads.unwrap_or(welcome.threads);
+    let device = model::device::open(&options.device, threads as usize)
+        .map_err(|e| refuse(RefusalKind::Device, e.to_string()))?;
+    let base: PathBuf = options.data_root.clone().unwrap_or_else(|| PathBuf::from(&welcome.base));
+    let data = |e: datasets::DataError| refuse(RefusalKind::Data, e.to_string());
+    let store = Store::open(Arc::new(plan), &base).map_err(data)?;
+    for feed in 0..store.plan().feeds().len() {
+        for partition in &welcome.partitions {
+            store.load_partition(feed, *partition).map_err(data)?;
+        }
+    }
+    let computer = Computer::new(&experiment, store, &device).map_err(|e| protocol(e.to_string()))?;
+    let parameters = computer.network().layout().len;
+    if parameters as u64 != welcome.parameters {
+        let reason = format!("this worker's model has {parameters} parameters, the run's {}", welcome.parameters);
+        return Err(protocol(reason));
+    }
+    let shared = welcome.shared_memory.as_ref().and_then(|shared| map(shared, parameters));
+    Ok(Stand { computer, shared, received: None, version: None, parameters })
+}
+
+/// Maps the coordinator's memory; a worker that can't (in a container, say) gets vectors over the stream.
+fn map(shared: &SharedMemory, parameters: usize) -> Option<Shared> {
+    let open = |path: &str, slots: u32| Region::open(Path::new(path), slots as usize, parameters);
+    let regions = open(&shared.parameters_path, shared.parameters_slots)
+        .and_then(|parameters| Ok(Shared { parameters, results: open(&shared.results_path, shared.results_slots)? }));
+    regions.inspect_err(|error| tracing::warn!(%error, "no shared memory: vectors travel over the stream")).ok()
+}
