@@ -129,6 +129,15 @@ vectorised! {
 }
 
 vectorised! {
+    /// `into[i] += factor * row[i]`, in f64.
+    pub(crate) fn add_scaled(into: &mut [f64], row: &[f32], factor: f64) {
+        for (into, value) in into.iter_mut().zip(row) {
+            *into += factor * f64::from(*value);
+        }
+    }
+}
+
+vectorised! {
     /// Whether all values are finite.
     pub(crate) fn finite(vector: &[f32]) -> bool {
         // Without an early end, so that the loop vectorises; blocks give the early end.

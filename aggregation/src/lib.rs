@@ -8,15 +8,20 @@
 //! impossible values with the key's name.
 
 pub mod clip;
+pub mod gramian;
 pub mod lanes;
+pub mod matrix;
 pub mod optimizer;
 pub mod random;
 pub mod schedule;
+pub mod solver;
 pub mod sums;
 pub mod table;
 pub mod tree;
 pub mod weighting;
 
+pub use gramian::Gramian;
+pub use matrix::GradientMatrix;
 pub use optimizer::{Optimizer, OptimizerState};
 pub use schedule::Schedule;
 pub use sums::TaskSums;

@@ -23,6 +23,7 @@ impl TaskSums {
     /// Left plus right: counts and sums are added by place (a place that one side has not is 0 there), scores and labels are
     /// those of the left and then those of the right.
     #[must_use]
+    #[allow(clippy::should_implement_trait)] // it is handed to folds as a function; `+` would hide that order matters
     pub fn add(mut self, mut right: TaskSums) -> TaskSums {
         self.rows += right.rows;
         self.loss += right.loss;

@@ -1,0 +1,156 @@
+//! The Gramian G = J J^T of the tasks' gradients, in f64.
+
+use serde::{Deserialize, Serialize};
+
+use crate::lanes::{self, Level};
+
+/// Columns in a block: products are added within a block and then over the blocks in order, so that G depends on J alone.
+pub const BLOCK: usize = 4096;
+
+/// A square matrix of inner products, [tasks, tasks]. Symmetric, but for cross-Gramians.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gramian {
+    tasks: usize,
+    values: Vec<f64>,
+}
+
+impl Gramian {
+    /// A matrix from its values, row by row.
+    ///
+    /// # Panics
+    /// Where there are not tasks x tasks values.
+    pub fn new(tasks: usize, values: Vec<f64>) -> Self {
+        assert_eq!(values.len(), tasks * tasks, "a Gramian is square");
+        Self { tasks, values }
+    }
+
+    /// The Gramian of rows of equal length; the same bits for the same rows on every processor.
+    ///
+    /// # Panics
+    /// Where the rows' lengths differ.
+    pub fn of_rows(rows: &[&[f32]]) -> Self {
+        let tasks = rows.len();
+        let mut gramian = Self { tasks, values: vec![0.0; tasks * tasks] };
+        let parameters = rows.first().map_or(0, |row| row.len());
+        let level = Level::widest();
+        for start in (0..parameters).step_by(BLOCK) {
+            let end = parameters.min(start + BLOCK);
+            for i in 0..tasks {
+                for j in 0..=i {
+                    gramian.values[i * tasks + j] += lanes::dot(level, &rows[i][start..end], &rows[j][start..end]);
+                }
+            }
+        }
+        gramian.mirror();
+        gramian
+    }
+
+    /// The inner products of `left` rows with `right` rows, for two independent estimates of the same gradients.
+    ///
+    /// # Panics
+    /// Where the numbers or lengths of rows differ.
+    pub fn cross(left: &[&[f32]], right: &[&[f32]]) -> Self {
+        assert_eq!(left.len(), right.len(), "both halves have the same tasks");
+        let tasks = left.len();
+        let parameters = left.first().map_or(0, |row| row.len());
+        let mut values = vec![0.0; tasks * tasks];
+        for start in (0..parameters).step_by(BLOCK) {
+            let end = parameters.min(start + BLOCK);
+            for i in 0..tasks {
+                for j in 0..tasks {
+                    values[i * tasks + j] += lanes::dot(Level::widest(), &left[i][start..end], &right[j][start..end]);
+                }
+            }
+        }
+        Self { tasks, values }
+    }
+
+    /// The Gramian of rows in f64, for matrices that were given as text.
+    pub fn of_f64_rows<R: AsRef<[f64]>>(rows: &[R]) -> Self {
+        let tasks = rows.len();
+        let mut gramian = Self { tasks, values: vec![0.0; tasks * tasks] };
+        for i in 0..tasks {
+            for j in 0..=i {
+                let products = rows[i].as_ref().iter().zip(rows[j].as_ref()).map(|(a, b)| a * b);
+                gramian.values[i * tasks + j] = products.sum();
+            }
+        }
+        gramian.mirror();
+        gramian
+    }
+
+    fn mirror(&mut self) {
+        for i in 0..self.tasks {
+            for j in 0..i {
+                self.values[j * self.tasks + i] = self.values[i * self.tasks + j];
+            }
+        }
+    }
+
+    /// The number of tasks.
+    pub fn tasks(&self) -> usize {
+        self.tasks
+    }
+
+    /// <g_i, g_j>.
+    pub fn at(&self, i: usize, j: usize) -> f64 {
+        self.values[i * self.tasks + j]
+    }
+
+    /// One row.
+    pub fn row(&self, i: usize) -> &[f64] {
+        &self.values[i * self.tasks..(i + 1) * self.tasks]
+    }
+
+    /// All values, row by row.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The norms of the gradients.
+    pub fn norms(&self) -> Vec<f64> {
+        (0..self.tasks).map(|i| self.at(i, i).max(0.0).sqrt()).collect()
+    }
+
+    /// G w.
+    pub fn times(&self, w: &[f64]) -> Vec<f64> {
+        (0..self.tasks).map(|i| dot(self.row(i), w)).collect()
+    }
+
+    /// w^T G w, the squared norm of J^T w; not negative.
+    pub fn quadratic(&self, w: &[f64]) -> f64 {
+        dot(w, &self.times(w)).max(0.0)
+    }
+
+    /// The cosines between the gradients; 0 with a zero gradient, 1 on the diagonal of another.
+    pub fn cosines(&self) -> Gramian {
+        let norms = self.norms();
+        let mut values = vec![0.0; self.values.len()];
+        for i in 0..self.tasks {
+            for j in 0..self.tasks {
+                // One division at a time: the product of two norms can leave the range of f64.
+                let cosine = if norms[i] > 0.0 && norms[j] > 0.0 { self.at(i, j) / norms[i] / norms[j] } else { 0.0 };
+                values[i * self.tasks + j] = if i == j && norms[i] > 0.0 { 1.0 } else { cosine.clamp(-1.0, 1.0) };
+            }
+        }
+        Gramian { tasks: self.tasks, values }
+    }
+
+    /// The Gramian of the tasks in `which` alone.
+    pub fn of_tasks(&self, which: &[usize]) -> Gramian {
+        let values = which.iter().flat_map(|&i| which.iter().map(move |&j| self.at(i, j))).collect();
+        Gramian { tasks: which.len(), values }
+    }
+
+    /// Entry by entry, this plus the other, for Gramians of blocks.
+    pub fn plus(mut self, other: &Gramian) -> Gramian {
+        assert_eq!(self.tasks, other.tasks, "Gramians of the same tasks");
+        self.values.iter_mut().zip(&other.values).for_each(|(a, b)| *a += b);
+        self
+    }
+}
+
+/// The inner product of two short vectors.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
