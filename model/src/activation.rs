@@ -73,7 +73,9 @@ fn tanh(x: f32) -> f32 {
     let s = x * x;
     let series = 1.0
         + s * (-1.0 / 3.0
-            + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0 + s * (-1382.0 / 155_925.0 + s * (21_844.0 / 6_081_075.0))))));
+            + s * (2.0 / 15.0
+                + s * (-17.0 / 315.0
+                    + s * (62.0 / 2835.0 + s * (-1382.0 / 155_925.0 + s * (21_844.0 / 6_081_075.0))))));
     if size < 0.35 { x * series } else { far.copysign(x) }
 }
 
@@ -86,7 +88,71 @@ fn normal(x: f32) -> (f32, f32) {
     let bell = exp(-0.5 * x * x);
     let size = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * size);
-    let series = t * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+    let series =
+        t * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
     let tail = 0.5 * series * bell;
     (if x > 0.0 { 1.0 - tail } else { tail }, bell * INVERSE_SQRT_TAU)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn everywhere() -> impl Iterator<Item = f32> {
+        (-4000..=4000).map(|i| i as f32 * 0.005).chain([-1e4, -87.5, -86.9, -1e-7, 0.0, 1e-20, 88.0, 1e4])
+    }
+
+    fn check(name: &str, tolerance: f64, given: impl Fn(f32) -> f32, expected: impl Fn(f64) -> f64) {
+        for x in everywhere() {
+            let (given, expected) = (f64::from(given(x)), expected(f64::from(x)));
+            assert!(
+                (given - expected).abs() <= tolerance * expected.abs().max(1.0),
+                "{name}({x}) = {given}, not {expected}"
+            );
+        }
+    }
+
+    fn applied(activation: Activation, x: f32) -> f32 {
+        let mut value = [x];
+        apply(activation, &mut value);
+        value[0]
+    }
+
+    fn slope(activation: Activation, x: f32) -> f32 {
+        let mut gradient = [1.0];
+        let kept = if keeps_input(activation) { x } else { applied(activation, x) };
+        backward(activation, &[kept], &mut gradient);
+        gradient[0]
+    }
+
+    #[test]
+    fn values_are_those_of_f64() {
+        let below = |x: f64| 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);
+        check("exp", 3e-7, exp, |x| x.clamp(-1e9, 88.0).exp());
+        check("sigmoid", 2e-7, sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
+        check("tanh", 3e-7, |x| applied(Activation::Tanh, x), f64::tanh);
+        check("relu", 0.0, |x| applied(Activation::Relu, x), |x| x.max(0.0));
+        check("silu", 3e-7, |x| applied(Activation::Silu, x), |x| x / (1.0 + (-x).exp()));
+        check("gelu", 6e-7, |x| applied(Activation::Gelu, x), |x| x * below(x));
+    }
+
+    #[test]
+    fn small_values_keep_their_digits() {
+        for x in [1e-6_f32, 3e-4, 0.01, 0.1, 0.34, 0.36] {
+            let relative = (f64::from(tanh(x)) / f64::from(x).tanh() - 1.0).abs();
+            assert!(relative < 3e-7, "tanh({x}) is off by {relative}");
+        }
+    }
+
+    #[test]
+    fn slopes_are_differences_of_values() {
+        for activation in [Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Silu] {
+            for x in [-6.0_f32, -2.1, -0.7, -0.1, 0.2, 0.9, 3.0, 8.0] {
+                let (right, left) = (x + 0.01, x - 0.01);
+                let difference = (applied(activation, right) - applied(activation, left)) / (right - left);
+                let slope = slope(activation, x);
+                assert!((difference - slope).abs() < 2e-4, "{activation:?} at {x}: {difference} and {slope}");
+            }
+        }
+    }
 }

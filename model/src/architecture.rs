@@ -94,7 +94,12 @@ impl Architecture {
             let name = &shapes.feeds[feed].name;
             match entry {
                 Some((other_width, other)) if other_width != width => {
-                    return Err(ModelError::UnequalWidths { feed: name.clone(), width, other: other.to_owned(), other_width });
+                    return Err(ModelError::UnequalWidths {
+                        feed: name.clone(),
+                        width,
+                        other: other.to_owned(),
+                        other_width,
+                    });
                 }
                 _ => entry = Some((width, name)),
             }
@@ -145,7 +150,9 @@ impl Architecture {
     /// Multiply-adds of one row's forward pass through the feed's encoder, the trunk and the heads of `tasks`.
     pub(crate) fn multiply_adds(&self, feed: usize, tasks: &[usize]) -> u64 {
         let size = |layers: &[Dense]| layers.iter().map(|layer| (layer.inputs * layer.outputs) as u64).sum::<u64>();
-        size(&self.encoders[feed].layers) + size(&self.trunk) + tasks.iter().map(|&task| size(&self.heads[task].layers)).sum::<u64>()
+        size(&self.encoders[feed].layers)
+            + size(&self.trunk)
+            + tasks.iter().map(|&task| size(&self.heads[task].layers)).sum::<u64>()
     }
 }
 
@@ -170,7 +177,12 @@ impl Builder {
     }
 
     /// The encoder of a feed and the width at which it reaches the trunk.
-    fn encoder(&mut self, experiment: &Experiment, shapes: &Shapes, feed: usize) -> Result<(Encoder, usize), ModelError> {
+    fn encoder(
+        &mut self,
+        experiment: &Experiment,
+        shapes: &Shapes,
+        feed: usize,
+    ) -> Result<(Encoder, usize), ModelError> {
         let shape = &shapes.feeds[feed];
         let tasks = tasks_of(shapes, |of| of == feed);
         let name = format!("encoder.{}", shape.name);
@@ -193,7 +205,9 @@ impl Builder {
             return Err(ModelError::Shapes(format!("feed `{}` has no feature", shape.name)));
         }
         let trunk = &experiment.model.trunk;
-        let EncoderConfig::Mlp { hidden, width, activation, dropout, layer_norm } = encoder_config(experiment, shapes, feed) else {
+        let EncoderConfig::Mlp { hidden, width, activation, dropout, layer_norm } =
+            encoder_config(experiment, shapes, feed)
+        else {
             return Ok((encoder, inputs));
         };
         let width = width
@@ -206,7 +220,14 @@ impl Builder {
     }
 
     /// Hidden layers `NAME.0`, `NAME.1`, ...
-    fn stack(&mut self, name: &str, inputs: usize, hidden: &[usize], style: Style, tasks: &BTreeSet<usize>) -> Vec<Dense> {
+    fn stack(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        hidden: &[usize],
+        style: Style,
+        tasks: &BTreeSet<usize>,
+    ) -> Vec<Dense> {
         let mut inputs = inputs;
         let mut layers = Vec::with_capacity(hidden.len() + 1);
         for (i, &outputs) in hidden.iter().enumerate() {
@@ -217,14 +238,20 @@ impl Builder {
     }
 
     /// One layer; without a style it is linear.
-    fn dense(&mut self, name: &str, inputs: usize, outputs: usize, style: Option<Style>, tasks: &BTreeSet<usize>) -> Dense {
+    fn dense(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        style: Option<Style>,
+        tasks: &BTreeSet<usize>,
+    ) -> Dense {
         let mut push = |part: &str, shape: Vec<usize>| self.layout.push(format!("{name}.{part}"), shape, tasks.clone());
         let weight = push("weight", vec![outputs, inputs]);
         let bias = push("bias", vec![outputs]);
-        let norm = style.is_some_and(|style| style.layer_norm).then(|| Norm {
-            scale: push("norm.weight", vec![outputs]),
-            shift: push("norm.bias", vec![outputs]),
-        });
+        let norm = style
+            .is_some_and(|style| style.layer_norm)
+            .then(|| Norm { scale: push("norm.weight", vec![outputs]), shift: push("norm.bias", vec![outputs]) });
         Dense {
             index: self.next_index(),
             inputs,

@@ -68,14 +68,14 @@ pub enum ModelError {
         /// What does not fit.
         reason: String,
     },
-    /// A vector of parameters or gradients has another length than the layout.
-    #[error("{what} has {given} values, and the layout has {expected}")]
+    /// A vector has another length than the layout, or than the list of tasks.
+    #[error("{what} has {given} values where {expected} belong")]
     Length {
         /// Which vector.
         what: &'static str,
         /// Its length.
         given: usize,
-        /// The layout's length.
+        /// The length that belongs.
         expected: usize,
     },
 }

@@ -85,7 +85,8 @@ impl ProbeRows {
     }
 
     fn input(&self, feed: usize) -> FeedInput<'_> {
-        let targets = self.targets.iter().map(|(task, values)| TargetInput { task: *task, values, labelled: &[true; ROWS] });
+        let targets =
+            self.targets.iter().map(|(task, values)| TargetInput { task: *task, values, labelled: &[true; ROWS] });
         FeedInput { feed, rows: ROWS, dense: &self.dense, ids: &self.ids, targets: targets.collect() }
     }
 }

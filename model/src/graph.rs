@@ -65,6 +65,7 @@ impl Graph {
         each: &mut Each<'_>,
     ) -> Result<(), ModelError> {
         let forward = Forward { graph: self, architecture, pass, device: self.device.clone(), tracked: false };
+        without_rows(inputs).for_each(|(i, j)| each(i, j, &[]));
         for (i, j, outputs) in forward.outputs(inputs) {
             each(i, j, &self.values(outputs)?);
         }
@@ -83,14 +84,12 @@ impl Graph {
         let device = self.device.clone().autodiff();
         let forward = Forward { graph: self, architecture, pass, device: device.clone(), tracked: true };
         let mut total: Option<Tensor<1>> = None;
+        without_rows(inputs).for_each(|(i, j)| differentiate(i, j, &[], &mut []));
         for (i, j, outputs) in forward.outputs(inputs) {
             let shape = outputs.dims();
             let values = self.values(outputs.clone().inner())?;
             let mut delta = vec![0.0; values.len()];
             differentiate(i, j, &values, &mut delta);
-            if values.is_empty() {
-                continue;
-            }
             let delta = Tensor::<2>::from_data(TensorData::new(delta, shape), &device);
             let term = (outputs * delta).sum();
             total = Some(match total {
@@ -119,16 +118,24 @@ impl Graph {
     }
 }
 
+/// The places of the targets that have no row, of which burn makes no tensor.
+fn without_rows(inputs: &[FeedInput<'_>]) -> impl Iterator<Item = (usize, usize)> {
+    let empty = inputs.iter().enumerate().filter(|(_, input)| input.rows == 0);
+    empty.flat_map(|(i, input)| (0..input.targets.len()).map(move |j| (i, j)))
+}
+
 impl Forward<'_> {
-    /// The outputs of every target of every input, with their places.
+    /// The outputs of every target of every input that has rows, with their places.
     fn outputs(&self, inputs: &[FeedInput<'_>]) -> Vec<(usize, usize, Tensor<2>)> {
-        let filled: Vec<(usize, &FeedInput<'_>)> = inputs.iter().enumerate().filter(|(_, input)| input.rows > 0).collect();
+        let filled: Vec<(usize, &FeedInput<'_>)> =
+            inputs.iter().enumerate().filter(|(_, input)| input.rows > 0).collect();
         let encoded: Vec<Tensor<2>> = filled.iter().map(|(_, input)| self.encode(input)).collect();
         if encoded.is_empty() {
             return Vec::new();
         }
         let spans: Vec<(usize, usize)> = filled.iter().map(|(_, input)| (input.feed, input.rows)).collect();
-        let entry = if encoded.len() == 1 { encoded.into_iter().next().expect("one tensor") } else { Tensor::cat(encoded, 0) };
+        let entry =
+            if encoded.len() == 1 { encoded.into_iter().next().expect("one tensor") } else { Tensor::cat(encoded, 0) };
         let trunk = self.stack(&self.architecture.trunk, entry, &spans);
 
         let mut outputs = Vec::new();
@@ -174,7 +181,8 @@ impl Forward<'_> {
             let centred = z.clone() - z.mean_dim(1);
             let variance = (centred.clone() * centred.clone()).mean_dim(1);
             let normal = centred / (variance + NORM_EPSILON).sqrt();
-            z = normal * self.vector(norm.scale.start).unsqueeze::<2>() + self.vector(norm.shift.start).unsqueeze::<2>();
+            z = normal * self.vector(norm.scale.start).unsqueeze::<2>()
+                + self.vector(norm.shift.start).unsqueeze::<2>();
         }
         let y = match layer.activation {
             None => z,
@@ -206,14 +214,26 @@ impl Forward<'_> {
 
     fn matrix(&self, start: usize) -> Tensor<2> {
         match self.parameter(start) {
-            Parameter::Matrix(tensor) => if self.tracked { tensor } else { tensor.inner() },
+            Parameter::Matrix(tensor) => {
+                if self.tracked {
+                    tensor
+                } else {
+                    tensor.inner()
+                }
+            }
             Parameter::Vector(_) => unreachable!("weights are matrices"),
         }
     }
 
     fn vector(&self, start: usize) -> Tensor<1> {
         match self.parameter(start) {
-            Parameter::Vector(tensor) => if self.tracked { tensor } else { tensor.inner() },
+            Parameter::Vector(tensor) => {
+                if self.tracked {
+                    tensor
+                } else {
+                    tensor.inner()
+                }
+            }
             Parameter::Matrix(_) => unreachable!("biases are vectors"),
         }
     }

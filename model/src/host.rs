@@ -65,7 +65,13 @@ impl Host {
         self.parameters.extend_from_slice(parameters);
     }
 
-    pub(crate) fn forward(&self, architecture: &Architecture, pass: Pass, inputs: &[FeedInput<'_>], each: &mut Each<'_>) {
+    pub(crate) fn forward(
+        &self,
+        architecture: &Architecture,
+        pass: Pass,
+        inputs: &[FeedInput<'_>],
+        each: &mut Each<'_>,
+    ) {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.fit(architecture);
         self.through(architecture, pass, inputs, &mut buffers);
@@ -177,7 +183,13 @@ impl Host {
     }
 
     /// The trunk, the encoders and the embeddings, from the gradient of the trunk's output in `delta`.
-    fn back_to_inputs(&self, architecture: &Architecture, inputs: &[FeedInput<'_>], buffers: &mut Buffers, gradient: &mut [f32]) {
+    fn back_to_inputs(
+        &self,
+        architecture: &Architecture,
+        inputs: &[FeedInput<'_>],
+        buffers: &mut Buffers,
+        gradient: &mut [f32],
+    ) {
         let Buffers { encoders, entry, trunk, delta, branch, spare, .. } = buffers;
         let spans = spans(inputs);
         let total = spans.last().map_or(0, |span| span.end);
@@ -192,7 +204,9 @@ impl Host {
             let delta = &delta[scaled(span, delta_width)];
             branch.resize(input.rows * architecture.trunk_inputs, 0.0);
             match trunk_layers.first() {
-                Some(layer) => input_gradient(layer, &self.parameters, input.rows, delta, 0..layer.inputs, false, branch),
+                Some(layer) => {
+                    input_gradient(layer, &self.parameters, input.rows, delta, 0..layer.inputs, false, branch)
+                }
                 None => branch.copy_from_slice(delta),
             }
             let Encoded { input: joined, layers } = &encoders[input.feed];
@@ -215,7 +229,12 @@ impl Host {
     }
 
     /// The feed's rows, with their embeddings after the dense columns.
-    fn encoder_input<'a>(&self, architecture: &Architecture, input: &FeedInput<'a>, joined: &'a mut Vec<f32>) -> &'a [f32] {
+    fn encoder_input<'a>(
+        &self,
+        architecture: &Architecture,
+        input: &FeedInput<'a>,
+        joined: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
         let encoder = &architecture.encoders[input.feed];
         if encoder.embeddings.is_empty() {
             return input.dense;

@@ -59,7 +59,9 @@ fn add_values(task: &TaskShape, outputs: &[f32], labels: &[f32], sums: &mut [f64
         let label = original(task, output, labels[output]);
         let error = original(task, output, outputs[output]) - label;
         let from_constant = label - original(task, output, 0.0);
-        for (sum, value) in sums.iter_mut().zip([error.abs(), error * error, from_constant, from_constant * from_constant]) {
+        for (sum, value) in
+            sums.iter_mut().zip([error.abs(), error * error, from_constant, from_constant * from_constant])
+        {
             *sum += value;
         }
     }
@@ -167,7 +169,9 @@ fn multiclass(task: &TaskShape, sums: &TaskSums, metric: Metric) -> Option<f64> 
     match metric {
         Metric::Accuracy => ratio(classes().map(|(_, _, right)| right as f64).sum(), sums.rows as f64),
         Metric::BalancedAccuracy => mean(classes().map(|(labels, _, right)| ratio(right as f64, labels as f64))),
-        Metric::F1Macro => mean(classes().map(|(labels, predicted, right)| ratio(2.0 * right as f64, (labels + predicted) as f64))),
+        Metric::F1Macro => {
+            mean(classes().map(|(labels, predicted, right)| ratio(2.0 * right as f64, (labels + predicted) as f64)))
+        }
         Metric::Auroc | Metric::AveragePrecision => mean((0..task.outputs).map(|class| {
             let scores = sums.scores.iter().skip(class).step_by(task.outputs).copied();
             ranked_value(metric, scores.zip(sums.labels.iter().map(|label| *label == class as u32)))
@@ -182,10 +186,9 @@ fn decisions(task: &TaskShape, sums: &TaskSums, metric: Metric) -> Option<f64> {
         let (true_0, false_1, false_0, true_1) = (counts[0], counts[1], counts[2], counts[3]);
         match metric {
             Metric::Accuracy => ratio((true_0 + true_1) as f64, sums.rows as f64),
-            Metric::BalancedAccuracy => mean([
-                ratio(true_0 as f64, (true_0 + false_1) as f64),
-                ratio(true_1 as f64, (true_1 + false_0) as f64),
-            ]),
+            Metric::BalancedAccuracy => {
+                mean([ratio(true_0 as f64, (true_0 + false_1) as f64), ratio(true_1 as f64, (true_1 + false_0) as f64)])
+            }
             Metric::F1 => f1(true_1, false_0 + false_1),
             Metric::F1Macro if task.kind == Kind::Multilabel => f1(true_1, false_0 + false_1),
             Metric::F1Macro => mean([f1(true_0, false_0 + false_1), f1(true_1, false_0 + false_1)]),

@@ -127,7 +127,11 @@ impl Network {
         pass::check(&self.architecture, &self.shapes, inputs)?;
         self.check_length("the gradient", gradient.len())?;
         if scales.len() != self.shapes.tasks.len() {
-            return Err(ModelError::Length { what: "the list of scales", given: scales.len(), expected: self.shapes.tasks.len() });
+            return Err(ModelError::Length {
+                what: "the list of scales",
+                given: scales.len(),
+                expected: self.shapes.tasks.len(),
+            });
         }
         let mut losses = Vec::new();
         let mut differentiate = |feed: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {

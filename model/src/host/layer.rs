@@ -56,7 +56,9 @@ pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32],
         normal.resize(len, 0.0);
         precision.resize(rows, 0.0);
         let (scale, shift) = (&parameters[norm.scale.clone()], &parameters[norm.shift.clone()]);
-        for ((row, normal), precision) in z.chunks_exact_mut(layer.outputs).zip(normal.chunks_exact_mut(layer.outputs)).zip(precision) {
+        for ((row, normal), precision) in
+            z.chunks_exact_mut(layer.outputs).zip(normal.chunks_exact_mut(layer.outputs)).zip(precision)
+        {
             add(row, bias);
             *precision = normalise(row, normal);
             for (((y, x), scale), shift) in row.iter_mut().zip(&*normal).zip(scale).zip(shift) {
@@ -84,7 +86,15 @@ pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32],
 
 /// Turns `delta`, the gradient of the output, into the gradient before the bias, and writes the gradient of the layer's
 /// parameters into `gradient`.
-pub(crate) fn backward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32], passed: &Passed, delta: &mut [f32], gradient: &mut [f32]) {
+pub(crate) fn backward(
+    layer: &Dense,
+    parameters: &[f32],
+    rows: usize,
+    x: &[f32],
+    passed: &Passed,
+    delta: &mut [f32],
+    gradient: &mut [f32],
+) {
     multiply_by(delta, &passed.mask);
     if let Some(function) = layer.activation {
         let apart = !passed.mask.is_empty() || activation::keeps_input(function);
@@ -95,7 +105,8 @@ pub(crate) fn backward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32]
         column_sums(layer.outputs, delta, &mut gradient[norm.shift.clone()]);
         let sums = &mut gradient[norm.scale.clone()];
         sums.fill(0.0);
-        let rows = delta.chunks_exact_mut(layer.outputs).zip(passed.normal.chunks_exact(layer.outputs)).zip(&passed.precision);
+        let rows =
+            delta.chunks_exact_mut(layer.outputs).zip(passed.normal.chunks_exact(layer.outputs)).zip(&passed.precision);
         for ((delta, normal), precision) in rows {
             for ((sum, d), x) in sums.iter_mut().zip(&*delta).zip(normal) {
                 *sum += d * x;
@@ -110,7 +121,15 @@ pub(crate) fn backward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32]
 
 /// The gradient of the layer's input, columns `first..first + count`, from the `delta` that [`backward`] left:
 /// `out = delta W`, or `out += delta W` with `add`.
-pub(crate) fn input_gradient(layer: &Dense, parameters: &[f32], rows: usize, delta: &[f32], columns: std::ops::Range<usize>, add: bool, out: &mut [f32]) {
+pub(crate) fn input_gradient(
+    layer: &Dense,
+    parameters: &[f32],
+    rows: usize,
+    delta: &[f32],
+    columns: std::ops::Range<usize>,
+    add: bool,
+    out: &mut [f32],
+) {
     let weight = Matrix::new(&parameters[layer.weight.clone()], layer.outputs, layer.inputs);
     multiply(out, add, Matrix::new(delta, rows, layer.outputs), weight.columns(columns.start, columns.len()));
 }

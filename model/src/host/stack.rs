@@ -63,7 +63,13 @@ pub(super) fn backward(
 
 /// Writes the gradient of the embedding tables: each looked-up row's is added to its place, in the order of the rows.
 /// `columns` are those of the embeddings in `looked_up`.
-pub(super) fn scatter(encoder: &Encoder, input: &FeedInput<'_>, looked_up: &[f32], columns: Range<usize>, gradient: &mut [f32]) {
+pub(super) fn scatter(
+    encoder: &Encoder,
+    input: &FeedInput<'_>,
+    looked_up: &[f32],
+    columns: Range<usize>,
+    gradient: &mut [f32],
+) {
     let stride = looked_up.len().checked_div(input.rows).unwrap_or(0);
     let mut first = columns.start;
     for (column, embedding) in encoder.embeddings.iter().enumerate() {

@@ -1,0 +1,175 @@
+//! The gradient that is written by hand, against burn's autodiff and against differences of losses.
+
+mod made;
+
+use aggregation::random::{Purpose, Stream};
+use experiment::{Head, Loss};
+use made::{AT, Rows, assert_close, four_tasks, gradient, inputs};
+use model::{Device, Network};
+use serde_json::{Value, json};
+
+const SCALES: [f32; 4] = [0.7, 1.3, 0.4, 2.0];
+
+/// Models that between them have every activation, encoder, norm and dropout.
+fn models() -> Vec<(&'static str, Value)> {
+    vec![
+        ("relu", json!({ "trunk": { "hidden": [9, 8], "activation": "relu" } })),
+        ("tanh", json!({ "trunk": { "hidden": [9, 8], "activation": "tanh" } })),
+        ("gelu", json!({ "trunk": { "hidden": [9, 8], "activation": "gelu" } })),
+        ("silu", json!({ "trunk": { "hidden": [9, 8], "activation": "silu" } })),
+        ("layer norm", json!({ "trunk": { "hidden": [9, 8], "activation": "tanh", "layer_norm": true } })),
+        ("dropout", json!({ "trunk": { "hidden": [9, 8], "activation": "tanh", "dropout": 0.4 } })),
+        (
+            "norm and dropout",
+            json!({ "trunk": { "hidden": [9, 8], "activation": "silu", "dropout": 0.2, "layer_norm": true } }),
+        ),
+        (
+            "deep encoder",
+            json!({ "trunk": { "hidden": [6], "activation": "silu" },
+                    "encoder": { "hidden": [5], "width": 10, "activation": "gelu", "layer_norm": true, "dropout": 0.3 } }),
+        ),
+        ("no trunk", json!({ "trunk": { "hidden": [] }, "encoder": { "width": 6, "activation": "tanh" } })),
+    ]
+}
+
+#[test]
+fn by_hand_agrees_with_autodiff_for_every_layer() {
+    let shapes = four_tasks();
+    for (name, model) in models() {
+        let experiment = made::experiment(model);
+        let rows = Rows::of_all(&shapes, &[11, 6], 5, 0.8);
+        let mut by_hand = Network::new(&experiment, &shapes, &Device::Flex).unwrap();
+        let mut autodiff = Network::with_autodiff(&experiment, &shapes, &Device::Flex).unwrap();
+        let (left, left_losses) = gradient(&mut by_hand, &SCALES, &rows);
+        let (right, right_losses) = gradient(&mut autodiff, &SCALES, &rows);
+        assert_close(&left, &right, 2e-5, name);
+        for (a, b) in left_losses.iter().zip(&right_losses) {
+            assert_eq!((a.task, a.rows), (b.task, b.rows), "{name}");
+            assert!((a.loss - b.loss).abs() <= 1e-5 * b.loss.abs(), "{name}: {} and {}", a.loss, b.loss);
+        }
+    }
+}
+
+#[test]
+fn by_hand_agrees_with_autodiff_where_embeddings_meet_the_trunk_directly() {
+    let mut shapes = four_tasks();
+    shapes.feeds[0].width = 9; // 4 dense columns and embeddings of 3 and 2 on the other side
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [8], "activation": "tanh" }, "encoder": "none" }));
+    let rows = Rows::of_all(&shapes, &[5, 7], 5, 0.9);
+    let mut by_hand = Network::new(&experiment, &shapes, &Device::Flex).unwrap();
+    let mut autodiff = Network::with_autodiff(&experiment, &shapes, &Device::Flex).unwrap();
+    assert_close(
+        &gradient(&mut by_hand, &SCALES, &rows).0,
+        &gradient(&mut autodiff, &SCALES, &rows).0,
+        2e-5,
+        "embeddings",
+    );
+}
+
+#[test]
+fn differences_of_losses_agree_with_the_gradient_block_by_block() {
+    let mut shapes = four_tasks();
+    shapes.tasks[3].head = Head { hidden: vec![6], dropout: 0.3, layer_norm: true, ..Head::default() };
+    for (name, model) in models().into_iter().filter(|(name, _)| *name != "relu") {
+        check_differences(name, &made::experiment(model), &shapes);
+    }
+}
+
+#[test]
+fn differences_of_every_loss_agree_with_the_gradient() {
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [9], "activation": "tanh" } }));
+    for regression in [Loss::Mse, Loss::Mae, Loss::Huber { delta: 0.6 }] {
+        let mut shapes = four_tasks();
+        shapes.tasks[0].loss = Loss::CrossEntropy { label_smoothing: 0.2, class_weights: None };
+        shapes.tasks[0].class_weights = Some(vec![0.5, 2.0, 1.0, 3.0, 0.25]);
+        shapes.tasks[2].loss = regression.clone();
+        check_differences(regression.name(), &experiment, &shapes);
+    }
+}
+
+/// Central differences along a random direction in each block.
+fn check_differences(name: &str, experiment: &experiment::Experiment, shapes: &experiment::Shapes) {
+    let mut network = Network::new(experiment, shapes, &Device::Flex).unwrap();
+    let rows = Rows::of_all(shapes, &[8, 9], 2, 0.8);
+    let (gradient, _) = gradient(&mut network, &SCALES, &rows);
+    let parameters = network.initial(1);
+    let mut loss_at = |parameters: &[f32]| {
+        network.set_parameters(parameters).unwrap();
+        let losses = network.losses(AT, &inputs(&rows)).unwrap();
+        losses.iter().map(|sum| f64::from(SCALES[sum.task]) * sum.loss).sum::<f64>()
+    };
+    let blocks = Network::new(experiment, shapes, &Device::Flex).unwrap().layout().blocks().to_vec();
+    for (i, block) in blocks.iter().enumerate() {
+        let stream = Stream::new(3, Purpose::Synthetic, &[i as u64]);
+        let direction: Vec<f32> = block.range().map(|at| stream.normal_at(at as u64)).collect();
+        let length = direction.iter().map(|d| d * d).sum::<f32>().sqrt();
+        let step = 4e-3 / length;
+        let moved = |sign: f32| {
+            let mut moved = parameters.clone();
+            moved[block.range()].iter_mut().zip(&direction).for_each(|(p, d)| *p += sign * step * d);
+            moved
+        };
+        let difference = (loss_at(&moved(1.0)) - loss_at(&moved(-1.0))) / f64::from(2.0 * step);
+        let expected: f64 = block.range().zip(&direction).map(|(at, d)| f64::from(gradient[at]) * f64::from(*d)).sum();
+        let size = f64::from(length).max(expected.abs());
+        assert!(
+            (difference - expected).abs() < 5e-3 * size,
+            "{name}, {}: {difference} by differences, {expected}",
+            block.name
+        );
+    }
+}
+
+#[test]
+fn a_layer_norm_block_gets_a_gradient() {
+    let shapes = four_tasks();
+    let model = json!({ "trunk": { "hidden": [9, 8], "layer_norm": true } });
+    let mut network = Network::new(&made::experiment(model), &shapes, &Device::Flex).unwrap();
+    let (gradient, _) = gradient(&mut network, &SCALES, &Rows::of_all(&shapes, &[8, 8], 1, 1.0));
+    let block = network.layout().block("trunk.1.norm.weight").unwrap();
+    assert!(gradient[block.range()].iter().any(|g| g.abs() > 1e-3));
+}
+
+#[test]
+fn blocks_without_a_task_in_the_pass_are_zero_and_the_others_are_as_if_alone() {
+    let shapes = four_tasks();
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [9, 8] } }));
+    let mut network = Network::new(&experiment, &shapes, &Device::Flex).unwrap();
+    let rows = Rows::of_all(&shapes, &[8, 9], 4, 0.9);
+    let (whole, _) = gradient(&mut network, &SCALES, &rows);
+    let mut sum = vec![0.0; whole.len()];
+    for task in 0..4 {
+        let mut alone = rows[shapes.tasks[task].feed].clone();
+        alone.targets.retain(|target| target.task == task);
+        let (part, losses) = gradient(&mut network, &SCALES, &[alone]);
+        assert_eq!(losses.len(), 1);
+        for block in network.layout().blocks() {
+            let zero = part[block.range()].iter().all(|g| *g == 0.0);
+            assert_eq!(zero, !block.tasks.contains(&task), "task {task}, {}", block.name);
+        }
+        sum.iter_mut().zip(&part).for_each(|(sum, g)| *sum += g);
+    }
+    assert_close(&sum, &whole, 1e-5, "sum over tasks");
+}
+
+#[test]
+fn a_feed_without_rows_and_a_task_without_labels_contribute_nothing() {
+    let shapes = four_tasks();
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [9, 8], "dropout": 0.1 } }));
+    for build in [Network::new, Network::with_autodiff] {
+        let mut network = build(&experiment, &shapes, &Device::Flex).unwrap();
+        let (left, losses) = gradient(&mut network, &SCALES, &Rows::of_all(&shapes, &[0, 6], 4, 0.0));
+        assert!(left.iter().all(|g| *g == 0.0));
+        assert!(losses.iter().all(|sum| sum.loss == 0.0 && sum.rows == 0) && losses.len() == 4);
+    }
+}
+
+#[test]
+fn losses_without_a_gradient_are_the_same_bits() {
+    let shapes = four_tasks();
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [9, 8], "dropout": 0.3 } }));
+    let mut network = Network::new(&experiment, &shapes, &Device::Flex).unwrap();
+    let rows = Rows::of_all(&shapes, &[8, 9], 4, 0.7);
+    let (_, with) = gradient(&mut network, &SCALES, &rows);
+    assert_eq!(with, network.losses(AT, &inputs(&rows)).unwrap());
+}

@@ -1,0 +1,163 @@
+//! Networks and rows that tests are made of.
+#![allow(dead_code)] // each test file uses its part
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use aggregation::random::{Purpose, Stream};
+use experiment::{EmbeddingShape, Experiment, FeedShape, Head, Kind, Loss, Metric, Shapes, TaskShape};
+use model::{FeedInput, MicrobatchKey, Network, TargetInput};
+use serde_json::{Value, json};
+
+pub const AT: MicrobatchKey = MicrobatchKey { seed: 7, step: 3, microbatch: 1 };
+
+pub fn experiment(model: Value) -> Experiment {
+    serde_json::from_value(json!({ "name": "made", "model": model })).unwrap()
+}
+
+/// A feed with `width` dense columns and embeddings of (rows, width).
+pub fn feed(name: &str, width: usize, embeddings: &[(usize, usize)]) -> FeedShape {
+    let embedding =
+        |(i, &(rows, width)): (usize, &(usize, usize))| EmbeddingShape { column: format!("c{i}"), rows, width };
+    FeedShape {
+        name: name.to_owned(),
+        dataset: name.to_owned(),
+        width,
+        embeddings: embeddings.iter().enumerate().map(embedding).collect(),
+    }
+}
+
+pub fn task(name: &str, feed: usize, kind: Kind, outputs: usize) -> TaskShape {
+    TaskShape {
+        name: name.to_owned(),
+        template: name.to_owned(),
+        feed,
+        kind,
+        outputs,
+        classes: (0..outputs).map(|class| class.to_string()).collect(),
+        class_weights: None,
+        offset: vec![0.0; outputs],
+        scale: vec![1.0; outputs],
+        log1p: false,
+        baseline_loss: BTreeMap::new(),
+        metrics: Metric::ALL.to_vec(),
+        loss: Loss::default_for(kind),
+        weight: 1.0,
+        head: Head::default(),
+    }
+}
+
+/// Two feeds of unequal width, one with embeddings, and a task of every kind.
+pub fn four_tasks() -> Shapes {
+    let mut tasks = vec![
+        task("digit", 0, Kind::Multiclass, 5),
+        task("odd", 0, Kind::Binary, 1),
+        task("size", 1, Kind::Regression, 2),
+        task("marks", 1, Kind::Multilabel, 3),
+    ];
+    tasks[3].head = Head { hidden: vec![6], ..Head::default() };
+    Shapes { feeds: vec![feed("left", 7, &[]), feed("right", 4, &[(5, 3), (4, 2)])], tasks }
+}
+
+/// Rows of one feed with the labels of its tasks.
+#[derive(Clone)]
+pub struct Rows {
+    pub feed: usize,
+    pub rows: usize,
+    pub dense: Vec<f32>,
+    pub ids: Vec<u32>,
+    pub targets: Vec<Labels>,
+}
+
+#[derive(Clone)]
+pub struct Labels {
+    pub task: usize,
+    pub values: Vec<f32>,
+    pub labelled: Vec<bool>,
+}
+
+impl Rows {
+    /// Made rows, of which each task has a label with probability `labelled`; what has no label is NaN.
+    pub fn new(shapes: &Shapes, feed: usize, rows: usize, seed: u64, labelled: f32) -> Self {
+        let shape = &shapes.feeds[feed];
+        let stream = |part: u64| Stream::new(seed, Purpose::Synthetic, &[feed as u64, part]);
+        let mut dense = vec![0.0; rows * shape.width];
+        stream(0).fill_normal(0, &mut dense);
+        let columns = shape.embeddings.len();
+        let id = |at: usize| stream(1).u32_at(at as u64) % shape.embeddings[at % columns].rows as u32;
+        let of_task = |(task, shape): (usize, &TaskShape)| {
+            let numbers = stream(2 + task as u64);
+            let labelled: Vec<bool> = (0..rows).map(|row| numbers.uniform_at((1000 + row) as u64) < labelled).collect();
+            let width = if shape.kind == Kind::Multiclass { 1 } else { shape.outputs };
+            let value = |at: usize| match shape.kind {
+                _ if !labelled[at / width] => f32::NAN,
+                Kind::Multiclass => (numbers.u32_at(at as u64) % shape.outputs as u32) as f32,
+                Kind::Regression => numbers.normal_at(at as u64),
+                Kind::Binary | Kind::Multilabel => (numbers.u32_at(at as u64) % 2) as f32,
+            };
+            Labels { task, values: (0..rows * width).map(value).collect(), labelled }
+        };
+        let tasks = shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
+        Self { feed, rows, dense, ids: (0..rows * columns).map(id).collect(), targets: tasks.map(of_task).collect() }
+    }
+
+    /// All feeds with rows of their own number.
+    pub fn of_all(shapes: &Shapes, rows: &[usize], seed: u64, labelled: f32) -> Vec<Self> {
+        rows.iter().enumerate().map(|(feed, &rows)| Self::new(shapes, feed, rows, seed, labelled)).collect()
+    }
+
+    /// Some of the rows.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let cut = |len: usize| {
+            let width = len / self.rows.max(1);
+            range.start * width..range.end * width
+        };
+        let labels = |of: &Labels| Labels {
+            task: of.task,
+            values: of.values[cut(of.values.len())].to_vec(),
+            labelled: of.labelled[range.clone()].to_vec(),
+        };
+        Self {
+            feed: self.feed,
+            rows: range.len(),
+            dense: self.dense[cut(self.dense.len())].to_vec(),
+            ids: self.ids[cut(self.ids.len())].to_vec(),
+            targets: self.targets.iter().map(labels).collect(),
+        }
+    }
+
+    pub fn input(&self) -> FeedInput<'_> {
+        let targets = self.targets.iter();
+        FeedInput {
+            feed: self.feed,
+            rows: self.rows,
+            dense: &self.dense,
+            ids: &self.ids,
+            targets: targets
+                .map(|of| TargetInput { task: of.task, values: &of.values, labelled: &of.labelled })
+                .collect(),
+        }
+    }
+}
+
+pub fn inputs(rows: &[Rows]) -> Vec<FeedInput<'_>> {
+    rows.iter().map(Rows::input).collect()
+}
+
+/// Gradient and loss sums at the first parameters of seed 1.
+pub fn gradient(network: &mut Network, scales: &[f32], rows: &[Rows]) -> (Vec<f32>, Vec<model::LossSum>) {
+    let parameters = network.initial(1);
+    network.set_parameters(&parameters).unwrap();
+    let mut gradient = vec![f32::NAN; network.layout().len()];
+    let losses = network.gradient(AT, scales, &inputs(rows), &mut gradient).unwrap();
+    (gradient, losses)
+}
+
+/// Asserts that two vectors differ by at most `tolerance` times the largest value of the second.
+pub fn assert_close(left: &[f32], right: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(left.len(), right.len(), "{what}");
+    let size = right.iter().fold(1e-6_f32, |size, value| size.max(value.abs()));
+    for (i, (a, b)) in left.iter().zip(right).enumerate() {
+        assert!((a - b).abs() <= tolerance * size, "{what}: value {i} is {a} on the left and {b} on the right");
+    }
+}

@@ -1,0 +1,271 @@
+//! Metrics through a network whose outputs are its features: no trunk, and a head that passes them on.
+
+mod made;
+
+use aggregation::sums::TaskSums;
+use aggregation::tree::{self, Node};
+use experiment::{Kind, Metric, Shapes, TaskShape};
+use made::{Labels, Rows, feed, task};
+use model::{Device, Network, metric};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn pass_through(task: &TaskShape) -> Network {
+    let shapes = Shapes { feeds: vec![feed("features", task.outputs, &[])], tasks: vec![task.clone()] };
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [] } }));
+    let mut network = Network::new(&experiment, &shapes, &Device::Flex).unwrap();
+    let mut parameters = vec![0.0; network.layout().len()];
+    (0..task.outputs).for_each(|i| parameters[i * task.outputs + i] = 1.0);
+    network.set_parameters(&parameters).unwrap();
+    network
+}
+
+fn rows(outputs: &[f32], labels: &[f32], width: usize) -> Rows {
+    let rows = outputs.len() / width;
+    let target = Labels { task: 0, values: labels.to_vec(), labelled: vec![true; rows] };
+    Rows { feed: 0, rows, dense: outputs.to_vec(), ids: Vec::new(), targets: vec![target] }
+}
+
+fn sums(task: &TaskShape, rows: &Rows) -> TaskSums {
+    pass_through(task).evaluate(&rows.input()).unwrap().remove(0).1
+}
+
+fn values(task: &TaskShape, outputs: &[f32], labels: &[f32]) -> Vec<(String, f64)> {
+    metric::metrics(task, &sums(task, &rows(outputs, labels, task.outputs)))
+}
+
+fn assert_values(given: &[(String, f64)], expected: &[(&str, f64)]) {
+    assert_eq!(
+        given.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        expected.iter().map(|e| e.0).collect::<Vec<_>>()
+    );
+    for ((name, value), (_, expected)) in given.iter().zip(expected) {
+        assert!((value - expected).abs() < 1e-6, "{name} is {value}, and should be {expected}");
+    }
+}
+
+#[test]
+fn binary_metrics_are_those_computed_by_hand() {
+    let task = task("t", 0, Kind::Binary, 1);
+    // By falling score: 1, 0, 1, 1, 0, 0. Above zero: four.
+    let given = values(&task, &[2.0, -1.0, 0.5, 3.0, 1.0, -2.0], &[0.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
+    let loss = |x: f64, y: f64| (1.0 + x.exp()).ln() - x * y;
+    let mean_loss =
+        (loss(2.0, 0.0) + loss(-1.0, 0.0) + loss(0.5, 1.0) + loss(3.0, 1.0) + loss(1.0, 1.0) + loss(-2.0, 0.0)) / 6.0;
+    let (f1, f0) = (6.0 / 7.0, 4.0 / 5.0);
+    assert_values(
+        &given,
+        &[
+            ("loss", mean_loss),
+            ("accuracy", 5.0 / 6.0),
+            ("balanced_accuracy", (2.0 / 3.0 + 1.0) / 2.0),
+            ("f1", f1),
+            ("f1_macro", (f1 + f0) / 2.0),
+            ("auroc", 7.0 / 9.0),
+            ("average_precision", (1.0 + 2.0 / 3.0 + 3.0 / 4.0) / 3.0),
+        ],
+    );
+}
+
+#[test]
+fn equal_scores_count_half_and_as_one_threshold() {
+    let mut task = task("t", 0, Kind::Binary, 1);
+    task.metrics = vec![Metric::Auroc, Metric::AveragePrecision];
+    let given = values(&task, &[1.0, 1.0, 0.0, 0.0], &[1.0, 0.0, 1.0, 0.0]);
+    assert_values(&given[1..], &[("auroc", 0.5), ("average_precision", 0.5)]);
+}
+
+#[test]
+fn multiclass_metrics_are_those_computed_by_hand() {
+    let mut task = task("t", 0, Kind::Multiclass, 3);
+    task.metrics = vec![Metric::Accuracy, Metric::BalancedAccuracy, Metric::F1Macro];
+    let one = |class: usize| (0..3).map(move |i| if i == class { 2.0 } else { 0.0 });
+    let outputs: Vec<f32> = [0, 0, 1, 1, 0].into_iter().flat_map(one).collect();
+    // Class 2 has no label and no prediction: it has no share in the means.
+    let given = values(&task, &outputs, &[0.0, 0.0, 0.0, 1.0, 1.0]);
+    assert_values(
+        &given[1..],
+        &[
+            ("accuracy", 0.6),
+            ("balanced_accuracy", (2.0 / 3.0 + 0.5) / 2.0),
+            ("f1_macro", (4.0 / 6.0 + 2.0 / 4.0) / 2.0),
+        ],
+    );
+}
+
+#[test]
+fn a_class_without_an_output_counts_as_wrong_and_as_unlikely() {
+    let mut task = task("t", 0, Kind::Multiclass, 3);
+    task.metrics = vec![Metric::Accuracy];
+    let given = values(&task, &[3.0, 0.0, 1.0, 3.0, 0.0, 1.0], &[0.0, 3.0]);
+    let total = (3.0_f64.exp() + 1.0 + 1.0_f64.exp()).ln();
+    assert_values(&given, &[("loss", (total - 3.0 + total) / 2.0), ("accuracy", 0.5)]);
+}
+
+#[test]
+fn multilabel_metrics_are_means_over_the_outputs() {
+    let mut task = task("t", 0, Kind::Multilabel, 2);
+    task.metrics = vec![Metric::Accuracy, Metric::F1Macro, Metric::Auroc];
+    let given = values(&task, &[1.0, -1.0, -1.0, 1.0, 2.0, 3.0], &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    assert_values(
+        &given[1..],
+        &[("accuracy", 4.0 / 6.0), ("f1_macro", (2.0 / 3.0 + 2.0 / 3.0) / 2.0), ("auroc", 0.75)],
+    );
+}
+
+#[test]
+fn regression_metrics_are_in_the_targets_units() {
+    let mut task = task("t", 0, Kind::Regression, 1);
+    (task.offset, task.scale) = (vec![100.0], vec![10.0]);
+    // Labels 90, 100, 130; predictions 100, 100, 120.
+    let given = values(&task, &[0.0, 0.0, 2.0], &[-1.0, 0.0, 3.0]);
+    let mean = 320.0 / 3.0;
+    let total: f64 = [90.0, 100.0, 130.0].iter().map(|y| (y - mean) * (y - mean)).sum();
+    assert_values(
+        &given,
+        &[("loss", 2.0 / 3.0), ("mae", 20.0 / 3.0), ("rmse", (200.0_f64 / 3.0).sqrt()), ("r2", 1.0 - 200.0 / total)],
+    );
+}
+
+#[test]
+fn a_logarithmic_target_is_undone() {
+    let mut task = task("t", 0, Kind::Regression, 1);
+    (task.offset, task.scale, task.log1p) = (vec![2.0], vec![0.5], true);
+    let original = |x: f64| (x * 0.5 + 2.0).exp() - 1.0;
+    let given = values(&task, &[1.0, 0.0], &[0.5, 0.0]);
+    let error = original(1.0) - original(0.5);
+    assert_values(&given[1..3], &[("mae", error / 2.0), ("rmse", error / 2.0_f64.sqrt())]);
+}
+
+#[test]
+fn r2_does_not_cancel_where_the_labels_are_far_from_zero() {
+    let mut task = task("t", 0, Kind::Regression, 1);
+    (task.offset, task.scale) = (vec![1e9], vec![1e-3]);
+    let labels: Vec<f32> = (0..1000).map(|i| (i % 7) as f32 - 3.0).collect();
+    let outputs: Vec<f32> = labels.iter().map(|y| y * 0.5).collect();
+    let given = values(&task, &outputs, &labels);
+    let mean = f64::from(labels.iter().sum::<f32>()) / 1000.0;
+    let total: f64 = labels.iter().map(|y| (f64::from(*y) - mean).powi(2)).sum();
+    let left: f64 = labels.iter().map(|y| (0.5 * f64::from(*y)).powi(2)).sum();
+    let (name, r2) = given.last().unwrap();
+    assert_eq!(name, "r2");
+    assert!((r2 - (1.0 - left / total)).abs() < 1e-3, "{r2}");
+}
+
+#[test]
+fn what_is_undefined_is_absent() {
+    let binary = task("t", 0, Kind::Binary, 1);
+    let names = |given: Vec<(String, f64)>| given.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let one_class = names(values(&binary, &[1.0, 2.0], &[1.0, 1.0]));
+    assert_eq!(one_class, ["loss", "accuracy", "balanced_accuracy", "f1", "f1_macro"]);
+    let regression = task("t", 0, Kind::Regression, 1);
+    assert_eq!(names(values(&regression, &[1.0, 2.0], &[1.0, 1.0])), ["loss", "mae", "rmse"]);
+    assert!(metric::metrics(&binary, &TaskSums::default()).is_empty());
+}
+
+#[test]
+fn skill_is_the_mean_share_of_the_baseline_that_is_gone() {
+    assert_eq!(metric::skill([(0.5, 1.0), (3.0, 2.0)]), Some(0.0));
+    assert_eq!(metric::skill([(0.0, 1.0), (7.0, 0.0)]), Some(1.0));
+    assert_eq!(metric::skill([(1.0, 0.0)]), None);
+}
+
+#[test]
+fn rows_without_a_label_are_not_counted() {
+    let task = task("t", 0, Kind::Binary, 1);
+    let mut rows = rows(&[2.0, -1.0, 0.5], &[1.0, f32::NAN, 0.0], 1);
+    rows.targets[0].labelled[1] = false;
+    let sums = sums(&task, &rows);
+    assert_eq!((sums.rows, sums.scores.len(), sums.counts.iter().sum::<u64>()), (2, 2, 2));
+    assert!(sums.loss.is_finite());
+}
+
+#[test]
+fn predictions_are_probabilities_or_in_the_targets_units() {
+    let predict = |task: &TaskShape, outputs: &[f32]| {
+        let rows = outputs.len() / task.outputs;
+        pass_through(task).predict(0, rows, outputs, &[]).unwrap().remove(0).values
+    };
+    assert_eq!(predict(&task("t", 0, Kind::Binary, 1), &[0.0]), [0.5]);
+    let classes = predict(&task("t", 0, Kind::Multiclass, 2), &[0.0, 3.0_f32.ln()]);
+    assert!((classes[0] - 0.25).abs() < 1e-6 && (classes[1] - 0.75).abs() < 1e-6);
+    let mut regression = task("t", 0, Kind::Regression, 1);
+    (regression.offset, regression.scale) = (vec![5.0], vec![2.0]);
+    assert_eq!(predict(&regression, &[1.5]), [8.0]);
+}
+
+/// The definitions: pairs of rows, and a threshold at every score.
+fn naive(scores: &[f32], labels: &[bool]) -> Option<(f64, f64)> {
+    let (mut pairs, mut won) = (0.0, 0.0);
+    for (p, _) in scores.iter().zip(labels).filter(|(_, label)| **label) {
+        for (n, _) in scores.iter().zip(labels).filter(|(_, label)| !**label) {
+            pairs += 1.0;
+            won += if p > n {
+                1.0
+            } else if p == n {
+                0.5
+            } else {
+                0.0
+            };
+        }
+    }
+    let positives = labels.iter().filter(|label| **label).count() as f64;
+    let precision = |threshold: f32| {
+        let above: Vec<bool> =
+            scores.iter().zip(labels).filter(|(score, _)| **score >= threshold).map(|(_, label)| *label).collect();
+        above.iter().filter(|label| **label).count() as f64 / above.len() as f64
+    };
+    let sum: f64 = scores.iter().zip(labels).filter(|(_, label)| **label).map(|(score, _)| precision(*score)).sum();
+    (pairs > 0.0).then(|| (won / pairs, sum / positives))
+}
+
+proptest! {
+    #[test]
+    fn ranked_metrics_agree_with_their_definitions(rows in prop::collection::vec((-4_i8..4, any::<bool>()), 1..60)) {
+        let (scores, labels): (Vec<f32>, Vec<bool>) = rows.iter().map(|(score, label)| (f32::from(*score), *label)).unzip();
+        let mut task = task("t", 0, Kind::Binary, 1);
+        task.metrics = vec![Metric::Auroc, Metric::AveragePrecision];
+        let numbers: Vec<f32> = labels.iter().map(|label| f32::from(u8::from(*label))).collect();
+        let given = values(&task, &scores, &numbers);
+        match naive(&scores, &labels) {
+            None => prop_assert_eq!(given.len(), 1),
+            Some((auroc, average_precision)) => {
+                prop_assert!((given[1].1 - auroc).abs() < 1e-12);
+                prop_assert!((given[2].1 - average_precision).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_that_are_merged_in_any_grouping_of_the_tree_give_what_the_whole_gives(
+        cut in 0_u32..8, lengths in prop::collection::vec(0_usize..9, 8), kind in 0_usize..4,
+    ) {
+        let (kind, outputs) = [(Kind::Binary, 1), (Kind::Multilabel, 2), (Kind::Multiclass, 3), (Kind::Regression, 2)][kind];
+        let task = task("t", 0, kind, outputs);
+        let shapes = Shapes { feeds: vec![feed("features", outputs, &[])], tasks: vec![task.clone()] };
+        let total = lengths.iter().sum();
+        let rows = Rows::new(&shapes, 0, total, 4, 0.8);
+        let network = pass_through(&task);
+        let mut start = 0;
+        let mut chunks = Vec::new();
+        for length in lengths {
+            chunks.push(network.evaluate(&rows.part(start..start + length).input()).unwrap().remove(0).1);
+            start += length;
+        }
+        let root = Node::root(8);
+        let fold = |node: Node| tree::fold_leaves(node, &mut |v| chunks[v as usize].clone(), &mut TaskSums::add);
+        // Two workers, cut anywhere, each sending the nodes that cover its part.
+        let parts = [(0, cut), (cut, 8)].into_iter().flat_map(|(lo, hi)| tree::cover(root, lo, hi));
+        let sent = parts.map(|node| (node, fold(node))).collect();
+        let merged = tree::fold(root, sent, &mut TaskSums::add).unwrap();
+        prop_assert_eq!(&merged, &fold(root));
+
+        let whole = network.evaluate(&rows.input()).unwrap().remove(0).1;
+        prop_assert_eq!((whole.rows, &whole.counts, &whole.scores, &whole.labels), (merged.rows, &merged.counts, &merged.scores, &merged.labels));
+        let (left, right) = (metric::metrics(&task, &whole), metric::metrics(&task, &merged));
+        prop_assert_eq!(left.len(), right.len());
+        for (a, b) in left.iter().zip(&right) {
+            prop_assert!((a.1 - b.1).abs() <= 1e-9 * a.1.abs().max(1.0), "{}: {} and {}", a.0, a.1, b.1);
+        }
+    }
+}
