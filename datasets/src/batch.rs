@@ -24,3 +24,11 @@ pub struct Targets {
     /// Whether the row has a label, `[rows]`.
     pub labelled: Vec<bool>,
 }
+
+impl Batch {
+    /// Bytes of the rows.
+    pub fn bytes(&self) -> u64 {
+        let targets = |t: &Targets| 4 * t.values.len() + t.labelled.len();
+        (4 * (self.dense.len() + self.ids.len()) + self.targets.iter().map(targets).sum::<usize>()) as u64
+    }
+}

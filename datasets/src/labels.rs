@@ -2,24 +2,78 @@
 
 use std::sync::Arc;
 
+use crate::partition::Draw;
 use crate::plan::Plan;
 
 /// For each task and partition, a bit for each row: whether it has a label.
 #[derive(Debug, Clone)]
 pub struct Labels {
     plan: Arc<Plan>,
-    /// By task and partition; `None` where every row has a label.
-    bits: Vec<Vec<Option<Bits>>>,
+    /// By task and partition.
+    bits: Vec<Vec<Bits>>,
 }
 
-/// A bit for each row.
+/// A bit for each row of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Bits(Vec<u64>);
+pub(crate) struct Bits {
+    words: Vec<u64>,
+    rows: u64,
+    unset: u64,
+}
+
+impl Bits {
+    pub fn push(&mut self, bit: bool) {
+        if self.rows % 64 == 0 {
+            self.words.push(0);
+        }
+        *self.words.last_mut().expect("there is a word") |= u64::from(bit) << (self.rows % 64);
+        self.rows += 1;
+        self.unset += u64::from(!bit);
+    }
+
+    fn get(&self, row: u64) -> bool {
+        self.words[(row / 64) as usize] >> (row % 64) & 1 == 1
+    }
+}
 
 impl Labels {
+    pub(crate) fn new(plan: Arc<Plan>, mut bits: Vec<Vec<Bits>>) -> Self {
+        // Where every row has a label, counting is enough.
+        for bits in bits.iter_mut().flatten().filter(|bits| bits.unset == 0) {
+            bits.words = Vec::new();
+        }
+        Self { plan, bits }
+    }
+
     /// n_t: labelled rows of a task in the whole batch of a step.
     pub fn labelled(&self, task: usize, step: u64) -> u64 {
-        let _ = (task, step, &self.plan, &self.bits);
-        todo!()
+        (0..self.plan.microbatches()).map(|v| self.labelled_in(task, step, v)).sum()
+    }
+
+    /// Labelled rows of a task in one microbatch of a step.
+    pub fn labelled_in(&self, task: usize, step: u64, v: u32) -> u64 {
+        let draw = self.plan.draw(self.plan.tasks()[task].feed, step, v);
+        let bits = &self.bits[task][v as usize];
+        if bits.unset == 0 {
+            return draw.count;
+        }
+        let mut count = 0;
+        draw.each(|row| count += u64::from(bits.get(row)));
+        count
+    }
+}
+
+impl Plan {
+    /// Which rows of partition `v` a feed's microbatch takes in a step.
+    pub(crate) fn draw(&self, feed: usize, step: u64, v: u32) -> Draw {
+        let batch_size = u64::from(self.batch_size(feed));
+        Draw {
+            seed: self.written.seed,
+            feed,
+            v,
+            rows: self.partition_rows(feed, v),
+            start: crate::partition::position(batch_size, self.microbatches(), step, v),
+            count: self.microbatch_rows(feed, step, v),
+        }
     }
 }

@@ -2,16 +2,23 @@
 
 mod batch;
 mod column;
+mod decode;
+mod digest;
+mod encode;
 mod encoding;
 mod error;
 mod exact;
 mod labels;
+mod location;
 mod partition;
 mod plan;
 mod predict;
 mod prepare;
+mod selection;
 mod shapes;
+mod source;
 mod split;
+mod statistics;
 mod store;
 mod summary;
 mod target;

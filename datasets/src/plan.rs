@@ -53,6 +53,8 @@ pub struct TablePlan {
     pub columns: Vec<ColumnPlan>,
     /// Which rows train, validate and test.
     pub split: Assignment,
+    /// The split's seed, which shuffles partitions too.
+    pub split_seed: u64,
 }
 
 /// One file of a table.
@@ -64,9 +66,9 @@ pub struct FilePlan {
     pub rows: u64,
     /// Bytes of the file.
     pub bytes: u64,
-    /// Where the blocks of a text file start: bytes of each block's first row, then the end. Empty for columnar files.
+    /// Where the blocks of a text file start, each with its first byte and its first row, then the end. Empty for columnar files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blocks: Vec<u64>,
+    pub blocks: Vec<(u64, u64)>,
 }
 
 /// One column that is read.
@@ -198,10 +200,27 @@ impl Plan {
         (self.rows(feed, split).saturating_sub(u64::from(chunk) * CHUNK_ROWS)).min(CHUNK_ROWS)
     }
 
-    /// Steps of one epoch: after so many the longest feed was seen once.
-    pub fn steps_per_epoch(&self) -> u64 {
-        let steps = |feed: usize| self.rows(feed, SplitName::Train).div_ceil(u64::from(self.batch_size(feed)).max(1));
-        (0..self.feeds().len()).map(steps).max().unwrap_or(0)
+    /// Bytes of one encoded row of a feed, with its labels.
+    pub fn row_bytes(&self, feed: usize) -> u64 {
+        let plan = &self.written.feeds[feed];
+        let labels: usize = plan.tasks.iter().map(|task| 4 * self.written.tasks[*task].values() + 1).sum();
+        (4 * (plan.dense_width() + plan.embeddings()) + labels) as u64
+    }
+
+    pub(crate) fn split_seed(&self, table: usize) -> u64 {
+        self.written.tables[table].split_seed
+    }
+
+    /// The columns of a feed's table that its rows are made from: features, then the targets of its tasks.
+    pub(crate) fn columns_of(&self, feed: &FeedPlan) -> Result<Vec<usize>, DataError> {
+        let table = &self.written.tables[feed.table];
+        let targets = feed.tasks.iter().flat_map(|task| self.written.tasks[*task].columns.iter());
+        let names = feed.features.iter().map(|feature| &feature.column).chain(targets);
+        let find = |name: &String| {
+            let found = table.columns.iter().position(|column| column.name == *name);
+            found.ok_or_else(|| DataError::NotPlanned { what: format!("column `{name}`") })
+        };
+        names.map(find).collect()
     }
 
     pub(crate) fn feed(&self, feed: usize) -> Result<&FeedPlan, DataError> {

@@ -1,23 +1,74 @@
 //! A worker's view of the data.
+//!
+//! A [`Store`] holds the encoded rows of the partitions that were loaded, and nothing else of the tables but an index of two bits a row.
+//! Partitions are read block by block, so what a worker needs beside them is the memory of one block. What was read is compared with the plan's
+//! digests before anything is drawn from it.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use experiment::SplitName;
+use experiment::{Order, SplitName};
 
-use crate::{Batch, DataError, Plan};
+use crate::batch::{Batch, Targets};
+use crate::column::Column;
+use crate::digest::RowDigest;
+use crate::encode::RowEncoder;
+use crate::error::Part;
+use crate::partition;
+use crate::plan::{CHUNK_ROWS, FeedPlan, Plan};
+use crate::source::Table;
+use crate::split::Index;
+use crate::DataError;
+
+/// Bytes of evaluation chunks that are kept for the next evaluation.
+const CHUNK_CACHE_BYTES: u64 = 64 << 20;
+/// Evaluation chunks that are read together, unless they exceed [`READ_AHEAD_BYTES`].
+const READ_AHEAD_CHUNKS: u32 = 64;
+/// Bytes of chunks that are read together.
+const READ_AHEAD_BYTES: u64 = 16 << 20;
 
 /// Loads partitions on demand, verifies them against the plan, and keeps them encoded.
 #[derive(Debug)]
 pub struct Store {
     plan: Arc<Plan>,
+    tables: Vec<Table>,
+    /// By table, once it is asked for.
+    splits: Vec<OnceLock<Index>>,
+    /// By feed: the table's columns that are read, features first, then the targets of its tasks.
+    columns: Vec<Vec<usize>>,
+    partitions: Mutex<BTreeMap<(usize, u32), Arc<Batch>>>,
+    chunks: Mutex<VecDeque<(ChunkKey, Arc<Batch>)>>,
+    /// Held while rows are read, so that two threads do not read the same.
+    reading: Mutex<()>,
+}
+
+type ChunkKey = (usize, SplitName, u32);
+
+/// Encoded and digested rows in the making.
+struct Rows<'a> {
+    rows: RowEncoder<'a>,
+    digest: RowDigest,
 }
 
 impl Store {
     /// Opens the plan's tables below `base`, the experiment file's folder (on a worker elsewhere: its data root).
+    ///
+    /// # Errors
+    /// [`DataError`] where a file is not there, or is not the coordinator's.
     pub fn open(plan: Arc<Plan>, base: &Path) -> Result<Store, DataError> {
-        let _ = base;
-        Ok(Store { plan })
+        let tables = plan.tables().iter().map(|table| Table::open(table, base)).collect::<Result<_, _>>()?;
+        let columns = plan.feeds().iter().map(|feed| plan.columns_of(feed)).collect::<Result<_, _>>()?;
+        Ok(Store {
+            tables,
+            columns,
+            splits: plan.tables().iter().map(|_| OnceLock::new()).collect(),
+            plan,
+            partitions: Mutex::default(),
+            chunks: Mutex::default(),
+            reading: Mutex::default(),
+        })
     }
 
     /// The plan.
@@ -26,35 +77,228 @@ impl Store {
     }
 
     /// Reads and verifies a partition, unless it is there.
+    ///
+    /// # Errors
+    /// See [`Store::load_partitions`].
     pub fn load_partition(&self, feed: usize, v: u32) -> Result<(), DataError> {
         self.load_partitions(feed, v..v + 1)
     }
 
-    /// Reads and verifies several partitions in one pass over the table.
-    pub fn load_partitions(&self, feed: usize, partitions: std::ops::Range<u32>) -> Result<(), DataError> {
-        let _ = (feed, partitions);
-        todo!()
+    /// Reads and verifies those of several partitions that are not there, in one pass over the table.
+    ///
+    /// # Errors
+    /// [`DataError::Different`] where the rows are not the coordinator's; any other where they can't be read.
+    pub fn load_partitions(&self, feed: usize, partitions: Range<u32>) -> Result<(), DataError> {
+        let _reading = lock(&self.reading);
+        let plan = self.plan.feed(feed)?;
+        if partitions.end > self.plan.microbatches() {
+            return Err(DataError::NotPlanned { what: format!("partition {}", partitions.end - 1) });
+        }
+        let missing: Vec<u32> = partitions.filter(|v| !lock(&self.partitions).contains_key(&(feed, *v))).collect();
+        let (Some(first), Some(last)) = (missing.first(), missing.last()) else { return Ok(()) };
+        let split = self.split(plan.table);
+        let train = self.plan.rows(feed, SplitName::Train);
+        let cut = |v: u32| partition::range(train, self.plan.microbatches(), v);
+        let ranks = match plan.order {
+            Order::File => cut(*first).start..cut(*last).end,
+            Order::Shuffled => 0..train,
+        };
+        let order = partition::order(self.plan.split_seed(plan.table), train);
+        let partition_of = |rank: u64| match plan.order {
+            Order::File => partition::of_place(train, self.plan.microbatches(), rank),
+            Order::Shuffled => partition::of_place(train, self.plan.microbatches(), order.position_of(rank)),
+        };
+        let mut parts: BTreeMap<u32, Rows<'_>> =
+            missing.iter().map(|v| (*v, self.part(feed, self.plan.partition_rows(feed, *v)))).collect();
+        self.scan(feed, SplitName::Train, ranks, split, &mut |rank, columns, row| {
+            if let Some(part) = parts.get_mut(&partition_of(rank)) {
+                part.push(columns, row);
+            }
+        })?;
+        for (v, part) in parts {
+            let rows = verified(plan, Part::Partition(v), part.digest.whole(), plan.partitions.get(v as usize), part.rows)?;
+            lock(&self.partitions).insert((feed, v), rows);
+        }
+        Ok(())
     }
 
     /// The rows of a feed's microbatch in a step. Loads the partition if it is not there.
+    ///
+    /// # Errors
+    /// See [`Store::load_partitions`].
     pub fn batch(&self, feed: usize, step: u64, microbatch: u32) -> Result<Batch, DataError> {
-        let _ = (feed, step, microbatch);
-        todo!()
+        let partition = self.partition(feed, microbatch)?;
+        let draw = self.plan.draw(feed, step, microbatch);
+        let mut rows = Vec::with_capacity(draw.count as usize);
+        draw.each(|row| rows.push(row as usize));
+        Ok(gather(&partition, &rows))
+    }
+
+    fn partition(&self, feed: usize, v: u32) -> Result<Arc<Batch>, DataError> {
+        if let Some(rows) = lock(&self.partitions).get(&(feed, v)) {
+            return Ok(rows.clone());
+        }
+        self.load_partition(feed, v)?;
+        let found = lock(&self.partitions).get(&(feed, v)).cloned();
+        // Another thread may have dropped it since.
+        found.map_or_else(|| self.partition(feed, v), Ok)
     }
 
     /// One evaluation chunk: rows `[1024 chunk, 1024 (chunk + 1))` of a split in the file's order.
-    pub fn chunk(&self, feed: usize, split: SplitName, chunk: u32) -> Result<Batch, DataError> {
-        let _ = (feed, split, chunk);
-        todo!()
+    ///
+    /// # Errors
+    /// See [`Store::load_partitions`]. Chunks of training rows have no digest.
+    pub fn chunk(&self, feed: usize, split: SplitName, chunk: u32) -> Result<Arc<Batch>, DataError> {
+        let key = (feed, split, chunk);
+        let plan = self.plan.feed(feed)?;
+        let chunks = self.plan.chunks(feed, split);
+        if chunk >= chunks {
+            return Err(DataError::NotPlanned { what: format!("{split} chunk {chunk} of feed `{}`", plan.name) });
+        }
+        if let Some(rows) = self.kept_chunk(key) {
+            return Ok(rows);
+        }
+        let _reading = lock(&self.reading);
+        if let Some(rows) = self.kept_chunk(key) {
+            return Ok(rows);
+        }
+        let ahead = u32::try_from(READ_AHEAD_BYTES / (CHUNK_ROWS * self.plan.row_bytes(feed))).unwrap_or(READ_AHEAD_CHUNKS);
+        let end = chunks.min(chunk + ahead.clamp(1, READ_AHEAD_CHUNKS));
+        let mut parts: Vec<Rows<'_>> =
+            (chunk..end).map(|c| self.part(feed, self.plan.chunk_rows(feed, split, c))).collect();
+        let first = u64::from(chunk) * CHUNK_ROWS;
+        let ranks = first..self.plan.rows(feed, split).min(u64::from(end) * CHUNK_ROWS);
+        self.scan(feed, split, ranks, self.split(plan.table), &mut |rank, columns, row| {
+            parts[((rank - first) / CHUNK_ROWS) as usize].push(columns, row);
+        })?;
+        let mut asked = None;
+        for (c, part) in (chunk..end).zip(parts) {
+            let expected = plan.chunks.get(&split).and_then(|digests| digests.get(c as usize));
+            let rows = verified(plan, Part::Chunk(split, c), part.digest.half(), expected, part.rows)?;
+            asked.get_or_insert_with(|| rows.clone());
+            self.keep_chunk((feed, split, c), rows);
+        }
+        Ok(asked.expect("at least one chunk was read"))
+    }
+
+    fn kept_chunk(&self, key: ChunkKey) -> Option<Arc<Batch>> {
+        lock(&self.chunks).iter().find(|(kept, _)| *kept == key).map(|(_, rows)| rows.clone())
+    }
+
+    fn keep_chunk(&self, key: ChunkKey, rows: Arc<Batch>) {
+        let mut chunks = lock(&self.chunks);
+        let mut bytes: u64 = chunks.iter().map(|(_, rows)| rows.bytes()).sum::<u64>() + rows.bytes();
+        chunks.push_back((key, rows));
+        while bytes > CHUNK_CACHE_BYTES && chunks.len() > 1 {
+            bytes -= chunks.pop_front().map_or(0, |(_, rows)| rows.bytes());
+        }
     }
 
     /// Drops a partition's rows.
     pub fn forget(&self, feed: usize, v: u32) {
-        let _ = (feed, v);
+        lock(&self.partitions).remove(&(feed, v));
     }
 
-    /// Bytes of encoded rows that are held.
-    pub fn resident_bytes(&self) -> u64 {
-        0
+    /// The partitions that are held, as (feed, v).
+    pub fn loaded(&self) -> Vec<(usize, u32)> {
+        lock(&self.partitions).keys().copied().collect()
     }
+
+    /// Bytes of encoded rows that are held: partitions, and chunks of the last evaluation.
+    pub fn resident_bytes(&self) -> u64 {
+        let partitions: u64 = lock(&self.partitions).values().map(|rows| rows.bytes()).sum();
+        let chunks: u64 = lock(&self.chunks).iter().map(|(_, rows)| rows.bytes()).sum();
+        partitions + chunks
+    }
+
+    fn split(&self, table: usize) -> &Index {
+        self.splits[table].get_or_init(|| Index::new(&self.plan.tables()[table].split))
+    }
+
+    fn part(&self, feed: usize, rows: u64) -> Rows<'_> {
+        let plan = &self.plan.feeds()[feed];
+        let columns = self.columns[feed].iter().map(|c| &self.plan.tables()[plan.table].columns[*c]);
+        Rows { rows: RowEncoder::new(&self.plan, plan, rows as usize, true), digest: RowDigest::new(columns) }
+    }
+
+    /// Visits the rows of a split with numbers in `ranks`, with their number, block and place in the block.
+    fn scan(
+        &self,
+        feed: usize,
+        split: SplitName,
+        ranks: Range<u64>,
+        index: &Index,
+        visit: &mut dyn FnMut(u64, &[&Column], usize),
+    ) -> Result<(), DataError> {
+        let rows = index.span(split, ranks.clone());
+        let mut rank = ranks.start;
+        let table = &self.tables[self.plan.feeds()[feed].table];
+        table.scan(&self.columns[feed], rows, &mut |first, block| {
+            let columns: Vec<&Column> = block.iter().collect();
+            let length = columns.first().map_or(0, |column| column.len());
+            for row in 0..length {
+                if index.part(first + row as u64) == split {
+                    visit(rank, &columns, row);
+                    rank += 1;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Rows<'_> {
+    fn push(&mut self, columns: &[&Column], row: usize) {
+        self.digest.push(columns, row);
+        self.rows.push(columns, row);
+    }
+}
+
+/// The rows, if they are the coordinator's.
+fn verified(
+    feed: &FeedPlan,
+    part: Part,
+    found: String,
+    expected: Option<&String>,
+    rows: RowEncoder<'_>,
+) -> Result<Arc<Batch>, DataError> {
+    match expected {
+        Some(expected) if *expected != found => {
+            Err(DataError::Different { feed: feed.name.clone(), part, found, expected: expected.clone() })
+        }
+        _ => Ok(Arc::new(rows.finish())),
+    }
+}
+
+/// Copies rows out of a partition.
+fn gather(from: &Batch, rows: &[usize]) -> Batch {
+    let pick = |values: &[f32]| pick(values, from.rows, rows);
+    Batch {
+        rows: rows.len(),
+        dense: pick(&from.dense),
+        ids: self::pick(&from.ids, from.rows, rows),
+        targets: from
+            .targets
+            .iter()
+            .map(|targets| Targets {
+                task: targets.task,
+                values: pick(&targets.values),
+                labelled: self::pick(&targets.labelled, from.rows, rows),
+            })
+            .collect(),
+    }
+}
+
+fn pick<T: Copy>(values: &[T], all: usize, rows: &[usize]) -> Vec<T> {
+    let width = values.len() / all.max(1);
+    let mut picked = Vec::with_capacity(rows.len() * width);
+    for row in rows {
+        picked.extend_from_slice(&values[row * width..(row + 1) * width]);
+    }
+    picked
+}
+
+/// Maps are never left half-changed, so that a thread that panicked does no harm.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,8 @@
 //! Targets: how a task's columns become labels.
 
+pub(crate) mod baseline;
+pub(crate) mod fit;
+
 use std::collections::BTreeMap;
 
 use experiment::{Head, Kind, Loss, Metric, SplitName};

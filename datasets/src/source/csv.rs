@@ -1,0 +1,75 @@
+//! CSV files: a header line, then rows. Fields are read as text; what they mean is for [`crate::decode`] to say.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use experiment::CsvOptions;
+use polars::prelude::*;
+
+use super::text::Rules;
+
+/// The separator as polars wants it; the experiment holds that it is ASCII.
+fn separator(options: &CsvOptions) -> u8 {
+    u8::try_from(options.separator).unwrap_or(b',')
+}
+
+/// The column names, and the byte where the rows begin.
+pub(crate) fn header(path: &Path, options: &CsvOptions) -> Result<(Vec<String>, u64), String> {
+    let mut reader = BufReader::new(std::fs::File::open(path).map_err(|e| e.to_string())?);
+    let mut line = Vec::new();
+    let mut start = 0;
+    while line.iter().all(|b| matches!(b, b'\r' | b'\n')) {
+        line.clear();
+        match reader.read_until(b'\n', &mut line).map_err(|e| e.to_string())? {
+            0 => return Err("the file is empty".to_owned()),
+            length => start += length as u64,
+        }
+    }
+    while line.iter().filter(|b| **b == b'"').count() % 2 == 1 {
+        match reader.read_until(b'\n', &mut line).map_err(|e| e.to_string())? {
+            0 => return Err("a quotation in the header has no end".to_owned()),
+            length => start += length as u64,
+        }
+    }
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).to_vec();
+    let frame = LazyCsvReader::new_with_sources(ScanSources::Buffers(Arc::from([line.into()])))
+        .with_has_header(false)
+        .with_infer_schema_length(Some(0))
+        .with_separator(separator(options))
+        .with_glob(false)
+        .finish()
+        .and_then(|lazy| lazy.collect())
+        .map_err(|e| format!("the header can't be read: {e}"))?;
+    let name = |column: &Column| match column.get(0) {
+        Ok(AnyValue::String(name)) => name.to_owned(),
+        Ok(AnyValue::StringOwned(name)) => name.to_string(),
+        _ => String::new(),
+    };
+    let names: Vec<String> = frame.columns().iter().map(name).collect();
+    match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        Some((_, name)) => Err(format!("two columns are named `{name}`")),
+        None => Ok((names, start)),
+    }
+}
+
+/// How rows of a file with these columns are told apart.
+pub(crate) fn rules(columns: usize) -> Rules {
+    Rules { quotes: true, blank_rows: columns == 1 }
+}
+
+/// Some columns of rows without a header, as text.
+pub(crate) fn read(bytes: Vec<u8>, names: &[String], wanted: &[&str], options: &CsvOptions) -> PolarsResult<DataFrame> {
+    let schema: Schema = names.iter().map(|name| Field::new(name.as_str().into(), DataType::String)).collect();
+    let nulls = NullValues::AllColumns(options.null_values.iter().map(|value| value.as_str().into()).collect());
+    LazyCsvReader::new_with_sources(ScanSources::Buffers(Arc::from([bytes.into()])))
+        .with_has_header(false)
+        .with_schema(Some(Arc::new(schema)))
+        .with_separator(separator(options))
+        .with_null_values((!options.null_values.is_empty()).then_some(nulls))
+        .with_missing_is_null(true)
+        .with_glob(false)
+        .finish()?
+        .select(wanted.iter().map(|name| col(*name)).collect::<Vec<_>>())
+        .collect()
+}

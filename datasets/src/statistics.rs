@@ -1,0 +1,205 @@
+//! Sums that are the same on every machine: in f64, in blocks of rows, along the canonical tree.
+//!
+//! Rows are taken in the file's order. [`BLOCK`] rows are added one after another, and blocks are merged in the tree
+//! over all blocks that [`aggregation::tree`] describes, without knowing their number before: a tree that splits at the largest
+//! power of two merges like a binary counter, and what is left over at the end from right to left.
+
+/// Rows that are added one after another.
+const BLOCK: usize = 1024;
+
+/// Merges values along the canonical tree as they come.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree<T> {
+    /// Complete subtrees with their height, tall ones first.
+    open: Vec<(u32, T)>,
+}
+
+impl<T> Tree<T> {
+    pub fn new() -> Self {
+        Self { open: Vec::new() }
+    }
+
+    /// The next leaf.
+    pub fn push(&mut self, leaf: T, merge: impl Fn(T, T) -> T) {
+        let mut right = (0, leaf);
+        while self.open.last().is_some_and(|left| left.0 == right.0) {
+            let left = self.open.pop().expect("there is one");
+            right = (left.0 + 1, merge(left.1, right.1));
+        }
+        self.open.push(right);
+    }
+
+    /// The root; `None` without leaves.
+    pub fn finish(mut self, merge: impl Fn(T, T) -> T) -> Option<T> {
+        let mut root = self.open.pop()?.1;
+        while let Some((_, left)) = self.open.pop() {
+            root = merge(left, root);
+        }
+        Some(root)
+    }
+}
+
+/// The sum of numbers in the order in which they come.
+pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut tree = Tree::new();
+    let (mut block, mut count) = (0.0, 0);
+    for value in values {
+        block += value;
+        count += 1;
+        if count == BLOCK {
+            tree.push(block, |a, b| a + b);
+            (block, count) = (0.0, 0);
+        }
+    }
+    if count > 0 {
+        tree.push(block, |a, b| a + b);
+    }
+    tree.finish(|a, b| a + b).unwrap_or(0.0)
+}
+
+/// Count, mean, sum of squared differences from it, least and greatest of numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Moments {
+    pub count: u64,
+    pub mean: f64,
+    squares: f64,
+    pub least: f64,
+    pub greatest: f64,
+}
+
+impl Moments {
+    const NONE: Moments = Moments { count: 0, mean: 0.0, squares: 0.0, least: f64::INFINITY, greatest: f64::NEG_INFINITY };
+
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let (mut count, mut sum) = (0u64, 0.0);
+        let (mut least, mut greatest) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.clone() {
+            count += 1;
+            sum += value;
+            least = least.min(value);
+            greatest = greatest.max(value);
+        }
+        if count == 0 {
+            return Self::NONE;
+        }
+        let mean = sum / count as f64;
+        let squares = values.map(|value| (value - mean) * (value - mean)).sum();
+        Self { count, mean, squares, least, greatest }
+    }
+
+    /// Both together (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
+    fn merge(self, right: Self) -> Self {
+        if self.count == 0 || right.count == 0 {
+            return if self.count == 0 { right } else { self };
+        }
+        let count = self.count + right.count;
+        let (here, there, all) = (self.count as f64, right.count as f64, count as f64);
+        let difference = right.mean - self.mean;
+        Self {
+            count,
+            mean: self.mean + difference * (there / all),
+            squares: self.squares + right.squares + difference * difference * (here * there / all),
+            least: self.least.min(right.least),
+            greatest: self.greatest.max(right.greatest),
+        }
+    }
+
+    /// The population deviation; 0 where all values are equal.
+    pub fn deviation(&self) -> f64 {
+        if self.least >= self.greatest { 0.0 } else { (self.squares / self.count as f64).sqrt() }
+    }
+}
+
+/// Moments of the elements of rows; NaN is left out.
+#[derive(Debug, Clone)]
+pub(crate) struct Fit {
+    width: usize,
+    block: Vec<f64>,
+    tree: Tree<Vec<Moments>>,
+}
+
+impl Fit {
+    pub fn new(width: usize) -> Self {
+        Self { width, block: Vec::new(), tree: Tree::new() }
+    }
+
+    pub fn push(&mut self, row: &[f64]) {
+        self.block.extend_from_slice(row);
+        if self.block.len() == BLOCK * self.width {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let element = |e: usize| Moments::of(self.block.iter().skip(e).step_by(self.width).copied().filter(|v| !v.is_nan()));
+        let leaf = (0..self.width).map(element).collect();
+        self.tree.push(leaf, merge);
+        self.block.clear();
+    }
+
+    pub fn finish(mut self) -> Vec<Moments> {
+        if !self.block.is_empty() {
+            self.close();
+        }
+        self.tree.finish(merge).unwrap_or_else(|| vec![Moments::NONE; self.width])
+    }
+}
+
+fn merge(left: Vec<Moments>, right: Vec<Moments>) -> Vec<Moments> {
+    left.into_iter().zip(right).map(|(l, r)| l.merge(r)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aggregation::tree::{Node, fold_leaves};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn leaves_merge_in_the_canonical_tree(leaves in 1u32..200) {
+            let mut tree = Tree::new();
+            let join = |a: String, b: String| format!("({a}+{b})");
+            for leaf in 0..leaves {
+                tree.push(leaf.to_string(), join);
+            }
+            let expected = fold_leaves(Node::root(leaves), &mut |leaf| leaf.to_string(), &mut |a, b| join(a, b));
+            prop_assert_eq!(tree.finish(join), Some(expected));
+        }
+
+        #[test]
+        fn moments_are_those_of_all_values(values in proptest::collection::vec(-1e3f64..1e3, 2..5_000), offset in -1e6f64..1e6) {
+            let mut fit = Fit::new(1);
+            for value in &values {
+                fit.push(&[value + offset]);
+            }
+            let moments = fit.finish()[0];
+            let n = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+            prop_assert_eq!(moments.count, values.len() as u64);
+            prop_assert!((moments.mean - offset - mean).abs() < 1e-6);
+            prop_assert!((moments.deviation() - deviation).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_constant_has_deviation_zero_whatever_rounding_says() {
+        let mut fit = Fit::new(1);
+        for _ in 0..10_000 {
+            fit.push(&[0.1]);
+        }
+        assert_eq!(fit.finish()[0].deviation(), 0.0);
+    }
+
+    #[test]
+    fn nulls_are_left_out() {
+        let mut fit = Fit::new(2);
+        for row in [[1.0, f64::NAN], [3.0, 5.0]] {
+            fit.push(&row);
+        }
+        let moments = fit.finish();
+        assert_eq!((moments[0].mean, moments[1].mean, moments[1].count), (2.0, 5.0, 1));
+    }
+}
