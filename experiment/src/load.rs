@@ -50,7 +50,9 @@ pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Loaded, Experim
     let mut source = Source::parse(path, text.to_owned())?;
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| unreadable(error.message().to_owned()))?;
     if table.is_empty() && sets.is_empty() {
-        return Err(unreadable("the file is empty; an experiment has a `name`, a [dataset.NAME] and a [task.NAME]".to_owned()));
+        return Err(unreadable(
+            "the file is empty; an experiment has a `name`, a [dataset.NAME] and a [task.NAME]".to_owned(),
+        ));
     }
     source.set_overrides(overrides::apply(&mut table, sets)?);
     methods::name_default_kinds(&mut table);

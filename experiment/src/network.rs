@@ -47,7 +47,13 @@ pub struct Trunk {
 
 impl Default for Trunk {
     fn default() -> Self {
-        Self { kind: TrunkKind::Mlp, hidden: vec![128, 64], activation: Activation::Relu, dropout: 0.0, layer_norm: false }
+        Self {
+            kind: TrunkKind::Mlp,
+            hidden: vec![128, 64],
+            activation: Activation::Relu,
+            dropout: 0.0,
+            layer_norm: false,
+        }
     }
 }
 
@@ -127,7 +133,8 @@ impl Serialize for Encoder {
         match self.clone() {
             Encoder::None => serializer.serialize_str("none"),
             Encoder::Mlp { hidden, width, activation, dropout, layer_norm } => {
-                EncoderTable { kind: TrunkKind::Mlp, hidden, width, activation, dropout, layer_norm }.serialize(serializer)
+                EncoderTable { kind: TrunkKind::Mlp, hidden, width, activation, dropout, layer_norm }
+                    .serialize(serializer)
             }
         }
     }

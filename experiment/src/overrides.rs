@@ -66,9 +66,12 @@ fn parse_value(text: &str) -> Result<Value, String> {
     match text.parse::<toml_edit::Value>() {
         Ok(value) => {
             let deserializer = value.into_deserializer();
-            serde::Deserialize::deserialize(deserializer).map_err(|error: toml_edit::de::Error| error.message().to_owned())
+            serde::Deserialize::deserialize(deserializer)
+                .map_err(|error: toml_edit::de::Error| error.message().to_owned())
         }
-        Err(error) if text.starts_with(['"', '\'', '[', '{']) => Err(format!("the value is not TOML: {}", error.message())),
+        Err(error) if text.starts_with(['"', '\'', '[', '{']) => {
+            Err(format!("the value is not TOML: {}", error.message()))
+        }
         Err(_) if text.is_empty() => Err("there is no value; an empty text is \"\"".to_owned()),
         Err(_) => Ok(Value::String(text.to_owned())),
     }
@@ -80,7 +83,9 @@ fn insert(table: &mut Table, path: &[String], value: Value) -> Result<(), String
     for key in tables {
         let entry = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
         let kind = entry.type_str();
-        table = entry.as_table_mut().ok_or_else(|| format!("`{key}` is no table in the file but of type {kind}; set it as a whole"))?;
+        table = entry
+            .as_table_mut()
+            .ok_or_else(|| format!("`{key}` is no table in the file but of type {kind}; set it as a whole"))?;
     }
     table.insert(last.clone(), value);
     Ok(())

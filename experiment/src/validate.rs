@@ -18,7 +18,9 @@ type Check = Result<(), Fault>;
 pub(crate) fn experiment(experiment: &Experiment) -> Check {
     name(experiment)?;
     if experiment.datasets.is_empty() {
-        return Err(Fault::value(&[], "there is no dataset").help("a dataset is a table [dataset.NAME] with at least a `path`"));
+        return Err(
+            Fault::value(&[], "there is no dataset").help("a dataset is a table [dataset.NAME] with at least a `path`")
+        );
     }
     if experiment.tasks.is_empty() {
         let help = "a task is a table [task.NAME] with at least a `dataset`, a `target` and a `kind`";
@@ -34,7 +36,9 @@ pub(crate) fn experiment(experiment: &Experiment) -> Check {
             .and_then(|()| task::check(task, &experiment.datasets))
             .map_err(|fault| fault.under(name).under("task"))?;
     }
-    if let Some(name) = experiment.tasks.keys().next().filter(|_| experiment.tasks.values().all(|task| task.weight == 0.0)) {
+    if let Some(name) =
+        experiment.tasks.keys().next().filter(|_| experiment.tasks.values().all(|task| task.weight == 0.0))
+    {
         return Err(Fault::value(&["task", name, "weight"], "every task has weight 0, so there is nothing to train"));
     }
     network::check_model(&experiment.model).map_err(|fault| fault.under("model"))?;
@@ -56,7 +60,9 @@ fn at_least_one(value: impl Into<u64>, path: &[&str]) -> Check {
 }
 
 fn between(least: u64, value: u64, most: u64, path: &[&str]) -> Check {
-    require((least..=most).contains(&value), path, || format!("must be a whole number from {least} to {most}, not {value}"))
+    require((least..=most).contains(&value), path, || {
+        format!("must be a whole number from {least} to {most}, not {value}")
+    })
 }
 
 /// The path of an item of a list. A single one may stand there without a list around it and is named by the list's key.
@@ -84,7 +90,9 @@ fn columns(patterns: &[String], key: &str) -> Check {
 fn block_name(what: &str, name: &str) -> Check {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     require(!name.is_empty() && name.chars().all(allowed), &[], || {
-        format!("a {what}'s name has letters from a to z, digits, `_` and `-` only, as it is part of the names of parameters")
+        format!(
+            "a {what}'s name has letters from a to z, digits, `_` and `-` only, as it is part of the names of parameters"
+        )
     })
 }
 

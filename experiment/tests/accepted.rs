@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use experiment::{
-    Activation, ClassWeights, ColumnType, Criterion, Encoder, Experiment, Format, Kind, Loss, Metric, Observed, Order, Paths,
-    Scalar, TargetScale,
+    Activation, ClassWeights, ColumnType, Criterion, Encoder, Experiment, Format, Kind, Loss, Metric, Observed, Order,
+    Paths, Scalar, TargetScale,
 };
 
 const SMALLEST: &str = r#"
@@ -149,7 +149,9 @@ fn full_file_is_read_as_it_says() {
         Paths::BySplit { train: files(&["a.csv", "b.csv"]), validation: files(&["v.csv"]), test: files(&["t.csv"]) };
     assert_eq!(faces.path, paths);
     assert_eq!((faces.csv.separator, faces.csv.null_values.len()), (';', 1));
-    let Some(Encoder::Mlp { hidden, width, activation, dropout, layer_norm }) = &faces.encoder else { panic!("an mlp") };
+    let Some(Encoder::Mlp { hidden, width, activation, dropout, layer_norm }) = &faces.encoder else {
+        panic!("an mlp")
+    };
     assert_eq!((&hidden[..], *width, *activation, *dropout), (&[32][..], Some(16), Some(Activation::Tanh), 0.25));
     assert!(*layer_norm);
     let loss = Loss::CrossEntropy { label_smoothing: 0.1, class_weights: Some(ClassWeights::Balanced) };
@@ -206,7 +208,9 @@ fn loss_and_metrics_follow_the_kind() {
 
 #[test]
 fn positive_may_be_any_value_of_a_column() {
-    let positive = |value: &str| read(SMALLEST, &["task.t.kind=binary", &format!("task.t.positive={value}")]).tasks["t"].positive.clone();
+    let positive = |value: &str| {
+        read(SMALLEST, &["task.t.kind=binary", &format!("task.t.positive={value}")]).tasks["t"].positive.clone()
+    };
     assert_eq!(positive("yes"), Some(Scalar::Text("yes".to_owned())));
     assert_eq!(positive("\"1\""), Some(Scalar::Text("1".to_owned())));
     assert_eq!(positive("1"), Some(Scalar::Integer(1)));
@@ -216,10 +220,11 @@ fn positive_may_be_any_value_of_a_column() {
 
 #[test]
 fn class_weights_may_be_a_list_or_named() {
-    let weights = |text: &str| match task(&format!("loss = {{ kind = \"cross_entropy\", class_weights = {text} }}")).loss {
-        Loss::CrossEntropy { class_weights, .. } => class_weights,
-        other => panic!("{other:?}"),
-    };
+    let weights =
+        |text: &str| match task(&format!("loss = {{ kind = \"cross_entropy\", class_weights = {text} }}")).loss {
+            Loss::CrossEntropy { class_weights, .. } => class_weights,
+            other => panic!("{other:?}"),
+        };
     assert_eq!(weights("[1, 2.5]"), Some(ClassWeights::List(vec![1.0, 2.5])));
     let named = [("cat".to_owned(), 2.0), ("dog".to_owned(), 1.0)].into_iter().collect();
     assert_eq!(weights("{ cat = 2, dog = 1.0 }"), Some(ClassWeights::ByClass(named)));

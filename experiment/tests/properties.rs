@@ -5,7 +5,8 @@ use std::path::Path;
 use experiment::{Experiment, parse};
 use proptest::prelude::*;
 
-const BASE: &str = "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
+const BASE: &str =
+    "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
 
 /// A file with most of what a file can say, as a start for mutations.
 const RICH: &str = r#"name = "x"
@@ -23,7 +24,7 @@ head = { hidden = [8], dropout = 0.5 }
 [train]
 optimizer = { kind = "sgd", momentum = 0.9 }
 checkpoint = { best = "validation.t.rmse" }
-[[weighting]]
+[weighting]
 method = 'sum'
 "#;
 
@@ -67,19 +68,31 @@ fn one_of(arguments: &'static [&'static str]) -> BoxedStrategy<String> {
 fn arguments() -> impl Strategy<Value = Vec<String>> {
     let each = vec![
         count("seed", 0..i64::MAX as u64),
-        one_of(&["dataset.d.path=[\"b\", \"a\"]", "dataset.d.path={ train = \"a\", validation = [\"b\", \"c\"] }", "dataset.d.path=[]x"]),
-        one_of(&["dataset.d.csv.separator=\";\"", "dataset.d.csv.separator=\"\\t\"", "dataset.d.csv.null_values=[\"NA\", \"\"]"]),
+        one_of(&[
+            "dataset.d.path=[\"b\", \"a\"]",
+            "dataset.d.path={ train = \"a\", validation = [\"b\", \"c\"] }",
+            "dataset.d.path=[]x",
+        ]),
+        one_of(&[
+            "dataset.d.csv.separator=\";\"",
+            "dataset.d.csv.separator=\"\\t\"",
+            "dataset.d.csv.null_values=[\"NA\", \"\"]",
+        ]),
         one_of(&["dataset.d.features=a*", "dataset.d.features=[\"a\", \"!b*\"]"]),
         column().prop_map(|name| format!("dataset.d.types.{}=text", toml_edit::Key::new(name).display_repr())).boxed(),
         number("dataset.d.split.validation", 0.0..0.5),
         number("dataset.d.split.test", 0.0..0.5),
-        prop_oneof![text("dataset.d.split.stratify"), text("dataset.d.split.group"), text("dataset.d.split.by")].boxed(),
+        prop_oneof![text("dataset.d.split.stratify"), text("dataset.d.split.group"), text("dataset.d.split.by")]
+            .boxed(),
         count("dataset.d.batch_size", 1..9999),
         one_of(&["dataset.d.order=file", "dataset.d.order=shuffled"]),
         one_of(&["dataset.d.encoder=none", "dataset.d.encoder={ hidden = [3], width = 4, activation = \"silu\" }"]),
         text("task.t.target"),
         number("task.t.weight", 1e-300..1e300),
-        one_of(&["task.t.loss=cross_entropy", "task.t.loss={ kind = \"cross_entropy\", class_weights = { a = 1, \"b c\" = 0.5 } }"]),
+        one_of(&[
+            "task.t.loss=cross_entropy",
+            "task.t.loss={ kind = \"cross_entropy\", class_weights = { a = 1, \"b c\" = 0.5 } }",
+        ]),
         number("task.t.head.dropout", 0.0..0.99),
         one_of(&["task.t.head.hidden=[]", "task.t.head.hidden=[1, 2, 3]", "task.t.head.activation=gelu"]),
         one_of(&["task.t.metrics=[]", "task.t.metrics=[\"balanced_accuracy\", \"accuracy\"]"]),

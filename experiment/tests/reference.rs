@@ -5,7 +5,8 @@ use std::path::Path;
 
 use experiment::{ExperimentError, parse};
 
-const BASE: &str = "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
+const BASE: &str =
+    "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
 const REFERENCE: &str = include_str!("../../docs/experiment.md");
 
 /// The names that the refusal of `argument` offers.

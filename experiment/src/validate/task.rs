@@ -39,9 +39,8 @@ fn of_other_kind(kind: Kind, fits: &str) -> String {
 
 fn target(task: &Task) -> Check {
     match (&task.target, &task.each_target) {
-        (None, None) => {
-            Err(Fault::missing(&[], "target").help("`target` is a column or a list of columns; `each_target` makes a task of each column"))
-        }
+        (None, None) => Err(Fault::missing(&[], "target")
+            .help("`target` is a column or a list of columns; `each_target` makes a task of each column")),
         (Some(_), Some(_)) => Err(Fault::value(&["each_target"], "goes without `target`, and this task has both")),
         (None, Some(patterns)) => columns(patterns, "each_target"),
         (Some(target), None) => {
@@ -57,7 +56,9 @@ fn target(task: &Task) -> Check {
             require(!one || target.len() == 1, &["target"], || {
                 format!("a task of kind {} has one column as its target, not {}", task.kind, target.len())
             })
-            .map_err(|fault| fault.help("several columns are for regression and multilabel; `each_target` makes a task of each"))
+            .map_err(|fault| {
+                fault.help("several columns are for regression and multilabel; `each_target` makes a task of each")
+            })
         }
     }
 }
@@ -93,7 +94,9 @@ fn check_class_weights(weights: &ClassWeights) -> Check {
     const KEY: &str = "class_weights";
     let values: Vec<(String, f64)> = match weights {
         ClassWeights::Balanced => return Ok(()),
-        ClassWeights::List(weights) => weights.iter().enumerate().map(|(index, weight)| (index_key(index), *weight)).collect(),
+        ClassWeights::List(weights) => {
+            weights.iter().enumerate().map(|(index, weight)| (index_key(index), *weight)).collect()
+        }
         ClassWeights::ByClass(weights) => weights.iter().map(|(class, weight)| (class.clone(), *weight)).collect(),
     };
     require(!values.is_empty(), &[KEY], || "there is no weight".to_owned())?;
