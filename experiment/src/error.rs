@@ -96,8 +96,9 @@ impl fmt::Display for Refusal {
                 writeln!(f, "{}:{line}:{column}: {}", path.display(), self.message)?;
                 let margin = " ".repeat(line.to_string().len());
                 writeln!(f, "{margin} |")?;
-                writeln!(f, "{line} | {}", shown(text))?;
-                write!(f, "{margin} | {}{}", " ".repeat(column - 1), "^".repeat((*width).max(1)))?;
+                let Window { text, before, width } = Window::of(text, column - 1, *width);
+                writeln!(f, "{line} | {text}")?;
+                write!(f, "{margin} | {}{}", " ".repeat(before), "^".repeat(width))?;
                 margin
             }
         };
@@ -108,7 +109,37 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// A line as wide as its number of characters, so that the caret stands under its place.
-fn shown(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim_end().to_owned()
+/// The part of a source line that is shown.
+struct Window {
+    text: String,
+    /// Characters before the caret.
+    before: usize,
+    /// Characters that the caret underlines.
+    width: usize,
+}
+
+impl Window {
+    /// The most characters of a line that are shown.
+    const LENGTH_MAX: usize = 120;
+    /// Of a longer line, so many before the place.
+    const BEFORE_MAX: usize = 40;
+    const CUT: &str = "...";
+
+    /// The part of `line` around the `width` characters after the first `before`, one column for each character.
+    fn of(line: &str, before: usize, width: usize) -> Self {
+        let shown: Vec<char> = line.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let width = width.max(1);
+        if shown.len() <= Self::LENGTH_MAX {
+            return Self { text: shown.into_iter().collect(), before, width };
+        }
+        let start = before.saturating_sub(Self::BEFORE_MAX).min(shown.len());
+        let end = (start + Self::LENGTH_MAX).min(shown.len());
+        let cut = |cut: bool| if cut { Self::CUT } else { "" };
+        let part: String = shown[start..end].iter().collect();
+        Self {
+            text: format!("{}{part}{}", cut(start > 0), cut(end < shown.len())),
+            before: before - start + cut(start > 0).len(),
+            width: width.min(end.saturating_sub(before)).max(1),
+        }
+    }
 }

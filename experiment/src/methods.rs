@@ -13,7 +13,7 @@ use crate::fault::{Complaint, Fault};
 /// a file that says nothing about the optimizer.
 pub(crate) fn name_default_kinds(table: &mut Table) {
     let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) else { return };
-    for (key, kind) in [("optimizer", "adam"), ("schedule", "constant")] {
+    for (key, kind) in [("optimizer", Optimizer::default().kind()), ("schedule", "constant")] {
         if let Some(table) = train.get_mut(key).and_then(Value::as_table_mut) {
             table.entry("kind").or_insert_with(|| kind.into());
         }

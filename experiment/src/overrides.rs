@@ -17,6 +17,9 @@ pub(crate) struct Override {
 /// Keys that exclude each other: setting one takes the file's other one away, which no argument could do.
 const ALTERNATIVES: &[[&[&str]; 2]] = &[[&["train", "steps"], &["train", "epochs"]]];
 
+/// Deeper tables than this are in no experiment, and much deeper ones would end in a full stack.
+const KEYS_MAX: usize = 32;
+
 /// Puts the values of `sets` into `table`, the later ones over the earlier.
 pub(crate) fn apply(table: &mut Table, sets: &[String]) -> Result<Vec<Override>, ExperimentError> {
     let mut overrides: Vec<Override> = Vec::new();
@@ -41,6 +44,9 @@ fn parse(argument: &str) -> Result<(Vec<String>, Value), String> {
     let equals = first_unquoted_equals(argument).ok_or_else(|| format!("there is no `=`; {form}"))?;
     let (key, value) = (argument[..equals].trim(), argument[equals + 1..].trim());
     let keys = Key::parse(key).map_err(|_| format!("`{key}` is not a key; {form}"))?;
+    if keys.len() > KEYS_MAX {
+        return Err(format!("there are {} keys in it; {form}", keys.len()));
+    }
     Ok((keys.iter().map(|key| key.get().to_owned()).collect(), parse_value(value)?))
 }
 

@@ -111,6 +111,23 @@ fn arguments() -> impl Strategy<Value = Vec<String>> {
     maybe.prop_map(|arguments| arguments.into_iter().flatten().collect())
 }
 
+#[test]
+fn nesting_deeper_than_the_stack_is_refused() {
+    const DEPTH: usize = 100_000;
+    let dots = "a.".repeat(DEPTH);
+    for text in [
+        format!("a = {}", "[".repeat(DEPTH)),
+        format!("a = {}", "{a=".repeat(DEPTH)),
+        format!("{dots}a = 1"),
+        format!("[{dots}a]"),
+    ] {
+        assert_eq!(read(&text, &[]), None);
+    }
+    for argument in [format!("{dots}a=1"), format!("name={}", "[".repeat(DEPTH))] {
+        assert_eq!(read(BASE, &[argument]), None);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
