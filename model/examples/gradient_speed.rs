@@ -1,6 +1,7 @@
 //! Rows a second of `Network::gradient` on one thread, for the workloads of the benchmark, by hand and through autodiff.
 //!
-//! `cargo run -p model --example gradient_speed [-- SECONDS]`; the peer on the same rows is `scripts/bench`.
+//! `cargo run -p model --example gradient_speed [-- SECONDS [TRUNK]]`, TRUNK more keys of the trunk as JSON, such as
+//! `'{ "activation": "gelu" }'`; the peer on the same rows is `scripts/bench`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // prints a table of times
 
 use std::collections::BTreeMap;
@@ -21,13 +22,14 @@ const CLASSES: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds: f64 = std::env::args().nth(1).map_or(Ok(2.0), |text| text.parse())?;
+    let more: serde_json::Value = serde_json::from_str(&std::env::args().nth(2).unwrap_or_else(|| "{}".to_owned()))?;
     device::configure(1)?;
     println!(
         "{:8} {:9} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "workload", "backward", "rows/s", "ms", "forward", "backward", "set", "GFlop/s"
     );
     for (name, width, trunk, feeds, rows) in WORKLOADS {
-        let (experiment, shapes) = workload(width, trunk, feeds)?;
+        let (experiment, shapes) = workload(width, trunk, feeds, &more)?;
         for (backward, mut network) in [
             ("by hand", Network::new(&experiment, &shapes, &Device::Flex)?),
             ("autodiff", Network::with_autodiff(&experiment, &shapes, &Device::Flex)?),
@@ -77,9 +79,17 @@ fn time<T, E: Error + 'static>(seconds: f64, mut work: impl FnMut() -> Result<T,
     Ok(times[times.len() / 4])
 }
 
-fn workload(width: usize, trunk: &[usize], feeds: usize) -> Result<(Experiment, Shapes), Box<dyn Error>> {
-    let experiment =
-        serde_json::from_value(serde_json::json!({ "name": "speed", "model": { "trunk": { "hidden": trunk } } }))?;
+fn workload(
+    width: usize,
+    hidden: &[usize],
+    feeds: usize,
+    more: &serde_json::Value,
+) -> Result<(Experiment, Shapes), Box<dyn Error>> {
+    let mut trunk = serde_json::json!({ "hidden": hidden });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        trunk[key] = value.clone();
+    }
+    let experiment = serde_json::from_value(serde_json::json!({ "name": "speed", "model": { "trunk": trunk } }))?;
     let feed =
         |i: usize| FeedShape { name: format!("feed_{i}"), dataset: format!("feed_{i}"), width, embeddings: Vec::new() };
     let task = |i: usize| TaskShape {

@@ -8,6 +8,65 @@ use experiment::Activation;
 
 /// `values = activation(values)`.
 pub(crate) fn apply(activation: Activation, values: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has the feature.
+            return unsafe { apply_avx512(activation, values) };
+        }
+        if std::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has the feature.
+            return unsafe { apply_avx2(activation, values) };
+        }
+    }
+    apply_any(activation, values);
+}
+
+/// `gradient *= activation'`, from what the forward pass kept: the activated value for ReLU and tanh, the value before the
+/// activation for GELU and SiLU (see [`keeps_input`]).
+pub(crate) fn backward(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has the feature.
+            return unsafe { backward_avx512(activation, kept, gradient) };
+        }
+        if std::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has the feature.
+            return unsafe { backward_avx2(activation, kept, gradient) };
+        }
+    }
+    backward_any(activation, kept, gradient);
+}
+
+// The same operations in wider registers: nothing is fused or put in another order, so the bits are the same.
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn apply_avx512(activation: Activation, values: &mut [f32]) {
+    apply_any(activation, values);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn apply_avx2(activation: Activation, values: &mut [f32]) {
+    apply_any(activation, values);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn backward_avx512(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
+    backward_any(activation, kept, gradient);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn backward_avx2(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
+    backward_any(activation, kept, gradient);
+}
+
+#[inline(always)]
+fn apply_any(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Relu => values.iter_mut().for_each(|x| *x = x.max(0.0)),
         Activation::Tanh => values.iter_mut().for_each(|x| *x = tanh(*x)),
@@ -16,9 +75,8 @@ pub(crate) fn apply(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// `gradient *= activation'`, from what the forward pass kept: the activated value for ReLU and tanh, the value before the
-/// activation for GELU and SiLU (see [`keeps_input`]).
-pub(crate) fn backward(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
+#[inline(always)]
+fn backward_any(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
     let pairs = gradient.iter_mut().zip(kept);
     match activation {
         Activation::Relu => pairs.for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 }),
@@ -135,6 +193,20 @@ mod tests {
         check("relu", 0.0, |x| applied(Activation::Relu, x), |x| x.max(0.0));
         check("silu", 3e-7, |x| applied(Activation::Silu, x), |x| x / (1.0 + (-x).exp()));
         check("gelu", 6e-7, |x| applied(Activation::Gelu, x), |x| x * below(x));
+    }
+
+    #[test]
+    fn wide_registers_give_the_bits_of_narrow_ones() {
+        let x: Vec<f32> = everywhere().collect();
+        for activation in [Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Silu] {
+            let computed = |apply: fn(Activation, &mut [f32]), backward: fn(Activation, &[f32], &mut [f32])| {
+                let (mut values, mut gradient) = (x.clone(), vec![0.7; x.len()]);
+                apply(activation, &mut values);
+                backward(activation, &x, &mut gradient);
+                values.into_iter().chain(gradient).map(f32::to_bits).collect::<Vec<_>>()
+            };
+            assert!(computed(apply, backward) == computed(apply_any, backward_any), "{activation:?}");
+        }
     }
 
     #[test]
