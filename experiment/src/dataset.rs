@@ -153,7 +153,7 @@ pub enum ColumnType {
     Number,
     /// One of several values without an order: one-hot or an embedding.
     Category,
-    /// Text.
+    /// Text; now read as [`ColumnType::Category`] is.
     Text,
 }
 
