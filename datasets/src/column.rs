@@ -42,6 +42,7 @@ impl Texts {
 }
 
 impl Column {
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         match self {

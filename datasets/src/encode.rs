@@ -68,6 +68,11 @@ impl TaskPlan {
         labelled
     }
 
+    /// Whether a row has a label.
+    pub(crate) fn is_labelled(&self, columns: &[&Column], row: usize) -> bool {
+        self.encode(columns, row, &mut Vec::with_capacity(self.values()))
+    }
+
     fn push_values(&self, columns: &[&Column], row: usize, values: &mut Vec<f32>) -> bool {
         match &self.encoding {
             TargetEncoding::Scaled { offset, scale, log1p } => {

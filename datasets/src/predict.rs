@@ -1,27 +1,72 @@
 //! New rows for a trained model.
 
+use std::ops::Range;
 use std::path::Path;
 
+use experiment::CsvOptions;
+
+use crate::column::Column;
+use crate::encode::RowEncoder;
+use crate::plan::{CHUNK_ROWS, ColumnPlan, FeedPlan};
+use crate::source::{Table, extension_format};
 use crate::{Batch, DataError, Plan};
 
 /// The rows of a new table in the encoding of a feed, without targets.
 #[derive(Debug)]
 pub struct Rows<'a> {
     plan: &'a Plan,
+    feed: &'a FeedPlan,
+    table: Table,
+    wanted: Vec<usize>,
+    rows: Range<u64>,
+}
+
+/// Reads a table that has a feed's feature columns (further columns, targets too, are ignored) and encodes its rows as the plan says,
+/// in batches of at most 1,024 rows in the file's order. The format follows from the extension, CSV options are those of the
+/// feed's own table.
+///
+/// # Errors
+/// [`DataError`] where the file can't be read or lacks a column; the iterator's items where a value is not what the plan says.
+pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows<'a>, DataError> {
+    let feed = plan.feed(feed)?;
+    let origin = &plan.tables()[feed.table];
+    let fail = |reason: String| DataError::File { file: path.to_owned(), reason };
+    let name = path.to_str().ok_or_else(|| fail("the path is not valid Unicode".to_owned()))?.to_owned();
+    let format = extension_format(&name).ok_or_else(|| fail("the name does not say the format (csv, parquet, ipc, ndjson)".to_owned()))?;
+    let csv: CsvOptions = origin.csv.clone();
+    let (mut table, found) = Table::create(&[name], Path::new(""), format, &csv)?;
+    for feature in &feed.features {
+        if !found.iter().any(|column| column.name == feature.column) {
+            return Err(fail(format!("no column `{}`, which the model takes", feature.column)));
+        }
+        table.columns.push(ColumnPlan { name: feature.column.clone(), kind: feature.kind });
+    }
+    let rows = 0..table.rows();
+    Ok(Rows { plan, feed, wanted: (0..feed.features.len()).collect(), table, rows })
+}
+
+impl Rows<'_> {
+    /// The number of rows.
+    pub fn rows(&self) -> u64 {
+        self.table.rows()
+    }
 }
 
 impl Iterator for Rows<'_> {
     type Item = Result<Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let _ = self.plan;
-        todo!()
+        if self.rows.is_empty() {
+            return None;
+        }
+        let rows = self.rows.start..self.rows.end.min(self.rows.start + CHUNK_ROWS);
+        self.rows.start = rows.end;
+        let mut encoder = RowEncoder::new(self.plan, self.feed, CHUNK_ROWS as usize, false);
+        let read = self.table.scan(&self.wanted, rows, &mut |_, block| {
+            let columns: Vec<&Column> = block.iter().collect();
+            (0..columns.first().map_or(0, |c| c.len())).for_each(|row| encoder.push(&columns, row));
+            Ok(())
+        });
+        Some(read.map(|()| encoder.finish()))
     }
-}
-
-/// Reads a table that has a feed's feature columns (further columns, targets too, are ignored) and encodes its rows as the plan says,
-/// in batches of at most 1,024 rows in the file's order. The format follows from the extension.
-pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows<'a>, DataError> {
-    let _ = (feed, path);
-    Ok(Rows { plan })
 }

@@ -1,0 +1,244 @@
+//! A dataset's files, what their columns are, and how their rows are split.
+
+use std::collections::BTreeSet;
+
+use experiment::{ColumnType, Dataset, Format, Loaded, Paths, Split};
+
+use super::features::FittedTable;
+use crate::DataError;
+use crate::column::{Column, Texts};
+use crate::decode;
+use crate::location;
+use crate::plan::{ColumnKind, ColumnPlan, TablePlan};
+use crate::selection::Columns;
+use crate::source::{Found, Physical, Table, extension_format};
+use crate::split::{Assignment, Key, assign};
+
+/// A dataset whose files were looked at.
+pub(super) struct Opened<'a> {
+    pub name: &'a str,
+    pub table: Table,
+    /// All columns of the files.
+    pub found: Vec<Found>,
+    pub names: Vec<String>,
+    /// By column: what it is read as, where it can be.
+    pub kinds: Vec<Option<ColumnKind>>,
+    /// The expanded paths, in the order of the rows.
+    pub files: Vec<String>,
+    /// The column that the split is made from.
+    pub split_column: Option<usize>,
+    /// The columns that are read, ascending: `table.columns[i]` is column `read[i]` of the files.
+    pub read: Vec<usize>,
+    /// Rows of the files for training, validation and test, where files say it.
+    by_files: Option<[u64; 3]>,
+    seed: u64,
+    /// Columns that are read as targets.
+    targets: BTreeSet<usize>,
+}
+
+/// Looks at a dataset's files.
+pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Result<Opened<'a>, DataError> {
+    let parts: [&[String]; 3] = match &dataset.path {
+        Paths::Files(files) => [files, &[], &[]],
+        Paths::BySplit { train, validation, test } => [train, validation, test],
+    };
+    let mut files = Vec::new();
+    let mut ends = [0; 3];
+    for (part, patterns) in parts.iter().enumerate() {
+        for pattern in *patterns {
+            files.extend(location::expand(&loaded.base, pattern)?);
+        }
+        ends[part] = files.len();
+    }
+    let format = match dataset.format {
+        Some(format) => format,
+        None => format_of(name, &files, loaded)?,
+    };
+    let (table, found) = Table::create(&files, &loaded.base, format, &dataset.csv)?;
+    let rows = |range: std::ops::Range<usize>| table.files[range].iter().map(|file| file.rows()).sum::<u64>();
+    let by_files = matches!(dataset.path, Paths::BySplit { .. })
+        .then(|| [rows(0..ends[0]), rows(ends[0]..ends[1]), rows(ends[1]..ends[2])]);
+    let names: Vec<String> = found.iter().map(|column| column.name.clone()).collect();
+    let mut opened = Opened {
+        name,
+        kinds: vec![None; found.len()],
+        found,
+        names,
+        files,
+        split_column: None,
+        read: Vec::new(),
+        by_files,
+        seed: dataset.split.seed,
+        targets: BTreeSet::new(),
+        table,
+    };
+    opened.find_kinds(dataset, loaded)?;
+    let split = &dataset.split;
+    let keys = [("stratify", &split.stratify), ("group", &split.group), ("by", &split.by), ("column", &split.column)];
+    for (key, column) in keys {
+        if let Some(column) = column {
+            let at = ["dataset", name, "split", key];
+            opened.split_column = Some(opened.columns(&[]).find(column, &loaded.source, &at)?);
+        }
+    }
+    if opened.table.rows() == 0 {
+        return Err(DataError::Rows { dataset: name.to_owned(), reason: "the files have no rows".to_owned() });
+    }
+    Ok(opened)
+}
+
+fn format_of(name: &str, files: &[String], loaded: &Loaded) -> Result<Format, DataError> {
+    let formats: BTreeSet<Option<&str>> =
+        files.iter().map(|file| extension_format(file).map(crate::source::format_name)).collect();
+    let format = files.first().and_then(|file| extension_format(file));
+    match (format, formats.len()) {
+        (Some(format), 1) => Ok(format),
+        _ => {
+            let message = "the files' extensions do not say one format: give `format = \"csv\"`, `\"parquet\"`, `\"ipc\"` or `\"ndjson\"`";
+            Err(loaded.source.error_at(&["dataset", name, "path"], message).into())
+        }
+    }
+}
+
+impl Opened<'_> {
+    /// The columns to choose from; those of `apart` only by their own names.
+    pub fn columns<'b>(&'b self, apart: &'b [bool]) -> Columns<'b> {
+        Columns { names: &self.names, apart, table: self.name }
+    }
+
+    fn find_kinds(&mut self, dataset: &Dataset, loaded: &Loaded) -> Result<(), DataError> {
+        let fields: Vec<usize> = (0..self.found.len()).filter(|c| self.found[*c].physical == Physical::Fields).collect();
+        let sampled = self.sample(&fields)?;
+        for (column, found) in self.found.iter().enumerate() {
+            self.kinds[column] = match &found.physical {
+                Physical::Number => Some(ColumnKind::Number),
+                Physical::Boolean => Some(ColumnKind::Boolean),
+                Physical::Text => Some(ColumnKind::Text),
+                Physical::List(width) => Some(ColumnKind::List { width: *width }),
+                Physical::Fields => fields.iter().position(|f| *f == column).map(|place| decode::fields_kind(&sampled[place])),
+                Physical::Other(_) => None,
+            };
+        }
+        for (name, given) in &dataset.types {
+            let at = ["dataset", self.name, "types", name.as_str()];
+            let column = self.columns(&[]).find(name, &loaded.source, &at)?;
+            if let Some(ColumnKind::List { .. }) | None = self.kinds[column] {
+                let message = format!("column `{name}` holds {}, which no type changes", self.found[column].physical.shown());
+                return Err(loaded.source.error_at(&at, message).into());
+            }
+            self.kinds[column] = Some(match given {
+                ColumnType::Number => ColumnKind::Number,
+                ColumnType::Category | ColumnType::Text => ColumnKind::Text,
+            });
+        }
+        Ok(())
+    }
+
+    /// The fields of the first rows, as text.
+    fn sample(&mut self, fields: &[usize]) -> Result<Vec<Texts>, DataError> {
+        const SAMPLE: u64 = 10_000;
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let plan = |c: &usize| ColumnPlan { name: self.names[*c].clone(), kind: ColumnKind::Text };
+        self.table.columns = fields.iter().map(plan).collect();
+        let wanted: Vec<usize> = (0..fields.len()).collect();
+        let mut texts: Vec<Texts> = fields.iter().map(|_| Texts::default()).collect();
+        self.table.scan(&wanted, 0..SAMPLE.min(self.table.rows()), &mut |_, block| {
+            for (texts, column) in texts.iter_mut().zip(&block) {
+                (0..column.len()).for_each(|row| texts.push(column.label(row)));
+            }
+            Ok(())
+        })?;
+        Ok(texts)
+    }
+
+    /// Columns that are read as targets.
+    pub fn targets(&self) -> &BTreeSet<usize> {
+        &self.targets
+    }
+
+    /// Fixes the columns that are read: these and the split's.
+    pub fn read_only(&mut self, features: BTreeSet<usize>, targets: BTreeSet<usize>) {
+        let columns: BTreeSet<usize> = features.iter().chain(&targets).copied().chain(self.split_column).collect();
+        self.targets = targets;
+        self.read = columns.into_iter().filter(|column| self.kinds[*column].is_some()).collect();
+        let plan = |c: &usize| ColumnPlan {
+            name: self.names[*c].clone(),
+            kind: self.kinds[*c].expect("columns that can't be read were left out"),
+        };
+        self.table.columns = self.read.iter().map(plan).collect();
+    }
+
+    /// The place of a column among those that are read.
+    pub fn place(&self, column: usize) -> usize {
+        self.read.binary_search(&column).expect("features, targets and the split's column are read")
+    }
+
+    /// Divides the rows.
+    pub fn assign(&self, split: &Split) -> Result<Assignment, DataError> {
+        let rows = self.by_files.unwrap_or([self.table.rows(), 0, 0]);
+        let key_column = match self.split_column {
+            Some(column) => Some(self.whole(column)?),
+            None => None,
+        };
+        let key = match (&key_column, split) {
+            (Some(column), Split { stratify: Some(_), .. }) => Key::Stratify(column),
+            (Some(column), Split { group: Some(_), .. }) => Key::Group(column),
+            (Some(column), Split { by: Some(_), .. }) => Key::By(column),
+            (Some(column), _) => Key::Named(column),
+            (None, _) => Key::Shares,
+        };
+        assign(split, rows, self.by_files.is_some(), &key).map_err(|(row, reason)| {
+            let name = self.split_column.map_or("", |column| self.names[column].as_str());
+            self.table.cell_error(row, name, reason)
+        })
+    }
+
+    /// A column of all rows.
+    pub fn whole(&self, column: usize) -> Result<Column, DataError> {
+        let mut whole = None;
+        self.table.scan(&[self.place(column)], 0..self.table.rows(), &mut |_, mut block| {
+            if let Some(part) = block.pop() {
+                append(&mut whole, part);
+            }
+            Ok(())
+        })?;
+        whole.ok_or_else(|| DataError::NotPlanned { what: format!("column `{}`", self.names[column]) })
+    }
+
+    /// What a column is read as, for people.
+    pub fn shown_kind(&self, column: usize) -> String {
+        match self.kinds[column] {
+            Some(ColumnKind::Number) => "number".to_owned(),
+            Some(ColumnKind::Boolean) => "boolean".to_owned(),
+            Some(ColumnKind::Text) => "text".to_owned(),
+            Some(ColumnKind::List { width }) => format!("list[{width}]"),
+            None => self.found[column].physical.shown(),
+        }
+    }
+
+    /// The table as the plan has it.
+    pub fn plan(&self, fitted: &FittedTable) -> TablePlan {
+        TablePlan {
+            name: self.name.to_owned(),
+            format: self.table.format,
+            csv: self.table.csv.clone(),
+            files: self.table.file_plans(),
+            columns: self.table.columns.clone(),
+            split: fitted.split.clone(),
+            split_seed: self.seed,
+        }
+    }
+}
+
+/// Adds a block's column at the end.
+pub(super) fn append(whole: &mut Option<Column>, part: Column) {
+    match (whole.as_mut(), part) {
+        (None, part) => *whole = Some(part),
+        (Some(Column::Number(all)), Column::Number(more)) | (Some(Column::Boolean(all)), Column::Boolean(more)) => all.extend(more),
+        (Some(Column::List { values, .. }), Column::List { values: more, .. }) => values.extend(more),
+        (Some(Column::Text(all)), Column::Text(more)) => (0..more.len()).for_each(|row| all.push(more.get(row))),
+        _ => unreachable!("a column is of one kind in all blocks"),
+    }
+}

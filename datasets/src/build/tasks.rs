@@ -1,0 +1,223 @@
+//! Which tasks there are, on which columns, and on which feeds.
+
+use std::collections::BTreeSet;
+
+use experiment::{ExperimentError, Loaded, Task};
+
+use super::features::FittedTable;
+use super::table::Opened;
+use crate::DataError;
+use crate::column::Column;
+use crate::plan::ColumnKind;
+use crate::selection::Columns;
+use crate::summary::TaskSummary;
+use crate::target::TaskPlan;
+use crate::target::fit::{self, Rows, Unfit};
+
+/// A task before its labels are read.
+pub(super) struct Draft<'a> {
+    pub name: String,
+    /// The key in `[task.*]`.
+    pub template: &'a str,
+    pub task: &'a Task,
+    pub table: usize,
+    /// The target's columns, numbered as in the files.
+    pub columns: Vec<usize>,
+}
+
+/// A selection of a table's columns.
+pub(super) struct Feed {
+    pub name: String,
+    pub table: usize,
+    /// Numbered as in the files, ascending.
+    pub columns: Vec<usize>,
+}
+
+/// Finds the tasks' columns; a template becomes a task for each column that it chooses.
+pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[Opened<'_>]) -> Result<Vec<Draft<'a>>, DataError> {
+    let mut drafts: Vec<Draft<'a>> = Vec::new();
+    for (key, task) in &loaded.experiment.tasks {
+        let table = table_of(loaded, task, tables);
+        let opened = &tables[table];
+        if let Some(target) = &task.target {
+            let find = |name: &String| opened.columns(&[]).find(name, &loaded.source, &["task", key, "target"]);
+            let columns = target.iter().map(find).collect::<Result<_, ExperimentError>>()?;
+            drafts.push(Draft { name: key.clone(), template: key, task, table, columns });
+        }
+        if let Some(patterns) = &task.each_target {
+            let apart = apart(loaded, tables, table)?;
+            let chosen = opened.columns(&apart).select(patterns, &loaded.source, &["task", key, "each_target"])?;
+            for column in chosen {
+                let name = opened.names[column].clone();
+                drafts.push(Draft { name, template: key, task, table, columns: vec![column] });
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    for draft in &drafts {
+        let usable = draft.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let message = match (names.insert(&draft.name), usable) {
+            (true, true) => continue,
+            (false, _) => format!("two tasks are named `{}`", draft.name),
+            (_, false) => format!("column `{}` can't name a task: letters, digits, `_` and `-` can", draft.name),
+        };
+        return Err(loaded.source.error_at(&["task", draft.template], message).into());
+    }
+    for draft in &drafts {
+        for column in &draft.columns {
+            if tables[draft.table].kinds[*column].is_none() {
+                let what = tables[draft.table].shown_kind(*column);
+                let message = format!("column `{}` holds {what}, which is no target", tables[draft.table].names[*column]);
+                return Err(loaded.source.error_at(&["task", draft.template], message).into());
+            }
+        }
+    }
+    Ok(drafts)
+}
+
+fn table_of(loaded: &Loaded, task: &Task, tables: &[Opened<'_>]) -> usize {
+    let place = loaded.experiment.datasets.get_index_of(&task.dataset).expect("the experiment was checked");
+    debug_assert_eq!(tables[place].name, task.dataset);
+    place
+}
+
+/// By column of a table: whether a task with a fixed target on the same file, or the split, uses it.
+fn apart(loaded: &Loaded, tables: &[Opened<'_>], table: usize) -> Result<Vec<bool>, DataError> {
+    let opened = &tables[table];
+    let mut apart = vec![false; opened.names.len()];
+    for task in loaded.experiment.tasks.values() {
+        if same_file(tables, table, table_of(loaded, task, tables)) {
+            for name in task.target.iter().flat_map(|target| target.iter()) {
+                if let Some(column) = opened.names.iter().position(|n| n == name) {
+                    apart[column] = true;
+                }
+            }
+        }
+    }
+    if let Some(column) = opened.split_column {
+        apart[column] = true;
+    }
+    Ok(apart)
+}
+
+fn same_file(tables: &[Opened<'_>], a: usize, b: usize) -> bool {
+    a == b || tables[a].files.iter().any(|file| tables[b].files.contains(file))
+}
+
+/// The feeds in the order of datasets and tasks, and the feed of each task.
+pub(super) fn feeds(
+    loaded: &Loaded,
+    tables: &[Opened<'_>],
+    drafts: &[Draft<'_>],
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<Feed>, Vec<usize>), DataError> {
+    let mut feeds: Vec<Feed> = Vec::new();
+    let mut of_task = vec![0; drafts.len()];
+    for (table, opened) in tables.iter().enumerate() {
+        let mut set_apart = apart(loaded, tables, table)?;
+        for draft in drafts.iter().filter(|draft| same_file(tables, table, draft.table)) {
+            for column in &draft.columns {
+                let name = &tables[draft.table].names[*column];
+                if let Some(column) = opened.names.iter().position(|n| n == name) {
+                    set_apart[column] = true;
+                }
+            }
+        }
+        let own = drafts.iter().enumerate().filter(|(_, draft)| draft.table == table);
+        if own.clone().next().is_none() {
+            warnings.push(format!("dataset `{}` has no task", opened.name));
+        }
+        for (number, draft) in own {
+            let dataset = &loaded.experiment.datasets[opened.name];
+            let columns = opened.columns(&set_apart);
+            let (mut chosen, key): (Vec<usize>, Vec<&str>) = match (&draft.task.features, &dataset.features) {
+                (Some(patterns), _) => {
+                    let key = vec!["task", draft.template, "features"];
+                    (columns.select(patterns, &loaded.source, &key)?, key)
+                }
+                (None, Some(patterns)) => {
+                    let key = vec!["dataset", opened.name, "features"];
+                    (columns.select(patterns, &loaded.source, &key)?, key)
+                }
+                (None, None) => (every(&columns, opened, loaded, warnings)?, vec!["dataset", opened.name]),
+            };
+            chosen.sort_unstable();
+            check(&chosen, draft, opened, loaded, &key)?;
+            let known = feeds.iter().position(|feed| feed.table == table && feed.columns == chosen);
+            of_task[number] = known.unwrap_or_else(|| {
+                let taken = feeds.iter().any(|feed| feed.name == opened.name);
+                let by_task = draft.task.features.is_some() || taken;
+                let name = if by_task { format!("{}.{}", opened.name, draft.name) } else { opened.name.to_owned() };
+                feeds.push(Feed { name, table, columns: chosen });
+                feeds.len() - 1
+            });
+        }
+    }
+    Ok((feeds, of_task))
+}
+
+fn every(
+    columns: &Columns<'_>,
+    opened: &Opened<'_>,
+    loaded: &Loaded,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<usize>, DataError> {
+    let all = (0..opened.names.len()).filter(|column| !columns.apart[*column]);
+    let (usable, other): (Vec<usize>, Vec<usize>) = all.partition(|column| opened.kinds[*column].is_some());
+    for column in other {
+        let warning = format!(
+            "dataset `{}`: column `{}` holds {} and is left out",
+            opened.name,
+            opened.names[column],
+            opened.shown_kind(column)
+        );
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    if usable.is_empty() {
+        let message = format!("no column of dataset `{}` is left for features", opened.name);
+        return Err(loaded.source.error_at(&["dataset", opened.name], message).into());
+    }
+    Ok(usable)
+}
+
+fn check(chosen: &[usize], draft: &Draft<'_>, opened: &Opened<'_>, loaded: &Loaded, key: &[&str]) -> Result<(), DataError> {
+    for column in chosen {
+        let name = &opened.names[*column];
+        if opened.kinds[*column].is_none() {
+            let message = format!("column `{name}` holds {}, which is no feature", opened.shown_kind(*column));
+            return Err(loaded.source.error_at(key, message).into());
+        }
+        if draft.columns.contains(column) {
+            let message = format!("column `{name}` is the target of task `{}` and one of its features", draft.name);
+            return Err(loaded.source.error_at(key, message).into());
+        }
+    }
+    Ok(())
+}
+
+/// Reads a task's labels: its plan, its summary, and what a user should know.
+pub(super) fn fit(
+    loaded: &Loaded,
+    draft: &Draft<'_>,
+    opened: &Opened<'_>,
+    fitted: &FittedTable,
+    feed: usize,
+    feed_name: &str,
+) -> Result<(TaskPlan, TaskSummary, Vec<String>), DataError> {
+    let names: Vec<String> = draft.columns.iter().map(|column| opened.names[*column].clone()).collect();
+    let kinds: Vec<ColumnKind> = draft.columns.iter().filter_map(|column| opened.kinds[*column]).collect();
+    let columns: Vec<&Column> = draft.columns.iter().map(|column| &fitted.targets[column]).collect();
+    let rows = Rows { names: &names, kinds: &kinds, columns: &columns, splits: &fitted.parts };
+    let labels = fit::fit(&draft.name, draft.task, &rows).map_err(|unfit| match unfit {
+        Unfit::Key(key, message) => {
+            let key = if key == "target" && draft.task.target.is_none() { "each_target" } else { key };
+            DataError::from(loaded.source.error_at(&["task", draft.template, key], message))
+        }
+        Unfit::Cell { column, row, reason } => opened.table.cell_error(row, &names[column], reason),
+    })?;
+    let warnings = labels.warnings.clone();
+    let (plan, summary) = labels.into_plan(draft.task, &draft.name, draft.template, (feed, feed_name), names);
+    Ok((plan, summary, warnings))
+}
