@@ -1,1 +1,67 @@
-fn main() {}
+//! The command line: one file a command.
+
+mod check;
+mod coordinator;
+mod evaluate;
+mod exit;
+mod inspect;
+mod local;
+mod progress;
+mod status;
+mod table;
+mod train;
+mod worker;
+
+use std::{io::IsTerminal, process::ExitCode, time::Instant};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Distributed data-parallel training for multi-task learning: the same bits on any number of machines.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train an experiment: a coordinator and worker processes on this machine.
+    Train(train::Arguments),
+    /// Validate an experiment and show the plan; train nothing.
+    Check(check::Arguments),
+    /// Coordinate an experiment for workers on other machines.
+    Coordinator(coordinator::Arguments),
+    /// Work for a coordinator.
+    Worker(worker::Arguments),
+    /// Metrics of a trained run on a split.
+    Evaluate(evaluate::Arguments),
+    /// What a run is: state, step, hashes, versions.
+    Inspect(inspect::Arguments),
+    /// What a running coordinator is doing.
+    Status(status::Arguments),
+}
+
+fn main() -> ExitCode {
+    #[expect(clippy::disallowed_methods, reason = "how long a run took is counted from here")]
+    let started = Instant::now();
+    let filter = EnvFilter::try_from_env("TRUNKLINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .with_target(false)
+        .init();
+    let outcome = match Arguments::parse().command {
+        Command::Train(arguments) => train::run(arguments, started),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Coordinator(arguments) => coordinator::run(arguments, started),
+        Command::Worker(arguments) => worker::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+    };
+    exit::code(outcome)
+}

@@ -21,4 +21,4 @@ mod serve;
 mod shell;
 pub mod tracking;
 
-pub use serve::{CoordinatorError, Listener, Options, serve};
+pub use serve::{CoordinatorError, Listener, Options, Stop, serve};

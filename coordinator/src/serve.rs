@@ -43,6 +43,15 @@ pub enum Listener {
     Tcp(TcpListener),
 }
 
+/// Why a run is to end before its last step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// Someone asks for it: a checkpoint is written first.
+    Interrupt,
+    /// It can't go on, because of this.
+    GiveUp(String),
+}
+
 /// How a run is to be carried out, beside what the experiment says.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -50,6 +59,8 @@ pub struct Options {
     pub run_dir: Option<PathBuf>,
     /// Where runs are kept.
     pub runs: PathBuf,
+    /// The tracking server where the experiment names none.
+    pub mlflow: Option<String>,
     /// Tags beside those that every run has.
     pub tags: IndexMap<String, String>,
     /// When the program was started.
@@ -93,18 +104,18 @@ pub async fn serve(
     options: Options,
     listener: Listener,
     progress: watch::Sender<Progress>,
-    stop: mpsc::Receiver<()>,
+    stop: mpsc::Receiver<Stop>,
 ) -> Result<Report, CoordinatorError> {
     let folder = match &options.run_dir {
         Some(path) => RunFolder::create_at(path)?,
         None => RunFolder::create(&options.runs, &setup.loaded.experiment.name, now_ms())?,
     };
     let epoch = folder.next_epoch()?;
-    folder.write("experiment.toml", setup.loaded.experiment.to_toml().as_bytes())?;
+    folder.write("experiment.toml", setup.resolved().to_toml().as_bytes())?;
     let mut journal = Journal::create(&folder.journal())?;
     let run_id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     journal.append_all(&first_records(&setup, &options, epoch))?;
-    let tracker = start_tracker(&setup, &folder, &run_id)?;
+    let tracker = start_tracker(&setup, &options, &folder, &run_id)?;
 
     let system = |what| move |error| CoordinatorError::System { what, error };
     let first = setup.network.initial(setup.loaded.experiment.seed);
@@ -237,11 +248,12 @@ fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
 
 fn start_tracker(
     setup: &Setup,
+    options: &Options,
     folder: &RunFolder,
     run_id: &str,
 ) -> Result<Option<tracking::TrackerHandle>, CoordinatorError> {
     let tracking = &setup.loaded.experiment.tracking;
-    let Some(uri) = &tracking.mlflow else { return Ok(None) };
+    let Some(uri) = tracking.mlflow.as_ref().or(options.mlflow.as_ref()) else { return Ok(None) };
     let experiment = tracking.experiment.as_deref().unwrap_or(&setup.loaded.experiment.name);
     let config = tracking::Config::new(uri, experiment, run_id);
     Ok(Some(tracking::Tracker::spawn(config, folder.path())?))

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use aggregation::weighting::{Method, Need};
 use datasets::{DataError, Prepared};
-use experiment::{ExperimentError, Loaded, SplitName};
+use experiment::{Experiment, ExperimentError, Loaded, Paths, SplitName};
 use model::{Device, ModelError, Network};
 
 use crate::run::Chunks;
@@ -81,6 +81,22 @@ impl Setup {
     /// The folder that the experiment's paths start from, absolute.
     pub fn base(&self) -> PathBuf {
         std::path::absolute(&self.loaded.base).unwrap_or_else(|_| self.loaded.base.clone())
+    }
+
+    /// The experiment with absolute paths, which can be trained again from wherever it lies.
+    pub fn resolved(&self) -> Experiment {
+        let mut experiment = self.loaded.experiment.clone();
+        let base = self.base();
+        let absolute = |path: &mut String| *path = base.join(&*path).to_string_lossy().into_owned();
+        for dataset in experiment.datasets.values_mut() {
+            match &mut dataset.path {
+                Paths::Files(files) => files.iter_mut().for_each(absolute),
+                Paths::BySplit { train, validation, test } => {
+                    train.iter_mut().chain(validation).chain(test).for_each(absolute);
+                }
+            }
+        }
+        experiment
     }
 
     /// Shares the plan.

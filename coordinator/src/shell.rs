@@ -22,7 +22,7 @@ pub(crate) use connection::{Connection, RESULT_SLOTS};
 use proto::message::WorkResult;
 
 use crate::{
-    CoordinatorError,
+    CoordinatorError, Stop,
     compute::{Contribution, Done, Gradient, Job},
     evaluation::Part,
     folder::RunFolder,
@@ -96,7 +96,7 @@ impl Shell {
         mut self,
         mut inbox: mpsc::Receiver<Inbound>,
         mut done: mpsc::UnboundedReceiver<Done>,
-        mut stop: mpsc::Receiver<()>,
+        mut stop: mpsc::Receiver<Stop>,
     ) -> Result<Report, CoordinatorError> {
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -108,8 +108,10 @@ impl Shell {
                 Some(inbound) = inbox.recv() => self.on_inbound(inbound),
                 asked = stop.recv(), if !stopping => {
                     stopping = true;
-                    if asked.is_some() {
-                        self.tell(Event::Interrupt);
+                    match asked {
+                        Some(Stop::Interrupt) => self.tell(Event::Interrupt),
+                        Some(Stop::GiveUp(reason)) => self.give_up(&reason),
+                        None => {}
                     }
                 }
                 _ = ticks.tick() => self.tell(Event::Tick),
@@ -132,6 +134,12 @@ impl Shell {
         while let Some(worker) = self.unreachable.pop() {
             self.drop_worker(worker, crate::run::Loss::Disconnected);
         }
+    }
+
+    /// Ends the run where it stands; the reason for which the last worker was refused says most.
+    fn give_up(&mut self, reason: &str) {
+        let refused = self.last_refusal.take().map(|refusal| format!("; the last one was refused: {refusal}"));
+        self.outcome = Some(Outcome::Failed(format!("{reason}{}", refused.unwrap_or_default())));
     }
 
     /// Refreshes what people see, not more often than they can read.

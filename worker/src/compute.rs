@@ -70,8 +70,11 @@ impl Computer {
     }
 
     /// Sets the parameters that everything is computed with from now on.
-    pub fn set_parameters(&mut self, parameters: &[f32]) {
-        self.network.set_parameters(parameters);
+    ///
+    /// # Errors
+    /// When there are more or fewer than the layout has.
+    pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), ModelError> {
+        self.network.set_parameters(parameters)
     }
 
     /// Writes the sum, over the node's microbatches and all tasks, of `scales[t]` times the gradient of

@@ -205,12 +205,14 @@ async fn beats(
     interval: Duration,
 ) -> Result<(), tonic::Status> {
     let ticks = tokio_stream::wrappers::IntervalStream::new(time::interval(interval));
-    let beats = ticks.enumerate().map(move |(sequence, _)| {
+    let mut sequence = 0;
+    let beats = ticks.map(move |_| {
+        sequence += 1;
         convert::beat_out(Beat {
             run: envelope.run.clone(),
             epoch: envelope.epoch,
             lease: envelope.lease,
-            sequence: sequence as u64,
+            sequence,
             resident_bytes: memory::resident().peak_bytes,
         })
     });

@@ -90,8 +90,12 @@ impl Bench {
             Task::SetUp { envelope, welcome, plan } => {
                 let stand = set_up(&self.options, &welcome, &plan)
                     .map_err(|refusal| Stop::Unfit(envelope.clone(), refusal))?;
+                let fingerprint = stand.computer.network().fingerprint().map_err(|error| {
+                    let refusal = Refusal { kind: RefusalKind::Fingerprint, reason: error.to_string() };
+                    Stop::Unfit(envelope.clone(), refusal)
+                })?;
                 let ready = Ready {
-                    fingerprint: stand.computer.network().fingerprint(),
+                    fingerprint,
                     shared_memory: stand.shared.is_some(),
                     resident_bytes: memory::resident().peak_bytes,
                 };
@@ -206,10 +210,13 @@ impl Stand {
             shared
                 .parameters
                 .read(slot, version + 1, |parameters| computer.set_parameters(parameters))
-                .map_err(|other| Failed::Work(other.to_string()))?;
+                .map_err(|other| Failed::Work(other.to_string()))?
+                .map_err(ComputeError::from)?;
         } else {
             match &self.received {
-                Some((received, vector)) if *received == version => self.computer.set_parameters(vector),
+                Some((received, vector)) if *received == version => {
+                    self.computer.set_parameters(vector).map_err(ComputeError::from)?;
+                }
                 _ => return Err(Failed::Work(format!("parameters of version {version} did not come"))),
             }
         }
@@ -226,11 +233,14 @@ fn loss_sums(losses: &[Loss]) -> Vec<LossSum> {
 fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Refusal> {
     let refuse = |kind, reason: String| Refusal { kind, reason };
     let protocol = |reason: String| refuse(RefusalKind::Protocol, reason);
-    let experiment = experiment::resolved(&welcome.experiment).map_err(|e| protocol(e.to_string()))?;
+    let loaded = experiment::parse(&welcome.experiment, Path::new("experiment.toml"), &[])
+        .map_err(|e| protocol(e.to_string()))?;
+    let experiment = loaded.experiment;
     let plan: Plan = serde_json::from_slice(plan).map_err(|e| protocol(format!("the plan: {e}")))?;
     let threads = options.threads.unwrap_or(welcome.threads);
-    let device = model::device::open(&options.device, threads as usize)
-        .map_err(|e| refuse(RefusalKind::Device, e.to_string()))?;
+    let no_device = |e: model::ModelError| refuse(RefusalKind::Device, e.to_string());
+    let device: model::Device = options.device.parse().map_err(no_device)?;
+    model::device::configure(threads as usize).map_err(no_device)?;
     let base: PathBuf = options.data_root.clone().unwrap_or_else(|| PathBuf::from(&welcome.base));
     let data = |e: datasets::DataError| refuse(RefusalKind::Data, e.to_string());
     let store = Store::open(Arc::new(plan), &base).map_err(data)?;
@@ -240,7 +250,7 @@ fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Re
         }
     }
     let computer = Computer::new(&experiment, store, &device).map_err(|e| protocol(e.to_string()))?;
-    let parameters = computer.network().layout().len;
+    let parameters = computer.network().layout().len();
     if parameters as u64 != welcome.parameters {
         let reason = format!("this worker's model has {parameters} parameters, the run's {}", welcome.parameters);
         return Err(protocol(reason));

@@ -116,6 +116,8 @@ impl Shell {
         if let Some((best, _)) = &self.best {
             states.insert("best.step".into(), best.to_string());
         }
+        states.insert("base".into(), self.setup.base().to_string_lossy().into_owned());
+        states.insert("device".into(), self.setup.device.to_string());
         states.insert("fingerprint".into(), self.fingerprint.clone().unwrap_or_default());
         let preprocessing = String::from_utf8_lossy(&self.plan_json).into_owned();
         Box::new(Checkpoint { step, epoch: self.epoch, preprocessing, states, ..Checkpoint::default() })

@@ -1,0 +1,95 @@
+//! `trunkline evaluate`: the metrics of a trained run on a split.
+
+use std::{path::PathBuf, sync::Arc};
+
+use aggregation::tree::Node;
+use coordinator::{
+    checkpoint::{self, Checkpoint},
+    evaluation::{self, Part},
+};
+use datasets::{Plan, Store};
+use experiment::SplitName;
+use worker::compute::Computer;
+
+use crate::{
+    exit::{Failure, print, say},
+    table,
+};
+
+/// Arguments of `trunkline evaluate`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The run's folder.
+    run_dir: PathBuf,
+    /// train, validation or test.
+    #[arg(long, default_value = "test", value_parser = split)]
+    split: SplitName,
+    /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// The folder that relative paths of data start from [default: the experiment's].
+    #[arg(long)]
+    data_root: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn split(text: &str) -> Result<SplitName, String> {
+    let found = SplitName::ALL.into_iter().find(|split| split.name() == text);
+    found.ok_or_else(|| "one of train, validation and test".to_owned())
+}
+
+/// Evaluates.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (checkpoint, selected) = selected(arguments)?;
+    let loaded = experiment::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;
+    let plan: Plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
+    let plan = Arc::new(plan);
+    let base = arguments.data_root.clone().or_else(|| checkpoint.states.get("base").map(PathBuf::from));
+    let store = Store::open(Arc::clone(&plan), &base.unwrap_or_default()).map_err(Failure::failed)?;
+    let device: model::Device = arguments.device.parse().map_err(Failure::refused)?;
+    model::device::configure(loaded.experiment.cluster.threads as usize).map_err(Failure::failed)?;
+    let mut computer = Computer::new(&loaded.experiment, store, &device).map_err(Failure::refused)?;
+    computer.set_parameters(&checkpoint.parameters).map_err(Failure::failed)?;
+    let mut parts = Vec::new();
+    let chunks: Vec<u32> = (0..plan.feeds().len()).map(|feed| plan.chunks(feed, arguments.split)).collect();
+    for (feed, count) in chunks.iter().enumerate().filter(|(_, count)| **count > 0) {
+        let node = Node::root(*count);
+        let sums = computer.evaluate(feed, arguments.split, node).map_err(Failure::failed)?;
+        let sums = sums.into_iter().map(|(task, sums)| (task as u32, sums)).collect();
+        parts.push(Part { feed, node, sums });
+    }
+    let evaluated = evaluation::metrics(plan.shapes(), arguments.split, &chunks, parts);
+    if arguments.json {
+        let object = serde_json::json!({
+            "run_dir": arguments.run_dir, "split": arguments.split.name(), "selected": selected, "step": checkpoint.step,
+            "loss": evaluated.loss, "skill": evaluated.skill, "tasks": evaluated.tasks,
+        });
+        print(&object.to_string());
+        return Ok(());
+    }
+    let mut rows = table::new(&["task", "metric", arguments.split.name()]);
+    for (task, metrics) in &evaluated.tasks {
+        for (name, value) in metrics {
+            rows.add_row([task.clone(), name.clone(), format!("{value:.4}")]);
+        }
+    }
+    print(&format!("{rows}\nparameters of step {} ({selected})", checkpoint.step));
+    Ok(())
+}
+
+/// The best checkpoint where the run has one, else the newest good one.
+fn selected(arguments: &Arguments) -> Result<(Checkpoint, &'static str), Failure> {
+    let dir = &arguments.run_dir;
+    if let Some(step) = checkpoint::best(dir).map_err(Failure::refused)? {
+        let best = checkpoint::load(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
+        return Ok((best, "best"));
+    }
+    let (newest, passed_over) = checkpoint::newest_good(dir).map_err(Failure::refused)?;
+    for passed in &passed_over {
+        say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
+    }
+    let none = || Failure::Refused(format!("{}: there is no good checkpoint", dir.display()));
+    Ok((newest.ok_or_else(none)?, "last"))
+}

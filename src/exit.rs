@@ -1,0 +1,49 @@
+//! How a command ends: 0 done, 1 failed at run time, 2 bad usage or bad experiment, 130 interrupted.
+
+use std::{fmt::Display, io::Write, process::ExitCode};
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// The user's to mend: exit code 2.
+    Refused(String),
+    /// It went wrong on the way: exit code 1.
+    Failed(String),
+    /// Someone stopped it: exit code 130.
+    Interrupted,
+}
+
+impl Failure {
+    /// The user's to mend.
+    pub fn refused(error: impl Display) -> Failure {
+        Failure::Refused(error.to_string())
+    }
+
+    /// It went wrong on the way.
+    pub fn failed(error: impl Display) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
+
+/// Tells the person, and gives the code.
+pub fn code(outcome: Result<(), Failure>) -> ExitCode {
+    let (message, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Refused(message)) => (message, 2),
+        Err(Failure::Failed(message)) => (message, 1),
+        Err(Failure::Interrupted) => ("interrupted".to_owned(), 130),
+    };
+    // Nobody is there to read it when this fails.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    ExitCode::from(code)
+}
+
+/// Writes a result to standard output; a reader that has gone away is no error.
+pub fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes something for people to standard error.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

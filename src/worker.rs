@@ -1,0 +1,75 @@
+//! `trunkline worker`: computes for a coordinator until the run is over.
+
+use std::{path::PathBuf, time::Duration};
+
+use proto::address::Address;
+use tokio::signal::unix::{SignalKind, signal};
+use worker::{Ended, Options};
+
+use crate::exit::{Failure, say};
+
+/// Arguments of `trunkline worker`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where the coordinator listens: HOST:PORT or unix:/PATH.
+    #[arg(long, value_name = "ADDRESS")]
+    coordinator: Address,
+    /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// Threads to compute with [default: the run's `cluster.threads`].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
+    /// The folder that relative paths of data start from [default: the coordinator's].
+    #[arg(long)]
+    data_root: Option<PathBuf>,
+    /// Seconds to look for the coordinator.
+    #[arg(long, default_value_t = 30)]
+    wait: u64,
+    /// End with the process that has started this one.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+/// Works.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.with_parent {
+        let signal = rustix::process::Signal::KILL;
+        rustix::process::set_parent_process_death_signal(Some(signal)).map_err(Failure::failed)?;
+    }
+    let device: model::Device = arguments.device.parse().map_err(Failure::refused)?;
+    device.burn().map_err(Failure::refused)?;
+    let options = Options {
+        coordinator: arguments.coordinator,
+        device: arguments.device,
+        threads: arguments.threads,
+        data_root: arguments.data_root,
+        wait: Duration::from_secs(arguments.wait),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let ended = runtime.block_on(async {
+        let stop = async {
+            match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+                (Ok(mut interrupt), Ok(mut terminate)) => {
+                    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        worker::run(options, stop).await
+    });
+    // The computing thread may be in the midst of a step that nobody waits for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(Ended::Finished(reason)) if arguments.with_parent => {
+            tracing::debug!(reason, "finished");
+            Ok(())
+        }
+        Ok(Ended::Finished(reason)) => {
+            say(&reason);
+            Ok(())
+        }
+        Ok(Ended::Stopped) => Err(Failure::Interrupted),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
