@@ -42,7 +42,7 @@ pub struct Arguments {
 /// Coordinates.
 pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
     let setup = train::prepare(&arguments.file, &arguments.sets, &arguments.device)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     let report = runtime.block_on(async {
         let listener = listen(&arguments).await?;

@@ -43,7 +43,7 @@ pub fn run(mut arguments: Arguments, started: Instant) -> Result<(), Failure> {
         arguments.sets.push(format!("cluster.workers={workers}"));
     }
     let setup = prepare(&arguments.file, &arguments.sets, &arguments.device)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     let report = runtime.block_on(train(&arguments, setup, started))?;
     finish(&report, arguments.json)

@@ -46,8 +46,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         data_root: arguments.data_root,
         wait: Duration::from_secs(arguments.wait),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let ended = runtime.block_on(async {
+    // One thread for connection and computation, so that work is not handed from one to another; of the kind
+    // that polars can block. The task is spawned because what is only blocked on runs on another thread.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(Failure::failed)?;
+    let ended = runtime.block_on(runtime.spawn(async {
         let stop = async {
             match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
                 (Ok(mut interrupt), Ok(mut terminate)) => {
@@ -57,8 +60,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         };
         worker::run(options, stop).await
-    });
-    // The computing thread may be in the midst of a step that nobody waits for.
+    }));
+    let ended = ended.map_err(|_| Failure::Failed("this worker failed: our own mistake".into()))?;
+    // The prefetching thread may be in the midst of something that nobody waits for.
     runtime.shutdown_background();
     match ended {
         Ok(Ended::Finished(reason)) if arguments.with_parent => {

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::Server;
 
 use crate::{
-    compute::{self, Desk, Updater},
+    compute::{self, Desk, Executor, Updater},
     folder::{FolderError, RunFolder},
     journal::{self, Journal, JournalError, Observation, Record},
     parameters::Parameters,
@@ -33,6 +33,9 @@ const INBOX: usize = 1024;
 const OUTBOX: usize = 256;
 /// How long the tracker may take to deliver what is left once the run is over.
 const TRACKING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The same where it has been in trouble already.
+const TRACKING_WAIT_IN_TROUBLE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Where workers come in.
 #[derive(Debug)]
@@ -126,7 +129,7 @@ pub async fn serve(
     let (done, finished_jobs) = mpsc::unbounded_channel();
     let keep = setup.loaded.experiment.train.checkpoint.keep as usize;
     let desk = Desk { updater, run_dir: folder.path().to_owned(), keep, best: None };
-    let (jobs, thread) = compute::start(desk, done);
+    let (executor, thread) = Executor::start(desk, done);
 
     let (inbox_in, inbox) = mpsc::channel(INBOX);
     let chunks = (first.len() * size_of::<f32>() + plan_json.len()) / proto::CHUNK_BYTES;
@@ -150,7 +153,7 @@ pub async fn serve(
         journal,
         parameters,
         plan_json,
-        jobs,
+        executor,
         progress,
         started: options.started,
         connections: Default::default(),
@@ -176,14 +179,19 @@ pub async fn serve(
     let _ = close.send(());
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), server).await;
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-    if let Some(tracker) = tracker {
+    if let Some(mut tracker) = tracker {
         let status = match outcome.as_ref().map(|report| report.status) {
             Ok("finished") => journal::Status::Finished,
             Ok("interrupted") => journal::Status::Interrupted,
             _ => journal::Status::Failed,
         };
-        let delivered = tracker.finish(status, TRACKING_WAIT).await;
-        if !delivered.complete {
+        let warning = tracker.try_warning();
+        if let Some(reason) = &warning {
+            tracing::warn!(reason, "the tracking server has trouble");
+        }
+        let wait = if warning.is_some() { TRACKING_WAIT_IN_TROUBLE } else { TRACKING_WAIT };
+        let delivered = tracker.finish(status, wait).await;
+        if !delivered.complete && warning.is_none() {
             let reason = delivered.error.unwrap_or_else(|| "it took too long".into());
             tracing::warn!(reason, "not everything reached the tracking server; the journal has it all");
         }

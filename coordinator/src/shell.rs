@@ -23,7 +23,7 @@ use proto::message::WorkResult;
 
 use crate::{
     CoordinatorError, Stop,
-    compute::{Contribution, Done, Gradient, Job},
+    compute::{Contribution, Done, Executor, Gradient},
     evaluation::Part,
     folder::RunFolder,
     journal::Journal,
@@ -51,7 +51,7 @@ pub(crate) struct Shell {
     pub journal: Journal,
     pub parameters: Arc<Parameters>,
     pub plan_json: bytes::Bytes,
-    pub jobs: std::sync::mpsc::Sender<Job>,
+    pub executor: Executor,
     pub progress: watch::Sender<Progress>,
     pub started: Instant,
     pub connections: BTreeMap<WorkerId, Connection>,

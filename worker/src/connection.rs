@@ -20,7 +20,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// [`WorkerError::NoCoordinator`] when nobody has answered by then.
 pub async fn connect(address: &Address, wait: Duration) -> Result<CoordinatorClient<Channel>, WorkerError> {
     let mut pause = PAUSE_MIN;
-    let deadline = time::Instant::now() + wait;
+    let mut waited = Duration::ZERO;
     loop {
         let reason = match try_connect(address).await {
             Ok(channel) => {
@@ -31,10 +31,11 @@ pub async fn connect(address: &Address, wait: Duration) -> Result<CoordinatorCli
             }
             Err(error) => reason_of(&error),
         };
-        if time::Instant::now() + pause > deadline {
+        if waited + pause > wait {
             return Err(WorkerError::NoCoordinator { address: address.clone(), waited: wait, reason });
         }
         time::sleep(pause).await;
+        waited += pause;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }

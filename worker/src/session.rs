@@ -1,24 +1,22 @@
-//! One worker's stay in a run: the stream of work, the heartbeats, and the way out.
+//! One worker's stay in a run: the stream of work, and the way out.
 
-use std::{path::PathBuf, pin::pin, sync::mpsc as blocking, time::Duration};
+use std::{path::PathBuf, pin::pin, time::Duration};
 
 use proto::{
     address::Address,
     convert,
-    memory,
-    message::{Beat, ChunkOf, CoordinatorMessage, Envelope, Hello, Refusal, RefusalKind, Welcome, WorkerMessage},
-    payload::{Assembler, VectorAssembler},
+    message::{ChunkOf, CoordinatorMessage, Envelope, Hello, Refusal, RefusalKind, Welcome, WorkerMessage},
+    payload::{Assembler, Broken, VectorAssembler},
     v1,
 };
-use proto::v1::coordinator_client::CoordinatorClient;
 use tokio::{sync::mpsc, time};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
-use tonic::transport::Channel;
 
 use crate::{
+    bench::{Bench, Task},
     connection::connect,
     error::WorkerError,
-    thread::{self, Task},
+    heartbeat,
 };
 
 /// Messages that may wait to be sent. A vector travels in pieces, so this bounds memory too.
@@ -67,16 +65,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         .await
         .map_err(|status| WorkerError::Disconnected(status.message().to_owned()))?
         .into_inner();
-    let (tasks, computing) = thread::start(options.clone(), outbox.clone());
-    let mut session = Session { options, outbox, tasks, stay: None, receiving: None };
+    let mut session = Session { bench: Bench::new(options.clone()), options, outbox, stay: None, receiving: None };
     tokio::select! {
         ended = session.listen(replies) => ended,
-        unfit = computing => Err(match unfit {
-            Ok(refusal) => WorkerError::Unfit(refusal),
-            Err(_) => WorkerError::Disconnected("the computing thread ended".into()),
-        }),
         () = &mut stop => {
-            session.leave().await;
+            session.leave(RefusalKind::Shutdown, "the worker was asked to stop".into()).await;
             Ok(Ended::Stopped)
         }
     }
@@ -102,7 +95,7 @@ enum Receiving {
 struct Session {
     options: Options,
     outbox: mpsc::Sender<v1::WorkerMessage>,
-    tasks: blocking::Sender<Task>,
+    bench: Bench,
     stay: Option<(Envelope, u64)>,
     receiving: Option<Receiving>,
 }
@@ -125,24 +118,23 @@ impl Session {
             match message {
                 CoordinatorMessage::Finished { reason } => return Ok(Ended::Finished(reason)),
                 CoordinatorMessage::Refused(refusal) => return Err(WorkerError::Refused(refusal)),
-                other => self.take(envelope, other)?,
+                other => self.take(envelope, other).await?,
             }
         }
         Err(WorkerError::Disconnected("the stream ended".into()))
     }
 
-    fn take(&mut self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), WorkerError> {
+    async fn take(&mut self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), WorkerError> {
         match message {
             CoordinatorMessage::Welcome(welcome) => {
                 self.stay = Some((envelope.clone(), welcome.parameters));
-                let (address, wait) = (self.options.coordinator.clone(), self.options.wait);
                 let interval = Duration::from_millis(welcome.heartbeat_ms.max(1));
-                tokio::spawn(beat(address, wait, envelope, interval));
+                heartbeat::start(self.options.coordinator.clone(), self.options.wait, envelope, interval);
                 let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
                 self.receiving = Some(Receiving::Plan(welcome, plan));
             }
             CoordinatorMessage::Chunk(chunk) => {
-                let broken = |e: proto::payload::Broken| WorkerError::Protocol(e.to_string());
+                let broken = |e: Broken| WorkerError::Protocol(e.to_string());
                 if let ChunkOf::Parameters(version) = chunk.of
                     && chunk.offset == 0
                 {
@@ -153,7 +145,7 @@ impl Session {
                     Some(Receiving::Plan(welcome, mut plan)) => {
                         if plan.push(&chunk).map_err(broken)? {
                             let plan = plan.into_bytes();
-                            self.compute(Task::SetUp { envelope, welcome, plan })?;
+                            self.compute(envelope, Task::SetUp { welcome, plan }).await?;
                         } else {
                             self.receiving = Some(Receiving::Plan(welcome, plan));
                         }
@@ -161,7 +153,7 @@ impl Session {
                     Some(Receiving::Parameters(version, mut vector)) => {
                         if vector.push(&chunk).map_err(broken)? {
                             let vector = vector.into_vector();
-                            self.compute(Task::Parameters { version, vector })?;
+                            self.compute(envelope, Task::Parameters { version, vector }).await?;
                         } else {
                             self.receiving = Some(Receiving::Parameters(version, vector));
                         }
@@ -169,54 +161,37 @@ impl Session {
                     None => return Err(WorkerError::Protocol("a chunk of nothing that was announced".into())),
                 }
             }
-            CoordinatorMessage::Work(work) => self.compute(Task::Work { envelope, work })?,
+            CoordinatorMessage::Work(work) => self.compute(envelope, Task::Work(work)).await?,
             CoordinatorMessage::Accepted { rank } => tracing::debug!(rank, "accepted"),
             CoordinatorMessage::Finished { .. } | CoordinatorMessage::Refused(_) => {}
         }
         Ok(())
     }
 
-    fn compute(&self, task: Task) -> Result<(), WorkerError> {
-        self.tasks.send(task).map_err(|_| WorkerError::Disconnected("the computing thread ended".into()))
+    /// Computes, here and now, and sends what came of it; messages carry the envelope of what they answer.
+    async fn compute(&mut self, envelope: Envelope, task: Task) -> Result<(), WorkerError> {
+        let messages = match self.bench.take(task) {
+            Ok(messages) => messages,
+            Err(refusal) => {
+                self.leave(refusal.kind, refusal.reason.clone()).await;
+                return Err(WorkerError::Unfit(refusal));
+            }
+        };
+        for message in messages {
+            let message = convert::worker_message_out(envelope.clone(), message);
+            let sent = self.outbox.send(message).await;
+            sent.map_err(|_| WorkerError::Disconnected("the coordinator does not listen any more".into()))?;
+        }
+        Ok(())
     }
 
     /// Tells the coordinator before going, so that its work is handed on at once.
-    async fn leave(&self) {
+    async fn leave(&mut self, kind: RefusalKind, reason: String) {
         let Some((envelope, _)) = &self.stay else { return };
-        let refusal = Refusal { kind: RefusalKind::Shutdown, reason: "the worker was asked to stop".into() };
-        let message = convert::worker_message_out(envelope.clone(), WorkerMessage::Leave(refusal));
+        let leave = WorkerMessage::Leave(Refusal { kind, reason });
+        let message = convert::worker_message_out(envelope.clone(), leave);
         // A coordinator that does not read any more finds out by the closed stream.
         let _ = time::timeout(Duration::from_secs(1), self.outbox.send(message)).await;
-        time::timeout(Duration::from_secs(1), self.outbox.closed()).await.ok();
+        let _ = time::timeout(Duration::from_secs(1), self.outbox.closed()).await;
     }
-}
-
-/// Sends signs of life on a connection of their own, until the coordinator ends them.
-async fn beat(address: Address, wait: Duration, envelope: Envelope, interval: Duration) {
-    let Ok(mut client) = connect(&address, wait).await else { return };
-    if let Err(status) = beats(&mut client, envelope, interval).await {
-        tracing::debug!(%status, "heartbeats ended");
-    }
-}
-
-async fn beats(
-    client: &mut CoordinatorClient<Channel>,
-    envelope: Envelope,
-    interval: Duration,
-) -> Result<(), tonic::Status> {
-    let ticks = tokio_stream::wrappers::IntervalStream::new(time::interval(interval));
-    let mut sequence = 0;
-    let beats = ticks.map(move |_| {
-        sequence += 1;
-        convert::beat_out(Beat {
-            run: envelope.run.clone(),
-            epoch: envelope.epoch,
-            lease: envelope.lease,
-            sequence,
-            resident_bytes: memory::resident().peak_bytes,
-        })
-    });
-    let mut echoes = client.heartbeat(beats).await?.into_inner();
-    while echoes.message().await?.is_some() {}
-    Ok(())
 }

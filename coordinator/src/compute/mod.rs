@@ -6,7 +6,14 @@
 mod reduce;
 mod updater;
 
-use std::{sync::mpsc as blocking, thread};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc as blocking,
+    },
+    thread,
+};
 
 use aggregation::tree::Node;
 use proto::message::LossSum;
@@ -93,19 +100,70 @@ pub struct Desk {
     pub best: Option<u64>,
 }
 
-/// Starts the thread; it ends when the jobs do.
-pub fn start(mut desk: Desk, done: mpsc::UnboundedSender<Done>) -> (blocking::Sender<Job>, thread::JoinHandle<()>) {
-    let (jobs, asked) = blocking::channel();
-    let thread = thread::spawn(move || {
-        for job in asked {
-            let said = desk.take(job);
-            if done.send(said).is_err() {
-                return;
+/// An update of so few parameters takes less time than waking a thread for it: it is done at once.
+const AT_ONCE_ELEMENTS: usize = 1 << 16;
+
+/// Has jobs done: by the thread, or at once where that is quicker. Either way the end of a job is a message.
+pub struct Executor {
+    desk: Arc<Mutex<Desk>>,
+    jobs: blocking::Sender<Job>,
+    done: mpsc::UnboundedSender<Done>,
+    queued: Arc<AtomicUsize>,
+    at_once: bool,
+}
+
+/// The thread has ended.
+#[derive(Debug)]
+pub struct Ended;
+
+impl Executor {
+    /// Starts the thread; it ends when the executor is dropped.
+    pub fn start(desk: Desk, done: mpsc::UnboundedSender<Done>) -> (Executor, thread::JoinHandle<()>) {
+        let (jobs, asked) = blocking::channel();
+        let at_once = desk.updater.parameters().elements() <= AT_ONCE_ELEMENTS;
+        let desk = Arc::new(Mutex::new(desk));
+        let queued = Arc::new(AtomicUsize::new(0));
+        let executor =
+            Executor { desk: Arc::clone(&desk), jobs, done: done.clone(), queued: Arc::clone(&queued), at_once };
+        let thread = thread::spawn(move || {
+            for job in asked {
+                let mut desk = lock(&desk);
+                let said = desk.take(job);
+                queued.fetch_sub(1, Ordering::Release);
+                if done.send(said).is_err() {
+                    return;
+                }
+                desk.updater.look_ahead();
             }
-            desk.updater.look_ahead();
+        });
+        (executor, thread)
+    }
+
+    /// Has a job done, after those that were ordered before.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub fn order(&self, job: Job) -> Result<(), Ended> {
+        let idle = self.queued.load(Ordering::Acquire) == 0;
+        if self.at_once && idle && matches!(job, Job::Update { .. }) {
+            let said = lock(&self.desk).take(job);
+            return self.done.send(said).map_err(|_| Ended);
         }
-    });
-    (jobs, thread)
+        self.queued.fetch_add(1, Ordering::Release);
+        self.jobs.send(job).map_err(|_| Ended)
+    }
+
+    /// Prepares the steps to come, after an update that was done at once; the thread does so by itself.
+    pub fn look_ahead(&self) {
+        if self.at_once && self.queued.load(Ordering::Acquire) == 0 {
+            lock(&self.desk).updater.look_ahead();
+        }
+    }
+}
+
+/// A job that panicked ends the run: nothing reads what it has left half done.
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Desk {

@@ -57,7 +57,7 @@ impl Shell {
     }
 
     fn order(&self, job: Job) -> Result<(), CoordinatorError> {
-        self.jobs.send(job).map_err(|_| CoordinatorError::Crashed)
+        self.executor.order(job).map_err(|_| CoordinatorError::Crashed)
     }
 
     fn assign(&mut self, worker: WorkerId, assignment: Assignment) {
@@ -190,6 +190,8 @@ impl Shell {
         self.timing.first_update.get_or_insert_with(|| self.started.elapsed());
         self.scales.clone_from(&report.next_scales);
         self.tell(Event::Updated { step: report.step });
+        // The workers are at work again: time for what nobody waits for.
+        self.executor.look_ahead();
         self.record_step(&report);
     }
 

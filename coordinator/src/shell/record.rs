@@ -63,7 +63,7 @@ impl Shell {
         let (step, split) = match evaluation {
             Evaluation::Progress => (step, "validation".to_owned()),
             // The last parameters on the validation split stand in the journal already.
-            Evaluation::Final(split) if split == experiment::SplitName::Validation => return,
+            Evaluation::Final(experiment::SplitName::Validation) => return,
             Evaluation::Final(split) => (self.selected, split.name().to_owned()),
         };
         let metrics = |task, metrics| {

@@ -45,7 +45,8 @@ impl Drop for Server {
 impl Server {
     /// Starts a server on `store` and waits until it is healthy.
     pub async fn start(store: &Store, port: u16) -> Server {
-        let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/mlflow");
+        let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("scripts/mlflow"));
+        let set_up = folders.find(|script| script.exists()).expect("scripts/mlflow is in the repository");
         let set_up = Command::new(set_up).stderr(Stdio::inherit()).output().expect("scripts/mlflow starts");
         assert!(set_up.status.success(), "scripts/mlflow: {}", set_up.status);
         let mlflow = String::from_utf8(set_up.stdout).expect("a path");

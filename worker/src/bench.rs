@@ -1,67 +1,36 @@
-//! The computing thread: takes work in order, computes, and sends what it found.
+//! The worker's bench: takes what the connection hands it, in order, and answers with messages.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, mpsc as blocking},
+    sync::Arc,
     time::Instant,
 };
 
 use bytes::Bytes;
 use datasets::{Plan, Store};
 use proto::{
-    convert, memory,
+    memory,
     message::{
-        ChunkOf, Envelope, LossSum, Ready, Refusal, RefusalKind, SharedMemory, Slot, Vector, Welcome, Work, WorkKind,
-        WorkResult, WorkerMessage,
+        ChunkOf, LossSum, Ready, Refusal, RefusalKind, SharedMemory, Slot, Vector, Welcome, Work, WorkKind, WorkResult,
+        WorkerMessage,
     },
     payload,
     shared_memory::Region,
-    v1,
 };
-use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     compute::{ComputeError, Computer, Loss},
     session::Options,
 };
 
-/// What the connection hands to the computing thread.
+/// What the connection hands to the bench.
 pub(crate) enum Task {
     /// The coordinator's welcome with its plan.
-    SetUp { envelope: Envelope, welcome: Box<Welcome>, plan: Vec<u8> },
+    SetUp { welcome: Box<Welcome>, plan: Vec<u8> },
     /// Parameters that came in chunks.
     Parameters { version: u64, vector: Vec<f32> },
     /// Something to compute.
-    Work { envelope: Envelope, work: Work },
-}
-
-/// Starts the thread. It ends when the tasks do, or when it has to give up, which the receiver tells.
-pub(crate) fn start(
-    options: Options,
-    outbox: mpsc::Sender<v1::WorkerMessage>,
-) -> (blocking::Sender<Task>, oneshot::Receiver<Refusal>) {
-    let (tasks, asked) = blocking::channel();
-    let (unfit, given_up) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut bench = Bench { options, outbox, stand: None };
-        for task in asked {
-            match bench.take(task) {
-                Ok(()) => {}
-                Err(Stop::Unfit(envelope, refusal)) => {
-                    let _ = bench.send(&envelope, WorkerMessage::Leave(refusal.clone()));
-                    let _ = unfit.send(refusal);
-                    return;
-                }
-                Err(Stop::Disconnected) => return,
-            }
-        }
-    });
-    (tasks, given_up)
-}
-
-enum Stop {
-    Unfit(Envelope, Refusal),
-    Disconnected,
+    Work(Work),
 }
 
 /// Everything that stands once the coordinator's welcome is understood.
@@ -78,21 +47,27 @@ struct Shared {
     results: Region,
 }
 
-struct Bench {
+/// A worker's place of work: empty until the coordinator's welcome is understood.
+pub(crate) struct Bench {
     options: Options,
-    outbox: mpsc::Sender<v1::WorkerMessage>,
     stand: Option<Stand>,
 }
 
 impl Bench {
-    fn take(&mut self, task: Task) -> Result<(), Stop> {
+    pub(crate) fn new(options: Options) -> Bench {
+        Bench { options, stand: None }
+    }
+
+    /// Does a task; gives what is to be sent.
+    ///
+    /// # Errors
+    /// Why the worker can't take part any more.
+    pub(crate) fn take(&mut self, task: Task) -> Result<Vec<WorkerMessage>, Refusal> {
         match task {
-            Task::SetUp { envelope, welcome, plan } => {
-                let stand = set_up(&self.options, &welcome, &plan)
-                    .map_err(|refusal| Stop::Unfit(envelope.clone(), refusal))?;
+            Task::SetUp { welcome, plan } => {
+                let stand = set_up(&self.options, &welcome, &plan)?;
                 let fingerprint = stand.computer.network().fingerprint().map_err(|error| {
-                    let refusal = Refusal { kind: RefusalKind::Fingerprint, reason: error.to_string() };
-                    Stop::Unfit(envelope.clone(), refusal)
+                    Refusal { kind: RefusalKind::Fingerprint, reason: error.to_string() }
                 })?;
                 let ready = Ready {
                     fingerprint,
@@ -100,41 +75,31 @@ impl Bench {
                     resident_bytes: memory::resident().peak_bytes,
                 };
                 self.stand = Some(stand);
-                self.send(&envelope, WorkerMessage::Ready(ready))
+                Ok(vec![WorkerMessage::Ready(ready)])
             }
             Task::Parameters { version, vector } => {
                 if let Some(stand) = &mut self.stand {
                     stand.received = Some((version, vector));
                 }
-                Ok(())
+                Ok(Vec::new())
             }
-            Task::Work { envelope, work } => self.work(&envelope, work),
+            Task::Work(work) => self.work(&work),
         }
     }
 
-    fn work(&mut self, envelope: &Envelope, work: Work) -> Result<(), Stop> {
+    fn work(&mut self, work: &Work) -> Result<Vec<WorkerMessage>, Refusal> {
+        let failure = |reason| vec![WorkerMessage::Failure { work: work.id, reason }];
         let Some(stand) = &mut self.stand else {
-            let reason = "work before the worker was ready".to_owned();
-            return self.send(envelope, WorkerMessage::Failure { work: work.id, reason });
+            return Ok(failure("work before the worker was ready".to_owned()));
         };
-        match stand.compute(&work) {
+        match stand.compute(work) {
             Ok((result, inline)) => {
-                self.send(envelope, WorkerMessage::Result(result))?;
-                for chunk in payload::chunks(ChunkOf::Result(work.id), inline) {
-                    self.send(envelope, WorkerMessage::Chunk(chunk))?;
-                }
-                Ok(())
+                let chunks = payload::chunks(ChunkOf::Result(work.id), inline).map(WorkerMessage::Chunk);
+                Ok(std::iter::once(WorkerMessage::Result(result)).chain(chunks).collect())
             }
-            Err(Failed::Data(reason)) => {
-                Err(Stop::Unfit(envelope.clone(), Refusal { kind: RefusalKind::Data, reason }))
-            }
-            Err(Failed::Work(reason)) => self.send(envelope, WorkerMessage::Failure { work: work.id, reason }),
+            Err(Failed::Data(reason)) => Err(Refusal { kind: RefusalKind::Data, reason }),
+            Err(Failed::Work(reason)) => Ok(failure(reason)),
         }
-    }
-
-    fn send(&self, envelope: &Envelope, message: WorkerMessage) -> Result<(), Stop> {
-        let message = convert::worker_message_out(envelope.clone(), message);
-        self.outbox.blocking_send(message).map_err(|_| Stop::Disconnected)
     }
 }
 

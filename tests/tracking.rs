@@ -1,0 +1,92 @@
+//! `trunkline train` beside a tracking server: a real MLflow, and none at all.
+
+#[path = "../coordinator/tests/mlflow_server/mod.rs"]
+#[allow(dead_code)] // of what the coordinator's own tests need too
+mod mlflow_server;
+
+use std::{collections::BTreeMap, path::Path, process::Output};
+
+use mlflow_server::{Server, Store, closed_port};
+use serde_json::Value;
+
+fn train(run: &Path, uri: Option<&str>) -> Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_trunkline"));
+    command.args(["train", "examples/digits.toml", "--json", "--set", "train.steps=120", "--run-dir"]).arg(run);
+    command.env_remove("MLFLOW_TRACKING_URI");
+    if let Some(uri) = uri {
+        command.env("MLFLOW_TRACKING_URI", uri);
+    }
+    let done = command.output().expect("trunkline starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    done
+}
+
+fn report(done: &Output) -> Value {
+    serde_json::from_slice(&done.stdout).expect("one JSON object")
+}
+
+/// The journal's metrics as MLflow has to hold them: by key, (step, value).
+fn points(run: &Path) -> BTreeMap<String, Vec<(u64, f64)>> {
+    let journal = std::fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
+    let mut points: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
+    for line in journal.lines() {
+        let record: Value = serde_json::from_str(line).expect("whole lines of JSON");
+        if record["kind"] != "metrics" {
+            continue;
+        }
+        let task = record["task"].as_str().map(|task| format!("{task}.")).unwrap_or_default();
+        for (name, value) in record["metrics"].as_object().expect("metrics") {
+            let key = format!("{}.{task}{name}", record["split"].as_str().expect("a split"));
+            let point = (record["step"].as_u64().expect("a step"), value.as_f64().expect("a number"));
+            points.entry(key).or_default().push(point);
+        }
+    }
+    points
+}
+
+#[tokio::test]
+async fn a_run_is_in_mlflow_point_by_point() {
+    let store = Store::new();
+    let server = Server::start(&store, closed_port()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("tracked");
+    let uri = server.uri();
+    let trained = {
+        let run = run.clone();
+        tokio::task::spawn_blocking(move || train(&run, Some(&uri))).await.expect("trains")
+    };
+    let runs = server.runs("digits").await;
+    assert_eq!(runs.len(), 1);
+    let found = server.get("runs/get", &[("run_id", &runs[0])]).await;
+    let found = &found["run"];
+    assert_eq!(found["info"]["status"], "FINISHED");
+    let text = |part: &str, key: &str| {
+        let items = found["data"][part].as_array().expect("a list");
+        items.iter().find(|item| item["key"] == key).map(|item| item["value"].as_str().expect("text").to_owned())
+    };
+    assert_eq!(text("params", "train.steps").as_deref(), Some("120"));
+    assert_eq!(text("tags", "seed").as_deref(), Some("42"));
+
+    let tracked = server.points(&runs[0], found).await;
+    let expected = points(&run);
+    assert!(expected.len() > 8, "{expected:?}");
+    for (key, points) in &expected {
+        let theirs = tracked.get(key).unwrap_or_else(|| panic!("no `{key}` among {:?}", tracked.keys()));
+        let theirs: Vec<(u64, f64)> = theirs.iter().map(|(step, _, v)| (*step, v.parse().expect("a number"))).collect();
+        assert_eq!(&theirs, points, "{key}");
+    }
+    assert_eq!(report(&trained)["status"], "finished");
+}
+
+#[test]
+fn a_server_that_is_not_there_changes_nothing_but_a_warning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let quiet = train(&folder.path().join("quiet"), None);
+    let lonely = train(&folder.path().join("lonely"), Some(&format!("http://127.0.0.1:{}", closed_port())));
+    let (quiet_report, lonely_report) = (report(&quiet), report(&lonely));
+    assert_eq!(quiet_report["parameters_sha256"], lonely_report["parameters_sha256"]);
+    assert_eq!(quiet_report["tasks"], lonely_report["tasks"]);
+    assert_eq!(points(&folder.path().join("quiet")), points(&folder.path().join("lonely")));
+    let said = String::from_utf8_lossy(&lonely.stderr).matches("tracking server").count();
+    assert_eq!(said, 1, "{}", String::from_utf8_lossy(&lonely.stderr));
+}

@@ -1,0 +1,53 @@
+//! Signs of life, on a thread and a connection of their own: neither a long computation nor a long vector
+//! delays them.
+
+use std::{thread, time::Duration};
+
+use proto::{
+    address::Address,
+    convert, memory,
+    message::{Beat, Envelope},
+    v1::coordinator_client::CoordinatorClient,
+};
+use tokio::time;
+use tokio_stream::{StreamExt, wrappers::IntervalStream};
+use tonic::transport::Channel;
+
+use crate::connection::connect;
+
+/// Sends a beat every `interval` until the coordinator ends them.
+pub(crate) fn start(address: Address, wait: Duration, envelope: Envelope, interval: Duration) {
+    thread::spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::warn!(%error, "no signs of life: the lease will run out"),
+        };
+        runtime.block_on(async {
+            let Ok(mut client) = connect(&address, wait).await else { return };
+            if let Err(status) = beats(&mut client, envelope, interval).await {
+                tracing::debug!(%status, "signs of life ended");
+            }
+        });
+    });
+}
+
+async fn beats(
+    client: &mut CoordinatorClient<Channel>,
+    envelope: Envelope,
+    interval: Duration,
+) -> Result<(), tonic::Status> {
+    let mut sequence = 0;
+    let beats = IntervalStream::new(time::interval(interval)).map(move |_| {
+        sequence += 1;
+        convert::beat_out(Beat {
+            run: envelope.run.clone(),
+            epoch: envelope.epoch,
+            lease: envelope.lease,
+            sequence,
+            resident_bytes: memory::resident().peak_bytes,
+        })
+    });
+    let mut echoes = client.heartbeat(beats).await?.into_inner();
+    while echoes.message().await?.is_some() {}
+    Ok(())
+}
