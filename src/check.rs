@@ -89,7 +89,8 @@ fn plan(setup: &Setup) -> Value {
 fn describe(setup: &Setup) -> String {
     let summary = &setup.prepared.summary;
     let mut text = format!("experiment {}: {} steps\n", setup.loaded.experiment.name, setup.steps);
-    let mut tables = table::new(&["dataset", "format", "rows", "train", "validation", "test", "columns", "nulls", "size"]);
+    let mut tables =
+        table::new(&["dataset", "format", "rows", "train", "validation", "test", "columns", "nulls", "size"]);
     for t in &summary.tables {
         let rows = |split| t.splits.get(&split).copied().unwrap_or(0).to_string();
         tables.add_row([
@@ -115,7 +116,8 @@ fn describe(setup: &Setup) -> String {
             f.tasks.join(", "),
         ]);
     }
-    let mut tasks = table::new(&["task", "kind", "target", "labels train/validation/test", "classes", "constant's loss"]);
+    let mut tasks =
+        table::new(&["task", "kind", "target", "labels train/validation/test", "classes", "constant's loss"]);
     for t in &summary.tasks {
         let labels: Vec<String> = t.labelled.values().map(u64::to_string).collect();
         let classes: Vec<&str> = t.classes.iter().map(|(name, _)| name.as_str()).take(12).collect();

@@ -77,11 +77,7 @@ pub fn options(run_dir: Option<PathBuf>, started: Instant) -> Options {
     Options { run_dir, runs: "runs".into(), mlflow, tags, started }
 }
 
-async fn train(
-    arguments: &Arguments,
-    setup: Setup,
-    started: Instant,
-) -> Result<coordinator::report::Report, Failure> {
+async fn train(arguments: &Arguments, setup: Setup, started: Instant) -> Result<coordinator::report::Report, Failure> {
     let folder = tempfile::Builder::new().prefix("trunkline-").tempdir().map_err(Failure::failed)?;
     let socket = folder.path().join("coordinator.sock");
     let listener = UnixListener::bind(&socket).map_err(Failure::failed)?;

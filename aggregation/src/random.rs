@@ -3,6 +3,9 @@
 //! A [`Stream`] stands for one (seed, purpose, indices); its elements can be asked for in any order and by any thread.
 //! The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 
+// Lanes of several arrays, walked side by side by their number, become vector instructions.
+#![allow(clippy::needless_range_loop)]
+
 use crate::lanes::{Level, vectorised};
 
 /// What numbers are for. The value is part of the counter: numbers for two purposes never coincide, and a purpose keeps its value.

@@ -99,10 +99,14 @@ impl TryFrom<Table> for Schedule {
             "linear" => ScheduleKind::Linear { end_factor: r.number("end_factor", 0.0, Range::NotNegative)? },
             "cosine" => ScheduleKind::Cosine { eta_min: r.number("eta_min", 0.0, Range::NotNegative)? },
             "step" => ScheduleKind::Step {
-                step_size: r.optional_count("step_size", 1)?.ok_or_else(|| Invalid::missing("step_size", "a whole number of at least 1"))?,
+                step_size: r
+                    .optional_count("step_size", 1)?
+                    .ok_or_else(|| Invalid::missing("step_size", "a whole number of at least 1"))?,
                 gamma: r.number("gamma", 0.1, Range::LeftOpen(0.0, 1.0))?,
             },
-            "exponential" => ScheduleKind::Exponential { gamma: r.required_number("gamma", Range::LeftOpen(0.0, 1.0))? },
+            "exponential" => {
+                ScheduleKind::Exponential { gamma: r.required_number("gamma", Range::LeftOpen(0.0, 1.0))? }
+            }
             _ => ScheduleKind::OneCycle {
                 pct_start: r.number("pct_start", 0.3, Range::Closed(0.0, 1.0))?,
                 div_factor: r.number("div_factor", 25.0, Range::Positive)?,

@@ -76,7 +76,11 @@ pub struct Invalid {
 impl Invalid {
     /// A refused value: `value` at `key`, with what is `allowed` in words.
     pub fn value(key: &str, value: impl fmt::Display, allowed: impl fmt::Display) -> Self {
-        Self { key: key.to_owned(), message: format!("{value} is not allowed here; it must be {allowed}"), known: Vec::new() }
+        Self {
+            key: key.to_owned(),
+            message: format!("{value} is not allowed here; it must be {allowed}"),
+            known: Vec::new(),
+        }
     }
 
     /// A name that is none of the `known` ones.
@@ -213,7 +217,9 @@ impl<'a> Reader<'a> {
     pub fn optional_count(&mut self, key: &'static str, least: u64) -> Result<Option<u64>, Invalid> {
         let Some(value) = self.take(key) else { return Ok(None) };
         match value {
-            Value::Integer(number) if u64::try_from(*number).is_ok_and(|number| number >= least) => Ok(Some(number.unsigned_abs())),
+            Value::Integer(number) if u64::try_from(*number).is_ok_and(|number| number >= least) => {
+                Ok(Some(number.unsigned_abs()))
+            }
             _ => Err(Invalid::value(key, value, format!("a whole number of at least {least}"))),
         }
     }
@@ -234,7 +240,12 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Invalid`] for another type and for another name.
-    pub fn name(&mut self, key: &'static str, default: &'static str, known: &[&'static str]) -> Result<&'static str, Invalid> {
+    pub fn name(
+        &mut self,
+        key: &'static str,
+        default: &'static str,
+        known: &[&'static str],
+    ) -> Result<&'static str, Invalid> {
         match self.take(key) {
             None => Ok(default),
             Some(Value::Text(text)) => {

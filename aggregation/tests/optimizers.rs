@@ -72,7 +72,12 @@ fn every_optimizer_follows_the_reference_to_1e_6() {
 }
 
 /// Three updates, each applied in ranges between `cuts`, the last range first.
-fn in_ranges(optimizer: &Optimizer, len: usize, blocks: &[Range<usize>], cuts: &[usize]) -> (Vec<u32>, aggregation::OptimizerState) {
+fn in_ranges(
+    optimizer: &Optimizer,
+    len: usize,
+    blocks: &[Range<usize>],
+    cuts: &[usize],
+) -> (Vec<u32>, aggregation::OptimizerState) {
     let mut state = optimizer.state(len);
     let (mut current, mut next) = (normals(1, len), vec![f32::NAN; len]);
     for step in 0..3 {
@@ -139,7 +144,9 @@ fn centred_rmsprop_stays_finite_on_a_constant_gradient() {
 
 #[test]
 fn defaults_are_pytorchs_with_a_rate_of_1e_3() {
-    let read = |kind: &str| toml::from_str::<toml::Table>(&toml::to_string(&optimizer(kind)).expect("is written")).expect("is read");
+    let read = |kind: &str| {
+        toml::from_str::<toml::Table>(&toml::to_string(&optimizer(kind)).expect("is written")).expect("is read")
+    };
     let number = |kind: &str, key: &str| read(kind)[key].as_float().expect("is a number");
     for kind in ["sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "lamb"] {
         assert_eq!(number(kind, "learning_rate"), 1e-3);

@@ -64,7 +64,8 @@ fn uniform_numbers_fill_the_unit_interval_evenly() {
 fn normal_numbers_have_the_normal_moments() {
     let mut values = vec![0.0f32; 1 << 18];
     stream(2).fill_normal(0, &mut values);
-    let moment = |power: i32| values.iter().map(|&value| f64::from(value).powi(power)).sum::<f64>() / values.len() as f64;
+    let moment =
+        |power: i32| values.iter().map(|&value| f64::from(value).powi(power)).sum::<f64>() / values.len() as f64;
     for (power, expected, tolerance) in [(1, 0.0, 0.01), (2, 1.0, 0.015), (3, 0.0, 0.04), (4, 3.0, 0.1)] {
         assert!((moment(power) - expected).abs() < tolerance, "moment {power}: {}", moment(power));
     }
@@ -75,7 +76,8 @@ fn normal_numbers_have_the_normal_moments() {
 #[test]
 fn normal_numbers_keep_their_bits() {
     // Written down once: a change of these numbers changes the first parameters of every run.
-    let bits: Vec<u32> = (0..4).map(|i| Stream::new(42, Purpose::InitialWeights, &[3]).normal_at(i).to_bits()).collect();
+    let bits: Vec<u32> =
+        (0..4).map(|i| Stream::new(42, Purpose::InitialWeights, &[3]).normal_at(i).to_bits()).collect();
     assert_eq!(bits, NORMAL_BITS);
 }
 
@@ -127,7 +129,10 @@ fn every_value_comes_to_every_place_about_equally_often() {
         }
         let chi: f64 = counts.iter().map(|&count| (f64::from(count) - 4000.0).powi(2) / 4000.0).sum();
         let freedom = ((n - 1) * (n - 1)) as f64;
-        assert!(chi < freedom + 6.0 * (2.0 * freedom).sqrt(), "n = {n}: chi square {chi} of {freedom} degrees of freedom");
+        assert!(
+            chi < freedom + 6.0 * (2.0 * freedom).sqrt(),
+            "n = {n}: chi square {chi} of {freedom} degrees of freedom"
+        );
     }
 }
 

@@ -56,14 +56,31 @@ fn step_falls_every_step_size_steps_and_exponential_every_step() {
 fn one_cycle_gives_pytorchs_rates() {
     // torch.optim.lr_scheduler.OneCycleLR(max_lr = 0.1, total_steps = 10), PyTorch 2.9.1.
     let cos = [
-        0.0040000000000000036, 0.052000000000000005, 0.1, 0.09504846320134738, 0.0811745653949763, 0.06112620219362893,
-        0.03887419780637107, 0.0188258346050237, 0.004951936798652629, 4e-07,
+        0.0040000000000000036,
+        0.052000000000000005,
+        0.1,
+        0.09504846320134738,
+        0.0811745653949763,
+        0.06112620219362893,
+        0.03887419780637107,
+        0.0188258346050237,
+        0.004951936798652629,
+        4e-07,
     ];
     let linear = [
-        0.004, 0.052000000000000005, 0.1, 0.08571434285714286, 0.07142868571428572, 0.05714302857142858, 0.042857371428571434,
-        0.028571714285714284, 0.014286057142857148, 3.999999999976245e-07,
+        0.004,
+        0.052000000000000005,
+        0.1,
+        0.08571434285714286,
+        0.07142868571428572,
+        0.05714302857142858,
+        0.042857371428571434,
+        0.028571714285714284,
+        0.014286057142857148,
+        3.999999999976245e-07,
     ];
-    for (text, rates) in [("kind = \"one_cycle\"", cos), ("kind = \"one_cycle\"\nanneal_strategy = \"linear\"", linear)] {
+    for (text, rates) in [("kind = \"one_cycle\"", cos), ("kind = \"one_cycle\"\nanneal_strategy = \"linear\"", linear)]
+    {
         for (step, rate) in rates.into_iter().enumerate() {
             let ours = schedule(text).learning_rate(0.1, step as u64, 10);
             assert!((ours - rate).abs() < 1e-10, "{text}, step {step}: {ours} is not {rate}");
@@ -79,7 +96,10 @@ fn rates_are_finite_and_not_negative_for_short_trainings() {
             for total in 0..4 {
                 for step in 0..6 {
                     let rate = schedule(&format!("{text}\nwarmup_steps = {warmup}")).learning_rate(0.1, step, total);
-                    assert!(rate.is_finite() && (0.0..=0.1 + 1e-12).contains(&rate), "{text} {warmup} {step}/{total}: {rate}");
+                    assert!(
+                        rate.is_finite() && (0.0..=0.1 + 1e-12).contains(&rate),
+                        "{text} {warmup} {step}/{total}: {rate}"
+                    );
                 }
             }
         }

@@ -24,7 +24,8 @@ fn a_node_splits_at_the_largest_power_of_two_below_its_length() {
 fn a_gap_and_an_overlap_are_found() {
     let root = Node::root(4);
     let add = &mut |left: u32, right: u32| left + right;
-    let values = |nodes: &[(u32, u32)]| nodes.iter().map(|&(lo, hi)| (Node { lo, hi }, 1)).collect::<BTreeMap<_, u32>>();
+    let values =
+        |nodes: &[(u32, u32)]| nodes.iter().map(|&(lo, hi)| (Node { lo, hi }, 1)).collect::<BTreeMap<_, u32>>();
     assert_eq!(fold(root, values(&[(0, 2), (2, 4)]), add), Ok(2));
     assert_eq!(fold(root, values(&[(0, 2), (3, 4)]), add), Err(Uncovered::Missing(Node::leaf(2))));
     assert_eq!(fold(root, values(&[(0, 2), (2, 4), (3, 4)]), add), Err(Uncovered::Surplus(Node::leaf(3))));

@@ -11,7 +11,8 @@ fn weighting(text: &str) -> Weighting {
 fn alpha(text: &str, tasks: &[&str], present: &[usize]) -> Vec<f64> {
     let optimizer = Optimizer::default();
     let stream = Stream::new(0, Purpose::Weighting, &[0]);
-    let moment = Moment { step: 0, epoch: 0, tasks: tasks.len(), present, optimizer: &optimizer, learning_rate: 1e-3, stream };
+    let moment =
+        Moment { step: 0, epoch: 0, tasks: tasks.len(), present, optimizer: &optimizer, learning_rate: 1e-3, stream };
     let method = weighting(text).build(tasks).expect("fits the tasks");
     let outcome = method.weigh(&moment, &Statistics::default(), &mut State::default()).expect("has an answer");
     outcome.combination.alpha().expect("is one alpha a task").to_vec()
@@ -36,14 +37,23 @@ fn constant_weights_are_by_place_or_by_name() {
 #[test]
 fn constant_weights_that_do_not_fit_the_tasks_are_refused() {
     let refuse = |text: &str| -> Invalid { weighting(text).build(&["digit", "parity"]).expect_err(text) };
-    assert!(refuse("method = \"constant\"\nweights = [1]").to_string().contains("1 weights are given for 2 tasks (digit, parity)"));
+    assert!(
+        refuse("method = \"constant\"\nweights = [1]")
+            .to_string()
+            .contains("1 weights are given for 2 tasks (digit, parity)")
+    );
     let unknown = refuse("method = \"constant\"\nweights = { digits = 1 }");
-    assert_eq!((unknown.key.as_str(), unknown.known.as_slice()), ("weights", &["digit".to_owned(), "parity".to_owned()][..]));
+    assert_eq!(
+        (unknown.key.as_str(), unknown.known.as_slice()),
+        ("weights", &["digit".to_owned(), "parity".to_owned()][..])
+    );
 }
 
 #[test]
 fn constant_weights_that_no_task_could_have_are_refused_when_read() {
-    for text in ["", "weights = 3", "weights = [1, -1]", "weights = [\"a\"]", "weights = { a = -1 }", "weights = { a = nan }"] {
+    for text in
+        ["", "weights = 3", "weights = [1, -1]", "weights = [\"a\"]", "weights = { a = -1 }", "weights = { a = nan }"]
+    {
         let error = toml::from_str::<Weighting>(&format!("method = \"constant\"\n{text}")).expect_err(text);
         assert!(error.to_string().contains("`weights`"), "{error}");
     }

@@ -15,9 +15,9 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod selection;
+mod serve;
 pub mod server;
 pub mod setup;
-mod serve;
 mod shell;
 pub mod tracking;
 

@@ -130,8 +130,7 @@ mod tests {
     fn patience_counts_evaluations_without_improvement() {
         let text = "early_stopping = { metric = \"validation.loss\", patience = 2, min_delta = 0.1 }";
         let mut selection = Selection::new(&train(text));
-        let stops: Vec<bool> =
-            [1.0, 0.95, 0.8, 0.75, 0.9].map(|value| selection.observe(&loss(value)).stop).to_vec();
+        let stops: Vec<bool> = [1.0, 0.95, 0.8, 0.75, 0.9].map(|value| selection.observe(&loss(value)).stop).to_vec();
         assert_eq!(stops, [false, false, false, false, true]);
     }
 

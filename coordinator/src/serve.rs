@@ -233,8 +233,7 @@ fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
     let now = now_ms();
     let experiment = &setup.loaded.experiment;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let started =
-        Observation::Started { schema: journal::SCHEMA, version: version.clone(), epoch, resumed_from: None };
+    let started = Observation::Started { schema: journal::SCHEMA, version: version.clone(), epoch, resumed_from: None };
     let parameters = journal::flatten(experiment).unwrap_or_default();
     let mut tags = IndexMap::from([
         ("seed".to_owned(), experiment.seed.to_string()),
@@ -272,9 +271,7 @@ async fn listen(service: Service, listener: Listener, closed: oneshot::Receiver<
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
-    health
-        .set_serving::<v1::coordinator_server::CoordinatorServer<Service>>()
-        .await;
+    health.set_serving::<v1::coordinator_server::CoordinatorServer<Service>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .build_v1();
@@ -295,9 +292,7 @@ async fn listen(service: Service, listener: Listener, closed: oneshot::Receiver<
         Listener::Unix(listener) => {
             router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), closed).await
         }
-        Listener::Tcp(listener) => {
-            router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), closed).await
-        }
+        Listener::Tcp(listener) => router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), closed).await,
     };
     if let Err(error) = served {
         tracing::warn!(%error, "the server ended");

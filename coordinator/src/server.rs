@@ -78,10 +78,7 @@ impl v1::coordinator_server::Coordinator for Service {
     type WorkStream = Reply<v1::CoordinatorMessage>;
     type HeartbeatStream = Reply<v1::Beat>;
 
-    async fn work(
-        &self,
-        request: Request<Streaming<v1::WorkerMessage>>,
-    ) -> Result<Response<Self::WorkStream>, Status> {
+    async fn work(&self, request: Request<Streaming<v1::WorkerMessage>>) -> Result<Response<Self::WorkStream>, Status> {
         let mut messages = request.into_inner();
         let first = messages.message().await?.ok_or_else(|| Status::invalid_argument("no hello"))?;
         let first = convert::worker_message_in(first).map_err(|e| Status::invalid_argument(e.to_string()))?;

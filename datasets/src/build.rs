@@ -62,7 +62,8 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
     let mut plans = Vec::new();
     let mut task_summaries = Vec::new();
     for (draft, feed) in drafts.iter().zip(&task_feeds) {
-        let (plan, summary, more) = tasks::fit(loaded, draft, &opened[draft.table], &fitted[draft.table], *feed, &feeds[*feed].name)?;
+        let (plan, summary, more) =
+            tasks::fit(loaded, draft, &opened[draft.table], &fitted[draft.table], *feed, &feeds[*feed].name)?;
         plans.push(plan);
         task_summaries.push(summary);
         warnings.extend(more);
@@ -77,7 +78,12 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
     let bits = seal::seal(&mut written, &opened, &fitted)?;
     let plan = Arc::new(Plan::from(written));
     let summary = Summary {
-        tables: opened.iter().zip(&fitted).enumerate().map(|(i, (t, f))| table_summary(&plan, t, f, i, &drafts)).collect(),
+        tables: opened
+            .iter()
+            .zip(&fitted)
+            .enumerate()
+            .map(|(i, (t, f))| table_summary(&plan, t, f, i, &drafts))
+            .collect(),
         feeds: (0..plan.feeds().len()).map(|feed| feed_summary(&plan, feed)).collect(),
         tasks: task_summaries,
         warnings,
@@ -96,7 +102,10 @@ fn feed_plan(
     let train = &loaded.experiment.train;
     let rows = fitted.split.rows(SplitName::Train);
     if rows < u64::from(train.microbatches) {
-        let reason = format!("{rows} training rows are fewer than the {} microbatches (`train.microbatches`)", train.microbatches);
+        let reason = format!(
+            "{rows} training rows are fewer than the {} microbatches (`train.microbatches`)",
+            train.microbatches
+        );
         return Err(DataError::Rows { dataset: table.name.to_owned(), reason });
     }
     let dataset = &loaded.experiment.datasets[table.name];
@@ -113,7 +122,13 @@ fn feed_plan(
     })
 }
 
-fn table_summary(plan: &Plan, table: &Opened<'_>, fitted: &FittedTable, number: usize, drafts: &[Draft<'_>]) -> TableSummary {
+fn table_summary(
+    plan: &Plan,
+    table: &Opened<'_>,
+    fitted: &FittedTable,
+    number: usize,
+    drafts: &[Draft<'_>],
+) -> TableSummary {
     let written = &plan.tables()[number];
     let feeds = || plan.feeds().iter().filter(move |feed| feed.table == number);
     let column = |(i, found): (usize, &crate::source::Found)| {
@@ -145,7 +160,11 @@ fn table_summary(plan: &Plan, table: &Opened<'_>, fitted: &FittedTable, number: 
         bytes: written.files.iter().map(|file| file.bytes).sum(),
         rows: table.table.rows(),
         splits: SplitName::ALL.into_iter().map(|split| (split, fitted.split.rows(split))).collect(),
-        order: feeds().map(|feed| if feed.order == Order::File { "file" } else { "shuffled" }).next().unwrap_or("file").to_owned(),
+        order: feeds()
+            .map(|feed| if feed.order == Order::File { "file" } else { "shuffled" })
+            .next()
+            .unwrap_or("file")
+            .to_owned(),
         columns: table.found.iter().enumerate().map(column).collect(),
     }
 }

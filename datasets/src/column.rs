@@ -42,7 +42,6 @@ impl Texts {
 }
 
 impl Column {
-
     /// The number of rows.
     pub fn len(&self) -> usize {
         match self {

@@ -11,10 +11,7 @@ pub(crate) enum Misfit {
     /// The whole column.
     Column(String),
     /// One value, by its row in what was decoded, from 0.
-    Cell {
-        row: usize,
-        reason: String,
-    },
+    Cell { row: usize, reason: String },
 }
 
 const NANOSECONDS: f64 = 1e9;
@@ -38,13 +35,21 @@ fn numbers(series: &Series) -> Result<Vec<f64>, Misfit> {
     if is_text(series) {
         let series = series.cast(&DataType::String).map_err(failed)?;
         let texts = series.str().map_err(failed)?;
-        return texts.iter().enumerate().map(|(row, text)| text.map_or(Ok(f64::NAN), |text| number(row, text))).collect();
+        return texts
+            .iter()
+            .enumerate()
+            .map(|(row, text)| text.map_or(Ok(f64::NAN), |text| number(row, text)))
+            .collect();
     }
     let unit = seconds(series.dtype());
     let physical = series.to_physical_repr();
     let cast = physical.cast(&DataType::Float64).map_err(failed)?;
     let values = cast.f64().map_err(failed)?;
-    values.iter().enumerate().map(|(row, value)| value.map_or(Ok(f64::NAN), |v| finite(row, v).map(|v| v * unit))).collect()
+    values
+        .iter()
+        .enumerate()
+        .map(|(row, value)| value.map_or(Ok(f64::NAN), |v| finite(row, v).map(|v| v * unit)))
+        .collect()
 }
 
 /// Seconds of the physical unit of a date or time; 1 for a number.
@@ -77,7 +82,9 @@ fn number(row: usize, text: &str) -> Result<f64, Misfit> {
 fn finite(row: usize, value: f64) -> Result<f64, Misfit> {
     match value {
         v if v.is_finite() => Ok(v),
-        v if v.is_nan() => Err(Misfit::Cell { row, reason: "NaN is not a value; for a missing one leave it empty (null)".to_owned() }),
+        v if v.is_nan() => {
+            Err(Misfit::Cell { row, reason: "NaN is not a value; for a missing one leave it empty (null)".to_owned() })
+        }
         _ => Err(Misfit::Cell { row, reason: "the value is infinite".to_owned() }),
     }
 }
@@ -140,7 +147,9 @@ fn list(series: &Series, width: usize) -> Result<Column, Misfit> {
             continue;
         };
         let numbers = numbers(inner.as_ref()).map_err(|misfit| match misfit {
-            Misfit::Cell { row: element, reason } => Misfit::Cell { row, reason: format!("element {}: {reason}", element + 1) },
+            Misfit::Cell { row: element, reason } => {
+                Misfit::Cell { row, reason: format!("element {}: {reason}", element + 1) }
+            }
             column => column,
         })?;
         if numbers.len() != width {

@@ -17,7 +17,8 @@ impl<'a> RowEncoder<'a> {
     /// For about `rows` rows; `labels` says whether targets are encoded.
     pub fn new(plan: &'a Plan, feed: &'a FeedPlan, rows: usize, labels: bool) -> Self {
         let width = feed.dense_width();
-        let tasks: Vec<&TaskPlan> = if labels { feed.tasks.iter().map(|t| &plan.tasks()[*t]).collect() } else { Vec::new() };
+        let tasks: Vec<&TaskPlan> =
+            if labels { feed.tasks.iter().map(|t| &plan.tasks()[*t]).collect() } else { Vec::new() };
         let targets = feed.tasks.iter().zip(&tasks).map(|(&task, plan)| Targets {
             task,
             values: Vec::with_capacity(rows * plan.values()),
@@ -82,13 +83,15 @@ impl TaskPlan {
                 }
                 true
             }
-            TargetEncoding::Classes(classes) | TargetEncoding::Binary(classes) => match classes.index(columns[0], row) {
-                Some(class) => {
-                    values.push(class as f32);
-                    true
+            TargetEncoding::Classes(classes) | TargetEncoding::Binary(classes) => {
+                match classes.index(columns[0], row) {
+                    Some(class) => {
+                        values.push(class as f32);
+                        true
+                    }
+                    None => false,
                 }
-                None => false,
-            },
+            }
             TargetEncoding::Indicators => {
                 values.extend(columns.iter().map(|column| column.numbers(row, 1)[0] as f32));
                 true

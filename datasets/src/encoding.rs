@@ -107,7 +107,8 @@ impl Encoding {
                     let value = values[i];
                     let missing = value.is_nan();
                     null |= missing;
-                    *place = if missing || deviation[i] == 0.0 { 0.0 } else { ((value - mean[i]) / deviation[i]) as f32 };
+                    *place =
+                        if missing || deviation[i] == 0.0 { 0.0 } else { ((value - mean[i]) / deviation[i]) as f32 };
                 }
                 if *indicator {
                     dense[width] = f32::from(u8::from(null));

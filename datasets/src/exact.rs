@@ -36,26 +36,15 @@ pub(crate) mod list {
     }
 }
 
-/// `#[serde(with = "exact::number")]` for `f64`.
-pub(crate) mod number {
-    use super::*;
-
-    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        Exact(*value).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        Ok(Exact::deserialize(deserializer)?.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_number_reads_back_to_the_same_bits() {
-        for bits in [0u64, 1, 0x3ff0_0000_0000_0001, 0x7fef_ffff_ffff_ffff, 0x3fb9_9999_9999_999a, 0xc05e_dd2f_1a9f_be77] {
+        for bits in
+            [0u64, 1, 0x3ff0_0000_0000_0001, 0x7fef_ffff_ffff_ffff, 0x3fb9_9999_9999_999a, 0xc05e_dd2f_1a9f_be77]
+        {
             let value = f64::from_bits(bits);
             let text = serde_json::to_string(&Exact(value)).expect("text");
             let back: Exact = serde_json::from_str(&text).expect("number");

@@ -23,7 +23,7 @@ pub(crate) struct Bits {
 
 impl Bits {
     pub fn push(&mut self, bit: bool) {
-        if self.rows % 64 == 0 {
+        if self.rows.is_multiple_of(64) {
             self.words.push(0);
         }
         *self.words.last_mut().expect("there is a word") |= u64::from(bit) << (self.rows % 64);

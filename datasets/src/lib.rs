@@ -1,6 +1,7 @@
 //! Tables read through polars: schema, splits, preprocessing, sampling order, batches.
 
 mod batch;
+mod build;
 mod column;
 mod decode;
 mod digest;
@@ -13,7 +14,6 @@ mod location;
 mod partition;
 mod plan;
 mod predict;
-mod build;
 mod selection;
 mod shapes;
 mod source;
@@ -24,13 +24,13 @@ mod summary;
 mod target;
 
 pub use batch::{Batch, Targets};
+pub use build::{Prepared, prepare};
 pub use encoding::{EMBEDDING_LIMIT, Encoding, Feature, NULL_ROW, ONE_HOT_LIMIT, UNSEEN_ROW};
 pub use error::{DataError, Part};
 pub use experiment::SplitName;
 pub use labels::Labels;
 pub use plan::{CHUNK_ROWS, ColumnKind, ColumnPlan, FeedPlan, FilePlan, Plan, TablePlan};
 pub use predict::{Rows, encode_table};
-pub use build::{Prepared, prepare};
 pub use split::Assignment;
 pub use store::Store;
 pub use summary::{ColumnSummary, FeedSummary, Summary, TableSummary, TaskSummary};

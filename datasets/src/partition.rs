@@ -12,11 +12,10 @@ use std::ops::Range;
 
 use aggregation::random::{Permutation, Purpose, Stream};
 
-
-
 /// The training rows, or places in their permutation, of partition `v` of `partitions`.
 pub fn range(rows: u64, partitions: u32, v: u32) -> Range<u64> {
-    let cut = |v: u64| u64::try_from(u128::from(rows) * u128::from(v) / u128::from(partitions)).expect("at most `rows`");
+    let cut =
+        |v: u64| u64::try_from(u128::from(rows) * u128::from(v) / u128::from(partitions)).expect("at most `rows`");
     cut(u64::from(v))..cut(u64::from(v) + 1)
 }
 

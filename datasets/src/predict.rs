@@ -32,7 +32,8 @@ pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows
     let origin = &plan.tables()[feed.table];
     let fail = |reason: String| DataError::File { file: path.to_owned(), reason };
     let name = path.to_str().ok_or_else(|| fail("the path is not valid Unicode".to_owned()))?.to_owned();
-    let format = extension_format(&name).ok_or_else(|| fail("the name does not say the format (csv, parquet, ipc, ndjson)".to_owned()))?;
+    let format = extension_format(&name)
+        .ok_or_else(|| fail("the name does not say the format (csv, parquet, ipc, ndjson)".to_owned()))?;
     let csv: CsvOptions = origin.csv.clone();
     let (mut table, found) = Table::create(&[name], Path::new(""), format, &csv)?;
     for feature in &feed.features {

@@ -109,7 +109,12 @@ impl Table {
     }
 
     /// Looks at new files; gives the table without columns to read, and all columns that the files have.
-    pub fn create(names: &[String], base: &Path, format: Format, csv: &CsvOptions) -> Result<(Self, Vec<Found>), DataError> {
+    pub fn create(
+        names: &[String],
+        base: &Path,
+        format: Format,
+        csv: &CsvOptions,
+    ) -> Result<(Self, Vec<Found>), DataError> {
         let files = discover::files(names, base, format, csv)?;
         let columns = files[0].columns.clone();
         Ok((Table { format, csv: csv.clone(), files, columns: Vec::new() }, columns))
@@ -155,7 +160,13 @@ impl Table {
     }
 
     /// `rows` of one block, counted from the file's first row.
-    fn read(&self, file: &TableFile, wanted: &[usize], block: (Start, Start), rows: Range<u64>) -> Result<Vec<Column>, DataError> {
+    fn read(
+        &self,
+        file: &TableFile,
+        wanted: &[usize],
+        block: (Start, Start),
+        rows: Range<u64>,
+    ) -> Result<Vec<Column>, DataError> {
         let columns: Vec<&ColumnPlan> = wanted.iter().map(|&c| &self.columns[c]).collect();
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         if names.is_empty() {
@@ -173,7 +184,8 @@ impl Table {
                 (read.map_err(|e| file.error(e.to_string()))?, rows.start)
             }
         };
-        let expected = if first == rows.start && self.is_sliced() { rows.end - rows.start } else { block.1.1 - block.0.1 };
+        let expected =
+            if first == rows.start && self.is_sliced() { rows.end - rows.start } else { block.1.1 - block.0.1 };
         if frame.height() as u64 != expected {
             let reason = format!(
                 "rows {} to {} can't be told apart (expected {expected}, read {}): an unfinished quotation?",
@@ -211,7 +223,9 @@ impl Table {
             .collect();
         let found: Vec<&Found> = found.iter().collect();
         ndjson::read(bytes, &found).map_err(|error| match ndjson::misfit(bytes, &found) {
-            Some((row, column, reason)) => self.misfit(file, &column, start.1, Misfit::Cell { row: row as usize, reason }),
+            Some((row, column, reason)) => {
+                self.misfit(file, &column, start.1, Misfit::Cell { row: row as usize, reason })
+            }
             None => file.error(error.to_string()),
         })
     }
@@ -223,7 +237,11 @@ impl Table {
             Misfit::Column(reason) => DataError::Column { file: name, column: column.to_owned(), reason },
             Misfit::Cell { row, reason } => {
                 let row = first + row as u64;
-                let line = if self.is_sliced() { None } else { text::line_of(&file.path, file.blocks[0].0, row, file.rules).ok() };
+                let line = if self.is_sliced() {
+                    None
+                } else {
+                    text::line_of(&file.path, file.blocks[0].0, row, file.rules).ok()
+                };
                 DataError::Cell { file: name, column: column.to_owned(), row: row + 1, line, reason }
             }
         }

@@ -48,7 +48,8 @@ pub enum Assignment {
 
 impl Assignment {
     fn counts(&self) -> [u64; 3] {
-        let (Assignment::Permuted { counts, .. } | Assignment::Ranges { counts } | Assignment::Listed { counts, .. }) = self;
+        let (Assignment::Permuted { counts, .. } | Assignment::Ranges { counts } | Assignment::Listed { counts, .. }) =
+            self;
         *counts
     }
 
@@ -101,7 +102,9 @@ impl Index {
         let rows = assignment.all_rows();
         let [train, validation, _] = assignment.counts();
         let mut words = vec![0u32; rows.div_ceil(ROWS_A_WORD) as usize];
-        let mut set = |row: u64, part: SplitName| words[(row / ROWS_A_WORD) as usize] |= (part as u32) << (2 * (row % ROWS_A_WORD));
+        let mut set = |row: u64, part: SplitName| {
+            words[(row / ROWS_A_WORD) as usize] |= (part as u32) << (2 * (row % ROWS_A_WORD))
+        };
         let place_part = |place: u64| if place < train + validation { SplitName::Validation } else { SplitName::Test };
         match assignment {
             Assignment::Permuted { seed, .. } if train < rows => {
@@ -138,7 +141,8 @@ impl Index {
     }
 
     /// Rows of a part before `row`.
-    pub fn rank(&self, split: SplitName, row: u64) -> u64 {
+    #[cfg(test)]
+    fn rank(&self, split: SplitName, row: u64) -> u64 {
         let mark = row / STRIDE;
         let since = (mark * STRIDE..row).filter(|r| self.part(*r) == split).count() as u64;
         self.before[mark as usize][split as usize] + since

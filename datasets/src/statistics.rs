@@ -68,7 +68,8 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    const NONE: Moments = Moments { count: 0, mean: 0.0, squares: 0.0, least: f64::INFINITY, greatest: f64::NEG_INFINITY };
+    const NONE: Moments =
+        Moments { count: 0, mean: 0.0, squares: 0.0, least: f64::INFINITY, greatest: f64::NEG_INFINITY };
 
     fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
         let (mut count, mut sum) = (0u64, 0.0);
@@ -131,7 +132,8 @@ impl Fit {
     }
 
     fn close(&mut self) {
-        let element = |e: usize| Moments::of(self.block.iter().skip(e).step_by(self.width).copied().filter(|v| !v.is_nan()));
+        let element =
+            |e: usize| Moments::of(self.block.iter().skip(e).step_by(self.width).copied().filter(|v| !v.is_nan()));
         let leaf = (0..self.width).map(element).collect();
         self.tree.push(leaf, merge);
         self.block.clear();

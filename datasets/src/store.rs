@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use experiment::{Order, SplitName};
 
+use crate::DataError;
 use crate::batch::{Batch, Targets};
 use crate::column::Column;
 use crate::digest::RowDigest;
@@ -20,7 +21,6 @@ use crate::partition;
 use crate::plan::{CHUNK_ROWS, FeedPlan, Plan};
 use crate::source::Table;
 use crate::split::Index;
-use crate::DataError;
 
 /// Bytes of evaluation chunks that are kept for the next evaluation.
 const CHUNK_CACHE_BYTES: u64 = 64 << 20;
@@ -116,7 +116,8 @@ impl Store {
             }
         })?;
         for (v, part) in parts {
-            let rows = verified(plan, Part::Partition(v), part.digest.whole(), plan.partitions.get(v as usize), part.rows)?;
+            let rows =
+                verified(plan, Part::Partition(v), part.digest.whole(), plan.partitions.get(v as usize), part.rows)?;
             lock(&self.partitions).insert((feed, v), rows);
         }
         Ok(())
@@ -162,7 +163,8 @@ impl Store {
         if let Some(rows) = self.kept_chunk(key) {
             return Ok(rows);
         }
-        let ahead = u32::try_from(READ_AHEAD_BYTES / (CHUNK_ROWS * self.plan.row_bytes(feed))).unwrap_or(READ_AHEAD_CHUNKS);
+        let ahead =
+            u32::try_from(READ_AHEAD_BYTES / (CHUNK_ROWS * self.plan.row_bytes(feed))).unwrap_or(READ_AHEAD_CHUNKS);
         let end = chunks.min(chunk + ahead.clamp(1, READ_AHEAD_CHUNKS));
         let mut parts: Vec<Rows<'_>> =
             (chunk..end).map(|c| self.part(feed, self.plan.chunk_rows(feed, split, c))).collect();

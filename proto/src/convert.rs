@@ -340,7 +340,8 @@ mod tests {
     #[test]
     fn every_worker_message_comes_back_as_it_went() {
         let envelope = m::Envelope { run: "r".into(), epoch: 3, lease: 7, step: 11, phase: 1 };
-        let sums = TaskSums { rows: 4, loss: 0.5, counts: vec![1, 2], sums: vec![1.5], scores: vec![0.25], labels: vec![1] };
+        let sums =
+            TaskSums { rows: 4, loss: 0.5, counts: vec![1, 2], sums: vec![1.5], scores: vec![0.25], labels: vec![1] };
         let result = m::WorkResult {
             work: 9,
             node: Node { lo: 2, hi: 4 },

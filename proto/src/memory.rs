@@ -16,10 +16,7 @@ pub fn resident() -> Resident {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
         line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
     };
-    Resident {
-        now_bytes: bytes("VmRSS:").unwrap_or_default(),
-        peak_bytes: bytes("VmHWM:").unwrap_or_default(),
-    }
+    Resident { now_bytes: bytes("VmRSS:").unwrap_or_default(), peak_bytes: bytes("VmHWM:").unwrap_or_default() }
 }
 
 #[cfg(test)]

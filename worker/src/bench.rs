@@ -66,9 +66,11 @@ impl Bench {
         match task {
             Task::SetUp { welcome, plan } => {
                 let stand = set_up(&self.options, &welcome, &plan)?;
-                let fingerprint = stand.computer.network().fingerprint().map_err(|error| {
-                    Refusal { kind: RefusalKind::Fingerprint, reason: error.to_string() }
-                })?;
+                let fingerprint = stand
+                    .computer
+                    .network()
+                    .fingerprint()
+                    .map_err(|error| Refusal { kind: RefusalKind::Fingerprint, reason: error.to_string() })?;
                 let ready = Ready {
                     fingerprint,
                     shared_memory: stand.shared.is_some(),

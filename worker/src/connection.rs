@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use proto::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, address::Address};
 use proto::v1::coordinator_client::CoordinatorClient;
+use proto::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, address::Address};
 use tokio::{net::UnixStream, time};
 use tonic::transport::{Channel, Endpoint, Uri};
 

@@ -101,10 +101,7 @@ struct Session {
 }
 
 impl Session {
-    async fn listen(
-        &mut self,
-        mut replies: tonic::Streaming<v1::CoordinatorMessage>,
-    ) -> Result<Ended, WorkerError> {
+    async fn listen(&mut self, mut replies: tonic::Streaming<v1::CoordinatorMessage>) -> Result<Ended, WorkerError> {
         while let Some(reply) = replies.next().await {
             let reply = reply.map_err(|status| WorkerError::Disconnected(status.message().to_owned()))?;
             let (envelope, message) =

@@ -39,7 +39,17 @@ impl Rule {
     pub fn apply(&self, part: &mut StatePart<'_>, vectors: Vectors<'_>) {
         if self.amsgrad {
             let [m, v, largest] = part.slots();
-            amsgrad(vectors.level, self, vectors.gradient_scale, vectors.current, vectors.gradient, vectors.next, m, v, largest);
+            amsgrad(
+                vectors.level,
+                self,
+                vectors.gradient_scale,
+                vectors.current,
+                vectors.gradient,
+                vectors.next,
+                m,
+                v,
+                largest,
+            );
         } else {
             let [m, v] = part.slots();
             plain(vectors.level, self, vectors.gradient_scale, vectors.current, vectors.gradient, vectors.next, m, v);

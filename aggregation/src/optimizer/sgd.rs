@@ -40,7 +40,15 @@ impl Rule {
     pub fn apply(&self, part: &mut StatePart<'_>, vectors: Vectors<'_>) {
         if self.momentum {
             let [buffer] = part.slots();
-            momentum(vectors.level, self, vectors.gradient_scale, vectors.current, vectors.gradient, vectors.next, buffer);
+            momentum(
+                vectors.level,
+                self,
+                vectors.gradient_scale,
+                vectors.current,
+                vectors.gradient,
+                vectors.next,
+                buffer,
+            );
         } else {
             plain(vectors.level, self, vectors.gradient_scale, vectors.current, vectors.gradient, vectors.next);
         }

@@ -38,8 +38,10 @@ impl OptimizerState {
     /// # Panics
     /// Where the cuts don't ascend or leave the parameters.
     pub fn parts(&mut self, cuts: &[usize]) -> Vec<StatePart<'_>> {
-        let mut parts: Vec<StatePart<'_>> =
-            cuts.windows(2).map(|cut| StatePart { range: cut[0]..cut[1], slots: Vec::with_capacity(self.slots.len()) }).collect();
+        let mut parts: Vec<StatePart<'_>> = cuts
+            .windows(2)
+            .map(|cut| StatePart { range: cut[0]..cut[1], slots: Vec::with_capacity(self.slots.len()) })
+            .collect();
         for (_, slot) in &mut self.slots {
             let mut rest = &mut slot[cuts.first().copied().unwrap_or(0)..];
             for part in &mut parts {

@@ -146,9 +146,19 @@ impl Update {
     ///
     /// # Panics
     /// Where lengths differ, or the range cuts a block that LAMB needs whole.
-    pub fn apply(&self, part: &mut StatePart<'_>, blocks: &[Range<usize>], current: &[f32], gradient: &[f32], next: &mut [f32]) {
+    pub fn apply(
+        &self,
+        part: &mut StatePart<'_>,
+        blocks: &[Range<usize>],
+        current: &[f32],
+        gradient: &[f32],
+        next: &mut [f32],
+    ) {
         let len = part.range.len();
-        assert!(current.len() == len && gradient.len() == len && next.len() == len, "the slices of one range have its length");
+        assert!(
+            current.len() == len && gradient.len() == len && next.len() == len,
+            "the slices of one range have its length"
+        );
         let vectors = Vectors { current, gradient, next, gradient_scale: self.gradient_scale, level: self.level };
         match &self.rule {
             Rule::Sgd(rule) => rule.apply(part, vectors),

@@ -48,7 +48,8 @@ fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
     let n = k.len();
     let mut x: Vec<f64> = k.iter().map(|k| libm::pow(*k, 1.0 / (1.0 + power))).collect();
     for _ in 0..500 {
-        let slope: Vec<f64> = (0..n).map(|i| (0..n).map(|j| c[i * n + j] * x[j]).sum::<f64>() - k[i] * libm::pow(x[i], -power)).collect();
+        let slope: Vec<f64> =
+            (0..n).map(|i| (0..n).map(|j| c[i * n + j] * x[j]).sum::<f64>() - k[i] * libm::pow(x[i], -power)).collect();
         let mut hessian = c.to_vec();
         (0..n).for_each(|i| hessian[i * n + i] += power * k[i] * libm::pow(x[i], -power - 1.0));
         let Some(step) = cholesky_solve(&hessian, &slope) else { break };

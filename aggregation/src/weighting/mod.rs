@@ -13,14 +13,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use method::{Certificate, Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
+pub use method::{
+    Certificate, Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics,
+};
 
 use crate::table::{Invalid, Reader, Table, Value};
+
+/// What a method's file makes of its parameters. The tasks' names are none while a file is read, before its tasks are known.
+type Build = fn(&mut Reader<'_>, Option<&[&str]>) -> Built;
+/// A method, or the parameter that is refused.
+type Built = Result<Box<dyn Method>, Invalid>;
 
 /// A method's entry in the registry.
 struct Entry {
     name: &'static str,
-    build: fn(&mut Reader<'_>, Option<&[&str]>) -> Result<Box<dyn Method>, Invalid>,
+    build: Build,
 }
 
 macro_rules! methods {
@@ -129,7 +136,10 @@ mod tests {
     #[test]
     fn an_unknown_method_is_refused_with_the_known_ones() {
         let error = read("method = \"summ\"").expect_err("no such method").to_string();
-        assert!(error.contains("`method`") && error.contains("`summ`") && error.contains("sum, mean, constant"), "{error}");
+        assert!(
+            error.contains("`method`") && error.contains("`summ`") && error.contains("sum, mean, constant"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -140,7 +150,11 @@ mod tests {
 
     #[test]
     fn a_weighting_that_is_written_reads_back_as_the_same() {
-        for text in ["method = \"sum\"", "method = \"constant\"\nweights = [1, 2.5]", "method = \"constant\"\nweights = { a = 1.0 }"] {
+        for text in [
+            "method = \"sum\"",
+            "method = \"constant\"\nweights = [1, 2.5]",
+            "method = \"constant\"\nweights = { a = 1.0 }",
+        ] {
             let weighting = read(text).expect("is right");
             let written = toml::to_string(&weighting).expect("is written");
             assert_eq!(read(&written).expect("is right"), weighting, "{written}");

@@ -155,9 +155,7 @@ impl Updater {
     pub fn look_ahead(&mut self) {
         for step in self.step..self.step + 3 {
             let (labels, tasks) = (&self.labels, self.plan.shapes().tasks.len());
-            self.counts
-                .entry(step)
-                .or_insert_with(|| (0..tasks).map(|task| labels.labelled(task, step)).collect());
+            self.counts.entry(step).or_insert_with(|| (0..tasks).map(|task| labels.labelled(task, step)).collect());
         }
     }
 

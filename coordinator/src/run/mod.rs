@@ -38,8 +38,8 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use assignment::{Assignment, Job, JobKind, divide};
-pub use phase::{Evaluation, Phase};
 use experiment::SplitName;
+pub use phase::{Evaluation, Phase};
 use proto::message::WorkKind;
 pub use schedule::{Chunks, Settings};
 

@@ -119,8 +119,17 @@ fn quiet_story(leaves: u32, steps: u64) -> Vec<String> {
 #[test]
 fn a_quiet_run_updates_evaluates_saves_and_ends() {
     let expected = [
-        "update 0", "commit 1", "update 1", "commit 2", "decide Progress over 4 chunks", "update 2", "commit 3",
-        "decide Progress over 4 chunks", "save 3", "select", "decide Final(Validation) over 4 chunks",
+        "update 0",
+        "commit 1",
+        "update 1",
+        "commit 2",
+        "decide Progress over 4 chunks",
+        "update 2",
+        "commit 3",
+        "decide Progress over 4 chunks",
+        "save 3",
+        "select",
+        "decide Final(Validation) over 4 chunks",
         "decide Final(Test) over 5 chunks",
     ];
     assert_eq!(quiet_story(4, 3), expected);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use bytes::Bytes;
 use proto::{
     convert,
-    message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, WorkResult, Work},
+    message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkResult},
     payload::VectorAssembler,
     shared_memory::Region,
 };

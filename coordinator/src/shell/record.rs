@@ -7,8 +7,7 @@ use proto::message::CoordinatorMessage;
 
 use super::Shell;
 use crate::{
-    CoordinatorError,
-    checkpoint,
+    CoordinatorError, checkpoint,
     compute::StepReport,
     journal::{self, Number, Observation, Record},
     report::{PeakMemory, Report},

@@ -71,7 +71,9 @@ pub(super) fn fit(table: &Opened<'_>, split: Assignment, warnings: &mut Vec<Stri
             fitted.constant.insert(column);
             if !table.targets().contains(&column) && table.split_column != Some(column) {
                 let (name, dataset) = (&table.names[column], table.name);
-                warnings.push(format!("dataset `{dataset}`: column `{name}` has one value in all training rows: it tells nothing"));
+                warnings.push(format!(
+                    "dataset `{dataset}`: column `{name}` has one value in all training rows: it tells nothing"
+                ));
             }
         }
         let kind = table.kinds[column].expect("only columns that can be read are");
@@ -89,7 +91,13 @@ fn fitting(table: &Opened<'_>, column: usize) -> Fitting {
     }
 }
 
-fn take(fitting: &mut Fitting, values: &Column, row: usize, table: &Opened<'_>, column: usize) -> Result<(), DataError> {
+fn take(
+    fitting: &mut Fitting,
+    values: &Column,
+    row: usize,
+    table: &Opened<'_>,
+    column: usize,
+) -> Result<(), DataError> {
     match fitting {
         Fitting::Numbers(fit) => {
             let width = if let Column::List { width, .. } = values { *width } else { 1 };

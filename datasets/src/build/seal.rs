@@ -41,8 +41,9 @@ fn seal_feed(
     let train = plan.rows(number, SplitName::Train);
     let order = partition::order(plan.split_seed(feed.table), train.max(1));
     let mut partitions = vec![blank.clone(); plan.microbatches() as usize];
-    let mut chunks: [Vec<RowDigest>; 3] =
-        SplitName::ALL.map(|split| vec![blank.clone(); if split == SplitName::Train { 0 } else { plan.chunks(number, split) as usize }]);
+    let mut chunks: [Vec<RowDigest>; 3] = SplitName::ALL.map(|split| {
+        vec![blank.clone(); if split == SplitName::Train { 0 } else { plan.chunks(number, split) as usize }]
+    });
     let mut ranks = [0u64; 3];
     table.table.scan(&columns, 0..table.table.rows(), &mut |first, block| {
         let block: Vec<&Column> = block.iter().collect();

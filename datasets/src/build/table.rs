@@ -107,7 +107,8 @@ impl Opened<'_> {
     }
 
     fn find_kinds(&mut self, dataset: &Dataset, loaded: &Loaded) -> Result<(), DataError> {
-        let fields: Vec<usize> = (0..self.found.len()).filter(|c| self.found[*c].physical == Physical::Fields).collect();
+        let fields: Vec<usize> =
+            (0..self.found.len()).filter(|c| self.found[*c].physical == Physical::Fields).collect();
         let sampled = self.sample(&fields)?;
         for (column, found) in self.found.iter().enumerate() {
             self.kinds[column] = match &found.physical {
@@ -115,7 +116,9 @@ impl Opened<'_> {
                 Physical::Boolean => Some(ColumnKind::Boolean),
                 Physical::Text => Some(ColumnKind::Text),
                 Physical::List(width) => Some(ColumnKind::List { width: *width }),
-                Physical::Fields => fields.iter().position(|f| *f == column).map(|place| decode::fields_kind(&sampled[place])),
+                Physical::Fields => {
+                    fields.iter().position(|f| *f == column).map(|place| decode::fields_kind(&sampled[place]))
+                }
                 Physical::Other(_) => None,
             };
         }
@@ -123,7 +126,8 @@ impl Opened<'_> {
             let at = ["dataset", self.name, "types", name.as_str()];
             let column = self.columns(&[]).find(name, &loaded.source, &at)?;
             if let Some(ColumnKind::List { .. }) | None = self.kinds[column] {
-                let message = format!("column `{name}` holds {}, which no type changes", self.found[column].physical.shown());
+                let message =
+                    format!("column `{name}` holds {}, which no type changes", self.found[column].physical.shown());
                 return Err(loaded.source.error_at(&at, message).into());
             }
             self.kinds[column] = Some(match given {
@@ -236,7 +240,9 @@ impl Opened<'_> {
 pub(super) fn append(whole: &mut Option<Column>, part: Column) {
     match (whole.as_mut(), part) {
         (None, part) => *whole = Some(part),
-        (Some(Column::Number(all)), Column::Number(more)) | (Some(Column::Boolean(all)), Column::Boolean(more)) => all.extend(more),
+        (Some(Column::Number(all)), Column::Number(more)) | (Some(Column::Boolean(all)), Column::Boolean(more)) => {
+            all.extend(more)
+        }
         (Some(Column::List { values, .. }), Column::List { values: more, .. }) => values.extend(more),
         (Some(Column::Text(all)), Column::Text(more)) => (0..more.len()).for_each(|row| all.push(more.get(row))),
         _ => unreachable!("a column is of one kind in all blocks"),

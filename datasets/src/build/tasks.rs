@@ -67,7 +67,8 @@ pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[Opened<'_>]) -> Result<Ve
         for column in &draft.columns {
             if tables[draft.table].kinds[*column].is_none() {
                 let what = tables[draft.table].shown_kind(*column);
-                let message = format!("column `{}` holds {what}, which is no target", tables[draft.table].names[*column]);
+                let message =
+                    format!("column `{}` holds {what}, which is no target", tables[draft.table].names[*column]);
                 return Err(loaded.source.error_at(&["task", draft.template], message).into());
             }
         }
@@ -182,7 +183,13 @@ fn every(
     Ok(usable)
 }
 
-fn check(chosen: &[usize], draft: &Draft<'_>, opened: &Opened<'_>, loaded: &Loaded, key: &[&str]) -> Result<(), DataError> {
+fn check(
+    chosen: &[usize],
+    draft: &Draft<'_>,
+    opened: &Opened<'_>,
+    loaded: &Loaded,
+    key: &[&str],
+) -> Result<(), DataError> {
     for column in chosen {
         let name = &opened.names[*column];
         if opened.kinds[*column].is_none() {

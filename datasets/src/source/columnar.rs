@@ -40,7 +40,9 @@ fn physical(data_type: &DataType) -> Physical {
     match data_type {
         DataType::Boolean => Physical::Boolean,
         DataType::String | DataType::Categorical(..) | DataType::Enum(..) => Physical::Text,
-        DataType::Date | DataType::Datetime(..) | DataType::Time | DataType::Duration(_) | DataType::Null => Physical::Number,
+        DataType::Date | DataType::Datetime(..) | DataType::Time | DataType::Duration(_) | DataType::Null => {
+            Physical::Number
+        }
         DataType::Array(inner, width) if is_number(inner) => Physical::List(*width),
         DataType::List(inner) if is_number(inner) => Physical::List(0),
         other if is_number(other) => Physical::Number,

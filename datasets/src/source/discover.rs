@@ -33,7 +33,12 @@ pub(crate) fn format_name(format: Format) -> &'static str {
 }
 
 /// Looks at new files, which must have the same columns.
-pub(crate) fn files(names: &[String], base: &Path, format: Format, options: &CsvOptions) -> Result<Vec<TableFile>, DataError> {
+pub(crate) fn files(
+    names: &[String],
+    base: &Path,
+    format: Format,
+    options: &CsvOptions,
+) -> Result<Vec<TableFile>, DataError> {
     let mut files: Vec<TableFile> = Vec::new();
     for name in names {
         let file = look(name, location::resolve(base, name), format, options, None)?;
@@ -49,7 +54,12 @@ pub(crate) fn files(names: &[String], base: &Path, format: Format, options: &Csv
 }
 
 /// Looks at a file that a plan has.
-pub(crate) fn reopen(plan: &FilePlan, format: Format, options: &CsvOptions, path: PathBuf) -> Result<TableFile, DataError> {
+pub(crate) fn reopen(
+    plan: &FilePlan,
+    format: Format,
+    options: &CsvOptions,
+    path: PathBuf,
+) -> Result<TableFile, DataError> {
     look(&plan.path, path, format, options, Some(plan))
 }
 
@@ -61,7 +71,8 @@ fn agree(first: &TableFile, file: &TableFile) -> Result<(), DataError> {
         match file.columns.iter().find(|c| c.name == column.name) {
             None => return fail(&column.name, format!("the file does not have it, but `{}` does", first.name)),
             Some(found) if found.physical != column.physical => {
-                let reason = format!("{} here, but {} in `{}`", found.physical.shown(), column.physical.shown(), first.name);
+                let reason =
+                    format!("{} here, but {} in `{}`", found.physical.shown(), column.physical.shown(), first.name);
                 return fail(&column.name, reason);
             }
             Some(_) => {}
@@ -111,7 +122,11 @@ fn look(
             let (names, start) = csv::header(&path, options).map_err(fail)?;
             let rules = csv::rules(names.len());
             let columns = names.into_iter().map(|name| Found { name, physical: Physical::Fields }).collect();
-            (columns, known.map_or_else(|| text::index(&path, start, rules), Ok).map_err(|e| fail(e.to_string()))?, rules)
+            (
+                columns,
+                known.map_or_else(|| text::index(&path, start, rules), Ok).map_err(|e| fail(e.to_string()))?,
+                rules,
+            )
         }
         Format::Ndjson => {
             let rules = ndjson::RULES;

@@ -93,7 +93,9 @@ pub(crate) fn misfit(bytes: &[u8], wanted: &[&Found]) -> Option<(u64, String, St
     for (row, line) in lines(bytes).enumerate() {
         let object = match serde_json::from_slice(line) {
             Ok(Value::Object(object)) => object,
-            Ok(_) => return Some((row as u64, wanted.first()?.name.clone(), "the row is not a JSON object".to_owned())),
+            Ok(_) => {
+                return Some((row as u64, wanted.first()?.name.clone(), "the row is not a JSON object".to_owned()));
+            }
             Err(e) => return Some((row as u64, wanted.first()?.name.clone(), format!("the row is not JSON: {e}"))),
         };
         for column in wanted {
@@ -103,7 +105,9 @@ pub(crate) fn misfit(bytes: &[u8], wanted: &[&Found]) -> Option<(u64, String, St
                 | (Physical::Number, Value::Number(_))
                 | (Physical::Boolean, Value::Bool(_))
                 | (Physical::Text, Value::String(_)) => continue,
-                (Physical::List(_), Value::Array(values)) if values.iter().all(|v| v.is_number() || v.is_null()) => continue,
+                (Physical::List(_), Value::Array(values)) if values.iter().all(|v| v.is_number() || v.is_null()) => {
+                    continue;
+                }
                 (Physical::Number, _) => "a number",
                 (Physical::Boolean, _) => "true or false",
                 (Physical::List(_), _) => "a list of numbers",

@@ -55,7 +55,9 @@ fn divide(split: &Split, rows: u64, missing: [bool; 3], key: &Key<'_>) -> Result
     let mut parts = vec![SplitName::Train; rows as usize];
     let counts = counts(split, rows, missing);
     match key {
-        Key::Shares => permute(&mut parts, &(0..rows).collect::<Vec<_>>(), counts, Stream::new(split.seed, Purpose::Split, &[])),
+        Key::Shares => {
+            permute(&mut parts, &(0..rows).collect::<Vec<_>>(), counts, Stream::new(split.seed, Purpose::Split, &[]))
+        }
         Key::Stratify(column) => stratify(&mut parts, column, split.seed, counts),
         Key::Group(column) => {
             for (row, part) in parts.iter_mut().enumerate() {
@@ -80,7 +82,8 @@ fn divide(split: &Split, rows: u64, missing: [bool; 3], key: &Key<'_>) -> Result
             for (row, part) in parts.iter_mut().enumerate() {
                 let name = value(column, row).unwrap_or_else(|| "null".to_owned());
                 let found = SplitName::ALL.into_iter().find(|split| split.name() == name);
-                *part = found.ok_or_else(|| refused(row, &format!("`{name}` is not `train`, `validation` or `test`")))?;
+                *part =
+                    found.ok_or_else(|| refused(row, &format!("`{name}` is not `train`, `validation` or `test`")))?;
             }
         }
     }

@@ -38,7 +38,8 @@ pub(crate) fn multiclass(
     // The minimiser of sum over rows of w_y (-(1 - s) ln p_y - s/K sum over c of ln p_c).
     let logarithms: Vec<f64> = mass.iter().map(|m| ((1.0 - smoothing) * m / total + spread).ln()).collect();
     let even = spread * sum(logarithms.iter().copied());
-    let losses: Vec<f64> = (0..training.len()).map(|c| -weight(c) * ((1.0 - smoothing) * logarithms[c] + even)).collect();
+    let losses: Vec<f64> =
+        (0..training.len()).map(|c| -weight(c) * ((1.0 - smoothing) * logarithms[c] + even)).collect();
     by_split(parts, |row| losses[classes[row]])
 }
 
@@ -134,7 +135,9 @@ mod tests {
         for shift in [[0.01, 0.0, -0.01], [-0.02, 0.01, 0.01], [0.0, -0.03, 0.03]] {
             let mass = [3.0, 6.0, 0.5].map(|m: f64| m / 9.5 * 0.8 + 0.2 / 3.0);
             let p: Vec<f64> = mass.iter().zip(shift).map(|(m, s)| m + s).collect();
-            let row = |y: usize| -f64::from(weights[y]) * (0.8 * p[y].ln() + 0.2 / 3.0 * p.iter().map(|p| p.ln()).sum::<f64>());
+            let row = |y: usize| {
+                -f64::from(weights[y]) * (0.8 * p[y].ln() + 0.2 / 3.0 * p.iter().map(|p| p.ln()).sum::<f64>())
+            };
             let other = classes.iter().map(|y| row(*y)).sum::<f64>() / 6.0;
             assert!(other > best, "{other} {best}");
         }

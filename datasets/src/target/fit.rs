@@ -68,7 +68,8 @@ pub(crate) fn fit(name: &str, task: &Task, rows: &Rows<'_>) -> Result<Fitted, Un
         return key("target", "no training row has a label");
     }
     if matches!(task.kind, Kind::Binary | Kind::Multiclass) && rows.columns.len() != 1 {
-        let message = format!("a {} task has one target column; for several columns of 0 and 1 there is `multilabel`", task.kind);
+        let message =
+            format!("a {} task has one target column; for several columns of 0 and 1 there is `multilabel`", task.kind);
         return key("target", message);
     }
     let mut fitted = match task.kind {
@@ -106,7 +107,8 @@ fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
         for (output, column) in rows.columns.iter().enumerate() {
             if matches!(column, Column::Text(_)) {
                 let text = column.label(row).unwrap_or_default();
-                let reason = format!("`{text}` is not a number, but the target of regression `{name}` is made of numbers");
+                let reason =
+                    format!("`{text}` is not a number, but the target of regression `{name}` is made of numbers");
                 return Err(Unfit::Cell { column: output, row: row as u64, reason });
             }
             let value = column.numbers(row, 1)[0];
@@ -175,8 +177,13 @@ fn classes(column: &Column, parts: &[Option<SplitName>]) -> Result<Classes, Unfi
 }
 
 /// The class of every labelled row, and rows by class and split.
-fn indices(classes: &Classes, column: &Column, parts: &[Option<SplitName>]) -> (Vec<usize>, Vec<BTreeMap<SplitName, u64>>) {
-    let mut counts = vec![SplitName::ALL.into_iter().map(|split| (split, 0)).collect::<BTreeMap<_, _>>(); classes.len()];
+fn indices(
+    classes: &Classes,
+    column: &Column,
+    parts: &[Option<SplitName>],
+) -> (Vec<usize>, Vec<BTreeMap<SplitName, u64>>) {
+    let mut counts =
+        vec![SplitName::ALL.into_iter().map(|split| (split, 0)).collect::<BTreeMap<_, _>>(); classes.len()];
     let mut found = vec![0; parts.len()];
     for (row, part) in parts.iter().enumerate() {
         if let (Some(part), Some(class)) = (part, classes.index(column, row)) {
@@ -201,7 +208,14 @@ fn untrained(name: &str, names: &[String], training: &[u64], warnings: &mut Vec<
 fn multiclass(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Result<Fitted, Unfit> {
     let classes = classes(rows.columns[0], parts)?;
     if classes.len() < 2 {
-        return key("target", format!("column `{}` has one value, `{}`: there is nothing to tell apart", rows.names[0], classes.names()[0]));
+        return key(
+            "target",
+            format!(
+                "column `{}` has one value, `{}`: there is nothing to tell apart",
+                rows.names[0],
+                classes.names()[0]
+            ),
+        );
     }
     let names = classes.names();
     let (found, counts) = indices(&classes, rows.columns[0], parts);
@@ -273,26 +287,40 @@ fn two_values(
         let names = found.names();
         let more = if names.len() > 5 { ", ..." } else { "" };
         let shown = names[..names.len().min(5)].join("`, `");
-        return key("target", format!("column `{column}` has {} values, a binary target has two: `{shown}`{more}", names.len()));
+        return key(
+            "target",
+            format!("column `{column}` has {} values, a binary target has two: `{shown}`{more}", names.len()),
+        );
     }
     // Zeros and ones, and truth values, say it themselves, even where only one of them occurs.
     let whole = match &found {
-        Classes::Numbers(values) if values.iter().all(|v| *v == 0.0 || *v == 1.0) => Some(Classes::Numbers(vec![0.0, 1.0])),
-        Classes::Texts(_) if kind == ColumnKind::Boolean => Some(Classes::Texts(vec!["false".to_owned(), "true".to_owned()])),
+        Classes::Numbers(values) if values.iter().all(|v| *v == 0.0 || *v == 1.0) => {
+            Some(Classes::Numbers(vec![0.0, 1.0]))
+        }
+        Classes::Texts(_) if kind == ColumnKind::Boolean => {
+            Some(Classes::Texts(vec!["false".to_owned(), "true".to_owned()]))
+        }
         _ => None,
     };
     let plain = whole.is_some();
     let both = match whole {
         Some(both) => both,
         None if found.len() == 2 => found,
-        None => return key("target", format!("column `{column}` has one value, `{}`: there is nothing to tell apart", found.names()[0])),
+        None => {
+            return key(
+                "target",
+                format!("column `{column}` has one value, `{}`: there is nothing to tell apart", found.names()[0]),
+            );
+        }
     };
     let names = both.names();
     let wanted = match positive {
         None if plain => return Ok(both),
         None => {
             let second = &names[1];
-            warnings.push(format!("task `{name}`: `{second}` in `{column}` counts as 1, as it sorts last; `positive` says which"));
+            warnings.push(format!(
+                "task `{name}`: `{second}` in `{column}` counts as 1, as it sorts last; `positive` says which"
+            ));
             return Ok(both);
         }
         Some(scalar) => scalar,
@@ -342,7 +370,14 @@ fn multilabel(name: &str, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Resul
 
 impl Fitted {
     /// The plan and the summary of the task.
-    pub fn into_plan(self, task: &Task, name: &str, template: &str, feed: (usize, &str), columns: Vec<String>) -> (TaskPlan, TaskSummary) {
+    pub fn into_plan(
+        self,
+        task: &Task,
+        name: &str,
+        template: &str,
+        feed: (usize, &str),
+        columns: Vec<String>,
+    ) -> (TaskPlan, TaskSummary) {
         let summary = TaskSummary {
             name: name.to_owned(),
             feed: feed.1.to_owned(),

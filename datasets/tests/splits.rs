@@ -1,0 +1,153 @@
+//! Splits and partitions.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datasets::{Plan, Prepared, SplitName, Store};
+use support::{Case, experiment, table};
+
+/// The rows of each part by their `id`: the feature is standardised, so it is only known up to scale; ranks tell it.
+fn ids(store: &Store, plan: &Plan) -> BTreeMap<SplitName, Vec<f32>> {
+    let of = |split: SplitName| {
+        let rows = (0..plan.chunks(0, split)).flat_map(|c| store.chunk(0, split, c).expect("read").dense.clone());
+        (split, rows.collect())
+    };
+    SplitName::ALL.into_iter().map(of).collect()
+}
+
+fn prepared(split: &str, rows: usize) -> (Case, Prepared) {
+    let case = Case::new(&[("t.csv", &table(rows))]);
+    let prepared = case.prepare(&experiment(&format!("features = [\"id\"]\n{split}")));
+    (case, prepared)
+}
+
+#[test]
+fn shares_are_exact_and_parts_are_disjoint() {
+    let (case, prepared) = prepared("split = { validation = 0.15, test = 0.25 }", 200);
+    let ids = ids(&case.store(&prepared), &prepared.plan);
+    assert_eq!([120, 30, 50], SplitName::ALL.map(|split| ids[&split].len()));
+    let all: BTreeSet<u32> = ids.values().flatten().map(|id| id.to_bits()).collect();
+    assert_eq!(all.len(), 200);
+}
+
+#[test]
+fn a_table_of_twenty_rows_is_enough() {
+    let (case, prepared) = prepared("", 20);
+    assert_eq!([14, 2, 4], SplitName::ALL.map(|split| prepared.plan.rows(0, split)));
+    let store = case.store(&prepared);
+    let rows: usize = (0..4).map(|v| store.batch(0, 7, v).expect("drawn").rows).sum();
+    assert_eq!(rows, 64, "a batch may be larger than the table");
+}
+
+#[test]
+fn the_split_depends_on_its_own_seed_only() {
+    let digests = |split: &str, seed: u64| {
+        let case = Case::new(&[("t.csv", &table(100))]);
+        let plan = case.prepare(&format!("seed = {seed}\n{}", experiment(split))).plan;
+        plan.feeds()[0].partitions.clone()
+    };
+    assert_eq!(digests("", 0), digests("", 1));
+    assert_ne!(digests("split = { seed = 1 }", 0), digests("", 0));
+}
+
+#[test]
+fn strata_keep_their_shares() {
+    let (_case, prepared) = prepared("split = { stratify = \"label\", validation = 0.2, test = 0.2 }", 150);
+    for (_, counts) in &prepared.summary.tasks[0].classes {
+        assert_eq!([30, 10, 10], SplitName::ALL.map(|split| counts[&split]));
+    }
+}
+
+#[test]
+fn groups_stay_together_in_every_dataset() {
+    let text = |columns: &str, rows: &[(usize, usize)]| {
+        let lines: String = rows.iter().map(|(user, x)| format!("u{user},{x},{}\n", x % 2)).collect();
+        format!("{columns}\n{lines}")
+    };
+    let rows: Vec<(usize, usize)> = (0..400).map(|i| (i % 50, i)).collect();
+    let other: Vec<(usize, usize)> = (0..300).map(|i| (i * 3 % 50, i)).collect();
+    let case = Case::new(&[("a.csv", &text("user,x,label", &rows)), ("b.csv", &text("user,x,label", &other))]);
+    let users = |file: &str| {
+        let one_hot = "features = [\"user\"]\ntypes = { user = \"category\" }\nsplit = { group = \"user\", validation = 0.2, test = 0.2 }";
+        let prepared = case.prepare(&experiment(one_hot).replace("t.csv", file));
+        let summary = prepared.summary.tables[0].splits.clone();
+        (summary, prepared.plan)
+    };
+    let (first, second) = (users("a.csv"), users("b.csv"));
+    // 8 rows of each user in the first table, 6 in the second: whole users move together.
+    for split in SplitName::ALL {
+        assert_eq!((first.0[&split] % 8, second.0[&split] % 6), (0, 0));
+        assert_eq!(first.0[&split] / 8, second.0[&split] / 6, "{split} has the same users in both");
+        assert!(first.0[&split] > 0);
+    }
+}
+
+#[test]
+fn files_by_part_are_taken_as_they_are() {
+    let case = Case::new(&[("train.csv", &table(40)), ("test.csv", &table(10))]);
+    let text = experiment("").replace("\"t.csv\"", "{ train = \"train.csv\", test = \"test.csv\" }");
+    let plan = case.prepare(&text).plan;
+    assert_eq!(
+        [36, 4, 10],
+        SplitName::ALL.map(|split| plan.rows(0, split)),
+        "validation is cut from the training files"
+    );
+}
+
+#[test]
+fn file_order_and_shuffled_order_draw_the_same_rows_in_an_epoch() {
+    for order in ["file", "shuffled"] {
+        let (case, prepared) = prepared(&format!("order = \"{order}\""), 100);
+        let store = case.store(&prepared);
+        let train = prepared.plan.rows(0, SplitName::Train);
+        let partitions: Vec<Vec<f32>> = (0..4)
+            .map(|v| {
+                let n = prepared.plan.partition_rows(0, v);
+                let rows = (0..).flat_map(|step| store.batch(0, step, v).expect("drawn").dense);
+                rows.take(n as usize).collect()
+            })
+            .collect();
+        let all: BTreeSet<u32> = partitions.iter().flatten().map(|id| id.to_bits()).collect();
+        assert_eq!(all.len() as u64, train, "every row once");
+        let bounds = |rows: &[f32]| {
+            (rows.iter().copied().fold(f32::MAX, f32::min), rows.iter().copied().fold(f32::MIN, f32::max))
+        };
+        let contiguous = partitions.windows(2).all(|pair| bounds(&pair[0]).1 < bounds(&pair[1]).0);
+        assert_eq!(contiguous, order == "file");
+    }
+}
+
+#[test]
+fn counted_labels_are_those_of_the_batches() {
+    let text = table(90).lines().enumerate().map(|(i, line)| {
+        if i % 4 == 1 {
+            format!("{}\n", line.rsplit_once(',').expect("fields").0.to_owned() + ",")
+        } else {
+            format!("{line}\n")
+        }
+    });
+    let case = Case::new(&[("t.csv", &text.collect::<String>())]);
+    let prepared = case.prepare(&format!("{}[train]\nsteps = 1\nbatch_size = 13\n", experiment("")));
+    let store = case.store(&prepared);
+    let mut missing = 0;
+    for step in 0..40 {
+        let batches = (0..4).map(|v| store.batch(0, step, v).expect("drawn"));
+        let labelled: usize = batches.map(|b| b.targets[0].labelled.iter().filter(|l| **l).count()).sum();
+        assert_eq!(prepared.labels.labelled(0, step), labelled as u64);
+        missing += 13 - labelled;
+    }
+    assert!(missing > 0);
+}
+
+#[test]
+fn a_plan_survives_json_to_the_last_bit() {
+    let (case, prepared) = prepared("", 77);
+    let text = serde_json::to_string(&*prepared.plan).expect("text");
+    let back: Plan = serde_json::from_str(&text).expect("a plan");
+    assert_eq!(back, *prepared.plan);
+    let batch = |plan: Plan| {
+        Store::open(std::sync::Arc::new(plan), case.path()).expect("opened").batch(0, 5, 1).expect("drawn")
+    };
+    assert_eq!(batch(back), batch(Plan::clone(&prepared.plan)));
+}
