@@ -120,7 +120,8 @@ fn file_order_and_shuffled_order_draw_the_same_rows_in_an_epoch() {
 
 #[test]
 fn counted_labels_are_those_of_the_batches() {
-    let text = table(90).lines().enumerate().map(|(i, line)| {
+    let whole = table(90);
+    let text = whole.lines().enumerate().map(|(i, line)| {
         if i % 4 == 1 {
             format!("{}\n", line.rsplit_once(',').expect("fields").0.to_owned() + ",")
         } else {

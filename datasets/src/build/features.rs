@@ -29,9 +29,11 @@ pub(super) struct FittedTable {
 enum Fitting {
     Numbers(Fit),
     Labels(BTreeSet<String>),
+    /// The column is no feature.
+    Nothing,
 }
 
-/// Fits every column that is read.
+/// Fits the features, and collects the targets.
 pub(super) fn fit(table: &Opened<'_>, split: Assignment, warnings: &mut Vec<String>) -> Result<FittedTable, DataError> {
     let index = Index::new(&split);
     let mut fittings: Vec<(Fitting, bool)> = table.read.iter().map(|column| (fitting(table, *column), false)).collect();
@@ -49,7 +51,7 @@ pub(super) fn fit(table: &Opened<'_>, split: Assignment, warnings: &mut Vec<Stri
                     take(fitting, &column, row, table, table.read[place])?;
                 }
             }
-            if table.targets().contains(&table.read[place]) {
+            if table.targets.contains(&table.read[place]) {
                 append(&mut whole[place], column);
             }
         }
@@ -66,25 +68,55 @@ pub(super) fn fit(table: &Opened<'_>, split: Assignment, warnings: &mut Vec<Stri
     };
     for (place, (fitting, null_in_training)) in fittings.into_iter().enumerate() {
         let column = table.read[place];
-        let encoding = encoding(fitting, null_in_training);
+        fitted.targets.extend(whole[place].take().map(|whole| (column, whole)));
+        let Some(encoding) = encoding(fitting, null_in_training) else { continue };
         if is_constant(&encoding) {
             fitted.constant.insert(column);
-            if !table.targets().contains(&column) && table.split_column != Some(column) {
-                let (name, dataset) = (&table.names[column], table.name);
-                warnings.push(format!(
-                    "dataset `{dataset}`: column `{name}` has one value in all training rows: it tells nothing"
-                ));
-            }
         }
         let kind = table.kinds[column].expect("only columns that can be read are");
         fitted.features.insert(column, Feature { column: table.names[column].clone(), kind, encoding });
-        fitted.targets.extend(whole[place].take().map(|whole| (column, whole)));
     }
+    warn(table, &fitted, warnings);
     Ok(fitted)
+}
+
+fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
+    let dataset = table.name;
+    let constant: Vec<&str> = fitted.constant.iter().map(|column| table.names[*column].as_str()).collect();
+    match constant.as_slice() {
+        [] => {}
+        [name] => warnings.push(format!("dataset `{dataset}`: column `{name}` has one value in all training rows: it tells nothing")),
+        names => {
+            let more = if names.len() > 8 { ", ..." } else { "" };
+            let shown = names[..names.len().min(8)].join("`, `");
+            warnings.push(format!(
+                "dataset `{dataset}`: {} columns have one value in all training rows and tell nothing: `{shown}`{more}",
+                names.len()
+            ));
+        }
+    }
+    let rows = fitted.split.rows(SplitName::Train);
+    for feature in fitted.features.values() {
+        if let Encoding::Embedding { values, .. } = &feature.encoding
+            && 2 * values.len() as u64 > rows
+        {
+            warnings.push(format!(
+                "dataset `{dataset}`: text column `{}` has {} values in {rows} training rows; an identifier tells nothing of new rows",
+                feature.column,
+                values.len()
+            ));
+        }
+    }
+    for split in [SplitName::Validation, SplitName::Test] {
+        if fitted.split.rows(split) == 0 {
+            warnings.push(format!("dataset `{dataset}` has no {split} rows"));
+        }
+    }
 }
 
 fn fitting(table: &Opened<'_>, column: usize) -> Fitting {
     match table.kinds[column] {
+        _ if !table.features.contains(&column) => Fitting::Nothing,
         Some(ColumnKind::List { width }) => Fitting::Numbers(Fit::new(width)),
         Some(ColumnKind::Number) => Fitting::Numbers(Fit::new(1)),
         _ => Fitting::Labels(BTreeSet::new()),
@@ -99,6 +131,7 @@ fn take(
     column: usize,
 ) -> Result<(), DataError> {
     match fitting {
+        Fitting::Nothing => {}
         Fitting::Numbers(fit) => {
             let width = if let Column::List { width, .. } = values { *width } else { 1 };
             fit.push(values.numbers(row, width));
@@ -121,8 +154,9 @@ fn take(
     Ok(())
 }
 
-fn encoding(fitting: Fitting, null_in_training: bool) -> Encoding {
-    match fitting {
+fn encoding(fitting: Fitting, null_in_training: bool) -> Option<Encoding> {
+    Some(match fitting {
+        Fitting::Nothing => return None,
         Fitting::Numbers(fit) => {
             let moments = fit.finish();
             Encoding::Standard {
@@ -132,7 +166,7 @@ fn encoding(fitting: Fitting, null_in_training: bool) -> Encoding {
             }
         }
         Fitting::Labels(labels) => Encoding::of_values(labels.into_iter().collect(), null_in_training),
-    }
+    })
 }
 
 fn is_constant(encoding: &Encoding) -> bool {

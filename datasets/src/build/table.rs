@@ -1,6 +1,7 @@
 //! A dataset's files, what their columns are, and how their rows are split.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use experiment::{ColumnType, Dataset, Format, Loaded, Paths, Split};
 
@@ -27,13 +28,19 @@ pub(super) struct Opened<'a> {
     pub files: Vec<String>,
     /// The column that the split is made from.
     pub split_column: Option<usize>,
+    /// Whether that column serves the split only; one that is stratified by is a feature like any other.
+    pub split_only: bool,
     /// The columns that are read, ascending: `table.columns[i]` is column `read[i]` of the files.
     pub read: Vec<usize>,
     /// Rows of the files for training, validation and test, where files say it.
     by_files: Option<[u64; 3]>,
     seed: u64,
+    /// Columns that are read as features.
+    pub features: BTreeSet<usize>,
     /// Columns that are read as targets.
-    targets: BTreeSet<usize>,
+    pub targets: BTreeSet<usize>,
+    /// Where the files are, to know the same table under another name.
+    pub places: BTreeSet<PathBuf>,
 }
 
 /// Looks at a dataset's files.
@@ -46,7 +53,7 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
     let mut ends = [0; 3];
     for (part, patterns) in parts.iter().enumerate() {
         for pattern in *patterns {
-            files.extend(location::expand(&loaded.base, pattern)?);
+            files.extend(location::expand(&loaded.base, pattern).map_err(|error| at_path(loaded, name, error))?);
         }
         ends[part] = files.len();
     }
@@ -54,7 +61,8 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
         Some(format) => format,
         None => format_of(name, &files, loaded)?,
     };
-    let (table, found) = Table::create(&files, &loaded.base, format, &dataset.csv)?;
+    let created = Table::create(&files, &loaded.base, format, &dataset.csv);
+    let (table, found) = created.map_err(|error| at_path(loaded, name, error))?;
     let rows = |range: std::ops::Range<usize>| table.files[range].iter().map(|file| file.rows()).sum::<u64>();
     let by_files = matches!(dataset.path, Paths::BySplit { .. })
         .then(|| [rows(0..ends[0]), rows(ends[0]..ends[1]), rows(ends[1]..ends[2])]);
@@ -66,25 +74,47 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
         names,
         files,
         split_column: None,
+        split_only: false,
         read: Vec::new(),
         by_files,
         seed: dataset.split.seed,
+        features: BTreeSet::new(),
         targets: BTreeSet::new(),
+        places: BTreeSet::new(),
         table,
     };
+    let place = |file: &String| {
+        let path = location::resolve(&loaded.base, file);
+        path.canonicalize().unwrap_or(path)
+    };
+    opened.places = opened.files.iter().map(place).collect();
     opened.find_kinds(dataset, loaded)?;
     let split = &dataset.split;
     let keys = [("stratify", &split.stratify), ("group", &split.group), ("by", &split.by), ("column", &split.column)];
     for (key, column) in keys {
         if let Some(column) = column {
             let at = ["dataset", name, "split", key];
-            opened.split_column = Some(opened.columns(&[]).find(column, &loaded.source, &at)?);
+            let found = opened.columns(&[]).find(column, &loaded.source, &at)?;
+            if matches!(opened.kinds[found], None | Some(ColumnKind::List { .. })) {
+                let message = format!("column `{column}` holds {}; a split needs one value a row", opened.shown_kind(found));
+                return Err(loaded.source.error_at(&at, message).into());
+            }
+            opened.split_column = Some(found);
         }
     }
+    opened.split_only = split.stratify.is_none();
     if opened.table.rows() == 0 {
         return Err(DataError::Rows { dataset: name.to_owned(), reason: "the files have no rows".to_owned() });
     }
     Ok(opened)
+}
+
+/// An error about a whole file points at the key that names it; what is wrong inside a file has its place there.
+fn at_path(loaded: &Loaded, name: &str, error: DataError) -> DataError {
+    match error {
+        error @ DataError::File { .. } => loaded.source.error_at(&["dataset", name, "path"], error.to_string()).into(),
+        other => other,
+    }
 }
 
 fn format_of(name: &str, files: &[String], loaded: &Loaded) -> Result<Format, DataError> {
@@ -157,15 +187,10 @@ impl Opened<'_> {
         Ok(texts)
     }
 
-    /// Columns that are read as targets.
-    pub fn targets(&self) -> &BTreeSet<usize> {
-        &self.targets
-    }
-
     /// Fixes the columns that are read: these and the split's.
     pub fn read_only(&mut self, features: BTreeSet<usize>, targets: BTreeSet<usize>) {
         let columns: BTreeSet<usize> = features.iter().chain(&targets).copied().chain(self.split_column).collect();
-        self.targets = targets;
+        (self.features, self.targets) = (features, targets);
         self.read = columns.into_iter().filter(|column| self.kinds[*column].is_some()).collect();
         let plan = |c: &usize| ColumnPlan {
             name: self.names[*c].clone(),

@@ -95,14 +95,14 @@ fn apart(loaded: &Loaded, tables: &[Opened<'_>], table: usize) -> Result<Vec<boo
             }
         }
     }
-    if let Some(column) = opened.split_column {
+    if let Some(column) = opened.split_column.filter(|_| opened.split_only) {
         apart[column] = true;
     }
     Ok(apart)
 }
 
 fn same_file(tables: &[Opened<'_>], a: usize, b: usize) -> bool {
-    a == b || tables[a].files.iter().any(|file| tables[b].files.contains(file))
+    a == b || !tables[a].places.is_disjoint(&tables[b].places)
 }
 
 /// The feeds in the order of datasets and tasks, and the feed of each task.
