@@ -122,3 +122,43 @@ fn several_files_and_row_groups_are_one_table() {
         .map(|file| case.prepare(&EXPERIMENT.replace("FILE", file)).plan.feeds()[0].partitions.clone());
     assert_eq!(digests[0], digests[1]);
 }
+
+#[test]
+fn separators_quotations_and_truth_values_are_read_as_they_are_written() {
+    let text: String =
+        (0..40).map(|i| format!("\"a;{}\";{};{}\n", i % 2, ["True", "false"][i / 2 % 2], i % 2)).collect();
+    let case = Case::new(&[("t.csv", &format!("\u{feff}name;flag;label\n{text}"))]);
+    let experiment = EXPERIMENT.split("[task.y]").next().expect("a part").replace("FILE", "t.csv");
+    let prepared = case.prepare(&experiment.replace("types = { id = \"category\" }", "csv = { separator = \";\" }"));
+    let columns: Vec<_> =
+        prepared.summary.tables[0].columns.iter().map(|c| (c.name.as_str(), c.kind.as_str())).collect();
+    assert_eq!(columns, [("name", "text"), ("flag", "boolean"), ("label", "number")]);
+    let chunk = case.store(&prepared).chunk(0, SplitName::Train, 0).expect("read");
+    for (row, label) in chunk.dense.chunks(4).zip(&chunk.targets[0].values) {
+        assert_eq!((row[0], row[1], row[2] + row[3]), (1.0 - label, *label, 1.0));
+    }
+}
+
+#[test]
+fn tables_of_several_blocks_are_the_coordinators_in_both_orders() {
+    let case = Case::new(&[("t.csv", &table(150_000))]);
+    for order in ["file", "shuffled"] {
+        let text = EXPERIMENT
+            .replace("FILE", "t.csv")
+            .replace("types = { id = \"category\" }", &format!("order = \"{order}\""));
+        let prepared = case.prepare(&text);
+        let store = case.store(&prepared);
+        for v in [2, 0] {
+            store.load_partition(0, v).expect("the data are the same");
+        }
+        assert_eq!(store.loaded(), [(0, 0), (0, 2)]);
+        let full = store.resident_bytes();
+        store.forget(0, 2);
+        assert!(store.resident_bytes() < full);
+        let last = prepared.plan.chunks(0, SplitName::Test) - 1;
+        assert_eq!(
+            store.chunk(0, SplitName::Test, last).expect("read").rows as u64,
+            prepared.plan.chunk_rows(0, SplitName::Test, last)
+        );
+    }
+}

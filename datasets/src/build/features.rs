@@ -85,7 +85,8 @@ fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
     let constant: Vec<&str> = fitted.constant.iter().map(|column| table.names[*column].as_str()).collect();
     match constant.as_slice() {
         [] => {}
-        [name] => warnings.push(format!("dataset `{dataset}`: column `{name}` has one value in all training rows: it tells nothing")),
+        [name] => warnings
+            .push(format!("dataset `{dataset}`: column `{name}` has one value in all training rows: it tells nothing")),
         names => {
             let more = if names.len() > 8 { ", ..." } else { "" };
             let shown = names[..names.len().min(8)].join("`, `");

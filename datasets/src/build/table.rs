@@ -96,7 +96,8 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
             let at = ["dataset", name, "split", key];
             let found = opened.columns(&[]).find(column, &loaded.source, &at)?;
             if matches!(opened.kinds[found], None | Some(ColumnKind::List { .. })) {
-                let message = format!("column `{column}` holds {}; a split needs one value a row", opened.shown_kind(found));
+                let message =
+                    format!("column `{column}` holds {}; a split needs one value a row", opened.shown_kind(found));
                 return Err(loaded.source.error_at(&at, message).into());
             }
             opened.split_column = Some(found);
