@@ -1,0 +1,74 @@
+//! Dependencies point one way, and the state machine has no IO.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use serde_json::Value;
+
+/// Crates of the workspace that a crate may depend on.
+const ALLOWED: [(&str, &[&str]); 8] = [
+    ("aggregation", &[]),
+    ("experiment", &["aggregation"]),
+    ("datasets", &["aggregation", "experiment"]),
+    ("model", &["aggregation", "experiment"]),
+    ("proto", &["aggregation", "experiment"]),
+    ("worker", &["aggregation", "experiment", "datasets", "model", "proto"]),
+    ("coordinator", &["aggregation", "experiment", "datasets", "model", "proto"]),
+    ("trunkline", &["aggregation", "experiment", "datasets", "model", "proto", "worker", "coordinator"]),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root()).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let done = command.output().expect("cargo starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let metadata: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    packages
+        .map(|package| {
+            let normal = package["dependencies"].as_array().expect("a list").iter().filter(|d| d["kind"].is_null());
+            (text(&package["name"]), normal.map(|d| text(&d["name"])).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn crates_depend_on_those_below_them_alone() {
+    let dependencies = dependencies();
+    assert_eq!(dependencies.len(), ALLOWED.len());
+    for (name, allowed) in ALLOWED {
+        let ours = dependencies[name].iter().filter(|other| dependencies.contains_key(*other));
+        for other in ours {
+            assert!(allowed.contains(&other.as_str()), "`{name}` depends on `{other}`");
+        }
+    }
+}
+
+#[test]
+fn the_arithmetic_knows_no_io() {
+    for heavy in ["tokio", "tonic", "burn", "polars", "reqwest"] {
+        assert!(!dependencies()["aggregation"].iter().any(|name| name == heavy), "aggregation depends on {heavy}");
+    }
+}
+
+#[test]
+fn the_state_machine_knows_no_io() {
+    let folder = root().join("coordinator/src/run");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).expect("the state machine's folder") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            for word in ["tokio", "tonic", "burn", "polars", "reqwest", "Instant", "SystemTime", "rand::", "std::fs"] {
+                assert!(!line.contains(word), "{}: {line}", path.display());
+            }
+        }
+        files += 1;
+    }
+    assert!(files >= 4, "{files} files");
+}

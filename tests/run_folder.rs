@@ -1,0 +1,64 @@
+//! What a run leaves, and how it ends.
+
+mod support;
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use support::{Running, children, example, is_alive, report, train, trunkline, wait_for, wait_for_step};
+
+#[test]
+fn a_run_can_be_evaluated_inspected_and_opened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let trained = report(&train(&example("clinic"), &run, &["--set", "train.steps=60"]).output().expect("starts"));
+    let mut command = trunkline();
+    let evaluated =
+        report(&command.arg("evaluate").arg(&run).args(["--split", "test", "--json"]).output().expect("starts"));
+    for task in ["progression", "malignant"] {
+        assert_eq!(evaluated["tasks"][task], trained["tasks"][task]["test"], "{task}");
+    }
+    let mut command = trunkline();
+    let inspected = report(&command.arg("inspect").arg(&run).arg("--json").output().expect("starts"));
+    assert_eq!(inspected["state"], "finished");
+    assert_eq!(inspected["parameters_sha256"], trained["parameters_sha256"]);
+
+    let last = run.join("checkpoints/step-000060/model.safetensors");
+    let bytes = std::fs::read(last).expect("a checkpoint of the last step");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("opens");
+    let weight = tensors.tensor("trunk.0.weight").expect("the layout's name");
+    assert_eq!(weight.shape(), [64, 64]);
+    assert!(tensors.tensor("head.malignant.0.bias").is_ok(), "{:?}", tensors.names());
+}
+
+fn long_run(run: &std::path::Path) -> Running {
+    let mut command = train(&example("digits"), run, &["--workers", "2", "--set", "train.steps=1000000"]);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    wait_for_step(run, 10);
+    Running(running)
+}
+
+#[test]
+fn workers_end_with_a_coordinator_that_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut running = long_run(&folder.path().join("run"));
+    let workers = children(running.0.id());
+    assert_eq!(workers.len(), 2);
+    running.0.kill().expect("killed");
+    wait_for("the workers' end", || workers.iter().all(|pid| !is_alive(*pid)).then_some(()));
+}
+
+#[test]
+fn an_interrupt_writes_a_checkpoint_and_ends_with_130() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let mut running = long_run(&run);
+    support::kill(running.0.id(), rustix::process::Signal::INT);
+    let status = running.0.wait().expect("ends");
+    assert_eq!(status.code(), Some(130));
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut running.0.stdout.take().expect("piped"), &mut text).expect("text");
+    let report: Value = serde_json::from_str(&text).expect("one JSON object");
+    let step = report["step"].as_u64().expect("a number");
+    assert!(run.join(format!("checkpoints/step-{step:06}/manifest.json")).is_file());
+}

@@ -1,0 +1,100 @@
+//! Running the built program, and reading what it leaves.
+#![allow(dead_code)] // each test file uses a part
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Longer than anything takes on a busy machine; what waits ends as soon as the thing is there.
+const LONG: Duration = Duration::from_secs(60);
+
+pub fn trunkline() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+    command.env_remove("MLFLOW_TRACKING_URI").stdin(Stdio::null());
+    command
+}
+
+pub fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(format!("{name}.toml"))
+}
+
+/// `train --json` into `run`.
+pub fn train(experiment: &Path, run: &Path, more: &[&str]) -> Command {
+    let mut command = trunkline();
+    command.arg("train").arg(experiment).args(["--json", "--run-dir"]).arg(run).args(more);
+    command
+}
+
+pub fn report(done: &Output) -> Value {
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).expect("one JSON object")
+}
+
+/// What has to be the same in every run of an experiment.
+pub fn bits(report: &Value) -> (Value, Value, Value) {
+    (report["parameters_sha256"].clone(), report["tasks"].clone(), report["step"].clone())
+}
+
+pub fn journal(run: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(run.join("journal.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The journal's metrics without their time stamps.
+pub fn results(run: &Path) -> Vec<Value> {
+    let metrics = journal(run).into_iter().filter(|record| record["kind"] == "metrics");
+    let bare = |mut record: Value| {
+        record.as_object_mut().expect("an object").remove("time_ms");
+        record
+    };
+    metrics.map(bare).collect()
+}
+
+/// Waits until something is there.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    #[expect(clippy::disallowed_methods, reason = "a bound on waiting")]
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < LONG, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The processes that a process has started.
+pub fn children(parent: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+pub fn is_alive(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // A zombie has ended; its parent has not asked yet.
+    status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+pub fn kill(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process");
+    rustix::process::kill_process(pid, signal).expect("the process is there");
+}
+
+/// Waits for the step, as the journal tells it.
+pub fn wait_for_step(run: &Path, step: u64) {
+    wait_for("a step", || results(run).iter().any(|record| record["step"].as_u64() >= Some(step)).then_some(()));
+}
+
+/// A process that is killed with the test.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
