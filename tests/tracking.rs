@@ -34,9 +34,9 @@ fn points(run: &Path) -> BTreeMap<String, Vec<(u64, f64)>> {
         if record["kind"] != "metrics" {
             continue;
         }
-        let task = record["task"].as_str().map(|task| format!("{task}.")).unwrap_or_default();
+        let task = record["task"].as_str().map(|task| format!("{task}/")).unwrap_or_default();
         for (name, value) in record["metrics"].as_object().expect("metrics") {
-            let key = format!("{}.{task}{name}", record["split"].as_str().expect("a split"));
+            let key = format!("{}/{task}{name}", record["split"].as_str().expect("a split"));
             let point = (record["step"].as_u64().expect("a step"), value.as_f64().expect("a number"));
             points.entry(key).or_default().push(point);
         }

@@ -9,8 +9,8 @@ use tokio::{
     net::{TcpListener, UnixListener},
     sync::{mpsc, oneshot, watch},
 };
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::transport::Server;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
     compute::{self, Desk, Executor, Updater},
@@ -276,7 +276,6 @@ async fn listen(service: Service, listener: Listener, closed: oneshot::Receiver<
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .build_v1();
     let mut router = Server::builder()
-        .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .add_service(service)
@@ -292,7 +291,12 @@ async fn listen(service: Service, listener: Listener, closed: oneshot::Receiver<
         Listener::Unix(listener) => {
             router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), closed).await
         }
-        Listener::Tcp(listener) => router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), closed).await,
+        Listener::Tcp(listener) => {
+            // The server's own setting is for sockets that it accepts itself: without this, a small message
+            // waits for the acknowledgement of the one before.
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(incoming, closed).await
+        }
     };
     if let Err(error) = served {
         tracing::warn!(%error, "the server ended");
