@@ -6,6 +6,7 @@ mod mlflow_server;
 
 use std::{collections::BTreeMap, path::Path, process::Output};
 
+use coordinator::journal::{self, Outcome, Record};
 use mlflow_server::{Server, Store, closed_port};
 use serde_json::Value;
 
@@ -27,18 +28,16 @@ fn report(done: &Output) -> Value {
 
 /// The journal's metrics as MLflow has to hold them: by key, (step, value).
 fn points(run: &Path) -> BTreeMap<String, Vec<(u64, f64)>> {
-    let journal = std::fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
     let mut points: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
-    for line in journal.lines() {
-        let record: Value = serde_json::from_str(line).expect("whole lines of JSON");
-        if record["kind"] != "metrics" {
+    for record in journal::read(&run.join("journal.jsonl")).expect("a journal") {
+        let Record::Result { outcome: Outcome::Metrics { step, split, task, metrics }, .. } =
+            record.expect("whole lines")
+        else {
             continue;
-        }
-        let task = record["task"].as_str().map(|task| format!("{task}/")).unwrap_or_default();
-        for (name, value) in record["metrics"].as_object().expect("metrics") {
-            let key = format!("{}/{task}{name}", record["split"].as_str().expect("a split"));
-            let point = (record["step"].as_u64().expect("a step"), value.as_f64().expect("a number"));
-            points.entry(key).or_default().push(point);
+        };
+        let task = task.map(|task| format!("{task}/")).unwrap_or_default();
+        for (name, value) in metrics {
+            points.entry(format!("{split}/{task}{name}")).or_default().push((step, value.0));
         }
     }
     points

@@ -211,9 +211,10 @@ fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Re
     let base: PathBuf = options.data_root.clone().unwrap_or_else(|| PathBuf::from(&welcome.base));
     let data = |e: datasets::DataError| refuse(RefusalKind::Data, e.to_string());
     let store = Store::open(Arc::new(plan), &base).map_err(data)?;
-    for feed in 0..store.plan().feeds().len() {
-        for partition in &welcome.partitions {
-            store.load_partition(feed, *partition).map_err(data)?;
+    // A worker's share is one range, read in one pass over each table.
+    if let (Some(first), Some(last)) = (welcome.partitions.iter().min(), welcome.partitions.iter().max()) {
+        for feed in 0..store.plan().feeds().len() {
+            store.load_partitions(feed, *first..last + 1).map_err(data)?;
         }
     }
     let computer = Computer::new(&experiment, store, &device).map_err(|e| protocol(e.to_string()))?;
