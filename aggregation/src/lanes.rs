@@ -1,6 +1,6 @@
 //! Loops over f32 slices for the widest vectors that the processor has.
 //!
-//! The build is for baseline x86-64; [`vectorised!`] compiles a loop again for AVX2 and AVX-512 and chooses at run time. No level
+//! The build is for baseline x86-64; `vectorised!` compiles a loop again for AVX2 and AVX-512 and chooses at run time. No level
 //! contracts a product and a sum into one rounding, and loops that add up keep a fixed number of partial sums, so that all levels
 //! give the same bits (`levels_agree_bitwise` holds that).
 

@@ -1,6 +1,6 @@
 //! Metrics as sums that merge exactly, and the numbers that come out of them.
 //!
-//! [`sums`](Network::evaluate) are made row by row on the host; counts and f64 sums are added, and scores are kept in order where
+//! [`sums`](crate::Network::evaluate) are made row by row on the host; counts and f64 sums are added, and scores are kept in order where
 //! a metric needs their order, so that any division of the rows gives the same result once the sums are added in the canonical
 //! tree. What the places of [`TaskSums`] mean:
 //!

@@ -4,7 +4,7 @@
 //! [`Method`], a pure function of a step's statistics, of an explicit [`State`] and of explicit randomness. A method says what it
 //! [needs](Need); the step computes and sends that and nothing else.
 //!
-//! A method is one file in this folder and one line in [`methods!`] below. Its file has a `NAME`, a function `build` that reads its parameters and
+//! A method is one file in this folder and one line in `methods!` below. Its file has a `NAME`, a function `build` that reads its parameters and
 //! the type that implements [`Method`].
 
 mod method;
