@@ -65,6 +65,14 @@ impl Stream {
         })
     }
 
+    /// The stream of these indices and one more.
+    #[must_use]
+    pub fn child(&self, index: u64) -> Self {
+        // The last word is set apart from those of elements, so that a child never meets its parent's numbers.
+        let [a, b, c, d] = philox([index as u32, (index >> 32) as u32, self.high[0], !self.high[1]], self.key);
+        Stream { key: [a, b], high: [c, d] }
+    }
+
     fn block(&self, index: u64) -> [u32; 4] {
         philox([index as u32, (index >> 32) as u32, self.high[0], self.high[1]], self.key)
     }

@@ -1,5 +1,6 @@
 //! `constant`: alpha is given, as a list in the tasks' order or as a table by task name (tasks that it leaves out have 1).
 
+use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
 use crate::table::{Invalid, Range, Reader, Table, Value};
 
@@ -10,7 +11,7 @@ struct Constant {
     weights: Vec<f64>,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Result<Box<dyn Method>, Invalid> {
+pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let allowed = "a list with a number of at least 0 for each task, or a table of them by task";
     let weights = match reader.value("weights") {
         None => return Err(Invalid::missing("weights", allowed)),

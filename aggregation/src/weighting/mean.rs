@@ -1,14 +1,15 @@
 //! `mean`: alpha_t = 1 / T, T the tasks that are present in the step.
 
+use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
-use crate::table::{Invalid, Reader};
+use crate::table::Reader;
 
 pub(super) const NAME: &str = "mean";
 
 #[derive(Debug)]
 struct Mean;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Result<Box<dyn Method>, Invalid> {
+pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(Mean))
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gramian::Gramian;
 use crate::optimizer::Optimizer;
 use crate::random::Stream;
 
@@ -66,14 +67,28 @@ pub struct Moment<'a> {
 pub struct Statistics<'a> {
     /// Weighted mean loss of each present task.
     pub losses: Option<&'a [f64]>,
-    /// G, row by row: [present, present].
-    pub gramian: Option<&'a [f64]>,
+    /// G over the shared blocks: [present, present].
+    pub gramian: Option<&'a Gramian>,
     /// G of each shared block, with the block's name, in layout order.
-    pub gramian_by_block: Option<&'a [(&'a str, Vec<f64>)]>,
+    pub gramian_by_block: Option<&'a [(&'a str, Gramian)]>,
     /// Inner products of left gradients (rows) with right gradients (columns): [present, present].
-    pub gramian_cross: Option<&'a [f64]>,
+    pub gramian_cross: Option<&'a Gramian>,
     /// The gradients over the shared blocks: one slice of equal length for each present task.
     pub jacobian: Option<&'a [&'a [f32]]>,
+}
+
+impl<'a> Statistics<'a> {
+    pub(super) fn losses(&self, method: &'static str) -> Result<&'a [f64], Failure> {
+        self.losses.ok_or(Failure::Missing { method, need: Need::LossesBefore })
+    }
+
+    pub(super) fn gramian(&self, method: &'static str) -> Result<&'a Gramian, Failure> {
+        self.gramian.ok_or(Failure::Missing { method, need: Need::Gramian })
+    }
+
+    pub(super) fn jacobian(&self, method: &'static str) -> Result<&'a [&'a [f32]], Failure> {
+        self.jacobian.ok_or(Failure::Missing { method, need: Need::Jacobian })
+    }
 }
 
 /// What is known after the update.
@@ -130,6 +145,17 @@ impl Outcome {
     pub fn alpha(alpha: Vec<f64>) -> Self {
         Self { combination: Combination::Alpha(alpha), certificate: None }
     }
+
+    /// A given direction over the shared blocks.
+    pub fn direction(direction: Vec<f32>) -> Self {
+        Self { combination: Combination::Direction(direction), certificate: None }
+    }
+
+    /// The same with a solver's certificate.
+    #[must_use]
+    pub fn certified(self, certificate: Certificate) -> Self {
+        Self { certificate: Some(certificate), ..self }
+    }
 }
 
 /// A method's state: named vectors. It is serialisable and part of every checkpoint.
@@ -146,6 +172,25 @@ impl State {
     pub fn numbers_or(&mut self, name: &str, first: impl FnOnce() -> Vec<f64>) -> &mut Vec<f64> {
         self.numbers.entry(name.to_owned()).or_insert_with(first)
     }
+}
+
+/// A logarithm's guard, for losses that reach 0.
+pub(super) const TINY: f64 = 1e-12;
+
+/// Refuses losses that are negative or no numbers, for methods that take logarithms.
+pub(super) fn not_negative(method: &'static str, present: &[usize], losses: &[f64]) -> Result<(), Failure> {
+    match losses.iter().position(|loss| loss.is_nan() || *loss < 0.0) {
+        None => Ok(()),
+        Some(at) => Err(Failure::LossNegative { method, task: present[at], loss: losses[at] }),
+    }
+}
+
+/// The exponentials of values, divided by their sum.
+pub(super) fn softmax(values: &[f64]) -> Vec<f64> {
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = values.iter().map(|value| libm::exp(value - largest)).collect();
+    let total: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / total).collect()
 }
 
 /// What kind of losses a method can work with.
@@ -170,7 +215,7 @@ pub enum Failure {
     },
     /// A loss that the method can't take the logarithm of.
     #[error("the weighting {method} takes logarithms of losses, and that of task {task} is {loss}")]
-    LossNotPositive {
+    LossNegative {
         /// The method.
         method: &'static str,
         /// The task's number.

@@ -1,14 +1,15 @@
 //! `sum`: alpha_t = 1 for every task, so that task weights (part of g_t) decide alone.
 
+use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
-use crate::table::{Invalid, Reader};
+use crate::table::Reader;
 
 pub(super) const NAME: &str = "sum";
 
 #[derive(Debug)]
 struct Sum;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Result<Box<dyn Method>, Invalid> {
+pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(Sum))
 }
 

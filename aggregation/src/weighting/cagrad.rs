@@ -1,0 +1,106 @@
+//! `cagrad`: d = g0 + (c norm(g0) / norm(g_w)) g_w, g0 the mean gradient and g_w = J^T w with w on the simplex where
+//! F(w) = w^T G 1/T + c norm(g0) norm(g_w) is least (Liu et al., Conflict-averse gradient descent, NeurIPS 2021, algorithm 1). Certificate: F's duality gap.
+//!
+//! At the least w, J^T w + l g0 is the shortest vector in the hull of the g_t + l g0 for the l with norm(g_w) = l c norm(g0), so that l is searched
+//! and each trial solved exactly. `rescale` divides d by 1 + c^2 (`square`) or 1 + c (`linear`).
+
+use super::Built;
+use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::gramian::{Gramian, dot};
+use crate::solver::simplex;
+use crate::table::{Range, Reader};
+
+pub(super) const NAME: &str = "cagrad";
+
+#[derive(Debug)]
+struct CaGrad {
+    c: f64,
+    divisor: f64,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let c = reader.number("c", 0.5, Range::NotNegative)?;
+    let divisor = match reader.name("rescale", "none", &["none", "square", "linear"])? {
+        "square" => 1.0 + c * c,
+        "linear" => 1.0 + c,
+        _ => 1.0,
+    };
+    Ok(Box::new(CaGrad { c, divisor }))
+}
+
+/// The shortest vector of the hull moved by l g0.
+fn moved(gramian: &Gramian, to_mean: &[f64], mean: f64, l: f64) -> Vec<f64> {
+    let tasks = gramian.tasks();
+    let entry = |k: usize| gramian.values()[k] + l * (to_mean[k / tasks] + to_mean[k % tasks]) + l * l * mean;
+    simplex::shortest(&Gramian::new(tasks, (0..tasks * tasks).map(entry).collect())).weights
+}
+
+/// The least w, by regula falsi (Illinois) on norm(g_w) - l radius, which falls through 0 once.
+fn least(gramian: &Gramian, to_mean: &[f64], mean: f64, radius: f64) -> Vec<f64> {
+    let longest = gramian.norms().into_iter().fold(0.0, f64::max);
+    let at = |l: f64| {
+        let w = moved(gramian, to_mean, mean, l);
+        let miss = gramian.quadratic(&w).sqrt() - l * radius;
+        (w, miss)
+    };
+    let (mut low, mut high) = (1e-9 * longest / radius, 1.0001 * longest / radius);
+    let (mut w, mut low_miss) = at(low);
+    let mut high_miss = longest - high * radius;
+    if low_miss <= 0.0 {
+        return w;
+    }
+    let mut side = 0;
+    for _ in 0..100 {
+        let falsi = (low * high_miss - high * low_miss) / (high_miss - low_miss);
+        let l = if falsi > low && falsi < high { falsi } else { (low + high) / 2.0 };
+        let (next, miss) = at(l);
+        w = next;
+        if miss.abs() <= 1e-14 * l * radius || high - low <= 1e-15 * high {
+            break;
+        }
+        if miss > 0.0 {
+            (low, low_miss) = (l, miss);
+            if side == 1 {
+                high_miss /= 2.0;
+            }
+            side = 1;
+        } else {
+            (high, high_miss) = (l, miss);
+            if side == -1 {
+                low_miss /= 2.0;
+            }
+            side = -1;
+        }
+    }
+    w
+}
+
+impl Method for CaGrad {
+    fn needs(&self) -> Needs {
+        [Need::Gramian].into()
+    }
+
+    fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let gramian = statistics.gramian(NAME)?;
+        let equal = vec![1.0 / gramian.tasks() as f64; gramian.tasks()];
+        let to_mean = gramian.times(&equal);
+        let mean = dot(&equal, &to_mean).max(0.0);
+        let longest = gramian.norms().into_iter().fold(0.0, f64::max);
+        let radius = self.c * mean.sqrt();
+        let unmoved = || Outcome::alpha(equal.iter().map(|share| share / self.divisor).collect());
+        // A mean that is 0 to rounding has no direction to keep close to.
+        if radius <= 1e-14 * longest {
+            return Ok(unmoved().certified(Certificate::DualityGap(0.0)));
+        }
+        let w = least(gramian, &to_mean, mean, radius);
+        let norm = gramian.quadratic(&w).sqrt();
+        if norm <= 1e-12 * longest {
+            let gap = simplex::gap(gramian, &w);
+            return Ok(unmoved().certified(Certificate::DualityGap(gap)));
+        }
+        let slope: Vec<f64> = to_mean.iter().zip(gramian.times(&w)).map(|(b, product)| b + radius * product / norm).collect();
+        let gap = dot(&w, &slope) - slope.iter().copied().fold(f64::INFINITY, f64::min);
+        let alpha = equal.iter().zip(&w).map(|(share, w)| (share + radius / norm * w) / self.divisor).collect();
+        Ok(Outcome::alpha(alpha).certified(Certificate::DualityGap(gap.max(0.0))))
+    }
+}

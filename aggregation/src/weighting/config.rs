@@ -1,0 +1,40 @@
+//! `config`: the direction with equal cosine to all gradients, as long as the sum of the gradients' projections on it
+//! (ConFIG; Liu, Chu and Thuerey, ICLR 2025, equations 2 and 3).
+//!
+//! With unit rows U and C = U U^T the direction is U^T y, y = pinv(C) 1; with a `preference` in place of 1 the cosines stand as it says.
+
+use super::Built;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::preference::Preference;
+use crate::gramian::dot;
+use crate::solver::linear;
+use crate::table::Reader;
+
+pub(super) const NAME: &str = "config";
+
+#[derive(Debug)]
+struct Config {
+    preference: Preference,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+    Ok(Box::new(Config { preference: Preference::read(reader, tasks)? }))
+}
+
+impl Method for Config {
+    fn needs(&self) -> Needs {
+        [Need::Gramian].into()
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let gramian = statistics.gramian(NAME)?;
+        let (cosines, norms) = (gramian.cosines(), gramian.norms());
+        let preference = self.preference.of(moment.present);
+        let y = linear::eigen(cosines.values(), gramian.tasks()).apply(&preference, |value| 1.0 / value);
+        let towards = cosines.times(&y);
+        let length = dot(&y, &towards).max(0.0).sqrt();
+        let projections: f64 = norms.iter().zip(&towards).map(|(norm, towards)| norm * towards).sum();
+        let scale = |y: f64, norm: f64| if norm > 0.0 && length > 0.0 { y / length * (projections / length / norm) } else { 0.0 };
+        Ok(Outcome::alpha(y.iter().zip(&norms).map(|(&y, &norm)| scale(y, norm)).collect()))
+    }
+}

@@ -1,0 +1,30 @@
+//! `fairgrad`: alpha-fair utilities of the tasks' progress, G a = a^(-1/alpha)
+//! (Ban and Ji, Fair resource allocation in multi-task learning, ICML 2024, equation 6). Certificate: the relative residual.
+
+use super::Built;
+use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::solver::fixed_point;
+use crate::table::{Range, Reader};
+
+pub(super) const NAME: &str = "fairgrad";
+
+#[derive(Debug)]
+struct FairGrad {
+    power: f64,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let alpha = reader.number("alpha", 1.0, Range::Closed(0.1, 100.0))?;
+    Ok(Box::new(FairGrad { power: 1.0 / alpha }))
+}
+
+impl Method for FairGrad {
+    fn needs(&self) -> Needs {
+        [Need::Gramian].into()
+    }
+
+    fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let solution = fixed_point::solve(statistics.gramian(NAME)?, self.power);
+        Ok(Outcome::alpha(solution.weights).certified(Certificate::KktResidual(solution.residual)))
+    }
+}

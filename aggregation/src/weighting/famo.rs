@@ -1,0 +1,60 @@
+//! `famo`: alpha = (z / l) / c with z = softmax(w), c = sum z / l; w is learned from what the update did to the logarithms of the losses
+//! (Liu et al., FAMO: fast adaptive multitask optimization, NeurIPS 2023, algorithm 1; the least possible loss b is 0).
+//!
+//! With delta = log l(before) - log l(after) the gradient for w is z * (delta - sum z delta); Adam with rate `learning_rate` and weight decay
+//! `gamma` follows it. Losses get 1e-8 added, as in the authors' code.
+
+use super::Built;
+use super::learned::Learned;
+use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative, softmax};
+use crate::optimizer::{Adam, Optimizer};
+use crate::table::{Range, Reader};
+
+pub(super) const NAME: &str = "famo";
+
+const W: Learned = Learned { name: "famo.w", initial: 0.0 };
+const GUARD: f64 = 1e-8;
+
+#[derive(Debug)]
+struct Famo {
+    optimizer: Optimizer,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let learning_rate = reader.number("learning_rate", 0.025, Range::Positive)?;
+    let weight_decay = reader.number("gamma", 1e-3, Range::NotNegative)?;
+    let adam = Adam { learning_rate, betas: [0.9, 0.999], eps: 1e-8, weight_decay, amsgrad: false, decoupled_weight_decay: false };
+    Ok(Box::new(Famo { optimizer: Optimizer::Adam(adam) }))
+}
+
+impl Method for Famo {
+    fn needs(&self) -> Needs {
+        [Need::LossesBefore, Need::LossesAfter].into()
+    }
+
+    fn accepts(&self) -> Loss {
+        Loss::NotNegative
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
+        let losses = statistics.losses(NAME)?;
+        not_negative(NAME, moment.present, losses)?;
+        let z = softmax(&W.present(moment, state));
+        let shares: Vec<f64> = z.iter().zip(losses).map(|(z, loss)| z / (loss + GUARD)).collect();
+        let c: f64 = shares.iter().sum();
+        Ok(Outcome::alpha(shares.into_iter().map(|share| share / c).collect()))
+    }
+
+    fn learn(&self, moment: &Moment<'_>, observed: &Observed<'_>, state: &mut State) -> Result<(), Failure> {
+        let after = observed.losses_after.ok_or(Failure::Missing { method: NAME, need: Need::LossesAfter })?;
+        not_negative(NAME, moment.present, observed.losses)?;
+        not_negative(NAME, moment.present, after)?;
+        let log = |loss: &f64| libm::log(loss + GUARD);
+        let delta: Vec<f64> = observed.losses.iter().zip(after).map(|(before, after)| log(before) - log(after)).collect();
+        let z = softmax(&W.present(moment, state));
+        let mean: f64 = z.iter().zip(&delta).map(|(z, delta)| z * delta).sum();
+        let slopes: Vec<f64> = z.iter().zip(&delta).map(|(z, delta)| z * (delta - mean)).collect();
+        W.update(moment, &self.optimizer, self.optimizer.learning_rate(), &slopes, state);
+        Ok(())
+    }
+}

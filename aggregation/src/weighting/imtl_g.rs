@@ -1,0 +1,45 @@
+//! `imtl_g`: equal projections of the direction on all unit gradients; v = pinv(G) sqrt(diag G), alpha = v / sum v
+//! (IMTL-G; Liu et al., Towards impartial multi-task learning, ICLR 2021, section 3.1, in the closed form over G).
+//!
+//! alpha is 0 where v adds up to 0, and no direction has equal projections.
+
+use super::Built;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::gramian::Gramian;
+use crate::solver::linear;
+use crate::table::Reader;
+
+pub(super) const NAME: &str = "imtl_g";
+
+#[derive(Debug)]
+struct ImtlG;
+
+pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(ImtlG))
+}
+
+/// pinv(G) sqrt(diag G). Where G is regular, through unit rows, which lose nothing to scale.
+fn solve(gramian: &Gramian) -> Vec<f64> {
+    let (tasks, norms) = (gramian.tasks(), gramian.norms());
+    let cosines = linear::eigen(gramian.cosines().values(), tasks);
+    if norms.iter().all(|norm| *norm > 0.0) && cosines.values[0] > cosines.threshold() {
+        let v = cosines.apply(&vec![1.0; tasks], |value| 1.0 / value);
+        let least = norms.iter().copied().fold(f64::INFINITY, f64::min);
+        return v.iter().zip(&norms).map(|(v, norm)| v * (least / norm)).collect();
+    }
+    linear::eigen(gramian.values(), tasks).apply(&norms, |value| 1.0 / value)
+}
+
+impl Method for ImtlG {
+    fn needs(&self) -> Needs {
+        [Need::Gramian].into()
+    }
+
+    fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let v = solve(statistics.gramian(NAME)?);
+        let total: f64 = v.iter().sum();
+        let size: f64 = v.iter().map(|v| v.abs()).sum();
+        let vanishes = total.abs() <= 1e-12 * size;
+        Ok(Outcome::alpha(v.into_iter().map(|v| if vanishes { 0.0 } else { v / total }).collect()))
+    }
+}

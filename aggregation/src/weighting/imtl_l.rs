@@ -1,0 +1,42 @@
+//! `imtl_l`: the sum of e^s l - s with a learned s for each task, so that alpha = e^s
+//! (IMTL-L; Liu et al., Towards impartial multi-task learning, ICLR 2021, section 3.2).
+//!
+//! s is learned with the model's kind of optimizer and rate, from 0; its gradient is e^s l - 1. Needs losses that are not negative.
+
+use super::Built;
+use super::learned::Learned;
+use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative};
+use crate::table::Reader;
+
+pub(super) const NAME: &str = "imtl_l";
+
+const S: Learned = Learned { name: "imtl_l.s", initial: 0.0 };
+
+#[derive(Debug)]
+struct ImtlL;
+
+pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(ImtlL))
+}
+
+impl Method for ImtlL {
+    fn needs(&self) -> Needs {
+        [Need::LossesWith].into()
+    }
+
+    fn accepts(&self) -> Loss {
+        Loss::NotNegative
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, _: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
+        Ok(Outcome::alpha(S.present(moment, state).into_iter().map(libm::exp).collect()))
+    }
+
+    fn learn(&self, moment: &Moment<'_>, observed: &Observed<'_>, state: &mut State) -> Result<(), Failure> {
+        not_negative(NAME, moment.present, observed.losses)?;
+        let s = S.present(moment, state);
+        let slopes: Vec<f64> = s.iter().zip(observed.losses).map(|(s, loss)| libm::exp(*s) * loss - 1.0).collect();
+        S.update(moment, moment.optimizer, moment.learning_rate, &slopes, state);
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! `krum`: the mean of the `selected` gradients that are nearest to their neighbours
+//! (multi-Krum; Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4).
+//!
+//! A gradient's score is the sum of squared distances to its T - `byzantine` - 2 nearest others; the lowest scores are selected, ties by task.
+
+use super::Built;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::table::{Invalid, Reader};
+
+pub(super) const NAME: &str = "krum";
+
+#[derive(Debug)]
+struct Krum {
+    byzantine: usize,
+    selected: usize,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+    let byzantine = reader.optional_count("byzantine", 0)?;
+    let byzantine = byzantine.ok_or_else(|| Invalid::missing("byzantine", "a whole number of at least 0"))? as usize;
+    let selected = reader.count("selected", 1, 1)? as usize;
+    if let Some(tasks) = tasks {
+        if tasks.len() < byzantine + 3 {
+            return Err(Invalid::value("byzantine", byzantine, format!("at most the number of tasks less 3 ({} tasks)", tasks.len())));
+        }
+        if tasks.len() < selected {
+            return Err(Invalid::value("selected", selected, format!("at most the number of tasks ({})", tasks.len())));
+        }
+    }
+    Ok(Box::new(Krum { byzantine, selected }))
+}
+
+impl Method for Krum {
+    fn needs(&self) -> Needs {
+        [Need::Gramian].into()
+    }
+
+    fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let gramian = statistics.gramian(NAME)?;
+        let tasks = gramian.tasks();
+        // With few tasks in a step the nearest one decides.
+        let nearest = tasks.saturating_sub(self.byzantine + 2).max(1);
+        let score = |i: usize| {
+            let distance = |j: usize| (gramian.at(i, i) + gramian.at(j, j) - 2.0 * gramian.at(i, j)).max(0.0);
+            let mut distances: Vec<f64> = (0..tasks).filter(|&j| j != i).map(distance).collect();
+            distances.sort_by(f64::total_cmp);
+            distances.iter().take(nearest).sum::<f64>()
+        };
+        let scores: Vec<f64> = (0..tasks).map(score).collect();
+        let mut order: Vec<usize> = (0..tasks).collect();
+        order.sort_by(|&i, &j| scores[i].total_cmp(&scores[j]).then(i.cmp(&j)));
+        let selected = self.selected.min(tasks);
+        let mut alpha = vec![0.0; tasks];
+        order[..selected].iter().for_each(|&task| alpha[task] = 1.0 / selected as f64);
+        Ok(Outcome::alpha(alpha))
+    }
+}

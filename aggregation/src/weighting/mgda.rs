@@ -1,0 +1,47 @@
+//! `mgda`: the weights of the shortest vector in the convex hull of the gradients, argmin of a^T G a over the simplex
+//! (Désidéri, Comptes Rendus Mathématique 350, 2012; Sener and Koltun, NeurIPS 2018), solved exactly; certificate: the duality gap.
+//!
+//! `normalize` divides the gradients first, for the search of a alone, by their norm (`l2`), loss (`loss`) or both (`loss+`), as Sener and Koltun's code does.
+
+use super::Built;
+use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::gramian::Gramian;
+use crate::solver::simplex;
+use crate::table::Reader;
+
+pub(super) const NAME: &str = "mgda";
+
+#[derive(Debug)]
+struct Mgda {
+    by_norm: bool,
+    by_loss: bool,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let normalize = reader.name("normalize", "none", &["none", "l2", "loss", "loss+"])?;
+    Ok(Box::new(Mgda { by_norm: matches!(normalize, "l2" | "loss+"), by_loss: matches!(normalize, "loss" | "loss+") }))
+}
+
+impl Method for Mgda {
+    fn needs(&self) -> Needs {
+        let losses = self.by_loss.then_some(Need::LossesWith);
+        losses.into_iter().chain([Need::Gramian]).collect()
+    }
+
+    fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let gramian = statistics.gramian(NAME)?;
+        let mut divisors = vec![1.0; gramian.tasks()];
+        if self.by_norm {
+            divisors.iter_mut().zip(gramian.norms()).for_each(|(divisor, norm)| *divisor *= norm);
+        }
+        if self.by_loss {
+            divisors.iter_mut().zip(statistics.losses(NAME)?).for_each(|(divisor, loss)| *divisor *= loss.abs());
+        }
+        // A divisor of 0 belongs to a task that is solved: leave its gradient as it is.
+        let divisors: Vec<f64> = divisors.into_iter().map(|divisor| if divisor > 0.0 { divisor } else { 1.0 }).collect();
+        let tasks = gramian.tasks();
+        let values = (0..tasks * tasks).map(|k| gramian.values()[k] / divisors[k / tasks] / divisors[k % tasks]).collect();
+        let shortest = simplex::shortest(&Gramian::new(tasks, values));
+        Ok(Outcome::alpha(shortest.weights).certified(Certificate::DualityGap(shortest.gap)))
+    }
+}

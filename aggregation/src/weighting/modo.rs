@@ -1,0 +1,56 @@
+//! `modo`: weights that follow the simplex with two independent estimates of the gradients, so that their product is unbiased:
+//! l = project(l - gamma (J1 J2^T l + rho l)), alpha = l (MoDo; Chen et al., Three-way trade-off in multi-objective learning, JMLR 2024, algorithm 2).
+//!
+//! J1 and J2 are the gradients of the two subtrees of the root, in place of extra batches.
+
+use super::Built;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::gramian::Gramian;
+use crate::solver::simplex;
+use crate::table::{Range, Reader};
+
+pub(super) const NAME: &str = "modo";
+
+#[derive(Debug)]
+struct MoDo {
+    gamma: f64,
+    rho: f64,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let gamma = reader.number("gamma", 1e-3, Range::Positive)?;
+    Ok(Box::new(MoDo { gamma, rho: reader.number("rho", 0.1, Range::NotNegative)? }))
+}
+
+/// The cross-Gramian, or that it is missing.
+pub(super) fn cross<'a>(method: &'static str, statistics: &Statistics<'a>) -> Result<&'a Gramian, Failure> {
+    statistics.gramian_cross.ok_or(Failure::Missing { method, need: Need::GramianCross })
+}
+
+/// Weights on the simplex of all tasks; `change` gets and gives those of the present ones, scaled to the simplex of these alone.
+pub(super) fn on_simplex(name: &str, moment: &Moment<'_>, state: &mut State, change: impl FnOnce(Vec<f64>) -> Vec<f64>) -> Vec<f64> {
+    let all = state.numbers_or(name, || vec![1.0 / moment.tasks as f64; moment.tasks]);
+    let mass: f64 = moment.present.iter().map(|&task| all[task]).sum();
+    let present = moment.present.len() as f64;
+    let own = |&task: &usize| if mass > 0.0 { all[task] / mass } else { 1.0 / present };
+    let weights = change(moment.present.iter().map(own).collect());
+    moment.present.iter().zip(&weights).for_each(|(&task, weight)| all[task] = weight * mass);
+    weights
+}
+
+impl Method for MoDo {
+    fn needs(&self) -> Needs {
+        [Need::GramianCross].into()
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
+        let cross = cross(NAME, statistics)?;
+        let step = |weights: Vec<f64>| {
+            let product = cross.times(&weights);
+            let moved: Vec<f64> =
+                weights.iter().zip(product).map(|(weight, product)| weight - self.gamma * (product + self.rho * weight)).collect();
+            simplex::project(&moved)
+        };
+        Ok(Outcome::alpha(on_simplex("modo.weights", moment, state, step)))
+    }
+}

@@ -1,0 +1,55 @@
+//! `pcgrad`: each gradient is projected off the others that it conflicts with, one after the other in random order; their sum is the direction
+//! (Yu et al., Gradient surgery for multi-task learning, NeurIPS 2020, algorithm 1). Computed on coefficients over G.
+
+use super::Built;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::gramian::dot;
+use crate::random::{Permutation, Stream};
+use crate::table::Reader;
+
+pub(super) const NAME: &str = "pcgrad";
+
+#[derive(Debug)]
+struct PcGrad;
+
+pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(PcGrad))
+}
+
+/// The others of `task` among `tasks`, in the random order of a stream.
+pub(super) fn others(task: usize, tasks: usize, stream: Stream) -> Vec<usize> {
+    if tasks < 2 {
+        return Vec::new();
+    }
+    let order = Permutation::new(tasks as u64 - 1, stream);
+    let other = |place: u64| {
+        let other = order.at(place) as usize;
+        if other < task { other } else { other + 1 }
+    };
+    (0..tasks as u64 - 1).map(other).collect()
+}
+
+impl Method for PcGrad {
+    fn needs(&self) -> Needs {
+        [Need::Gramian].into()
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let gramian = statistics.gramian(NAME)?;
+        let tasks = gramian.tasks();
+        let mut alpha = vec![0.0; tasks];
+        for i in 0..tasks {
+            // The projected gradient is J^T own.
+            let mut own = vec![0.0; tasks];
+            own[i] = 1.0;
+            for j in others(i, tasks, moment.stream.child(moment.present[i] as u64)) {
+                let product = dot(gramian.row(j), &own);
+                if product < 0.0 && gramian.at(j, j) > 0.0 {
+                    own[j] -= product / gramian.at(j, j);
+                }
+            }
+            alpha.iter_mut().zip(own).for_each(|(alpha, own)| *alpha += own);
+        }
+        Ok(Outcome::alpha(alpha))
+    }
+}

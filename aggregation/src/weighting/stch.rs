@@ -1,0 +1,58 @@
+//! `stch`: smooth Tchebycheff scalarisation of the logarithms of losses over their nadir,
+//! T mu log sum exp(log(l / nadir) / mu), so that alpha = T softmax(log(l / nadir) / mu) / l
+//! (Lin et al., Smooth Tchebycheff scalarization for multi-objective optimization, ICML 2024, section 4.2).
+//!
+//! In the first `warmup_epochs` epochs the sum of log losses is trained (alpha = 1 / l); the nadir is a task's mean loss over the last of them,
+//! and without warm-up its first loss. Losses below 1e-12 count as 1e-12.
+
+use super::Built;
+use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax};
+use crate::table::{Range, Reader};
+
+pub(super) const NAME: &str = "stch";
+
+const SUM: &str = "stch.sum";
+const COUNT: &str = "stch.count";
+
+#[derive(Debug)]
+struct Stch {
+    mu: f64,
+    warmup_epochs: u64,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let mu = reader.number("mu", 1.0, Range::Positive)?;
+    let warmup_epochs = reader.count("warmup_epochs", 4, 0)?;
+    Ok(Box::new(Stch { mu, warmup_epochs }))
+}
+
+impl Method for Stch {
+    fn needs(&self) -> Needs {
+        [Need::LossesBefore].into()
+    }
+
+    fn accepts(&self) -> Loss {
+        Loss::NotNegative
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
+        let losses = statistics.losses(NAME)?;
+        not_negative(NAME, moment.present, losses)?;
+        let losses: Vec<f64> = losses.iter().map(|loss| loss.max(TINY)).collect();
+        let last_of_warmup = moment.epoch + 1 == self.warmup_epochs;
+        for (&task, loss) in moment.present.iter().zip(&losses) {
+            let none_yet = state.numbers_or(COUNT, || vec![0.0; moment.tasks])[task] == 0.0;
+            if last_of_warmup || none_yet && moment.epoch >= self.warmup_epochs {
+                state.numbers_or(COUNT, || vec![0.0; moment.tasks])[task] += 1.0;
+                state.numbers_or(SUM, || vec![0.0; moment.tasks])[task] += loss;
+            }
+        }
+        if moment.epoch < self.warmup_epochs {
+            return Ok(Outcome::alpha(losses.iter().map(|loss| 1.0 / loss).collect()));
+        }
+        let nadir = |task: usize| state.numbers[SUM][task] / state.numbers[COUNT][task];
+        let logs: Vec<f64> = moment.present.iter().zip(&losses).map(|(&task, loss)| libm::log(loss / nadir(task)) / self.mu).collect();
+        let present = losses.len() as f64;
+        Ok(Outcome::alpha(softmax(&logs).iter().zip(&losses).map(|(share, loss)| present * share / loss).collect()))
+    }
+}

@@ -1,0 +1,45 @@
+//! `trimmed_mean`: by coordinate, the mean of what is left without the `trim` largest and the `trim` smallest values
+//! (Yin et al., Byzantine-robust distributed learning, ICML 2018, definition 2).
+
+use super::Built;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::table::{Invalid, Reader};
+
+pub(super) const NAME: &str = "trimmed_mean";
+
+#[derive(Debug)]
+struct TrimmedMean {
+    trim: usize,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+    let trim = reader.optional_count("trim", 0)?;
+    let trim = trim.ok_or_else(|| Invalid::missing("trim", "a whole number of at least 0"))? as usize;
+    if let Some(tasks) = tasks
+        && tasks.len() <= 2 * trim
+    {
+        return Err(Invalid::value("trim", trim, format!("below half of the number of tasks ({})", tasks.len())));
+    }
+    Ok(Box::new(TrimmedMean { trim }))
+}
+
+impl Method for TrimmedMean {
+    fn needs(&self) -> Needs {
+        [Need::Jacobian].into()
+    }
+
+    fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
+        let rows = statistics.jacobian(NAME)?;
+        // With tasks absent from the step, one is left at least.
+        let trim = self.trim.min((rows.len() - 1) / 2);
+        let mut column = vec![0.0f32; rows.len()];
+        let mut direction = vec![0.0f32; rows[0].len()];
+        for (i, out) in direction.iter_mut().enumerate() {
+            column.iter_mut().zip(rows).for_each(|(value, row)| *value = row[i]);
+            column.sort_by(f32::total_cmp);
+            let kept = &column[trim..rows.len() - trim];
+            *out = (kept.iter().map(|value| f64::from(*value)).sum::<f64>() / kept.len() as f64) as f32;
+        }
+        Ok(Outcome::direction(direction))
+    }
+}
