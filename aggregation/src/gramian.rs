@@ -65,14 +65,14 @@ impl Gramian {
         Self { tasks, values }
     }
 
-    /// The Gramian of rows in f64, for matrices that were given as text.
+    /// The Gramian of rows in f64, for matrices that were given as text: one fused product after the other, in order.
     pub fn of_f64_rows<R: AsRef<[f64]>>(rows: &[R]) -> Self {
         let tasks = rows.len();
         let mut gramian = Self { tasks, values: vec![0.0; tasks * tasks] };
         for i in 0..tasks {
             for j in 0..=i {
-                let products = rows[i].as_ref().iter().zip(rows[j].as_ref()).map(|(a, b)| a * b);
-                gramian.values[i * tasks + j] = products.sum();
+                let products = rows[i].as_ref().iter().zip(rows[j].as_ref());
+                gramian.values[i * tasks + j] = products.fold(0.0, |sum, (a, b)| a.mul_add(*b, sum));
             }
         }
         gramian.mirror();

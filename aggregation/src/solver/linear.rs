@@ -37,6 +37,14 @@ pub fn cholesky_solve(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
     x.iter().all(|value| value.is_finite()).then_some(x)
 }
 
+/// pinv(A) b for a positive semidefinite A [n, n]: by Cholesky's factors where A is regular, through its eigenvalues otherwise.
+pub fn pseudo_solve(a: &[f64], b: &[f64]) -> Vec<f64> {
+    let eigen = eigen(a, b.len());
+    let regular = eigen.values.first().is_some_and(|least| *least > eigen.threshold());
+    let direct = if regular { cholesky_solve(a, b) } else { None };
+    direct.unwrap_or_else(|| eigen.apply(b, |value| 1.0 / value))
+}
+
 /// The eigenvalues of a symmetric matrix, ascending, and its eigenvectors, one a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Eigen {
@@ -46,59 +54,177 @@ pub struct Eigen {
     pub vectors: Vec<Vec<f64>>,
 }
 
-/// Jacobi's method with cyclic sweeps (Golub and Van Loan, Matrix Computations, 8.5).
+/// Householder's reduction to a tridiagonal matrix and the implicit QL method (EISPACK's `tred2` and `tql2`; Wilkinson and Reinsch,
+/// Handbook for Automatic Computation II, 1971, contributions II/2 and II/3), with rows in ascending order of the diagonal, which is
+/// the order in which matrices of very different rows lose least.
 pub fn eigen(matrix: &[f64], n: usize) -> Eigen {
-    let mut a = matrix.to_vec();
-    let mut v = vec![0.0; n * n];
-    (0..n).for_each(|i| v[i * n + i] = 1.0);
-    for _ in 0..60 {
-        let mut rotated = false;
-        for p in 0..n {
-            for q in p + 1..n {
-                let off = a[p * n + q];
-                // A rotation by less than rounding changes nothing.
-                if off.abs() <= f64::EPSILON * 0.01 * (a[p * n + p].abs() * a[q * n + q].abs()).sqrt() || off == 0.0 {
-                    continue;
-                }
-                rotated = true;
-                rotate(&mut a, &mut v, n, p, q);
-            }
-        }
-        if !rotated {
-            break;
-        }
-    }
     let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&i, &j| a[i * n + i].total_cmp(&a[j * n + j]));
+    order.sort_by(|&i, &j| matrix[i * n + i].total_cmp(&matrix[j * n + j]));
+    let mut v: Vec<f64> = order.iter().flat_map(|&i| order.iter().map(move |&j| matrix[i * n + j])).collect();
+    let (mut d, mut e) = (vec![0.0; n], vec![0.0; n]);
+    if n > 0 {
+        tridiagonalise(&mut v, &mut d, &mut e);
+        implicit_ql(&mut v, &mut d, &mut e);
+    }
+    let mut place = vec![0; n];
+    order.iter().enumerate().for_each(|(at, &i)| place[i] = at);
+    let mut ascending: Vec<usize> = (0..n).collect();
+    ascending.sort_by(|&i, &j| d[i].total_cmp(&d[j]));
     Eigen {
-        values: order.iter().map(|&i| a[i * n + i]).collect(),
-        vectors: order.iter().map(|&i| (0..n).map(|k| v[k * n + i]).collect()).collect(),
+        values: ascending.iter().map(|&k| d[k]).collect(),
+        vectors: ascending.iter().map(|&k| place.iter().map(|&at| v[at * n + k]).collect()).collect(),
     }
 }
 
-fn rotate(a: &mut [f64], v: &mut [f64], n: usize, p: usize, q: usize) {
-    let off = a[p * n + q];
-    let tau = (a[q * n + q] - a[p * n + p]) / (2.0 * off);
-    let t = if tau.is_finite() { tau.signum() / (tau.abs() + tau.hypot(1.0)) } else { 0.0 };
-    let c = 1.0 / t.hypot(1.0);
-    let s = t * c;
-    for k in 0..n {
-        let (left, right) = (a[k * n + p], a[k * n + q]);
-        a[k * n + p] = c * left - s * right;
-        a[k * n + q] = s * left + c * right;
+/// Makes the symmetric matrix `v` tridiagonal: `d` its diagonal, `e` what stands beside it (from place 1), `v` the rotation.
+fn tridiagonalise(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
+    let n = d.len();
+    d.copy_from_slice(&v[(n - 1) * n..]);
+    for i in (1..n).rev() {
+        let scale: f64 = d[..i].iter().map(|value| value.abs()).sum();
+        let mut h = 0.0;
+        if scale == 0.0 {
+            e[i] = d[i - 1];
+            for j in 0..i {
+                d[j] = v[(i - 1) * n + j];
+                v[i * n + j] = 0.0;
+                v[j * n + i] = 0.0;
+            }
+        } else {
+            for value in &mut d[..i] {
+                *value /= scale;
+                h += *value * *value;
+            }
+            let f = d[i - 1];
+            let g = if f > 0.0 { -h.sqrt() } else { h.sqrt() };
+            e[i] = scale * g;
+            h -= f * g;
+            d[i - 1] = f - g;
+            reflect(v, d, e, i, h);
+        }
+        d[i] = h;
     }
-    for k in 0..n {
-        let (left, right) = (a[p * n + k], a[q * n + k]);
-        a[p * n + k] = c * left - s * right;
-        a[q * n + k] = s * left + c * right;
+    accumulate(v, d);
+    e[0] = 0.0;
+}
+
+/// One reflection of the leading [i, i] part of `v` by the vector in `d`, of which `h` is half the squared norm.
+fn reflect(v: &mut [f64], d: &mut [f64], e: &mut [f64], i: usize, h: f64) {
+    let n = d.len();
+    e[..i].fill(0.0);
+    for j in 0..i {
+        let f = d[j];
+        v[j * n + i] = f;
+        let mut g = e[j] + v[j * n + j] * f;
+        for k in j + 1..i {
+            g += v[k * n + j] * d[k];
+            e[k] += v[k * n + j] * f;
+        }
+        e[j] = g;
     }
-    a[p * n + q] = 0.0;
-    a[q * n + p] = 0.0;
-    for k in 0..n {
-        let (left, right) = (v[k * n + p], v[k * n + q]);
-        v[k * n + p] = c * left - s * right;
-        v[k * n + q] = s * left + c * right;
+    let mut f = 0.0;
+    for j in 0..i {
+        e[j] /= h;
+        f += e[j] * d[j];
     }
+    let half = f / (h + h);
+    for j in 0..i {
+        e[j] -= half * d[j];
+    }
+    for j in 0..i {
+        let (f, g) = (d[j], e[j]);
+        for k in j..i {
+            v[k * n + j] -= f * e[k] + g * d[k];
+        }
+        d[j] = v[(i - 1) * n + j];
+        v[i * n + j] = 0.0;
+    }
+}
+
+/// Multiplies the reflections, which `v` holds, and moves the diagonal into `d`.
+fn accumulate(v: &mut [f64], d: &mut [f64]) {
+    let n = d.len();
+    for i in 0..n - 1 {
+        v[(n - 1) * n + i] = v[i * n + i];
+        v[i * n + i] = 1.0;
+        let h = d[i + 1];
+        if h != 0.0 {
+            for k in 0..=i {
+                d[k] = v[k * n + i + 1] / h;
+            }
+            for j in 0..=i {
+                let g: f64 = (0..=i).map(|k| v[k * n + i + 1] * v[k * n + j]).sum();
+                for k in 0..=i {
+                    v[k * n + j] -= g * d[k];
+                }
+            }
+        }
+        for k in 0..=i {
+            v[k * n + i + 1] = 0.0;
+        }
+    }
+    for j in 0..n {
+        d[j] = v[(n - 1) * n + j];
+        v[(n - 1) * n + j] = 0.0;
+    }
+    v[n * n - 1] = 1.0;
+}
+
+/// Rotates the tridiagonal matrix (`d`, `e`) until it is diagonal, and `v` with it: its columns become the eigenvectors.
+fn implicit_ql(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
+    let n = d.len();
+    e.rotate_left(1);
+    let (mut shift, mut largest) = (0.0, 0.0f64);
+    for l in 0..n {
+        largest = largest.max(d[l].abs() + e[l].abs());
+        let small = |e: &[f64], m: usize| e[m].abs() <= f64::EPSILON * largest;
+        let m = (l..n - 1).find(|&m| small(e, m)).unwrap_or(n - 1);
+        // Three rotations do for most values; the bound is far above what is ever seen.
+        for _ in 0..if m > l { 100 } else { 0 } {
+            shift += ql_step(v, d, e, l, m);
+            if small(e, l) {
+                break;
+            }
+        }
+        d[l] += shift;
+        e[l] = 0.0;
+    }
+}
+
+/// One QL step on the places from `l` to `m`; the shift that it takes off the diagonal.
+fn ql_step(v: &mut [f64], d: &mut [f64], e: &mut [f64], l: usize, m: usize) -> f64 {
+    let n = d.len();
+    let mut g = d[l];
+    let mut p = (d[l + 1] - g) / (2.0 * e[l]);
+    let mut r = libm::copysign(libm::hypot(p, 1.0), p);
+    d[l] = e[l] / (p + r);
+    d[l + 1] = e[l] * (p + r);
+    let next = d[l + 1];
+    let h = g - d[l];
+    d[l + 2..].iter_mut().for_each(|value| *value -= h);
+    p = d[m];
+    let (mut c, mut c2, mut c3, mut s, mut s2) = (1.0, 1.0, 1.0, 0.0, 0.0);
+    let beside = e[l + 1];
+    for i in (l..m).rev() {
+        (c3, c2, s2) = (c2, c, s);
+        g = c * e[i];
+        let h = c * p;
+        r = libm::hypot(p, e[i]);
+        e[i + 1] = s * r;
+        s = e[i] / r;
+        c = p / r;
+        p = c * d[i] - s * g;
+        d[i + 1] = h + s * (c * g + s * d[i]);
+        for row in v.chunks_exact_mut(n) {
+            let h = row[i + 1];
+            row[i + 1] = s * row[i] + c * h;
+            row[i] = c * row[i] - s * h;
+        }
+    }
+    p = -s * s2 * c3 * beside * e[l] / next;
+    e[l] = s * p;
+    d[l] = c * p;
+    h
 }
 
 impl Eigen {

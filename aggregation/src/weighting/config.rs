@@ -30,7 +30,7 @@ impl Method for Config {
         let gramian = statistics.gramian(NAME)?;
         let (cosines, norms) = (gramian.cosines(), gramian.norms());
         let preference = self.preference.of(moment.present);
-        let y = linear::eigen(cosines.values(), gramian.tasks()).apply(&preference, |value| 1.0 / value);
+        let y = linear::pseudo_solve(cosines.values(), &preference);
         let towards = cosines.times(&y);
         let length = dot(&y, &towards).max(0.0).sqrt();
         let projections: f64 = norms.iter().zip(&towards).map(|(norm, towards)| norm * towards).sum();

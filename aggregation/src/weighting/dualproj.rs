@@ -1,23 +1,26 @@
 //! `dualproj`: the projection of the mean gradient on the dual cone of the gradients
 //! (Lopez-Paz and Ranzato, Gradient episodic memory for continual learning, NeurIPS 2017, equation 11). Certificate: the KKT residual.
 //!
-//! With a `preference` the mean is weighted by it. Unlike torchjd no ridge is added to G.
+//! With a `preference` the mean is weighted by it. `reg_eps` is as in `upgrad`.
 
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
-use crate::solver::cone;
-use crate::table::Reader;
+use super::upgrad::RIDGE;
+use crate::solver::cone::DualCone;
+use crate::table::{Range, Reader};
 
 pub(super) const NAME: &str = "dualproj";
 
 #[derive(Debug)]
 struct DualProj {
     preference: Preference,
+    ridge: f64,
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
-    Ok(Box::new(DualProj { preference: Preference::read(reader, tasks)? }))
+    let ridge = reader.number("reg_eps", RIDGE, Range::NotNegative)?;
+    Ok(Box::new(DualProj { preference: Preference::read(reader, tasks)?, ridge }))
 }
 
 impl Method for DualProj {
@@ -26,7 +29,8 @@ impl Method for DualProj {
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
-        let projection = cone::project(statistics.gramian(NAME)?, &self.preference.of(moment.present));
+        let cone = DualCone::new(statistics.gramian(NAME)?, self.ridge);
+        let projection = cone.project(&self.preference.of(moment.present));
         Ok(Outcome::alpha(projection.weights).certified(Certificate::KktResidual(projection.residual)))
     }
 }

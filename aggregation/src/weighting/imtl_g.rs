@@ -20,14 +20,14 @@ pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
 
 /// pinv(G) sqrt(diag G). Where G is regular, through unit rows, which lose nothing to scale.
 fn solve(gramian: &Gramian) -> Vec<f64> {
-    let (tasks, norms) = (gramian.tasks(), gramian.norms());
-    let cosines = linear::eigen(gramian.cosines().values(), tasks);
-    if norms.iter().all(|norm| *norm > 0.0) && cosines.values[0] > cosines.threshold() {
-        let v = cosines.apply(&vec![1.0; tasks], |value| 1.0 / value);
+    let (cosines, norms) = (gramian.cosines(), gramian.norms());
+    if norms.iter().all(|norm| *norm > 0.0)
+        && let Some(v) = linear::cholesky_solve(cosines.values(), &vec![1.0; norms.len()])
+    {
         let least = norms.iter().copied().fold(f64::INFINITY, f64::min);
         return v.iter().zip(&norms).map(|(v, norm)| v * (least / norm)).collect();
     }
-    linear::eigen(gramian.values(), tasks).apply(&norms, |value| 1.0 / value)
+    linear::eigen(gramian.values(), norms.len()).apply(&norms, |value| 1.0 / value)
 }
 
 impl Method for ImtlG {

@@ -29,7 +29,8 @@ impl Learned {
             self.load(moment.tasks, task, &mut own, state);
             let current = [self.values(moment.tasks, state)[task] as f32];
             let mut next = [0.0f32];
-            optimizer.update(&mut own, rate, &[0..1], &current, &[gradient as f32], &mut next);
+            let whole = std::slice::from_ref(&(0..1));
+            optimizer.update(&mut own, rate, whole, &current, &[gradient as f32], &mut next);
             self.values(moment.tasks, state)[task] = f64::from(next[0]);
             self.store(moment.tasks, task, &own, state);
         }

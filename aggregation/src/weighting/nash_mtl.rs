@@ -44,7 +44,7 @@ impl Method for NashMtl {
         let gramian = statistics.gramian(NAME)?;
         let kept = state.numbers_or(KEPT, || vec![f64::NAN; moment.tasks]);
         let old: Vec<f64> = moment.present.iter().map(|&task| kept[task]).collect();
-        if moment.step % self.every != 0 && old.iter().all(|alpha| !alpha.is_nan()) {
+        if !moment.step.is_multiple_of(self.every) && old.iter().all(|alpha| !alpha.is_nan()) {
             return Ok(Outcome::alpha(self.shorten(gramian, old)));
         }
         let solution = fixed_point::solve(gramian, 1.0);

@@ -1,23 +1,29 @@
 //! `upgrad`: the mean over tasks of the projection of g_t on the dual cone of the gradients
 //! (Quinton and Rey, Jacobian descent for multi-objective optimization, arXiv 2406.16232, equation 5). Certificate: the largest KKT residual.
 //!
-//! With a `preference` the mean is weighted by it. Unlike torchjd no ridge is added to G.
+//! With a `preference` the mean is weighted by it. `reg_eps` times the trace of G is added to the diagonal of G, as torchjd does: with 1e-4 the
+//! direction is the library's, and <g_t, d> >= -reg_eps trace(G) alpha_t; with 0 it is the paper's, with <g_t, d> >= 0.
 
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
-use crate::solver::cone;
-use crate::table::Reader;
+use crate::solver::cone::DualCone;
+use crate::table::{Range, Reader};
 
 pub(super) const NAME: &str = "upgrad";
+
+/// The ridge of torchjd's projector.
+pub(super) const RIDGE: f64 = 1e-4;
 
 #[derive(Debug)]
 struct UpGrad {
     preference: Preference,
+    ridge: f64,
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
-    Ok(Box::new(UpGrad { preference: Preference::read(reader, tasks)? }))
+    let ridge = reader.number("reg_eps", RIDGE, Range::NotNegative)?;
+    Ok(Box::new(UpGrad { preference: Preference::read(reader, tasks)?, ridge }))
 }
 
 impl Method for UpGrad {
@@ -27,13 +33,13 @@ impl Method for UpGrad {
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
         let gramian = statistics.gramian(NAME)?;
-        let (cosines, norms) = (gramian.cosines(), gramian.norms());
-        let mut alpha = vec![0.0; norms.len()];
+        let cone = DualCone::new(gramian, self.ridge);
+        let mut alpha = vec![0.0; gramian.tasks()];
         let mut residual = 0.0f64;
         for (task, share) in self.preference.of(moment.present).into_iter().enumerate() {
-            let mut u = vec![0.0; norms.len()];
+            let mut u = vec![0.0; gramian.tasks()];
             u[task] = share;
-            let projection = cone::project_scaled(&cosines, &norms, &u);
+            let projection = cone.project(&u);
             alpha.iter_mut().zip(&projection.weights).for_each(|(alpha, weight)| *alpha += weight);
             residual = residual.max(projection.residual);
         }
