@@ -89,6 +89,8 @@ fn check_method(heading: &str, tag: &str, path: &str, method: &str, common: &[&s
     let required = match method {
         "step" => ", step_size = 1",
         "exponential" => ", gamma = 0.5",
+        "krum" => ", byzantine = 0",
+        "trimmed_mean" => ", trim = 1",
         _ => weights,
     };
     let mut known = if tag == "method" && documented.is_empty() {
@@ -109,6 +111,7 @@ fn every_method_stands_in_the_reference_with_its_keys() {
         check_method("`schedule`", "kind", "train.schedule", kind, &["warmup_steps"]);
     }
     for method in experiment::Weighting::names() {
-        check_method("`[weighting]`", "method", "weighting", method, &[]);
+        let smoothed = !["sum", "mean", "constant", "random"].contains(&method);
+        check_method("`[weighting]`", "method", "weighting", method, if smoothed { &["smoothing"] } else { &[] });
     }
 }
