@@ -111,7 +111,8 @@ fn every_method_stands_in_the_reference_with_its_keys() {
         check_method("`schedule`", "kind", "train.schedule", kind, &["warmup_steps"]);
     }
     for method in experiment::Weighting::names() {
-        let smoothed = !["sum", "mean", "constant", "random"].contains(&method);
+        let plain = ["sum", "mean", "constant", "random", "graddrop", "trimmed_mean", "moco", "db_mtl", "excess_mtl"];
+        let smoothed = !plain.contains(&method);
         check_method("`[weighting]`", "method", "weighting", method, if smoothed { &["smoothing"] } else { &[] });
     }
 }

@@ -7,6 +7,7 @@
 //! A method is one file in this folder and one line in `methods!` below. Its file has a `NAME`, a function `build` that reads its parameters and
 //! the type that implements [`Method`].
 
+mod averaged;
 mod learned;
 mod method;
 mod preference;
@@ -45,7 +46,7 @@ methods! {
     sum, mean, constant,
     random, uncertainty, dwa, geometric, imtl_l, stch, famo,
     gradnorm, mgda, pcgrad, gradvac, imtl_g, cagrad, nash_mtl, aligned_mtl, fairgrad, upgrad, dualproj, config, krum, sdmgrad, modo,
-    graddrop, trimmed_mean,
+    graddrop, trimmed_mean, moco, db_mtl, excess_mtl,
 }
 
 /// A method with its parameters: `method = "sum"`, further keys are the method's.
@@ -124,8 +125,7 @@ impl Weighting {
         };
         let mut reader = Reader::new(&self.parameters, entry.name);
         let method = (entry.build)(&mut reader, tasks)?;
-        let constant = method.needs().is_empty();
-        let method = if constant { method } else { smoothing::wrap(&mut reader, method)? };
+        let method = smoothing::wrap(&mut reader, method)?;
         reader.finish()?;
         Ok(method)
     }

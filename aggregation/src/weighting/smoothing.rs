@@ -1,11 +1,12 @@
-//! `smoothing`, a parameter of every method that needs something of a step: alpha as a moving average (CR-MOGM, Zhou et al., NeurIPS 2022, equation 6).
+//! `smoothing`, a parameter of every method that makes weights of losses or of a Gramian: alpha as a moving average
+//! (CR-MOGM; Zhou et al., On the convergence of stochastic multi-objective gradient manipulation and beyond, NeurIPS 2022, equation 6).
 //!
-//! alpha'_t = smoothing alpha'_t + (1 - smoothing) alpha_t for the tasks that are present; a task's first alpha stands as it is. A method that gives
-//! a direction in place of one alpha a task is left as it is.
+//! alpha'_t = smoothing alpha'_t + (1 - smoothing) alpha_t for the tasks that are present, by block where alpha is; a task's first alpha
+//! stands as it is. Methods that need nothing of a step or the Jacobian don't have this parameter.
 
 use super::Built;
-use super::method::{Combination, Failure, Loss, Method, Moment, Needs, Observed, Outcome, State, Statistics};
-use crate::table::{Invalid, Range, Reader};
+use super::method::{Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
+use crate::table::{Range, Reader};
 
 const SMOOTHED: &str = "smoothing.alpha";
 
@@ -15,12 +16,32 @@ struct Smoothed {
     rate: f64,
 }
 
+impl Smoothed {
+    /// Moves the weights of one block; `kept` has those of all tasks, block after block.
+    fn smooth(&self, moment: &Moment<'_>, block: usize, alpha: &mut [f64], kept: &mut Vec<f64>) {
+        let first = block * moment.tasks;
+        if kept.len() < first + moment.tasks {
+            // Not a number: a task that has had no alpha yet.
+            kept.resize(first + moment.tasks, f64::NAN);
+        }
+        for (alpha, &task) in alpha.iter_mut().zip(moment.present) {
+            let kept = &mut kept[first + task];
+            if !kept.is_nan() {
+                *alpha = self.rate * *kept + (1.0 - self.rate) * *alpha;
+            }
+            *kept = *alpha;
+        }
+    }
+}
+
 /// The method itself, or smoothed where the parameters say so.
 pub(super) fn wrap(reader: &mut Reader<'_>, inner: Box<dyn Method>) -> Built {
+    let needs = inner.needs();
+    if needs.is_empty() || needs.contains(&Need::Jacobian) {
+        return Ok(inner);
+    }
     let rate = reader.number("smoothing", 0.0, Range::HalfOpen(0.0, 1.0))?;
-    let wrapped: Result<Box<dyn Method>, Invalid> =
-        if rate == 0.0 { Ok(inner) } else { Ok(Box::new(Smoothed { inner, rate })) };
-    wrapped
+    Ok(if rate == 0.0 { inner } else { Box::new(Smoothed { inner, rate }) })
 }
 
 impl Method for Smoothed {
@@ -33,22 +54,18 @@ impl Method for Smoothed {
     }
 
     fn state(&self, tasks: usize, shared: usize) -> State {
-        let mut state = self.inner.state(tasks, shared);
-        // Not a number: a task that has had no alpha yet.
-        state.numbers.insert(SMOOTHED.to_owned(), vec![f64::NAN; tasks]);
-        state
+        self.inner.state(tasks, shared)
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
         let mut outcome = self.inner.weigh(moment, statistics, state)?;
-        if let Combination::Alpha(alpha) = &mut outcome.combination {
-            let kept = state.numbers_or(SMOOTHED, || vec![f64::NAN; moment.tasks]);
-            for (alpha, &task) in alpha.iter_mut().zip(moment.present) {
-                if !kept[task].is_nan() {
-                    *alpha = self.rate * kept[task] + (1.0 - self.rate) * *alpha;
-                }
-                kept[task] = *alpha;
+        let kept = state.numbers_or(SMOOTHED, Vec::new);
+        match &mut outcome.combination {
+            Combination::Alpha(alpha) => self.smooth(moment, 0, alpha, kept),
+            Combination::AlphaByBlock(blocks) => {
+                blocks.iter_mut().enumerate().for_each(|(block, alpha)| self.smooth(moment, block, alpha, kept));
             }
+            Combination::Direction(_) => unreachable!("a method that gives a direction is not smoothed"),
         }
         Ok(outcome)
     }

@@ -1,0 +1,44 @@
+//! Moving averages of the tasks' gradients, kept in the state; a task that is absent from a step keeps its row.
+
+use super::method::{Moment, State};
+use crate::lanes::{Level, vectorised};
+
+/// Where the rows are in the state: `NAME`, all tasks one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Averaged {
+    pub name: &'static str,
+}
+
+impl Averaged {
+    /// Row t of the present tasks becomes keep row + (1 - keep) factor_t g_t, from 0; gives the present tasks' rows.
+    pub fn update<'a>(
+        &self,
+        moment: &Moment<'_>,
+        rows: &[&[f32]],
+        factors: &[f64],
+        keep: f64,
+        state: &'a mut State,
+    ) -> Vec<&'a [f32]> {
+        let shared = rows[0].len();
+        let all = state.vectors.entry(self.name.to_owned()).or_insert_with(|| vec![0.0; moment.tasks * shared]);
+        for ((&task, row), factor) in moment.present.iter().zip(rows).zip(factors) {
+            move_towards(Level::widest(), &mut all[task * shared..][..shared], row, keep, (1.0 - keep) * factor);
+        }
+        self.rows(moment, shared, state)
+    }
+
+    /// The present tasks' rows of so many shared parameters, once they are there.
+    pub fn rows<'a>(&self, moment: &Moment<'_>, shared: usize, state: &'a State) -> Vec<&'a [f32]> {
+        let all = &state.vectors[self.name];
+        moment.present.iter().map(|&task| &all[task * shared..][..shared]).collect()
+    }
+}
+
+vectorised! {
+    /// `average[i] = keep * average[i] + factor * row[i]`, in f64, rounded once.
+    fn move_towards(average: &mut [f32], row: &[f32], keep: f64, factor: f64) {
+        for (average, value) in average.iter_mut().zip(row) {
+            *average = (keep * f64::from(*average) + factor * f64::from(*value)) as f32;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `excess_mtl`: weights that grow with the tasks' excess risks, w_t = w_t exp(eta r_t / r_t at first) over their sum, from 1 / T
+//! (ExcessMTL; He et al., Robust multi-task learning with excess risks, ICML 2024, equations 6, 7 and 9).
+//!
+//! The excess risk is estimated by r_t = sum over i of g_ti^2 / sqrt(s_ti + 1e-7), s_t the sum of the squared gradients of all steps so far.
+
+// Lanes of several arrays, walked side by side by their number, become vector instructions.
+#![allow(clippy::needless_range_loop)]
+
+use super::Built;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
+use crate::lanes::{Level, vectorised};
+use crate::table::{Range, Reader};
+
+pub(super) const NAME: &str = "excess_mtl";
+
+const SQUARES: &str = "excess_mtl.squares";
+const FIRST: &str = "excess_mtl.first_risk";
+const LOGARITHMS: &str = "excess_mtl.log_weights";
+
+#[derive(Debug)]
+struct ExcessMtl {
+    eta: f64,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(ExcessMtl { eta: reader.number("eta", 1.0, Range::Positive)? }))
+}
+
+/// Partial sums of the risk, added in order at the end.
+const LANES: usize = 16;
+
+vectorised! {
+    /// Adds the squares of `row` to `squares` and gives the risk.
+    fn risk(row: &[f32], squares: &mut [f32]) -> f64 {
+        let mut partial = [0.0f64; LANES];
+        let mut term = |lane: usize, value: f32, squares: &mut f32| {
+            let square = f64::from(value) * f64::from(value);
+            let sum = f64::from(*squares) + square;
+            *squares = sum as f32;
+            partial[lane] += square / (sum + 1e-7).sqrt();
+        };
+        let (row, rest) = row.as_chunks::<LANES>();
+        let (squares, squares_rest) = squares.as_chunks_mut::<LANES>();
+        for (row, squares) in row.iter().zip(squares) {
+            for lane in 0..LANES {
+                term(lane, row[lane], &mut squares[lane]);
+            }
+        }
+        for (lane, (value, squares)) in rest.iter().zip(squares_rest).enumerate() {
+            term(lane, *value, squares);
+        }
+        partial.iter().sum()
+    }
+}
+
+impl Method for ExcessMtl {
+    fn needs(&self) -> Needs {
+        [Need::Jacobian].into()
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
+        let rows = statistics.jacobian(NAME)?;
+        let shared = rows[0].len();
+        let squares = state.vectors.entry(SQUARES.to_owned()).or_insert_with(|| vec![0.0; moment.tasks * shared]);
+        let of = |(row, &task): (&&[f32], &usize)| risk(Level::widest(), row, &mut squares[task * shared..][..shared]);
+        let risks: Vec<f64> = rows.iter().zip(moment.present).map(of).collect();
+        for (&task, risk) in moment.present.iter().zip(risks) {
+            let first = &mut state.numbers_or(FIRST, || vec![0.0; moment.tasks])[task];
+            // Until a task has had a gradient there is nothing to compare with.
+            if *first == 0.0 {
+                *first = risk;
+            }
+            let ratio = if *first > 0.0 { risk / *first } else { 0.0 };
+            state.numbers_or(LOGARITHMS, || vec![0.0; moment.tasks])[task] += self.eta * ratio;
+        }
+        let logarithms = &state.numbers[LOGARITHMS];
+        Ok(Outcome::alpha(softmax(&moment.present.iter().map(|&task| logarithms[task]).collect::<Vec<f64>>())))
+    }
+}

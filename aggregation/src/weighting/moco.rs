@@ -1,0 +1,63 @@
+//! `moco`: the direction Y^T l of a moving average Y of the unit gradients, l following the shortest such direction
+//! (MoCo; Fernando et al., Mitigating gradient bias in multi-objective learning, ICLR 2023, algorithm 1, with the softmax and the normalisation
+//! of the authors' code, which also multiplies the unit gradients by their losses).
+//!
+//! At step k, from 1: Y = Y - beta k^(-beta_sigma) (Y - g / norm(g)), from 0, and l = softmax(l - gamma k^(-gamma_sigma) (Y Y^T + rho I) l), from 1 / T.
+
+use super::Built;
+use super::averaged::Averaged;
+use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
+use super::modo::on_simplex;
+use crate::table::{Range, Reader};
+use crate::{Gramian, clip, matrix};
+
+pub(super) const NAME: &str = "moco";
+
+const Y: Averaged = Averaged { name: "moco.y" };
+
+#[derive(Debug)]
+struct MoCo {
+    beta: f64,
+    beta_sigma: f64,
+    gamma: f64,
+    gamma_sigma: f64,
+    rho: f64,
+}
+
+pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(MoCo {
+        beta: reader.number("beta", 0.5, Range::LeftOpen(0.0, 1.0))?,
+        beta_sigma: reader.number("beta_sigma", 0.5, Range::NotNegative)?,
+        gamma: reader.number("gamma", 0.1, Range::Positive)?,
+        gamma_sigma: reader.number("gamma_sigma", 0.5, Range::NotNegative)?,
+        rho: reader.number("rho", 0.0, Range::NotNegative)?,
+    }))
+}
+
+/// The factor that brings a row to unit length; 0 for a row that is 0.
+fn to_unit(row: &[f32]) -> f64 {
+    let norm = clip::norm(row);
+    if norm > 0.0 { 1.0 / norm } else { 0.0 }
+}
+
+impl Method for MoCo {
+    fn needs(&self) -> Needs {
+        [Need::Jacobian].into()
+    }
+
+    fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
+        let rows = statistics.jacobian(NAME)?;
+        let k = (moment.step + 1) as f64;
+        let beta = self.beta / libm::pow(k, self.beta_sigma);
+        let gamma = self.gamma / libm::pow(k, self.gamma_sigma);
+        let factors: Vec<f64> = rows.iter().map(|row| to_unit(row)).collect();
+        let gramian = Gramian::of_rows(&Y.update(moment, rows, &factors, 1.0 - beta, state));
+        let follow = |weights: Vec<f64>| {
+            let slopes = gramian.times(&weights);
+            let moved = weights.iter().zip(slopes).map(|(weight, slope)| weight - gamma * (slope + self.rho * weight));
+            softmax(&moved.collect::<Vec<f64>>())
+        };
+        let weights = on_simplex("moco.weights", moment, state, follow);
+        Ok(Outcome::direction(matrix::combine(&Y.rows(moment, rows[0].len(), state), &weights)))
+    }
+}
