@@ -139,6 +139,11 @@ fn optimizer_schedule_and_weighting_are_refused_at_their_keys() {
 }
 
 #[test]
+fn weightings_with_bad_parameters_are_refused_with_what_is_allowed() {
+    check("weighting.txt");
+}
+
+#[test]
 fn cluster_and_tracking_that_cannot_be_are_refused_with_their_place() {
     check("cluster.txt");
 }

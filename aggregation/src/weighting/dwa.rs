@@ -48,7 +48,8 @@ impl Method for Dwa {
         let present = moment.present.len();
         let ratio = |&task: &usize| {
             let (last, before) = means(state, task, moment.epoch);
-            last / before.max(TINY)
+            // Not `max`, which would take a mean that isn't there yet for 0.
+            if before < TINY { last / TINY } else { last / before }
         };
         let ratios: Vec<f64> = moment.present.iter().map(ratio).collect();
         if ratios.iter().any(|ratio| ratio.is_nan()) {

@@ -21,7 +21,7 @@ pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let selected = reader.count("selected", 1, 1)? as usize;
     if let Some(tasks) = tasks {
         if tasks.len() < byzantine + 3 {
-            return Err(Invalid::value("byzantine", byzantine, format!("at most the number of tasks less 3 ({} tasks)", tasks.len())));
+            return Err(Invalid::value("byzantine", byzantine, format!("at least 3 below the number of tasks, {}", tasks.len())));
         }
         if tasks.len() < selected {
             return Err(Invalid::value("selected", selected, format!("at most the number of tasks ({})", tasks.len())));
