@@ -36,4 +36,14 @@ pub struct Tracking {
     /// The MLflow experiment; default: the experiment's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
+    /// Steps between two whose weighting is recorded (losses, alpha, Gramian); default: as many as make at most 1,000 records a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weighting_every: Option<u64>,
+}
+
+impl Tracking {
+    /// Steps between two whose weighting is recorded, in a run of so many.
+    pub fn weighting_interval(&self, steps: u64) -> u64 {
+        self.weighting_every.unwrap_or_else(|| steps.div_ceil(1000)).max(1)
+    }
 }

@@ -34,5 +34,6 @@ pub(super) fn check_tracking(tracking: &Tracking) -> Check {
             "must be the address of an MLflow server, as http://HOST:PORT or https://HOST".to_owned()
         })?;
     }
+    require(tracking.weighting_every != Some(0), &["weighting_every"], || "must be 1 or more".to_owned())?;
     require(tracking.experiment.as_deref() != Some(""), &["experiment"], || "must not be empty".to_owned())
 }
