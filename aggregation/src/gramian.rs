@@ -150,6 +150,16 @@ impl Gramian {
     }
 }
 
+/// The inner product of two gradients, block by block as in [`Gramian::of_rows`].
+///
+/// # Panics
+/// Where the lengths differ.
+pub fn inner(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "gradients of one length");
+    let level = Level::widest();
+    a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(|(a, b)| lanes::dot(level, a, b)).sum()
+}
+
 /// The inner product of two short vectors.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 
 pub use number::Number;
 pub use reader::{Reader, Tail, read};
-pub use record::{Observation, Outcome, Reason, Record, SCHEMA, Status, flatten};
+pub use record::{Certificate, Observation, Outcome, Reason, Record, SCHEMA, Status, Weighting, flatten};
 pub use writer::{Appended, Journal};
 
 /// Why a journal could not be read or written.

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
+use aggregation::weighting::Need;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use proto::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, v1};
@@ -19,7 +20,7 @@ use crate::{
     parameters::Parameters,
     progress::Progress,
     report::Report,
-    run::{Run, Settings},
+    run::{FeedWork, Mode, Run, Settings},
     selection::Selection,
     server::Service,
     setup::Setup,
@@ -125,7 +126,7 @@ pub async fn serve(
     let parameters = Arc::new(Parameters::new(0, &first).map_err(system("memory for the parameters"))?);
     let plan_json = bytes::Bytes::from(serde_json::to_vec(&*setup.plan()).unwrap_or_default());
     let mut updater = updater(&setup, Arc::clone(&parameters));
-    let scales = updater.scales()?;
+    let factors = updater.begin()?.unwrap_or_default();
     let (done, finished_jobs) = mpsc::unbounded_channel();
     let keep = setup.loaded.experiment.train.checkpoint.keep as usize;
     let desk = Desk { updater, run_dir: folder.path().to_owned(), keep, best: None };
@@ -161,7 +162,8 @@ pub async fn serve(
         arrived: Default::default(),
         gradients: Vec::new(),
         parts: Vec::new(),
-        scales,
+        losses: Vec::new(),
+        factors,
         best: None,
         selected: 0,
         unreachable: Vec::new(),
@@ -207,6 +209,14 @@ fn now_ms() -> u64 {
 fn settings(setup: &Setup) -> Settings {
     let experiment = &setup.loaded.experiment;
     let train = &experiment.train;
+    let needs = experiment.weighting.needs();
+    let is_per_task = needs.iter().any(|need| need.is_per_task());
+    let (mode, vectors) = if is_per_task {
+        let halves = needs.contains(&Need::GramianCross);
+        (Mode::PerTask { feeds: feed_work(setup), halves }, setup.prepared.plan.shapes().tasks.len())
+    } else {
+        (Mode::Combined, 1)
+    };
     Settings {
         leaves: setup.prepared.plan.microbatches(),
         steps: setup.steps,
@@ -215,9 +225,25 @@ fn settings(setup: &Setup) -> Settings {
         save_every: Some(train.checkpoint_interval(setup.steps)),
         min_workers: experiment.cluster.min_workers as usize,
         lease: std::time::Duration::from_millis(experiment.cluster.lease_ms),
-        result_slots: crate::shell::RESULT_SLOTS,
+        result_slots: crate::shell::result_slots(vectors),
+        losses_before: !is_per_task && needs.contains(&Need::LossesBefore),
+        losses_after: needs.contains(&Need::LossesAfter),
+        mode,
         tries_max: 3,
     }
+}
+
+/// What each feed means in per-task mode: a forward pass of its rows, and a backward pass for each task.
+fn feed_work(setup: &Setup) -> Vec<FeedWork> {
+    let plan = &setup.prepared.plan;
+    let feed = |feed: usize| {
+        let tasks = plan.shapes().tasks.iter().enumerate().filter(|(_, task)| task.feed == feed).map(|(task, _)| task);
+        let tasks: Vec<usize> = tasks.collect();
+        let alone = tasks.iter().map(|task| setup.network.multiply_adds(feed, &[*task]));
+        let row = setup.network.multiply_adds(feed, &tasks) + 2 * alone.sum::<u64>();
+        FeedWork { tasks: tasks.len() as u32, cost: row * u64::from(plan.batch_size(feed)) }
+    };
+    (0..plan.feeds().len()).map(feed).collect()
 }
 
 fn updater(setup: &Setup, parameters: Arc<Parameters>) -> Updater {

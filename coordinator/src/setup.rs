@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use aggregation::weighting::{Method, Need};
-use datasets::{DataError, Prepared};
-use experiment::{Experiment, ExperimentError, Loaded, Paths, SplitName};
+use datasets::{DataError, Plan, Prepared};
+use experiment::{Experiment, ExperimentError, Loaded, Order, Paths, SplitName};
 use model::{Device, ModelError, Network};
 
 use crate::run::Chunks;
@@ -46,7 +46,6 @@ impl Setup {
     /// [`SetupError`] names the place in the file, the table, the column or the row.
     pub fn prepare(loaded: Loaded, device: Device) -> Result<Setup, SetupError> {
         device.burn()?;
-        refuse_unserved(&loaded)?;
         let prepared = datasets::prepare(&loaded)?;
         let plan = &prepared.plan;
         let names: Vec<&str> = plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect();
@@ -54,6 +53,7 @@ impl Setup {
             let key = ["weighting", invalid.key.as_str()];
             Box::new(loaded.source.error_at(&key, invalid.to_string()))
         })?;
+        refuse_without_halves(&loaded, method.as_ref(), plan)?;
         let feeds = 0..plan.feeds().len();
         let sizes = feeds.map(|feed| (plan.rows(feed, SplitName::Train), plan.batch_size(feed)));
         let steps = loaded.experiment.train.total_steps(sizes);
@@ -105,18 +105,26 @@ impl Setup {
     }
 }
 
-/// Refuses weightings that need more of a step than the combined mode gives.
-fn refuse_unserved(loaded: &Loaded) -> Result<(), SetupError> {
-    let weighting = &loaded.experiment.weighting;
-    let unserved = weighting.needs().into_iter().find(|need| *need != Need::LossesWith);
-    match unserved {
+/// Refuses methods that need two independent halves of a batch where there are none.
+fn refuse_without_halves(loaded: &Loaded, method: &dyn Method, plan: &Plan) -> Result<(), SetupError> {
+    if !method.needs().contains(&Need::GramianCross) {
+        return Ok(());
+    }
+    let name = loaded.experiment.weighting.method();
+    let refuse = |key: &[&str], message: String| Err(Box::new(loaded.source.error_at(key, message)).into());
+    if plan.microbatches() < 2 {
+        let message =
+            format!("the weighting `{name}` compares two halves of the batch: it needs at least 2 microbatches");
+        return refuse(&["train", "microbatches"], message);
+    }
+    let mut feeds = plan.feeds().iter().zip(&plan.shapes().feeds);
+    match feeds.find(|(feed, _)| feed.order == Order::File) {
         None => Ok(()),
-        Some(need) => {
+        Some((_, shape)) => {
             let message = format!(
-                "the weighting `{}` needs {need:?} of each step, which training does not compute yet",
-                weighting.method()
+                "the weighting `{name}` compares two halves of the batch, which are alike only with `order = \"shuffled\"`"
             );
-            Err(Box::new(loaded.source.error_at(&["weighting", "method"], message)).into())
+            refuse(&["dataset", &shape.dataset, "order"], message)
         }
     }
 }

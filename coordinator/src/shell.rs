@@ -5,6 +5,7 @@ mod connection;
 mod effects;
 mod inbound;
 mod record;
+mod weighting;
 
 use std::{
     collections::BTreeMap,
@@ -18,12 +19,12 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-pub(crate) use connection::{Connection, RESULT_SLOTS};
+pub(crate) use connection::{Connection, result_slots};
 use proto::message::WorkResult;
 
 use crate::{
     CoordinatorError, Stop,
-    compute::{Contribution, Done, Executor, Gradient},
+    compute::{Contribution, Done, Executor, Factors, Gradient, Losses},
     evaluation::Part,
     folder::RunFolder,
     journal::Journal,
@@ -57,10 +58,11 @@ pub(crate) struct Shell {
     pub connections: BTreeMap<WorkerId, Connection>,
     pub fingerprint: Option<String>,
     /// Results that the machine has not judged yet.
-    pub arrived: BTreeMap<(WorkerId, u64), (WorkResult, Option<Contribution>)>,
+    pub arrived: BTreeMap<(WorkerId, u64), (WorkResult, Vec<Contribution>)>,
     pub gradients: Vec<Gradient>,
+    pub losses: Vec<Losses>,
     pub parts: Vec<Part>,
-    pub scales: Vec<f32>,
+    pub factors: Factors,
     pub selection: Selection,
     /// The best parameters so far, with their step.
     pub best: Option<(u64, Vec<f32>)>,
@@ -85,6 +87,8 @@ pub(crate) struct Shell {
 pub(crate) struct Timing {
     pub step_began: Option<Instant>,
     pub compute: BTreeMap<WorkerId, u64>,
+    /// Time that weighing took, over all steps.
+    pub aggregation: Duration,
     pub first_update: Option<Duration>,
     pub window: Option<(Instant, u64)>,
     pub shown: Option<Instant>,

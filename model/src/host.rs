@@ -98,6 +98,38 @@ impl Host {
         self.back_to_inputs(architecture, inputs, &mut buffers, gradient);
     }
 
+    /// One forward pass of a feed and a backward pass for each of `tasks`, whose gradient goes into the vector at the same place.
+    pub(crate) fn gradients(
+        &self,
+        architecture: &Architecture,
+        pass: Pass,
+        input: &FeedInput<'_>,
+        tasks: &[usize],
+        differentiate: &mut Differentiate<'_>,
+        gradients: &mut [&mut [f32]],
+    ) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.fit(architecture);
+        let buffers = &mut *buffers;
+        self.through(architecture, pass, std::slice::from_ref(input), buffers);
+        for (place, target) in input.targets.iter().enumerate() {
+            let Some(at) = tasks.iter().position(|task| *task == target.task) else {
+                let outputs = stack::output(&buffers.heads[target.task].layers);
+                buffers.branch.resize(outputs.len(), 0.0);
+                differentiate(0, place, outputs, &mut buffers.branch);
+                continue;
+            };
+            let alone = [FeedInput { targets: vec![*target], ..input.clone() }];
+            let mut differentiate = |_: usize, _: usize, outputs: &[f32], delta: &mut [f32]| {
+                differentiate(0, place, outputs, delta);
+            };
+            let gradient = &mut *gradients[at];
+            clear_unreached(architecture, &alone, gradient);
+            self.back_to_trunk(architecture, &alone, buffers, &mut differentiate, gradient);
+            self.back_to_inputs(architecture, &alone, buffers, gradient);
+        }
+    }
+
     /// The forward pass.
     fn through(&self, architecture: &Architecture, pass: Pass, inputs: &[FeedInput<'_>], buffers: &mut Buffers) {
         let Buffers { encoders, entry, trunk, heads, .. } = buffers;

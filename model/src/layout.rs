@@ -96,6 +96,13 @@ impl Layout {
         joined(self.blocks.iter().filter(|block| block.tasks.contains(&task)))
     }
 
+    /// The shortest range of the vector that holds every block that `task` reaches.
+    pub fn span(&self, task: usize) -> Range<usize> {
+        let reached = self.reached(task);
+        let start = reached.first().map_or(0, |range| range.start);
+        start..reached.last().map_or(start, |range| range.end)
+    }
+
     /// Appends a trainable block.
     pub(crate) fn push(&mut self, name: String, shape: Vec<usize>, tasks: BTreeSet<usize>) -> Range<usize> {
         let block = Block { name, shape, offset: self.len, tasks, trainable: true };

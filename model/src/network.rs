@@ -126,13 +126,7 @@ impl Network {
     ) -> Result<Vec<LossSum>, ModelError> {
         pass::check(&self.architecture, &self.shapes, inputs)?;
         self.check_length("the gradient", gradient.len())?;
-        if scales.len() != self.shapes.tasks.len() {
-            return Err(ModelError::Length {
-                what: "the list of scales",
-                given: scales.len(),
-                expected: self.shapes.tasks.len(),
-            });
-        }
+        self.check_scales(scales)?;
         let mut losses = Vec::new();
         let mut differentiate = |feed: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {
             let target = &inputs[feed].targets[target];
@@ -142,6 +136,62 @@ impl Network {
         match &self.engine {
             Engine::Host(host) => host.gradient(&self.architecture, pass, inputs, &mut differentiate, gradient),
             Engine::Graph(graph) => graph.gradient(&self.architecture, pass, inputs, &mut differentiate, gradient)?,
+        }
+        losses.sort_by_key(|sum| sum.task);
+        Ok(losses)
+    }
+
+    /// The gradients of one feed's microbatch, task by task: overwrites the whole of `gradients[i]` with what
+    /// [`Network::gradient`] gives for the feed's rows and `tasks[i]` alone, and returns the loss sums of all targets of `input` in
+    /// the order of the tasks. The rows go forward once where the device allows it.
+    ///
+    /// # Errors
+    /// As [`Network::gradient`]; `tasks` are among the targets of `input`, and there are as many vectors.
+    pub fn gradients(
+        &self,
+        at: MicrobatchKey,
+        scales: &[f32],
+        input: &FeedInput<'_>,
+        tasks: &[usize],
+        gradients: &mut [&mut [f32]],
+    ) -> Result<Vec<LossSum>, ModelError> {
+        pass::check(&self.architecture, &self.shapes, std::slice::from_ref(input))?;
+        self.check_scales(scales)?;
+        if gradients.len() != tasks.len() {
+            let (given, expected) = (gradients.len(), tasks.len());
+            return Err(ModelError::Length { what: "the list of gradients", given, expected });
+        }
+        gradients.iter().try_for_each(|gradient| self.check_length("a gradient", gradient.len()))?;
+        if let Some(task) = tasks.iter().find(|task| !input.targets.iter().any(|target| target.task == **task)) {
+            let reason = format!("task {task} has no labels in this pass");
+            return Err(ModelError::Input { feed: self.shapes.feeds[input.feed].name.clone(), reason });
+        }
+        let mut losses = Vec::with_capacity(input.targets.len());
+        let mut differentiate = |_: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {
+            let target = &input.targets[target];
+            losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
+        };
+        let pass = Pass::Training(at);
+        match &self.engine {
+            Engine::Host(host) => {
+                host.gradients(&self.architecture, pass, input, tasks, &mut differentiate, gradients);
+            }
+            // burn can't walk a graph back twice: the pass is repeated, with the same masks.
+            Engine::Graph(graph) => {
+                for (task, gradient) in tasks.iter().zip(gradients) {
+                    let place = input.targets.iter().position(|target| target.task == *task).expect("found above");
+                    let alone = [FeedInput { targets: vec![input.targets[place]], ..input.clone() }];
+                    let mut differentiate = |i: usize, _: usize, outputs: &[f32], delta: &mut [f32]| {
+                        differentiate(i, place, outputs, delta)
+                    };
+                    graph.gradient(&self.architecture, pass, &alone, &mut differentiate, gradient)?;
+                }
+                let rest = input.targets.iter().filter(|target| !tasks.contains(&target.task)).copied();
+                let rest = FeedInput { targets: rest.collect(), ..input.clone() };
+                if !rest.targets.is_empty() {
+                    losses.extend(self.losses(at, &[rest])?);
+                }
+            }
         }
         losses.sort_by_key(|sum| sum.task);
         Ok(losses)
@@ -228,6 +278,11 @@ impl Network {
             }
             Engine::Graph(graph) => graph.forward(&self.architecture, pass, inputs, &mut each),
         }
+    }
+
+    fn check_scales(&self, scales: &[f32]) -> Result<(), ModelError> {
+        let (given, expected) = (scales.len(), self.shapes.tasks.len());
+        if given == expected { Ok(()) } else { Err(ModelError::Length { what: "the list of scales", given, expected }) }
     }
 
     fn check_length(&self, what: &'static str, given: usize) -> Result<(), ModelError> {

@@ -155,6 +155,35 @@ fn blocks_without_a_task_in_the_pass_are_zero_and_the_others_are_as_if_alone() {
 }
 
 #[test]
+fn gradients_task_by_task_have_the_bits_of_each_task_alone() {
+    let shapes = four_tasks();
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [9, 8], "activation": "silu", "dropout": 0.3 } }));
+    for build in [Network::new, Network::with_autodiff] {
+        let mut network = build(&experiment, &shapes, &Device::Flex).unwrap();
+        let parameters = network.initial(1);
+        network.set_parameters(&parameters).unwrap();
+        let rows = Rows::of_all(&shapes, &[8, 9], 4, 0.7);
+        let losses = network.losses(AT, &inputs(&rows)).unwrap();
+        for (feed, tasks) in [(0, vec![0, 1]), (1, vec![2, 3]), (1, vec![3]), (0, vec![])] {
+            let mut vectors = vec![vec![f32::NAN; parameters.len()]; tasks.len()];
+            let mut places: Vec<&mut [f32]> = vectors.iter_mut().map(Vec::as_mut_slice).collect();
+            let sums = network.gradients(AT, &SCALES, &rows[feed].input(), &tasks, &mut places).unwrap();
+            let of_feed: Vec<_> = losses.iter().filter(|sum| shapes.tasks[sum.task].feed == feed).copied().collect();
+            assert_eq!(sums, of_feed);
+            for (task, vector) in tasks.iter().zip(&vectors) {
+                let mut alone = rows[feed].clone();
+                alone.targets.retain(|target| target.task == *task);
+                let mut expected = vec![f32::NAN; parameters.len()];
+                network.gradient(AT, &SCALES, &inputs(&[alone]), &mut expected).unwrap();
+                assert_eq!(*vector, expected, "task {task}");
+                let span = network.layout().span(*task);
+                assert!(vector[..span.start].iter().chain(&vector[span.end..]).all(|g| *g == 0.0));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_feed_without_rows_and_a_task_without_labels_contribute_nothing() {
     let shapes = four_tasks();
     let experiment = made::experiment(json!({ "trunk": { "hidden": [9, 8], "dropout": 0.1 } }));

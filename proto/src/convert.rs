@@ -160,7 +160,7 @@ fn welcome_out(welcome: m::Welcome) -> v1::Welcome {
         heartbeat_ms: welcome.heartbeat_ms,
         lease_ms: welcome.lease_ms,
         threads: welcome.threads,
-        partitions: welcome.partitions,
+        shares: welcome.shares.into_iter().map(|m::Share { feed, lo, hi }| v1::Share { feed, lo, hi }).collect(),
         shared_memory: welcome.shared_memory.map(|shared| v1::SharedMemory {
             parameters_path: shared.parameters_path,
             parameters_slots: shared.parameters_slots,
@@ -179,7 +179,7 @@ fn welcome_in(welcome: v1::Welcome) -> m::Welcome {
         heartbeat_ms: welcome.heartbeat_ms,
         lease_ms: welcome.lease_ms,
         threads: welcome.threads,
-        partitions: welcome.partitions,
+        shares: welcome.shares.into_iter().map(|v1::Share { feed, lo, hi }| m::Share { feed, lo, hi }).collect(),
         shared_memory: welcome.shared_memory.map(|shared| m::SharedMemory {
             parameters_path: shared.parameters_path,
             parameters_slots: shared.parameters_slots,
@@ -205,11 +205,13 @@ fn work_out(work: m::Work) -> v1::Work {
         id: work.id,
         kind: kind.into(),
         version: work.version,
+        step: work.step,
         feeds: work.feeds,
         node: Some(node_out(work.node)),
         scales: work.scales,
+        by_task: work.by_task.map(|tasks| v1::ByTask { tasks }),
         split: split.into(),
-        slot: work.slot.map(slot_out),
+        slots: work.slots.into_iter().map(slot_out).collect(),
     }
 }
 
@@ -230,11 +232,13 @@ fn work_in(work: v1::Work) -> Result<m::Work, Invalid> {
         id: work.id,
         kind,
         version: work.version,
+        step: work.step,
         feeds: work.feeds,
         node: node_in(work.node)?,
         scales: work.scales,
+        by_task: work.by_task.map(|by_task| by_task.tasks),
         split,
-        slot: work.slot.map(slot_in),
+        slots: work.slots.into_iter().map(slot_in).collect(),
     })
 }
 
@@ -248,14 +252,7 @@ fn result_out(result: m::WorkResult) -> v1::Result {
             .map(|m::LossSum { task, loss, rows }| v1::LossSum { task, loss, rows })
             .collect(),
         sums: result.sums.into_iter().map(|(task, sums)| sums_out(task, sums)).collect(),
-        vector: result.vector.map(|vector| v1::Vector {
-            node: Some(node_out(vector.node)),
-            task: vector.task,
-            lo: vector.lo,
-            hi: vector.hi,
-            dtype: v1::DType::F32.into(),
-            slot: vector.slot.map(slot_out),
-        }),
+        vectors: result.vectors.into_iter().map(vector_out).collect(),
         compute_us: result.compute_us,
     }
 }
@@ -270,9 +267,20 @@ fn result_in(result: v1::Result) -> Result<m::WorkResult, Invalid> {
             .map(|v1::LossSum { task, loss, rows }| m::LossSum { task, loss, rows })
             .collect(),
         sums: result.sums.into_iter().map(sums_in).collect(),
-        vector: result.vector.map(vector_in).transpose()?,
+        vectors: result.vectors.into_iter().map(vector_in).collect::<Result<_, _>>()?,
         compute_us: result.compute_us,
     })
+}
+
+fn vector_out(vector: m::Vector) -> v1::Vector {
+    v1::Vector {
+        node: Some(node_out(vector.node)),
+        task: vector.task,
+        lo: vector.lo,
+        hi: vector.hi,
+        dtype: v1::DType::F32.into(),
+        slot: vector.slot.map(slot_out),
+    }
 }
 
 fn vector_in(vector: v1::Vector) -> Result<m::Vector, Invalid> {
@@ -306,7 +314,7 @@ fn chunk_out(chunk: m::Chunk) -> v1::Chunk {
     let of = match chunk.of {
         m::ChunkOf::Plan => Of::Plan(true),
         m::ChunkOf::Parameters(version) => Of::Parameters(version),
-        m::ChunkOf::Result(work) => Of::Result(work),
+        m::ChunkOf::Result { work, index } => Of::Result(v1::ResultVector { work, index }),
     };
     v1::Chunk { of: Some(of), offset: chunk.offset, total: chunk.total, data: chunk.data }
 }
@@ -316,7 +324,7 @@ fn chunk_in(chunk: v1::Chunk) -> Result<m::Chunk, Invalid> {
     let of = match required(chunk.of, "of")? {
         Of::Plan(_) => m::ChunkOf::Plan,
         Of::Parameters(version) => m::ChunkOf::Parameters(version),
-        Of::Result(work) => m::ChunkOf::Result(work),
+        Of::Result(v1::ResultVector { work, index }) => m::ChunkOf::Result { work, index },
     };
     Ok(m::Chunk { of, offset: chunk.offset, total: chunk.total, data: chunk.data })
 }
@@ -347,13 +355,13 @@ mod tests {
             node: Node { lo: 2, hi: 4 },
             losses: vec![m::LossSum { task: 1, loss: 2.5, rows: 8 }],
             sums: vec![(0, sums)],
-            vector: Some(m::Vector {
+            vectors: vec![m::Vector {
                 node: Node { lo: 2, hi: 4 },
-                task: None,
+                task: Some(1),
                 lo: 0,
                 hi: 10,
                 slot: Some(m::Slot { index: 1, generation: 5 }),
-            }),
+            }],
             compute_us: 120,
         };
         let messages = [
@@ -361,7 +369,7 @@ mod tests {
             m::WorkerMessage::Ready(m::Ready { fingerprint: "f".into(), shared_memory: true, resident_bytes: 1 }),
             m::WorkerMessage::Result(result),
             m::WorkerMessage::Chunk(m::Chunk {
-                of: m::ChunkOf::Result(9),
+                of: m::ChunkOf::Result { work: 9, index: 1 },
                 offset: 4,
                 total: 8,
                 data: bytes::Bytes::from_static(&[0, 0, 0, 0]),
@@ -382,13 +390,16 @@ mod tests {
             id: 1,
             kind: m::WorkKind::Evaluate,
             version: 3,
+            step: 2,
             feeds: vec![0, 2],
             node: Node { lo: 0, hi: 1 },
             scales: vec![0.5],
+            by_task: Some(vec![0, 3]),
             split: SplitName::Test,
-            slot: None,
+            slots: vec![m::Slot { index: 1, generation: 5 }],
         };
-        let welcome = m::Welcome { experiment: "seed = 1".into(), parameters: 12, ..Default::default() };
+        let shares = vec![m::Share { feed: 1, lo: 0, hi: 4 }];
+        let welcome = m::Welcome { experiment: "seed = 1".into(), parameters: 12, shares, ..Default::default() };
         let messages = [
             m::CoordinatorMessage::Welcome(Box::new(welcome)),
             m::CoordinatorMessage::Work(work),

@@ -96,11 +96,22 @@ pub struct Welcome {
     /// Threads that every worker computes with.
     pub threads: u32,
     /// Partitions that the worker is likely to be asked for.
-    pub partitions: Vec<u32>,
+    pub shares: Vec<Share>,
     /// Where vectors can travel without the network.
     pub shared_memory: Option<SharedMemory>,
     /// Length of the flat parameter vector, elements.
     pub parameters: u64,
+}
+
+/// Partitions of a feed's training rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// The feed's number.
+    pub feed: u32,
+    /// First partition.
+    pub lo: u32,
+    /// One past the last partition.
+    pub hi: u32,
 }
 
 /// The memory regions that coordinator and worker both map; a slot holds one vector of the layout's length.
@@ -198,16 +209,20 @@ pub struct Work {
     pub kind: WorkKind,
     /// Version of the parameters: the number of updates done.
     pub version: u64,
+    /// The step whose training rows are read.
+    pub step: u64,
     /// Feeds that take part, by number.
     pub feeds: Vec<u32>,
     /// Microbatches (or chunks, for an evaluation) as a node of the canonical tree.
     pub node: Node,
     /// By task: alpha * weight / labelled rows of the whole batch; zero for a task without rows.
     pub scales: Vec<f32>,
+    /// A gradient vector for each of these tasks; `None`: one for all tasks together.
+    pub by_task: Option<Vec<u32>>,
     /// The split that an evaluation reads.
     pub split: SplitName,
-    /// Where the vector goes in shared memory; `None`: in chunks.
-    pub slot: Option<Slot>,
+    /// Where the vectors go in shared memory, one slot each; none: in chunks.
+    pub slots: Vec<Slot>,
 }
 
 /// A place in shared memory; the generation tells an old use from the present one.
@@ -230,8 +245,8 @@ pub struct WorkResult {
     pub losses: Vec<LossSum>,
     /// Sums of an evaluation, by task.
     pub sums: Vec<(u32, TaskSums)>,
-    /// The vector of gradient sums, for work that gives one.
-    pub vector: Option<Vector>,
+    /// The vectors of gradient sums, for work that gives some.
+    pub vectors: Vec<Vector>,
     /// Time that the computation took, microseconds.
     pub compute_us: u64,
 }
@@ -282,8 +297,13 @@ pub enum ChunkOf {
     Plan,
     /// Parameters of a version.
     Parameters(u64),
-    /// The vector of a work's result.
-    Result(u64),
+    /// One of the vectors of a work's result.
+    Result {
+        /// The work's id.
+        work: u64,
+        /// The vector's number in the result.
+        index: u32,
+    },
 }
 
 /// A sign of life.

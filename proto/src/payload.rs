@@ -156,7 +156,7 @@ mod tests {
         #[test]
         fn a_vector_of_any_length_comes_back_as_it_went(length in 1usize..700_000) {
             let vector: Vec<f32> = (0..length).map(|i| i as f32 * 0.5 - 3.0).collect();
-            let of = ChunkOf::Result(1);
+            let of = ChunkOf::Result { work: 1, index: 0 };
             let mut assembler = VectorAssembler::new(of, length);
             let mut complete = false;
             for chunk in chunks(of, vector_bytes(vector.clone())) {

@@ -11,6 +11,7 @@
 //! its creator's `/proc/PID/fd`, so that nothing is left behind whatever process dies when.
 
 use std::{
+    collections::BTreeSet,
     fs::{File, OpenOptions},
     io,
     os::fd::{AsRawFd, FromRawFd, IntoRawFd},
@@ -19,6 +20,8 @@ use std::{
 };
 
 use memmap2::{MmapOptions, MmapRaw};
+
+use crate::message::Slot;
 
 /// The first page holds the generations of the slots.
 const HEADER_BYTES: usize = 4096;
@@ -107,6 +110,28 @@ impl Region {
         // a reader that overlaps with it finds another generation and drops what it read.
         let filled = fill(unsafe { std::slice::from_raw_parts_mut(self.vector(slot), self.elements) });
         self.generation(slot).store(generation, Ordering::Release);
+        filled
+    }
+
+    /// Writes several slots at once, each as [`Region::write`] does.
+    ///
+    /// # Panics
+    /// Where a slot is named twice, or is not of this region.
+    pub fn write_all<R>(&self, slots: &[Slot], fill: impl FnOnce(&mut [&mut [f32]]) -> R) -> R {
+        let indices: BTreeSet<u32> = slots.iter().map(|slot| slot.index).collect();
+        assert_eq!(indices.len(), slots.len(), "a slot is named twice");
+        for slot in slots {
+            assert_ne!(slot.generation, BEING_WRITTEN, "generations start at 1");
+            self.generation(slot.index).store(BEING_WRITTEN, Ordering::Relaxed);
+        }
+        fence(Ordering::SeqCst);
+        // SAFETY: as in `write`; the slots are different ones, so the slices do not overlap.
+        let vector = |slot: &Slot| unsafe { std::slice::from_raw_parts_mut(self.vector(slot.index), self.elements) };
+        let mut vectors: Vec<&mut [f32]> = slots.iter().map(vector).collect();
+        let filled = fill(&mut vectors);
+        for slot in slots {
+            self.generation(slot.index).store(slot.generation, Ordering::Release);
+        }
         filled
     }
 

@@ -1,6 +1,7 @@
 //! The worker's bench: takes what the connection hands it, in order, and answers with messages.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -11,7 +12,7 @@ use datasets::{Plan, Store};
 use proto::{
     memory,
     message::{
-        ChunkOf, LossSum, Ready, Refusal, RefusalKind, SharedMemory, Slot, Vector, Welcome, Work, WorkKind, WorkResult,
+        ChunkOf, LossSum, Ready, Refusal, RefusalKind, SharedMemory, Vector, Welcome, Work, WorkKind, WorkResult,
         WorkerMessage,
     },
     payload,
@@ -96,7 +97,9 @@ impl Bench {
         };
         match stand.compute(work) {
             Ok((result, inline)) => {
-                let chunks = payload::chunks(ChunkOf::Result(work.id), inline).map(WorkerMessage::Chunk);
+                let chunks = inline.into_iter().zip(0..).flat_map(|(bytes, index)| {
+                    payload::chunks(ChunkOf::Result { work: work.id, index }, bytes).map(WorkerMessage::Chunk)
+                });
                 Ok(std::iter::once(WorkerMessage::Result(result)).chain(chunks).collect())
             }
             Err(Failed::Data(reason)) => Err(Refusal { kind: RefusalKind::Data, reason }),
@@ -120,7 +123,7 @@ impl From<ComputeError> for Failed {
 }
 
 impl Stand {
-    fn compute(&mut self, work: &Work) -> Result<(WorkResult, Bytes), Failed> {
+    fn compute(&mut self, work: &Work) -> Result<(WorkResult, Vec<Bytes>), Failed> {
         #[expect(clippy::disallowed_methods, reason = "a speed that is observed, never used")]
         let start = Instant::now();
         self.use_parameters(work.version)?;
@@ -129,17 +132,31 @@ impl Stand {
             node: work.node,
             losses: Vec::new(),
             sums: Vec::new(),
-            vector: None,
+            vectors: Vec::new(),
             compute_us: 0,
         };
-        let mut inline = Bytes::new();
+        let mut inline = Vec::new();
         match work.kind {
             WorkKind::Gradient => {
-                let (losses, slot, bytes) = self.gradient(work)?;
+                let tasks = work.by_task.iter().flatten().map(|task| *task as usize);
+                let spans: Vec<(Option<u32>, Range<usize>)> = match &work.by_task {
+                    None => vec![(None, 0..self.parameters)],
+                    Some(_) => {
+                        tasks.map(|task| (Some(task as u32), self.computer.network().layout().span(task))).collect()
+                    }
+                };
+                let (losses, vectors) = self.gradient(work, spans.len())?;
                 result.losses = loss_sums(&losses);
-                let hi = self.parameters as u64;
-                result.vector = Some(Vector { node: work.node, task: None, lo: 0, hi, slot });
-                inline = bytes;
+                for (i, (task, span)) in spans.iter().enumerate() {
+                    let slot = vectors.is_empty().then(|| work.slots[i]);
+                    let (lo, hi) = (span.start as u64, span.end as u64);
+                    result.vectors.push(Vector { node: work.node, task: *task, lo, hi, slot });
+                }
+                let bytes = |(vector, (_, span)): (Vec<f32>, &(_, Range<usize>))| {
+                    let element = size_of::<f32>();
+                    payload::vector_bytes(vector).slice(span.start * element..span.end * element)
+                };
+                inline = vectors.into_iter().zip(&spans).map(bytes).collect();
             }
             WorkKind::Evaluate => {
                 for feed in &work.feeds {
@@ -147,24 +164,23 @@ impl Stand {
                     result.sums.extend(sums.into_iter().map(|(task, sums)| (task as u32, sums)));
                 }
             }
-            WorkKind::Losses => return Err(Failed::Work("no method asks for losses alone yet".into())),
+            WorkKind::Losses => result.losses = loss_sums(&self.computer.losses(work.step, work.node)?),
         }
         result.compute_us = start.elapsed().as_micros() as u64;
         Ok((result, inline))
     }
 
-    fn gradient(&mut self, work: &Work) -> Result<(Vec<Loss>, Option<Slot>, Bytes), Failed> {
-        let step = work.version;
-        if let (Some(shared), Some(slot)) = (&self.shared, work.slot) {
-            let computer = &mut self.computer;
-            let losses = shared
-                .results
-                .write(slot.index, slot.generation, |into| computer.gradient(step, work.node, &work.scales, into))?;
-            return Ok((losses, Some(slot), Bytes::new()));
+    /// Loss sums and `count` vectors; no vectors where they went into the slots of shared memory.
+    fn gradient(&mut self, work: &Work, count: usize) -> Result<(Vec<Loss>, Vec<Vec<f32>>), Failed> {
+        let computer = &mut self.computer;
+        if let Some(shared) = self.shared.as_ref().filter(|_| work.slots.len() == count) {
+            let losses = shared.results.write_all(&work.slots, |vectors| compute(computer, work, vectors))?;
+            return Ok((losses, Vec::new()));
         }
-        let mut vector = vec![0.0; self.parameters];
-        let losses = self.computer.gradient(step, work.node, &work.scales, &mut vector)?;
-        Ok((losses, None, payload::vector_bytes(vector)))
+        let mut vectors = vec![vec![0.0; self.parameters]; count];
+        let mut places: Vec<&mut [f32]> = vectors.iter_mut().map(Vec::as_mut_slice).collect();
+        let losses = compute(computer, work, &mut places)?;
+        Ok((losses, vectors))
     }
 
     fn use_parameters(&mut self, version: u64) -> Result<(), Failed> {
@@ -192,6 +208,17 @@ impl Stand {
     }
 }
 
+/// The vectors of a piece of work: one for all tasks together, or one for each that is asked for.
+fn compute(computer: &mut Computer, work: &Work, vectors: &mut [&mut [f32]]) -> Result<Vec<Loss>, ComputeError> {
+    match (&work.by_task, &work.feeds[..]) {
+        (Some(tasks), &[feed]) => {
+            let tasks: Vec<usize> = tasks.iter().map(|task| *task as usize).collect();
+            computer.gradients((work.step, feed as usize), work.node, &tasks, &work.scales, vectors)
+        }
+        _ => computer.gradient(work.step, work.node, &work.scales, vectors[0]),
+    }
+}
+
 fn loss_sums(losses: &[Loss]) -> Vec<LossSum> {
     let sums = losses.iter().enumerate();
     sums.map(|(task, loss)| LossSum { task: task as u32, loss: loss.loss, rows: loss.rows }).collect()
@@ -211,11 +238,8 @@ fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Re
     let base: PathBuf = options.data_root.clone().unwrap_or_else(|| PathBuf::from(&welcome.base));
     let data = |e: datasets::DataError| refuse(RefusalKind::Data, e.to_string());
     let store = Store::open(Arc::new(plan), &base).map_err(data)?;
-    // A worker's share is one range, read in one pass over each table.
-    if let (Some(first), Some(last)) = (welcome.partitions.iter().min(), welcome.partitions.iter().max()) {
-        for feed in 0..store.plan().feeds().len() {
-            store.load_partitions(feed, *first..last + 1).map_err(data)?;
-        }
+    for share in &welcome.shares {
+        store.load_partitions(share.feed as usize, share.lo..share.hi).map_err(data)?;
     }
     let computer = Computer::new(&experiment, store, &device).map_err(|e| protocol(e.to_string()))?;
     let parameters = computer.network().layout().len();

@@ -13,7 +13,7 @@ use datasets::{Batch, DataError, Store};
 use experiment::{Experiment, SplitName};
 use model::{Device, FeedInput, MicrobatchKey, ModelError, Network, TargetInput};
 
-use crate::prefetch::Prefetch;
+use crate::prefetch::{Prefetch, Rows};
 
 /// Loss sum and labelled rows of one task.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -107,15 +107,70 @@ impl Computer {
         scales: &[f32],
         gradient: &mut [f32],
     ) -> Result<Vec<Loss>, ComputeError> {
-        let batches = self.prefetch.take(step, microbatch)?;
+        let batches = self.prefetch.take(Rows { step, feed: None, microbatch })?;
         let inputs: Vec<FeedInput<'_>> = batches.iter().enumerate().map(|(feed, batch)| input(feed, batch)).collect();
         let key = MicrobatchKey { seed: self.seed, step, microbatch };
         let sums = self.network.gradient(key, scales, &inputs, gradient)?;
+        Ok(self.by_task(&sums))
+    }
+
+    /// The same for one feed and task by task: writes the sum over the node's microbatches of `scales[t]` times the gradient of
+    /// the loss of `tasks[i]` into `gradients[i]`, and returns the loss sums of all tasks on the feed.
+    ///
+    /// # Errors
+    /// When rows can't be had.
+    pub fn gradients(
+        &mut self,
+        unit: (u64, usize),
+        node: Node,
+        tasks: &[usize],
+        scales: &[f32],
+        gradients: &mut [&mut [f32]],
+    ) -> Result<Vec<Loss>, ComputeError> {
+        let (step, feed) = unit;
+        let Some((left, right)) = node.children() else {
+            let batches = self.prefetch.take(Rows { step, feed: Some(feed), microbatch: node.lo })?;
+            let key = MicrobatchKey { seed: self.seed, step, microbatch: node.lo };
+            let sums = self.network.gradients(key, scales, &input(feed, &batches[0]), tasks, gradients)?;
+            return Ok(self.by_task(&sums));
+        };
+        let left = self.gradients(unit, left, tasks, scales, gradients)?;
+        let elements = self.network.layout().len();
+        let mut buffers: Vec<Vec<f32>> =
+            tasks.iter().map(|_| self.buffers.pop().unwrap_or_else(|| vec![0.0; elements])).collect();
+        let mut others: Vec<&mut [f32]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
+        let right = self.gradients(unit, right, tasks, scales, &mut others)?;
+        for ((task, gradient), buffer) in tasks.iter().zip(gradients).zip(&buffers) {
+            let span = self.network.layout().span(*task);
+            tree::add_assign(&mut gradient[span.clone()], &buffer[span]);
+        }
+        self.buffers.append(&mut buffers);
+        Ok(add_losses(left, &right))
+    }
+
+    /// The loss sums by task over the node's microbatches, as they come with their gradient.
+    ///
+    /// # Errors
+    /// When rows can't be had.
+    pub fn losses(&mut self, step: u64, node: Node) -> Result<Vec<Loss>, ComputeError> {
+        self.prefetch.keep();
+        let Some((left, right)) = node.children() else {
+            let batches = self.prefetch.take(Rows { step, feed: None, microbatch: node.lo })?;
+            let inputs: Vec<_> = batches.iter().enumerate().map(|(feed, batch)| input(feed, batch)).collect();
+            let key = MicrobatchKey { seed: self.seed, step, microbatch: node.lo };
+            return Ok(self.by_task(&self.network.losses(key, &inputs)?));
+        };
+        let left = self.losses(step, left)?;
+        let right = self.losses(step, right)?;
+        Ok(add_losses(left, &right))
+    }
+
+    fn by_task(&self, sums: &[model::LossSum]) -> Vec<Loss> {
         let mut losses = vec![Loss::default(); self.tasks];
         for sum in sums {
             losses[sum.task] = Loss { loss: sum.loss, rows: sum.rows };
         }
-        Ok(losses)
+        losses
     }
 
     /// The evaluation sums of one feed's tasks over a node of a split's chunks.

@@ -3,8 +3,12 @@
 //! A worker computes the same microbatches step after step, so the next one is known before it is asked
 //! for: it is the successor in the order of the step before. Where the guess is wrong (nodes of a lost
 //! worker, a new division) the rows are drawn when they are asked for, and nothing but time is lost.
+//!
+//! Where a step goes over its rows more than once (losses before or after the gradient), they are kept until
+//! the next step.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -14,25 +18,36 @@ use std::{
 
 use datasets::{Batch, DataError, Store};
 
-/// A step and a microbatch of it.
-type Key = (u64, u32);
-/// The rows of all feeds.
-type Drawn = Result<Vec<Batch>, DataError>;
+/// A microbatch of a step, of one feed or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rows {
+    /// The step.
+    pub step: u64,
+    /// The feed; `None`: all, in order.
+    pub feed: Option<usize>,
+    /// The microbatch.
+    pub microbatch: u32,
+}
+
+/// The rows of the feeds, in order.
+type Drawn = Result<Arc<Vec<Batch>>, DataError>;
 
 /// Draws rows on a thread of its own, one microbatch ahead.
 #[derive(Debug)]
 pub struct Prefetch {
     store: Arc<Store>,
-    requests: SyncSender<Key>,
-    drawn: Receiver<(Key, Drawn)>,
-    pending: Option<Key>,
+    requests: SyncSender<Rows>,
+    drawn: Receiver<(Rows, Drawn)>,
+    pending: bool,
     order: Order,
+    /// Rows of the present step, where it goes over them again.
+    kept: Option<BTreeMap<Rows, Arc<Vec<Batch>>>>,
 }
 
 impl Prefetch {
     /// Starts the thread; it ends when this is dropped.
     pub fn start(store: Arc<Store>) -> Prefetch {
-        let (requests, asked) = sync_channel::<Key>(1);
+        let (requests, asked) = sync_channel::<Rows>(1);
         let (answer, drawn) = sync_channel(1);
         let source = Arc::clone(&store);
         thread::spawn(move || {
@@ -42,53 +57,69 @@ impl Prefetch {
                 }
             }
         });
-        Prefetch { store, requests, drawn, pending: None, order: Order::default() }
+        Prefetch { store, requests, drawn, pending: false, order: Order::default(), kept: None }
     }
 
-    /// The rows of a microbatch, of all feeds in order; those of the next one are drawn meanwhile.
+    /// From now on rows are kept until the next step: it goes over them more than once.
+    pub fn keep(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// The rows of a microbatch; those of the next one are drawn meanwhile.
     ///
     /// # Errors
     /// When the rows can't be read, or are not those of the run.
-    pub fn take(&mut self, step: u64, microbatch: u32) -> Drawn {
-        let key = (step, microbatch);
-        let rows = match self.pending.take().and_then(|_| self.drawn.recv().ok()) {
-            Some((drawn, rows)) if drawn == key => rows,
-            _ => draw(&self.store, key),
+    pub fn take(&mut self, key: Rows) -> Drawn {
+        if let Some(kept) = &mut self.kept {
+            kept.retain(|known, _| known.step == key.step);
+            if let Some(rows) = kept.get(&key) {
+                return Ok(Arc::clone(rows));
+            }
+        }
+        let awaited = if std::mem::take(&mut self.pending) { self.drawn.recv().ok() } else { None };
+        let rows = match awaited {
+            Some((drawn, rows)) if drawn == key => rows?,
+            _ => draw(&self.store, key)?,
         };
         let next = self.order.next(key);
-        if self.requests.try_send(next).is_ok() {
-            self.pending = Some(next);
+        self.pending = self.requests.try_send(next).is_ok();
+        if let Some(kept) = &mut self.kept {
+            kept.insert(key, Arc::clone(&rows));
         }
-        rows
+        Ok(rows)
     }
 }
 
-fn draw(store: &Store, (step, microbatch): Key) -> Drawn {
-    (0..store.plan().feeds().len()).map(|feed| store.batch(feed, step, microbatch)).collect()
+fn draw(store: &Store, key: Rows) -> Drawn {
+    let feeds = match key.feed {
+        Some(feed) => feed..feed + 1,
+        None => 0..store.plan().feeds().len(),
+    };
+    let rows: Result<_, _> = feeds.map(|feed| store.batch(feed, key.step, key.microbatch)).collect();
+    Ok(Arc::new(rows?))
 }
 
 /// The order in which microbatches of a step are asked for.
 #[derive(Debug, Default)]
 struct Order {
-    step: u64,
-    before: Vec<u32>,
-    now: Vec<u32>,
+    before: Vec<Rows>,
+    now: Vec<Rows>,
 }
 
 impl Order {
     /// Notes a request and guesses the one after it.
-    fn next(&mut self, (step, microbatch): Key) -> Key {
-        if step != self.step {
+    fn next(&mut self, rows: Rows) -> Rows {
+        if self.now.first().is_some_and(|first| first.step != rows.step) {
             self.before = std::mem::take(&mut self.now);
-            self.step = step;
         }
-        self.now.push(microbatch);
-        let place = self.before.iter().position(|known| *known == microbatch);
+        self.now.push(rows);
+        let same = |known: &&Rows| (known.feed, known.microbatch) == (rows.feed, rows.microbatch);
+        let place = self.before.iter().position(|known| same(&known));
         let successor = place.and_then(|place| self.before.get(place + 1));
         match (successor, self.before.first()) {
-            (Some(successor), _) => (step, *successor),
-            (None, Some(first)) => (step + 1, *first),
-            (None, None) => (step + 1, self.now[0]),
+            (Some(successor), _) => Rows { step: rows.step, ..*successor },
+            (None, Some(first)) => Rows { step: rows.step + 1, ..*first },
+            (None, None) => Rows { step: rows.step + 1, ..self.now[0] },
         }
     }
 }
@@ -100,8 +131,10 @@ mod tests {
     #[test]
     fn after_one_step_every_successor_is_guessed() {
         let mut order = Order::default();
-        let asked: Vec<Key> = (0..3).flat_map(|step| [2, 3, 6].map(|microbatch| (step, microbatch))).collect();
-        let guesses: Vec<Key> = asked.iter().map(|key| order.next(*key)).collect();
-        assert_eq!(guesses[3..8], asked[4..9]);
+        let units = [(None, 2), (None, 3), (Some(1), 2), (Some(1), 6)];
+        let rows = |step| units.map(|(feed, microbatch)| Rows { step, feed, microbatch });
+        let asked: Vec<Rows> = (0..3).flat_map(rows).collect();
+        let guesses: Vec<Rows> = asked.iter().map(|key| order.next(*key)).collect();
+        assert_eq!(guesses[4..11], asked[5..12]);
     }
 }

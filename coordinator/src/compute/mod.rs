@@ -3,8 +3,10 @@
 //! Jobs are done one after the other in the order in which they come, so that a job sees the state that
 //! the one before it has left. The shell learns of the end of each by a message.
 
+mod jacobian;
 mod reduce;
 mod updater;
+mod weigher;
 
 use std::{
     sync::{
@@ -19,8 +21,8 @@ use aggregation::tree::Node;
 use proto::message::LossSum;
 use tokio::sync::mpsc;
 
-pub use reduce::{Contribution, Missing};
-pub use updater::{NotFinite, StepReport, Updater};
+pub use reduce::{Contribution, Missing, Place};
+pub use updater::{Factors, NotFinite, StepReport, Updater, Weighed};
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError},
@@ -32,17 +34,44 @@ use crate::{
 /// What a worker computed for a node of a step's microbatches.
 #[derive(Debug)]
 pub struct Gradient {
+    /// The feed; `None`: all.
+    pub feed: Option<u32>,
     /// The node.
     pub node: Node,
     /// Loss sums by task.
     pub losses: Vec<LossSum>,
-    /// The vector of gradient sums.
-    pub vector: Contribution,
+    /// The vectors of gradient sums: one for all tasks, or one each.
+    pub vectors: Vec<Contribution>,
+}
+
+/// The losses of a node of a step's microbatches.
+#[derive(Debug)]
+pub struct Losses {
+    /// The feed; `None`: all.
+    pub feed: Option<u32>,
+    /// The node.
+    pub node: Node,
+    /// Sums by task.
+    pub sums: Vec<LossSum>,
 }
 
 /// Something for the thread to do.
 #[derive(Debug)]
 pub enum Job {
+    /// Weigh the tasks with the losses before the gradient.
+    Weigh {
+        /// The step.
+        step: u64,
+        /// Nodes that cover all its microbatches.
+        losses: Vec<Losses>,
+    },
+    /// Let the weighting learn of the losses after the update.
+    Learn {
+        /// The step.
+        step: u64,
+        /// Nodes that cover all its microbatches.
+        losses: Vec<Losses>,
+    },
     /// Build the parameters of the next step.
     Update {
         /// The step.
@@ -69,6 +98,20 @@ pub enum Job {
 /// What the thread has done.
 #[derive(Debug)]
 pub enum Done {
+    /// What a step's gradients are to be computed with.
+    Weighed {
+        /// The step.
+        step: u64,
+        /// The factors.
+        factors: Factors,
+    },
+    /// The weighting has learned of a step.
+    Learned {
+        /// The step.
+        step: u64,
+        /// What the next step's gradients are computed with, where that is known already.
+        next: Option<Factors>,
+    },
     /// The parameters of the next step stand beside the current ones.
     Updated(StepReport),
     /// They can't be.
@@ -145,7 +188,8 @@ impl Executor {
     /// When the thread has ended.
     pub fn order(&self, job: Job) -> Result<(), Ended> {
         let idle = self.queued.load(Ordering::Acquire) == 0;
-        if self.at_once && idle && matches!(job, Job::Update { .. }) {
+        let of_step = matches!(job, Job::Update { .. } | Job::Weigh { .. } | Job::Learn { .. });
+        if self.at_once && idle && of_step {
             let said = lock(&self.desk).take(job);
             return self.done.send(said).map_err(|_| Ended);
         }
@@ -169,6 +213,14 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 impl Desk {
     fn take(&mut self, job: Job) -> Done {
         match job {
+            Job::Weigh { step, losses } => match self.updater.weigh(step, losses) {
+                Ok(factors) => Done::Weighed { step, factors },
+                Err(error) => Done::NotFinite(error),
+            },
+            Job::Learn { step, losses } => match self.updater.learn(step, losses) {
+                Ok(next) => Done::Learned { step, next },
+                Err(error) => Done::NotFinite(error),
+            },
             Job::Update { step, gradients } => match self.updater.update(step, gradients) {
                 Ok(report) => Done::Updated(report),
                 Err(error) => Done::NotFinite(error),

@@ -11,24 +11,35 @@ use proto::{
     shared_memory::{OtherGeneration, Region},
 };
 
-/// A worker's vector, wherever it is.
+/// A worker's vector: the elements of `span` of the layout.
 #[derive(Debug)]
-pub enum Contribution {
-    /// In memory that is shared with the worker.
+pub struct Contribution {
+    /// The task; `None`: all together.
+    pub task: Option<u32>,
+    /// The range of the layout.
+    pub span: Range<usize>,
+    /// Where its elements are.
+    pub place: Place,
+}
+
+/// Where a vector's elements are.
+#[derive(Debug)]
+pub enum Place {
+    /// In memory that is shared with the worker; a slot holds the whole layout.
     Shared(Arc<Region>, Slot),
-    /// It came in chunks.
+    /// They came in chunks.
     Owned(Vec<f32>),
 }
 
 impl Contribution {
-    /// The vector.
+    /// The elements.
     ///
     /// # Errors
     /// When the worker has not written what it said.
     pub fn vector(&self) -> Result<&[f32], OtherGeneration> {
-        match self {
-            Contribution::Shared(region, slot) => region.hold(slot.index, slot.generation),
-            Contribution::Owned(vector) => Ok(vector),
+        match &self.place {
+            Place::Shared(region, slot) => Ok(&region.hold(slot.index, slot.generation)?[self.span.clone()]),
+            Place::Owned(vector) => Ok(vector),
         }
     }
 }

@@ -1,13 +1,18 @@
 //! One update: theta_{s+1} from theta_s and the workers' vectors.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aggregation::{
-    Optimizer, Schedule, clip,
+    Gramian, Optimizer, Schedule, clip,
     optimizer::{OptimizerState, StatePart, Update},
     random::{Purpose, Stream},
     tree::{self, Node},
-    weighting::{Method, Moment, Observed, State, Statistics},
+    weighting::{Certificate, Failure, Method, Moment, Need, Observed, Outcome, Statistics},
 };
 use datasets::{Labels, Plan};
 use experiment::{Experiment, Shapes, SplitName};
@@ -15,7 +20,12 @@ use model::Layout;
 use proto::message::LossSum;
 use rayon::prelude::*;
 
-use super::{Gradient, reduce::sum_into};
+use super::{
+    Gradient, Losses, Missing,
+    jacobian::{self, ByTask},
+    reduce::sum_into,
+    weigher::Weigher,
+};
 use crate::{
     checkpoint::{Block, Checkpoint, Tensor},
     parameters::Parameters,
@@ -35,8 +45,10 @@ pub struct StepReport {
     pub gradient_norm: Option<f64>,
     /// The learning rate.
     pub learning_rate: f64,
-    /// By task, for the next step: alpha * weight / labelled rows; zero for a task without rows.
-    pub next_scales: Vec<f32>,
+    /// How the tasks were weighed.
+    pub weighed: Weighed,
+    /// What the next step's gradients are computed with, where that is known already.
+    pub next: Option<Factors>,
 }
 
 /// Something in a step is not a finite number.
@@ -77,6 +89,36 @@ impl NotFinite {
     }
 }
 
+/// What workers multiply a step's gradients with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Factors {
+    /// By task: alpha * weight / labelled rows of the whole batch, alpha being 1 in per-task mode; zero for a task without rows.
+    pub scales: Vec<f32>,
+    /// The tasks that have labelled rows, ascending.
+    pub present: Vec<u32>,
+}
+
+/// How a step's tasks were weighed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighed {
+    /// The tasks that have labelled rows, ascending; the other lists are in this order.
+    pub present: Vec<usize>,
+    /// Weight times mean loss.
+    pub losses: Vec<f64>,
+    /// One alpha for the whole of each task's gradient, where the method gives that.
+    pub alpha: Option<Vec<f64>>,
+    /// How good the solver's answer is.
+    pub certificate: Option<Certificate>,
+    /// Of the gradients over the shared blocks, in per-task mode.
+    pub gramian: Option<Gramian>,
+    /// Inner products of the gradients with the direction, in per-task mode.
+    pub products: Option<Vec<f64>>,
+    /// Whether the step is one of those that are written down; Gramian and products are known of these.
+    pub recorded: bool,
+    /// Time that statistics, weighting and combination took.
+    pub took: Duration,
+}
+
 /// Everything that an update reads and changes.
 pub struct Updater {
     parameters: Arc<Parameters>,
@@ -86,14 +128,19 @@ pub struct Updater {
     optimizer: Optimizer,
     state: OptimizerState,
     schedule: Schedule,
-    method: Box<dyn Method>,
-    weighting: State,
+    weigher: Weigher,
+    /// What the step in progress was weighed with, in combined mode.
+    weighed: Option<Outcome>,
     clip_norm: Option<f64>,
     seed: u64,
     steps: u64,
     step: u64,
     gradient: Vec<f32>,
     counts: BTreeMap<u64, Vec<u64>>,
+    /// Losses of the step in progress with the parameters before the update.
+    losses: Vec<Option<f64>>,
+    /// How many steps there are between two whose weighting is written down.
+    record_every: u64,
 }
 
 impl Updater {
@@ -108,7 +155,6 @@ impl Updater {
         steps: u64,
     ) -> Updater {
         let shared: usize = layout.shared().iter().map(Range::len).sum();
-        let weighting = method.state(plan.shapes().tasks.len(), shared);
         let elements = parameters.elements();
         let mut updater = Updater {
             state: experiment.train.optimizer.state(elements),
@@ -119,12 +165,14 @@ impl Updater {
             gradient: vec![0.0; elements],
             counts: BTreeMap::new(),
             step: 0,
+            weigher: Weigher::new(method, plan.shapes().tasks.len(), shared),
+            weighed: None,
+            losses: Vec::new(),
+            record_every: experiment.tracking.weighting_interval(steps),
             parameters,
             plan,
             labels,
             layout,
-            method,
-            weighting,
             steps,
         };
         updater.look_ahead();
@@ -164,29 +212,57 @@ impl Updater {
         self.counts[&step].clone()
     }
 
-    /// By task: alpha * weight / labelled rows of the whole batch; zero for a task without rows.
+    /// What the workers compute the next step's gradients with; none where the tasks are weighed with losses first.
     ///
     /// # Errors
     /// When the weighting has no answer.
-    pub fn scales(&mut self) -> Result<Vec<f32>, NotFinite> {
-        let step = self.step;
-        let counts = self.counts(step);
-        let present = present(&counts);
-        let mut state = self.weighting.clone();
-        let outcome = self.method.weigh(&self.moment(&present), &Statistics::default(), &mut state);
-        self.weighting = state;
-        let impossible = |reason: String| NotFinite::Impossible { step, reason };
-        let outcome = outcome.map_err(|failure| impossible(failure.to_string()))?;
-        let alpha = outcome.combination.alpha().ok_or_else(|| impossible("the weighting gave no alpha".into()))?;
-        let mut scales = vec![0.0; counts.len()];
-        for (alpha, task) in alpha.iter().zip(present) {
-            scales[task] = (alpha * self.plan.shapes().tasks[task].weight / counts[task] as f64) as f32;
+    pub fn begin(&mut self) -> Result<Option<Factors>, NotFinite> {
+        let counts = self.counts(self.step);
+        if self.weigher.is_per_task() {
+            let ones = vec![1.0; present(&counts).len()];
+            return Ok(Some(self.factors(&counts, &ones)));
         }
-        Ok(scales)
+        if self.weigher.weighs_losses_first() {
+            return Ok(None);
+        }
+        self.weigh_combined(&counts, None).map(Some)
     }
 
-    fn moment<'a>(&'a self, present: &'a [usize]) -> Moment<'a> {
-        Moment {
+    /// Weighs the tasks with the losses of the step's rows before the gradient.
+    ///
+    /// # Errors
+    /// When a loss is not finite, or the weighting has no answer.
+    pub fn weigh(&mut self, step: u64, losses: Vec<Losses>) -> Result<Factors, NotFinite> {
+        let counts = self.counts(step);
+        let losses = self.fold_losses(step, &counts, losses)?;
+        let losses = self.weighted(&present(&counts), &losses);
+        self.weigh_combined(&counts, Some(&losses))
+    }
+
+    fn weigh_combined(&mut self, counts: &[u64], losses: Option<&[f64]>) -> Result<Factors, NotFinite> {
+        let present = present(counts);
+        let statistics = Statistics { losses, ..Statistics::default() };
+        let outcome = self.ask_weighting(&present, |weigher, moment| weigher.weigh(moment, &statistics))?;
+        let alpha = outcome.combination.alpha().ok_or_else(|| self.impossible("the weighting gave no alpha"))?.to_vec();
+        self.weighed = Some(outcome);
+        Ok(self.factors(counts, &alpha))
+    }
+
+    fn factors(&self, counts: &[u64], alpha: &[f64]) -> Factors {
+        let present = present(counts);
+        let mut scales = vec![0.0; counts.len()];
+        for (alpha, &task) in alpha.iter().zip(&present) {
+            scales[task] = (alpha * self.plan.shapes().tasks[task].weight / counts[task] as f64) as f32;
+        }
+        Factors { scales, present: present.into_iter().map(|task| task as u32).collect() }
+    }
+
+    fn ask_weighting<R>(
+        &mut self,
+        present: &[usize],
+        ask: impl FnOnce(&mut Weigher, &Moment<'_>) -> Result<R, Failure>,
+    ) -> Result<R, NotFinite> {
+        let moment = Moment {
             step: self.step,
             epoch: self.step / self.steps_per_epoch(),
             tasks: self.plan.shapes().tasks.len(),
@@ -194,7 +270,9 @@ impl Updater {
             optimizer: &self.optimizer,
             learning_rate: self.learning_rate(),
             stream: Stream::new(self.seed, Purpose::Weighting, &[self.step]),
-        }
+        };
+        let answer = ask(&mut self.weigher, &moment);
+        answer.map_err(|failure| NotFinite::Impossible { step: self.step, reason: failure.to_string() })
     }
 
     /// Steps in which the longest feed is seen once, at least 1.
@@ -208,6 +286,10 @@ impl Updater {
         self.schedule.learning_rate(self.optimizer.learning_rate(), self.step, self.steps)
     }
 
+    fn impossible(&self, reason: impl Into<String>) -> NotFinite {
+        NotFinite::Impossible { step: self.step, reason: reason.into() }
+    }
+
     /// Adds the gradients in the canonical tree and builds the next parameters beside the current ones.
     ///
     /// # Errors
@@ -215,93 +297,237 @@ impl Updater {
     pub fn update(&mut self, step: u64, gradients: Vec<Gradient>) -> Result<StepReport, NotFinite> {
         debug_assert_eq!(step, self.step, "updates come in order");
         let counts = self.counts(step);
-        let losses = self.losses(step, &counts, &gradients)?;
+        let sums = gradients.iter().map(|g| Losses { feed: g.feed, node: g.node, sums: g.losses.clone() });
+        self.losses = self.fold_losses(step, &counts, sums.collect())?;
         let learning_rate = self.learning_rate();
-        let gradient_norm = self.apply(step, learning_rate, &gradients)?;
-        self.learn(step, &counts, &losses)?;
-        self.step += 1;
-        self.counts.remove(&step);
-        let next_scales = if self.step < self.steps { self.scales()? } else { Vec::new() };
-        Ok(StepReport { step, losses, gradient_norm, learning_rate, next_scales })
+        let (weighed, gradient_norm) = if self.weigher.is_per_task() {
+            let weighed = self.combine(&counts, &gradients)?;
+            (weighed, self.descend(learning_rate, &BTreeMap::new(), true)?)
+        } else {
+            let vectors = self.vectors(&gradients)?;
+            let weighed = self.weighed_before(&counts);
+            (weighed, self.descend(learning_rate, &vectors, false)?)
+        };
+        let losses = self.losses.clone();
+        let next = if self.learns_later() { None } else { self.learn_and_begin(&counts, None)? };
+        Ok(StepReport { step, losses, gradient_norm, learning_rate, weighed, next })
     }
 
-    fn losses(&self, step: u64, counts: &[u64], gradients: &[Gradient]) -> Result<Vec<Option<f64>>, NotFinite> {
-        let nodes: BTreeMap<Node, Vec<LossSum>> = gradients.iter().map(|g| (g.node, g.losses.clone())).collect();
+    /// Whether the weighting learns of losses after the update before the step is over.
+    pub fn learns_later(&self) -> bool {
+        self.weigher.needs(Need::LossesAfter)
+    }
+
+    /// Ends the step, whose losses after the update these are, and begins the next.
+    ///
+    /// # Errors
+    /// When a loss is not finite, or the weighting has no answer.
+    pub fn learn(&mut self, step: u64, losses: Vec<Losses>) -> Result<Option<Factors>, NotFinite> {
+        let counts = self.counts(step);
+        let after = self.fold_losses(step, &counts, losses)?;
+        let after = self.weighted(&present(&counts), &after);
+        self.learn_and_begin(&counts, Some(&after))
+    }
+
+    fn learn_and_begin(&mut self, counts: &[u64], after: Option<&[f64]>) -> Result<Option<Factors>, NotFinite> {
+        let present = present(counts);
+        let before = self.weighted(&present, &self.losses);
+        let observed = Observed { losses: &before, losses_after: after };
+        self.ask_weighting(&present, |weigher, moment| weigher.learn(moment, &observed))?;
+        self.counts.remove(&self.step);
+        self.step += 1;
+        if self.step < self.steps { self.begin() } else { Ok(None) }
+    }
+
+    /// Mean losses by task from sums over the nodes: of all feeds at once, or feed by feed.
+    fn fold_losses(&self, step: u64, counts: &[u64], parts: Vec<Losses>) -> Result<Vec<Option<f64>>, NotFinite> {
+        let mut by_feed: BTreeMap<Option<u32>, BTreeMap<Node, Vec<LossSum>>> = BTreeMap::new();
+        for Losses { feed, node, sums } in parts {
+            by_feed.entry(feed).or_default().insert(node, sums);
+        }
         let root = Node::root(self.plan.microbatches());
-        let sums = tree::fold(root, nodes, &mut add_losses)
-            .map_err(|uncovered| NotFinite::Impossible { step, reason: uncovered.to_string() })?;
+        let tasks = &self.plan.shapes().tasks;
         let mut losses = vec![None; counts.len()];
-        for sum in sums {
-            let task = sum.task as usize;
-            if counts[task] != sum.rows {
-                let name = &self.plan.shapes().tasks[task].name;
-                let reason = format!("workers counted {} labels of task `{name}`, the plan {}", sum.rows, counts[task]);
-                return Err(NotFinite::Impossible { step, reason });
+        for (feed, nodes) in by_feed {
+            let sums = tree::fold(root, nodes, &mut add_losses).map_err(|u| self.impossible(u.to_string()))?;
+            for sum in sums {
+                let task = sum.task as usize;
+                if feed.is_some_and(|feed| tasks[task].feed != feed as usize) {
+                    continue;
+                }
+                if counts[task] != sum.rows {
+                    let (name, rows, planned) = (&tasks[task].name, sum.rows, counts[task]);
+                    let reason = format!("workers counted {rows} labels of task `{name}`, the plan {planned}");
+                    return Err(self.impossible(reason));
+                }
+                if sum.rows == 0 {
+                    continue;
+                }
+                let loss = sum.loss / sum.rows as f64;
+                if !loss.is_finite() {
+                    return Err(NotFinite::Loss { step, task: tasks[task].name.clone(), loss });
+                }
+                losses[task] = Some(loss);
             }
-            if sum.rows == 0 {
-                continue;
-            }
-            let loss = sum.loss / sum.rows as f64;
-            if !loss.is_finite() {
-                let task = self.plan.shapes().tasks[task].name.clone();
-                return Err(NotFinite::Loss { step, task, loss });
-            }
-            losses[task] = Some(loss);
         }
         Ok(losses)
     }
 
-    fn apply(&mut self, step: u64, learning_rate: f64, gradients: &[Gradient]) -> Result<Option<f64>, NotFinite> {
-        let impossible = |reason: String| NotFinite::Impossible { step, reason };
-        let mut vectors: BTreeMap<Node, &[f32]> = BTreeMap::new();
+    /// Weight times loss of the present tasks.
+    fn weighted(&self, present: &[usize], losses: &[Option<f64>]) -> Vec<f64> {
+        let tasks = &self.plan.shapes().tasks;
+        present.iter().map(|task| tasks[*task].weight * losses[*task].unwrap_or_default()).collect()
+    }
+
+    /// The vectors of combined mode, by node.
+    fn vectors<'a>(&self, gradients: &'a [Gradient]) -> Result<BTreeMap<Node, &'a [f32]>, NotFinite> {
+        let mut vectors = BTreeMap::new();
         for gradient in gradients {
-            let vector = gradient.vector.vector().map_err(|other| impossible(other.to_string()))?;
-            vectors.insert(gradient.node, vector);
+            for contribution in &gradient.vectors {
+                let vector = contribution.vector().map_err(|other| self.impossible(other.to_string()))?;
+                vectors.insert(gradient.node, vector);
+            }
         }
+        Ok(vectors)
+    }
+
+    /// Weighs the tasks with their gradients and writes the combined gradient.
+    fn combine(&mut self, counts: &[u64], gradients: &[Gradient]) -> Result<Weighed, NotFinite> {
+        #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
+        let began = Instant::now();
+        let present = present(counts);
+        let losses = self.weighted(&present, &self.losses);
+        let vectors = self.vectors_by_task(gradients)?;
+        let root = Node::root(self.plan.microbatches());
+        let missing = |missing: Missing| NotFinite::Impossible { step: self.step, reason: missing.to_string() };
+        let rows = jacobian::rows(&self.layout, &present, &vectors, root).map_err(missing)?;
+        let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();
+        if !rows.iter().all(|row| is_finite(row)) {
+            return Err(NotFinite::Update { step: self.step });
+        }
+        let recorded = self.step.is_multiple_of(self.record_every);
+        let layout = self.layout.clone();
+        let gramian = (recorded || self.weigher.needs(Need::Gramian)).then(|| Gramian::of_rows(&rows));
+        let by_block = self.weigher.needs(Need::GramianByBlock).then(|| jacobian::gramian_by_block(&layout, &rows));
+        let cross = match (self.weigher.needs(Need::GramianCross), root.children()) {
+            (true, Some(halves)) => Some(self.gramian_cross(&present, &vectors, gradients, halves.into())?),
+            _ => None,
+        };
+        let statistics = Statistics {
+            losses: Some(&losses),
+            gramian: gramian.as_ref(),
+            gramian_by_block: by_block.as_deref(),
+            gramian_cross: cross.as_ref(),
+            jacobian: self.weigher.needs(Need::Jacobian).then_some(&rows[..]),
+        };
+        let outcome = self.ask_weighting(&present, |weigher, moment| weigher.weigh(moment, &statistics))?;
+        let alpha = outcome.combination.alpha().map(<[f64]>::to_vec);
+        let direction = jacobian::direction(&layout, &rows, outcome.combination);
+        let products = recorded.then(|| jacobian::products(&rows, &direction));
+        let step = self.step;
+        jacobian::spread(&layout, &direction, &vectors, &present, root, &mut self.gradient)
+            .map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })?;
+        let gramian = gramian.filter(|_| recorded);
+        let (certificate, took) = (outcome.certificate, began.elapsed());
+        Ok(Weighed { present, losses, alpha, certificate, gramian, products, recorded, took })
+    }
+
+    /// How the step's tasks were weighed before their gradients were computed.
+    fn weighed_before(&mut self, counts: &[u64]) -> Weighed {
+        let present = present(counts);
+        let outcome = self.weighed.take();
+        Weighed {
+            losses: self.weighted(&present, &self.losses),
+            alpha: outcome.as_ref().and_then(|outcome| outcome.combination.alpha()).map(<[f64]>::to_vec),
+            certificate: outcome.and_then(|outcome| outcome.certificate),
+            gramian: None,
+            products: None,
+            recorded: self.step.is_multiple_of(self.record_every),
+            took: Duration::ZERO,
+            present,
+        }
+    }
+
+    fn vectors_by_task<'a>(&self, gradients: &'a [Gradient]) -> Result<ByTask<'a>, NotFinite> {
+        let mut by_task = ByTask::new();
+        for gradient in gradients {
+            for contribution in &gradient.vectors {
+                let Some(task) = contribution.task else { continue };
+                let vector = contribution.vector().map_err(|other| self.impossible(other.to_string()))?;
+                let of_task = by_task.entry(task as usize).or_default();
+                of_task.span = contribution.span.clone();
+                of_task.nodes.insert(gradient.node, vector);
+            }
+        }
+        Ok(by_task)
+    }
+
+    fn gramian_cross(
+        &self,
+        present: &[usize],
+        vectors: &ByTask<'_>,
+        gradients: &[Gradient],
+        halves: [Node; 2],
+    ) -> Result<Gramian, NotFinite> {
+        let rows = |node| {
+            let rows = jacobian::rows(&self.layout, present, vectors, node);
+            rows.map_err(|missing| self.impossible(missing.to_string()))
+        };
+        let labelled = |half: Node, task: usize| -> u64 {
+            let within = gradients.iter().filter(|gradient| half.contains(gradient.node));
+            within
+                .flat_map(|gradient| &gradient.losses)
+                .filter(|sum| sum.task as usize == task)
+                .map(|sum| sum.rows)
+                .sum()
+        };
+        let shares = halves.map(|half| {
+            let whole = Node::root(self.plan.microbatches());
+            let share = |&task: &usize| labelled(half, task) as f64 / labelled(whole, task).max(1) as f64;
+            present.iter().map(share).collect::<Vec<f64>>()
+        });
+        let [left, right] = [rows(halves[0])?, rows(halves[1])?];
+        Ok(jacobian::gramian_cross([&left, &right], [&shares[0], &shares[1]]))
+    }
+
+    /// Builds the next parameters: with the gradient that is `added` up, or with vectors that still are to be.
+    fn descend(
+        &mut self,
+        learning_rate: f64,
+        vectors: &BTreeMap<Node, &[f32]>,
+        added: bool,
+    ) -> Result<Option<f64>, NotFinite> {
+        let step = self.step;
+        let impossible = |missing: Missing| NotFinite::Impossible { step, reason: missing.to_string() };
         let root = Node::root(self.plan.microbatches());
         let elements = self.parameters.elements();
         let blocks = self.layout.ranges();
         let cuts = if self.optimizer.is_elementwise() { cuts(elements) } else { vec![0, elements] };
-        let norm = match self.clip_norm {
-            Some(_) => {
-                let parts = self.gradient.par_chunks_mut(PART).enumerate();
-                parts
-                    .try_for_each(|(i, sum)| sum_into(root, &vectors, i * PART..i * PART + sum.len(), sum))
-                    .map_err(|missing| impossible(missing.to_string()))?;
-                Some(clip::norm(&self.gradient))
-            }
-            None => None,
-        };
+        if self.clip_norm.is_some() && !added {
+            let parts = self.gradient.par_chunks_mut(PART).enumerate();
+            parts
+                .try_for_each(|(i, sum)| sum_into(root, vectors, i * PART..i * PART + sum.len(), sum))
+                .map_err(impossible)?;
+        }
+        let norm = self.clip_norm.map(|_| clip::norm(&self.gradient));
+        let added = added || norm.is_some();
         let scale = match (norm, self.clip_norm) {
             (Some(norm), Some(clip_norm)) => clip::scale_for(norm, clip_norm),
             _ => 1.0,
         };
         let update = self.optimizer.begin(&mut self.state, learning_rate, scale);
         let parts = self.state.parts(&cuts);
-        let added = norm.is_some();
         let (gradient, parameters) = (&mut self.gradient, &self.parameters);
         let finite = parameters.build_next(step, |current, next| {
             let work: Vec<Piece<'_>> = pieces(parts, current, gradient, next);
-            work.into_par_iter().map(|piece| piece.run(&update, &blocks, root, &vectors, added)).collect()
+            work.into_par_iter().map(|piece| piece.run(&update, &blocks, root, vectors, added)).collect()
         });
-        let finite: Result<Vec<bool>, super::Missing> = finite;
+        let finite: Result<Vec<bool>, Missing> = finite;
         match finite {
-            Err(missing) => Err(impossible(missing.to_string())),
+            Err(missing) => Err(impossible(missing)),
             Ok(parts) if parts.iter().all(|finite| *finite) => Ok(norm),
             Ok(_) => Err(NotFinite::Update { step }),
         }
-    }
-
-    fn learn(&mut self, step: u64, counts: &[u64], losses: &[Option<f64>]) -> Result<(), NotFinite> {
-        let present = present(counts);
-        let tasks = &self.plan.shapes().tasks;
-        let losses: Vec<f64> =
-            present.iter().map(|task| tasks[*task].weight * losses[*task].unwrap_or_default()).collect();
-        let mut state = std::mem::take(&mut self.weighting);
-        let observed = Observed { losses: &losses, losses_after: None };
-        let learned = self.method.learn(&self.moment(&present), &observed, &mut state);
-        self.weighting = state;
-        learned.map_err(|failure| NotFinite::Impossible { step, reason: failure.to_string() })
     }
 
     /// Puts parameters and states into a checkpoint of the current step.
@@ -311,8 +537,8 @@ impl Updater {
         checkpoint.blocks = self.layout.blocks().iter().map(block).collect();
         let slots = self.state.slots.iter();
         checkpoint.optimizer = slots.map(|(name, values)| Tensor::new(name.clone(), values.clone())).collect();
-        let numbers = self.weighting.numbers.iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
-        let vectors = self.weighting.vectors.iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
+        let numbers = self.weigher.numbers().iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
+        let vectors = self.weigher.vectors().iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
         checkpoint.weighting = numbers.chain(vectors).collect();
         checkpoint.states.insert("optimizer.step".into(), self.state.step.to_string());
     }
@@ -369,7 +595,7 @@ impl Piece<'_> {
         root: Node,
         vectors: &BTreeMap<Node, &[f32]>,
         added: bool,
-    ) -> Result<bool, super::Missing> {
+    ) -> Result<bool, Missing> {
         let range = self.state.range.clone();
         let gradient: &[f32] = match vectors.get(&root) {
             Some(vector) if !added => &vector[range],

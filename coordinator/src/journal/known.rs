@@ -1,10 +1,10 @@
 //! The results that a journal already has, so that a resumed run writes none of them twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::{Number, Outcome};
+use super::{Number, Outcome, Weighting};
 
 /// A result that is not what the journal has.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(super) struct Known {
     metrics: HashMap<(u64, u32, u32, u32), f64>,
     parameters: IndexMap<String, String>,
     tags: IndexMap<String, String>,
+    weightings: BTreeMap<u64, Weighting>,
     summary: Option<Outcome>,
 }
 
@@ -39,6 +40,7 @@ impl Known {
             }
             Outcome::Parameters { parameters } => self.parameters.extend(parameters),
             Outcome::Tags { tags } => self.tags.extend(tags),
+            Outcome::Weighting(weighting) => drop(self.weightings.insert(weighting.step, weighting)),
             summary @ Outcome::Summary { .. } => self.summary = Some(summary),
         }
     }
@@ -88,6 +90,14 @@ impl Known {
                     .collect();
                 Ok((!new.is_empty()).then_some(Outcome::Tags { tags: new }))
             }
+            Outcome::Weighting(found) => match self.weightings.get(&found.step) {
+                None => Ok(Some(outcome.clone())),
+                Some(recorded) if recorded == found => Ok(None),
+                Some(recorded) => {
+                    let what = format!("weighting of step {}", found.step);
+                    Err(difference(what, &format!("{recorded:?}"), &format!("{found:?}")))
+                }
+            },
             Outcome::Summary { .. } => match &self.summary {
                 None => Ok(Some(outcome.clone())),
                 Some(recorded) if recorded == outcome => Ok(None),

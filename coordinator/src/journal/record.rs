@@ -82,6 +82,8 @@ pub enum Outcome {
         /// The values by name.
         tags: IndexMap<String, String>,
     },
+    /// How the tasks of one step were weighed; every `tracking.weighting_every` steps.
+    Weighting(Weighting),
     /// The run's end.
     Summary {
         /// Updates done.
@@ -93,6 +95,46 @@ pub enum Outcome {
         /// Over the little-endian f32 bytes of the last parameters in layout order.
         parameters_sha256: String,
     },
+}
+
+/// How the tasks of one step were weighed. Lists and the rows and columns of matrices are in the order of `tasks`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weighting {
+    /// Updates done with this one.
+    pub step: u64,
+    /// The method.
+    pub method: String,
+    /// The model's learning rate in the step.
+    pub learning_rate: Number,
+    /// The tasks that had labelled rows.
+    pub tasks: Vec<String>,
+    /// Weight times mean training loss.
+    pub losses: Vec<Number>,
+    /// The factor of each task's gradient; none where the method gives no single one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<Vec<Number>>,
+    /// Inner products of the tasks' gradients over the shared blocks, `[tasks, tasks]`; none in combined mode, where there are no
+    /// gradients by task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gramian: Option<Vec<Vec<Number>>>,
+    /// Their cosines, `[tasks, tasks]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosines: Option<Vec<Vec<Number>>>,
+    /// Inner products of each task's gradient with the direction of the update: below 0, the update raises that task's loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Vec<Number>>,
+    /// How good the solver's answer is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+}
+
+/// A solver's certificate: how far the answer may be from the best one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// `duality_gap` or `kkt_residual`.
+    pub kind: String,
+    /// Its value.
+    pub value: Number,
 }
 
 /// What happened on the way: another run of the experiment has others.

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    ops::Range,
 };
 
 use aggregation::tree::{Node, cover};
 use experiment::SplitName;
 use proto::message::{Slot, WorkKind};
 
-use super::{Settings, WorkerId};
+use super::{Mode, Settings, WorkerId};
 
 /// The most chunks in one piece of evaluation work: bounds the size of its answer.
 const CHUNKS_MAX: u32 = 16;
@@ -28,8 +29,13 @@ pub struct Job {
 /// What a job is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum JobKind {
-    /// The gradient of all feeds over a node of microbatches.
-    Gradient,
+    /// The gradient over a node of microbatches.
+    Gradient {
+        /// The feed whose tasks have a vector each; `None`: all feeds, in one vector.
+        feed: Option<u32>,
+    },
+    /// The losses of all feeds over a node of microbatches.
+    Losses,
     /// The sums of one feed over a node of a split's chunks.
     Evaluate {
         /// The feed's number.
@@ -43,7 +49,11 @@ impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Node { lo, hi } = self.node;
         match self.kind {
-            JobKind::Gradient => write!(f, "the gradient of microbatches [{lo}, {hi})"),
+            JobKind::Gradient { feed: None } => write!(f, "the gradient of microbatches [{lo}, {hi})"),
+            JobKind::Gradient { feed: Some(feed) } => {
+                write!(f, "the gradients of microbatches [{lo}, {hi}) of feed {feed}")
+            }
+            JobKind::Losses => write!(f, "the losses of microbatches [{lo}, {hi})"),
             JobKind::Evaluate { feed, split } => {
                 write!(f, "the evaluation of chunks [{lo}, {hi}) of feed {feed}, {} split", split.name())
             }
@@ -60,8 +70,8 @@ pub struct Assignment {
     pub version: u64,
     /// What is to be computed.
     pub job: Job,
-    /// Where the vector may go in the worker's shared memory.
-    pub slot: Option<Slot>,
+    /// Where the vectors may go in the worker's shared memory.
+    pub slots: Vec<Slot>,
 }
 
 /// Divides `leaves` over workers: each gets a contiguous range, as even as can be, as the fewest nodes.
@@ -79,9 +89,33 @@ pub fn divide(leaves: u32, workers: &[WorkerId]) -> Vec<(WorkerId, Node)> {
         .collect()
 }
 
+/// Divides the microbatches of all feeds, one feed after the other, into contiguous shares of equal cost: each worker's
+/// ranges of microbatches, by feed.
+pub fn divide_feeds(leaves: u32, costs: &[u64], workers: &[WorkerId]) -> Vec<(WorkerId, u32, Range<u32>)> {
+    let total: u128 = costs.iter().map(|cost| u128::from((*cost).max(1)) * u128::from(leaves)).sum();
+    let mut shares: Vec<(WorkerId, u32, Range<u32>)> = Vec::new();
+    let mut before = 0u128;
+    for (feed, cost) in (0u32..).zip(costs) {
+        let cost = u128::from((*cost).max(1));
+        for leaf in 0..leaves {
+            // The worker in whose share the middle of the microbatch lies.
+            let at = (2 * before + cost) * workers.len() as u128 / (2 * total);
+            let worker = workers[at as usize];
+            before += cost;
+            match shares.last_mut() {
+                Some((last, of, range)) if *last == worker && *of == feed => range.end = leaf + 1,
+                _ => shares.push((worker, feed, leaf..leaf + 1)),
+            }
+        }
+    }
+    shares
+}
+
 #[derive(Debug, Clone)]
 struct Open {
     job: Job,
+    /// Vectors that it gives.
+    vectors: u32,
     tries: u32,
     preferred: Option<WorkerId>,
 }
@@ -108,10 +142,35 @@ impl Pile {
 
     /// The jobs of a gradient phase: a range for each worker that takes part.
     pub(super) fn gradient(&mut self, settings: &Settings, ready: &[WorkerId]) {
+        let Mode::PerTask { feeds, halves } = &settings.mode else {
+            return self.of_all_feeds(JobKind::Gradient { feed: None }, 1, settings, ready);
+        };
         self.clear();
-        let job = |node| Job { kind: JobKind::Gradient, node };
+        let root = Node::root(settings.leaves);
+        let costs: Vec<u64> = feeds.iter().map(|feed| feed.cost).collect();
+        for (worker, feed, range) in divide_feeds(settings.leaves, &costs, ready) {
+            let whole = |node: &Node| *halves && *node == root;
+            let nodes = cover(root, range.start, range.end).into_iter().flat_map(|node| match node.children() {
+                Some((left, right)) if whole(&node) => vec![left, right],
+                _ => vec![node],
+            });
+            for node in nodes {
+                let job = Job { kind: JobKind::Gradient { feed: Some(feed) }, node };
+                let vectors = feeds[feed as usize].tasks;
+                self.waiting.push_back(Open { job, vectors, tries: 0, preferred: Some(worker) });
+            }
+        }
+    }
+
+    /// The jobs of a phase that asks for losses alone.
+    pub(super) fn losses(&mut self, settings: &Settings, ready: &[WorkerId]) {
+        self.of_all_feeds(JobKind::Losses, 0, settings, ready);
+    }
+
+    fn of_all_feeds(&mut self, kind: JobKind, vectors: u32, settings: &Settings, ready: &[WorkerId]) {
+        self.clear();
         for (worker, node) in divide(settings.leaves, ready) {
-            self.waiting.push_back(Open { job: job(node), tries: 0, preferred: Some(worker) });
+            self.waiting.push_back(Open { job: Job { kind, node }, vectors, tries: 0, preferred: Some(worker) });
         }
     }
 
@@ -129,7 +188,7 @@ impl Pile {
             for lo in (0..leaves).step_by(size as usize) {
                 for node in cover(root, lo, leaves.min(lo + size)) {
                     let job = Job { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
-                    self.waiting.push_back(Open { job, tries: 0, preferred: None });
+                    self.waiting.push_back(Open { job, vectors: 0, tries: 0, preferred: None });
                 }
             }
         }
@@ -161,19 +220,22 @@ impl Pile {
             *load.entry(worker).or_default() += 1;
             self.last_work += 1;
             let work = self.last_work;
-            let slot = (open.job.kind == JobKind::Gradient).then(|| self.slot(worker, work, result_slots)).flatten();
-            assigned.push((worker, Assignment { work, version, job: open.job.clone(), slot }));
+            let slots = self.slots(worker, work, open.vectors, result_slots);
+            assigned.push((worker, Assignment { work, version, job: open.job.clone(), slots }));
             self.held.insert(work, (worker, open));
         }
         assigned
     }
 
-    /// A slot that is free until the phase ends, or none: the vector then travels in chunks.
-    fn slot(&mut self, worker: WorkerId, work: u64, result_slots: u32) -> Option<Slot> {
+    /// Slots that are free until the phase ends, or none: the vectors then travel in chunks.
+    fn slots(&mut self, worker: WorkerId, work: u64, vectors: u32, result_slots: u32) -> Vec<Slot> {
         let used = self.slots_used.entry(worker).or_default();
-        let index = *used;
-        *used += 1;
-        (index < result_slots).then_some(Slot { index, generation: work })
+        if *used + vectors > result_slots {
+            return Vec::new();
+        }
+        let first = *used;
+        *used += vectors;
+        (first..*used).map(|index| Slot { index, generation: work }).collect()
     }
 
     /// The job of a work that is done, if this worker was asked for it and it is still waited for.

@@ -9,7 +9,9 @@
 //!
 //! A step runs through the phases *gradient* (nodes of the tree over microbatches are handed out until
 //! all of it is covered), *updating* (the shell adds, weighs, clips and applies the optimizer beside the
-//! current parameters) and *commit*. At the steps that the experiment names follow *evaluating* (chunks
+//! current parameters) and *commit*. Where the weighting needs losses of this step beforehand, *losses before* and
+//! *weighing* come first; where it needs those after the update, *losses after* and *learning* come before the commit.
+//! At the steps that the experiment names follow *evaluating* (chunks
 //! of the validation split, handed out in the same way), *deciding* (the shell makes metrics of the
 //! sums) and *saving* (a checkpoint). After the last step the selected parameters are evaluated on the
 //! validation and on the test split, and the run is over.
@@ -37,11 +39,11 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use assignment::{Assignment, Job, JobKind, divide};
+pub use assignment::{Assignment, Job, JobKind, divide, divide_feeds};
 use experiment::SplitName;
 pub use phase::{Evaluation, Phase};
 use proto::message::WorkKind;
-pub use schedule::{Chunks, Settings};
+pub use schedule::{Chunks, FeedWork, Mode, Settings};
 
 use assignment::Pile;
 
@@ -75,6 +77,16 @@ pub enum Event {
         work: u64,
         /// Why, for people.
         reason: String,
+    },
+    /// The tasks are weighed.
+    Weighed {
+        /// The step.
+        step: u64,
+    },
+    /// The weighting has learned of the losses after the update.
+    Learned {
+        /// The step.
+        step: u64,
     },
     /// The new parameters stand beside the current ones.
     Updated {
@@ -138,6 +150,16 @@ pub enum Effect {
     },
     /// Forget what was kept and not used: the phase it was for is over or given up.
     Clear,
+    /// Weigh the tasks with the losses that were kept.
+    Weigh {
+        /// The step.
+        step: u64,
+    },
+    /// Let the weighting learn of the losses that were kept, which are those after the update.
+    Learn {
+        /// The step.
+        step: u64,
+    },
     /// Add what was kept, weigh it, and build the parameters of the next step beside the current ones.
     Update {
         /// The step.
@@ -230,7 +252,7 @@ pub struct Run {
     interrupted: bool,
     workers: BTreeMap<WorkerId, Worker>,
     pile: Pile,
-    /// The step has begun and its microbatches are not divided yet: there were too few workers.
+    /// The phase has begun and its microbatches are not divided yet: there were too few workers.
     undivided: bool,
     waiting_said: bool,
     idle_said: usize,
@@ -256,6 +278,11 @@ impl Run {
     /// Number of updates done.
     pub fn done(&self) -> u64 {
         self.step
+    }
+
+    /// What the run does at which step.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Where in the step the run is.
@@ -292,10 +319,14 @@ impl Run {
             }
             Event::Failed { worker, work, reason } => self.on_failed(worker, work, &reason, &mut effects),
             Event::Updated { step } => self.on_updated(step, &mut effects),
-            Event::NotFinite { step, reason } if self.phase == Phase::Updating && step == self.step => {
+            Event::Weighed { step } if self.phase == Phase::Weighing && step == self.step => {
+                self.ask(Phase::Gradient, &mut effects);
+            }
+            Event::Learned { step } if self.phase == Phase::Learning && step == self.step => self.commit(&mut effects),
+            Event::NotFinite { step, reason } if self.waits_for_shell() && step == self.step => {
                 self.finish(Outcome::Failed(reason), &mut effects);
             }
-            Event::NotFinite { .. } => {}
+            Event::Weighed { .. } | Event::Learned { .. } | Event::NotFinite { .. } => {}
             Event::Evaluated { stop } => self.on_evaluated(stop, &mut effects),
             Event::Saved => self.on_saved(&mut effects),
             Event::Tick => self.on_tick(now, &mut effects),
@@ -340,10 +371,19 @@ impl Run {
         if !self.pile.is_done() {
             return;
         }
+        let step = self.step;
         match self.phase.clone() {
+            Phase::LossesBefore => {
+                self.phase = Phase::Weighing;
+                effects.push(Effect::Weigh { step });
+            }
             Phase::Gradient => {
                 self.phase = Phase::Updating;
-                effects.push(Effect::Update { step: self.step });
+                effects.push(Effect::Update { step });
+            }
+            Phase::LossesAfter => {
+                self.phase = Phase::Learning;
+                effects.push(Effect::Learn { step });
             }
             Phase::Evaluating(evaluation) => {
                 self.phase = Phase::Deciding(evaluation);
@@ -366,6 +406,27 @@ impl Run {
         if self.phase != Phase::Updating || step != self.step {
             return;
         }
+        if self.settings.losses_after {
+            self.ask(Phase::LossesAfter, effects);
+        } else {
+            self.commit(effects);
+        }
+    }
+
+    /// Whether the shell works on the step.
+    fn waits_for_shell(&self) -> bool {
+        matches!(self.phase, Phase::Weighing | Phase::Updating | Phase::Learning)
+    }
+
+    /// Begins a phase in which workers go over the step's microbatches.
+    fn ask(&mut self, phase: Phase, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Clear);
+        self.phase = phase;
+        self.pile.clear();
+        self.undivided = true;
+    }
+
+    fn commit(&mut self, effects: &mut Vec<Effect>) {
         self.step += 1;
         effects.push(Effect::Commit { step: self.step });
         effects.push(Effect::Clear);
@@ -433,7 +494,11 @@ impl Run {
         self.interrupted = true;
         match self.phase {
             // What can't be waited for: workers may never come back. The step in progress is given up.
-            Phase::Start | Phase::Gradient | Phase::Evaluating(Evaluation::Progress) => {
+            Phase::Start
+            | Phase::LossesBefore
+            | Phase::Weighing
+            | Phase::Gradient
+            | Phase::Evaluating(Evaluation::Progress) => {
                 self.pile.clear();
                 effects.push(Effect::Clear);
                 self.phase = Phase::Saving;
@@ -442,7 +507,9 @@ impl Run {
             Phase::Evaluating(Evaluation::Final(_)) | Phase::Deciding(Evaluation::Final(_)) => {
                 self.finish(Outcome::Interrupted, effects);
             }
-            Phase::Updating | Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
+            // What has changed the optimizer's state is carried through.
+            Phase::Updating | Phase::LossesAfter | Phase::Learning => {}
+            Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
         }
     }
 
@@ -453,14 +520,19 @@ impl Run {
             effects.push(Effect::Save { step: self.step });
             return;
         }
-        self.phase = Phase::Gradient;
-        self.pile.clear();
-        self.undivided = true;
+        self.ask(if self.settings.losses_before { Phase::LossesBefore } else { Phase::Gradient }, effects);
     }
 
     /// Divides the step's microbatches over the workers that take part now.
     fn divide(&mut self, ready: &[WorkerId], effects: &mut Vec<Effect>) {
-        let idle = ready.len().saturating_sub(self.settings.leaves as usize);
+        if self.phase != Phase::Gradient {
+            return self.pile.losses(&self.settings, ready);
+        }
+        let units = match &self.settings.mode {
+            Mode::Combined => self.settings.leaves as usize,
+            Mode::PerTask { feeds, .. } => self.settings.leaves as usize * feeds.len(),
+        };
+        let idle = ready.len().saturating_sub(units);
         if idle != self.idle_said && idle > 0 {
             effects.push(Effect::Notice(Notice::Idle { idle }));
         }
@@ -480,9 +552,11 @@ impl Run {
 
     /// Gives what lies on the pile to those who can take it.
     fn hand_out(&mut self, effects: &mut Vec<Effect>) {
-        let kind = match self.phase {
-            Phase::Gradient => WorkKind::Gradient,
-            Phase::Evaluating(_) => WorkKind::Evaluate,
+        let (kind, version) = match self.phase {
+            Phase::LossesBefore => (WorkKind::Losses, self.step),
+            Phase::Gradient => (WorkKind::Gradient, self.step),
+            Phase::LossesAfter => (WorkKind::Losses, self.step + 1),
+            Phase::Evaluating(_) => (WorkKind::Evaluate, self.step),
             _ => return,
         };
         let ready: Vec<WorkerId> = self.ready().collect();
@@ -495,11 +569,11 @@ impl Run {
             return;
         }
         self.waiting_said = false;
-        if std::mem::take(&mut self.undivided) && self.phase == Phase::Gradient {
+        if std::mem::take(&mut self.undivided) {
             self.divide(&ready, effects);
         }
-        let (step, slots) = (self.step, self.settings.result_slots);
-        for (worker, assignment) in self.pile.hand_out(&ready, kind, step, slots) {
+        let slots = self.settings.result_slots;
+        for (worker, assignment) in self.pile.hand_out(&ready, kind, version, slots) {
             effects.push(Effect::Assign(worker, assignment));
         }
     }

@@ -7,10 +7,18 @@ use experiment::SplitName;
 pub enum Phase {
     /// No worker has been ready yet.
     Start,
+    /// Workers compute the losses that the weighting needs before the gradient.
+    LossesBefore,
+    /// The shell weighs the tasks.
+    Weighing,
     /// Workers compute gradients.
     Gradient,
     /// The shell builds the next parameters.
     Updating,
+    /// Workers compute the losses after the update, on the same rows.
+    LossesAfter,
+    /// The weighting learns of them.
+    Learning,
     /// Workers compute the sums of an evaluation.
     Evaluating(Evaluation),
     /// The shell makes metrics of the sums.
@@ -26,7 +34,12 @@ impl Phase {
     pub fn name(&self) -> &'static str {
         match self {
             Phase::Start => "waiting for workers",
-            Phase::Gradient | Phase::Updating => "training",
+            Phase::LossesBefore
+            | Phase::Weighing
+            | Phase::Gradient
+            | Phase::Updating
+            | Phase::LossesAfter
+            | Phase::Learning => "training",
             Phase::Evaluating(_) | Phase::Deciding(_) => "evaluating",
             Phase::Saving => "saving",
             Phase::Over => "over",
@@ -43,6 +56,8 @@ impl Phase {
                 Evaluation::Final(_) => 3,
             },
             Phase::Saving | Phase::Over => 4,
+            Phase::LossesBefore | Phase::Weighing => 5,
+            Phase::LossesAfter | Phase::Learning => 6,
         }
     }
 }

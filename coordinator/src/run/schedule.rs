@@ -23,8 +23,37 @@ pub struct Settings {
     pub lease: Duration,
     /// Slots for vectors that each worker has.
     pub result_slots: u32,
+    /// What a step's gradient phase hands out.
+    pub mode: Mode,
+    /// Whether losses are asked for before the gradient, to weigh the tasks with.
+    pub losses_before: bool,
+    /// Whether losses are asked for after the update, on the same rows.
+    pub losses_after: bool,
     /// How often one piece of work may fail before the run ends.
     pub tries_max: u32,
+}
+
+/// What a gradient phase hands out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// Nodes of all feeds, one vector each.
+    Combined,
+    /// Nodes of one feed, one vector a task, handed out feed by feed so that a worker sends few.
+    PerTask {
+        /// The feeds, in order.
+        feeds: Vec<FeedWork>,
+        /// The root is handed out as its two halves, whose sums are wanted apart.
+        halves: bool,
+    },
+}
+
+/// What a feed means for those who compute its gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedWork {
+    /// Tasks on the feed: vectors of one node.
+    pub tasks: u32,
+    /// What a microbatch of it costs, beside those of other feeds.
+    pub cost: u64,
 }
 
 /// How many chunks of rows a feed's splits have.

@@ -17,8 +17,16 @@ fn settings(leaves: u32, steps: u64) -> Settings {
         min_workers: 1,
         lease: Duration::from_secs(5),
         result_slots: 2,
+        mode: Mode::Combined,
+        losses_before: false,
+        losses_after: false,
         tries_max: 3,
     }
+}
+
+/// Two feeds with two tasks and one, of which the first costs three times as much.
+fn per_task(halves: bool) -> Mode {
+    Mode::PerTask { feeds: vec![FeedWork { tasks: 2, cost: 3 }, FeedWork { tasks: 1, cost: 1 }], halves }
 }
 
 /// A shell that answers every effect at once, and workers that hold their work until told to answer.
@@ -59,9 +67,19 @@ impl Theatre {
                 }
                 Effect::Drop { .. } => {}
                 Effect::Clear => self.covered.clear(),
+                Effect::Weigh { step } => {
+                    assert_eq!(self.leaves(), self.run.settings.leaves, "losses without all microbatches");
+                    self.story.push(format!("weigh {step}"));
+                    self.tell(Event::Weighed { step });
+                }
+                Effect::Learn { step } => {
+                    assert_eq!(self.leaves(), self.run.settings.leaves, "losses without all microbatches");
+                    self.story.push(format!("learn {step}"));
+                    self.tell(Event::Learned { step });
+                }
                 Effect::Update { step } => {
-                    let leaves = self.leaves();
-                    assert_eq!(leaves, self.run.settings.leaves, "a step without all its microbatches");
+                    let feeds = if self.run.settings.mode == Mode::Combined { 1 } else { 2 };
+                    assert_eq!(self.leaves(), feeds * self.run.settings.leaves, "a step without all its microbatches");
                     self.story.push(format!("update {step}"));
                     self.tell(Event::Updated { step });
                 }
@@ -109,7 +127,11 @@ impl Theatre {
 }
 
 fn quiet_story(leaves: u32, steps: u64) -> Vec<String> {
-    let mut theatre = Theatre::new(settings(leaves, steps));
+    quiet_story_of(settings(leaves, steps))
+}
+
+fn quiet_story_of(settings: Settings) -> Vec<String> {
+    let mut theatre = Theatre::new(settings);
     theatre.join(1);
     theatre.answer_all();
     assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
@@ -144,6 +166,43 @@ fn microbatches_are_divided_evenly_into_nodes() {
     let share = |id| nodes.iter().filter(|(worker, _)| *worker == WorkerId(id)).map(|(_, n)| n.hi - n.lo).sum::<u32>();
     assert_eq!((share(1), share(2), share(3)), (2, 3, 3));
     assert_eq!(divide(2, &workers).len(), 2);
+}
+
+#[test]
+fn microbatches_of_feeds_are_divided_by_cost_so_that_a_worker_has_few_feeds() {
+    let workers: Vec<WorkerId> = (1..=2).map(WorkerId).collect();
+    let shares = divide_feeds(4, &[3, 1, 1, 1], &workers);
+    assert_eq!(shares, [(workers[0], 0, 0..4), (workers[1], 1, 0..4), (workers[1], 2, 0..4), (workers[1], 3, 0..4)]);
+    let many: Vec<WorkerId> = (1..=7).map(WorkerId).collect();
+    let shares = divide_feeds(4, &[5, 1], &many);
+    let leaves: u32 = shares.iter().map(|(_, _, range)| range.end - range.start).sum();
+    assert_eq!(leaves, 8, "{shares:?}");
+}
+
+#[test]
+fn where_halves_are_wanted_nobody_gets_the_root() {
+    let mut theatre = Theatre::new(Settings { mode: per_task(true), ..settings(4, 1) });
+    theatre.join(1);
+    let nodes: Vec<(u32, u32)> = theatre.held.values().map(|(_, a)| (a.job.node.lo, a.job.node.hi)).collect();
+    assert_eq!(nodes, [(0, 2), (2, 4), (0, 2), (2, 4)]);
+    let slots: Vec<usize> = theatre.held.values().map(|(_, assignment)| assignment.slots.len()).collect();
+    assert_eq!(slots, [2, 0, 0, 0], "two vectors take both slots, the others travel in chunks");
+}
+
+#[test]
+fn losses_are_asked_for_before_the_gradient_and_after_the_update() {
+    let settings = Settings { losses_before: true, losses_after: true, ..settings(2, 1) };
+    let story = quiet_story_of(settings);
+    assert_eq!(story[..4], ["weigh 0", "update 0", "learn 0", "commit 1"]);
+}
+
+#[test]
+fn losses_after_the_update_are_those_of_the_next_parameters() {
+    let mut theatre = Theatre::new(Settings { losses_after: true, ..settings(2, 2) });
+    theatre.join(1);
+    theatre.answer(1);
+    let (_, after) = theatre.held.values().next().unwrap();
+    assert_eq!((after.job.kind, after.version, theatre.run.done()), (JobKind::Losses, 1, 0));
 }
 
 #[test]
@@ -257,9 +316,12 @@ proptest! {
     #[test]
     fn the_story_is_the_same_whatever_the_workers_do(
         leaves in 1u32..9,
+        mode in prop::sample::select(vec![Mode::Combined, per_task(false), per_task(true)]),
+        (losses_before, losses_after) in any::<(bool, bool)>(),
         moves in prop::collection::vec((0u8..10, any::<prop::sample::Index>()), 0..200),
     ) {
-        let mut theatre = Theatre::new(settings(leaves, 4));
+        let settings = Settings { mode, losses_before, losses_after, ..settings(leaves, 4) };
+        let mut theatre = Theatre::new(settings.clone());
         let mut last = 0;
         for (kind, choice) in moves {
             match kind {
@@ -284,6 +346,6 @@ proptest! {
         theatre.join(last + 1);
         theatre.answer_all();
         prop_assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
-        prop_assert_eq!(theatre.story, quiet_story(leaves, 4));
+        prop_assert_eq!(theatre.story, quiet_story_of(settings));
     }
 }

@@ -1,22 +1,29 @@
 //! What the shell knows of one worker's connection.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
 
+use aggregation::tree::Node;
 use bytes::Bytes;
 use proto::{
     convert,
     message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkResult},
     payload::VectorAssembler,
-    shared_memory::Region,
+    shared_memory::{Region, SLOTS_MAX},
 };
 
 use crate::{
+    compute::Contribution,
     run::{Assignment, WorkerId},
     server::Outbox,
 };
 
-/// Slots for vectors of one worker: more nodes than that in one step travel in chunks.
-pub(crate) const RESULT_SLOTS: u32 = 4;
+/// Nodes of one step whose vectors find slots in a worker's shared memory; those of more travel in chunks.
+const NODES_IN_SLOTS: usize = 4;
+
+/// Slots for vectors of one worker, where a node gives so many. Memory is taken as slots are written to.
+pub(crate) fn result_slots(vectors: usize) -> u32 {
+    (NODES_IN_SLOTS * vectors).min(SLOTS_MAX) as u32
+}
 
 /// One worker's connection.
 pub(crate) struct Connection {
@@ -24,14 +31,30 @@ pub(crate) struct Connection {
     pub accepted: bool,
     pub works_done: u64,
     /// What it was asked for and has not answered yet.
-    pub asked: BTreeMap<u64, Assignment>,
+    pub asked: BTreeMap<u64, Asked>,
     /// The region that it writes vectors to, and whether it does.
     pub results: Option<(Arc<Region>, bool)>,
     /// The version of the parameters that it was sent last.
     pub sent_version: Option<u64>,
     /// Vectors that come in chunks.
-    pub assembling: BTreeMap<u64, (WorkResult, VectorAssembler)>,
+    pub assembling: BTreeMap<u64, Assembling>,
     outbox: Outbox,
+}
+
+/// What an answer has to be.
+pub(crate) struct Asked {
+    pub node: Node,
+    /// The tasks and ranges of the layout of its vectors.
+    pub vectors: Vec<(Option<u32>, Range<usize>)>,
+    /// Where they go in shared memory; none: in chunks.
+    pub slots: Vec<Slot>,
+}
+
+/// A result whose vectors come in chunks, one after the other.
+pub(crate) struct Assembling {
+    pub result: WorkResult,
+    pub done: Vec<Contribution>,
+    pub next: VectorAssembler,
 }
 
 /// The worker does not read what it is sent, or is gone.
@@ -53,11 +76,11 @@ impl Connection {
     }
 
     /// Offers shared memory for results, where the worker is on this machine.
-    pub(crate) fn offer_results(&mut self, elements: usize) -> io::Result<Option<String>> {
+    pub(crate) fn offer_results(&mut self, slots: u32, elements: usize) -> io::Result<Option<String>> {
         if !self.hello.local {
             return Ok(None);
         }
-        let region = Region::create(RESULT_SLOTS as usize, elements)?;
+        let region = Region::create(slots as usize, elements)?;
         let path = region.path().to_string_lossy().into_owned();
         self.results = Some((Arc::new(region), false));
         Ok(Some(path))
@@ -101,9 +124,10 @@ impl Connection {
         self.send(envelope, CoordinatorMessage::Work(work))
     }
 
-    /// The slot of an assignment, where the worker writes to shared memory.
-    pub(crate) fn slot(&self, assignment: &Assignment) -> Option<Slot> {
-        self.shared_results().and(assignment.slot)
+    /// The slots of an assignment for so many vectors, where the worker writes to shared memory.
+    pub(crate) fn slots(&self, assignment: &Assignment, vectors: usize) -> Vec<Slot> {
+        let slots = self.shared_results().and_then(|_| assignment.slots.get(..vectors));
+        slots.map(<[Slot]>::to_vec).unwrap_or_default()
     }
 }
 

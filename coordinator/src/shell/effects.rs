@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use experiment::SplitName;
-use proto::message::{CoordinatorMessage, LossSum, Work, WorkKind};
+use proto::message::{CoordinatorMessage, Work, WorkKind};
 
-use super::Shell;
+use super::{Shell, connection::Asked};
 use crate::{
     CoordinatorError,
     checkpoint::{self, Checkpoint},
-    compute::{Done, Gradient, Job, StepReport},
+    compute::{Done, Factors, Gradient, Job, Losses, StepReport},
     evaluation::Part,
     journal::{Observation, Reason},
     run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, WorkerId},
@@ -24,7 +24,16 @@ impl Shell {
             Effect::Drop { worker, work } => drop(self.arrived.remove(&(worker, work))),
             Effect::Clear => {
                 self.gradients.clear();
+                self.losses.clear();
                 self.parts.clear();
+            }
+            Effect::Weigh { step } => {
+                let losses = std::mem::take(&mut self.losses);
+                self.order(Job::Weigh { step, losses })?;
+            }
+            Effect::Learn { step } => {
+                let losses = std::mem::take(&mut self.losses);
+                self.order(Job::Learn { step, losses })?;
             }
             Effect::Update { step } => {
                 let gradients = std::mem::take(&mut self.gradients);
@@ -61,30 +70,50 @@ impl Shell {
     }
 
     fn assign(&mut self, worker: WorkerId, assignment: Assignment) {
-        if self.timing.step_began.is_none() && assignment.job.kind == JobKind::Gradient {
+        if self.timing.step_began.is_none() && matches!(assignment.job.kind, JobKind::Gradient { .. } | JobKind::Losses)
+        {
             #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
             let now = Instant::now();
             self.timing.step_began = Some(now);
         }
         let envelope = self.envelope(worker);
+        let all = || (0..self.setup.prepared.plan.feeds().len() as u32).collect();
         let (kind, feeds, split, scales) = match assignment.job.kind {
-            JobKind::Gradient => {
-                let feeds = (0..self.setup.prepared.plan.feeds().len() as u32).collect();
-                (WorkKind::Gradient, feeds, SplitName::Train, self.scales.clone())
+            JobKind::Gradient { feed } => {
+                let feeds = feed.map_or_else(all, |feed| vec![feed]);
+                (WorkKind::Gradient, feeds, SplitName::Train, self.factors.scales.clone())
             }
+            JobKind::Losses => (WorkKind::Losses, all(), SplitName::Train, Vec::new()),
             JobKind::Evaluate { feed, split } => (WorkKind::Evaluate, vec![feed], split, Vec::new()),
+        };
+        let by_task = match assignment.job.kind {
+            JobKind::Gradient { feed: Some(feed) } => Some(self.present_on(feed)),
+            _ => None,
+        };
+        let layout = self.setup.network.layout();
+        let vectors = match (assignment.job.kind, &by_task) {
+            (_, Some(tasks)) => tasks.iter().map(|task| (Some(*task), layout.span(*task as usize))).collect(),
+            (JobKind::Gradient { .. }, None) => vec![(None, 0..layout.len())],
+            _ => Vec::new(),
         };
         // At the end the parameters are the selected ones, which need not be the last.
         let version = if self.finals_begun() { self.selected } else { assignment.version };
         let parameters = std::sync::Arc::clone(&self.parameters);
         let Some(connection) = self.connections.get_mut(&worker) else { return };
-        let slot = connection.slot(&assignment);
+        let slots = connection.slots(&assignment, vectors.len());
         let (id, node) = (assignment.work, assignment.job.node);
-        let work = Work { id, kind, version, feeds, node, scales, split, slot };
-        connection.asked.insert(id, assignment);
+        let work = Work { id, kind, version, step: self.run.done(), feeds, node, scales, by_task, split, slots };
+        connection.asked.insert(id, Asked { node, vectors, slots: work.slots.clone() });
         if connection.assign(envelope, work, || parameters.bytes(version)).is_err() {
             self.unreachable.push(worker);
         }
+    }
+
+    /// The feed's tasks that have labelled rows in the present step.
+    pub(crate) fn present_on(&self, feed: u32) -> Vec<u32> {
+        let tasks = &self.setup.prepared.plan.shapes().tasks;
+        let present = self.factors.present.iter().copied();
+        present.filter(|task| tasks[*task as usize].feed == feed as usize).collect()
     }
 
     fn finals_begun(&self) -> bool {
@@ -93,21 +122,24 @@ impl Shell {
     }
 
     fn keep(&mut self, worker: WorkerId, work: u64, job: crate::run::Job) {
-        let Some((result, vector)) = self.arrived.remove(&(worker, work)) else { return };
+        let Some((result, vectors)) = self.arrived.remove(&(worker, work)) else { return };
         if let Some(connection) = self.connections.get_mut(&worker) {
             connection.asked.remove(&work);
             connection.works_done += 1;
         }
-        match (job.kind, vector) {
-            (JobKind::Gradient, Some(vector)) => {
+        let node = job.node;
+        match job.kind {
+            JobKind::Gradient { feed } => {
                 *self.timing.compute.entry(worker).or_default() += result.compute_us;
-                let losses: Vec<LossSum> = result.losses;
-                self.gradients.push(Gradient { node: job.node, losses, vector });
+                self.gradients.push(Gradient { feed, node, losses: result.losses, vectors });
             }
-            (JobKind::Evaluate { feed, .. }, _) => {
-                self.parts.push(Part { feed: feed as usize, node: job.node, sums: result.sums });
+            JobKind::Losses => {
+                *self.timing.compute.entry(worker).or_default() += result.compute_us;
+                self.losses.push(Losses { feed: None, node, sums: result.losses });
             }
-            (JobKind::Gradient, None) => {}
+            JobKind::Evaluate { feed, .. } => {
+                self.parts.push(Part { feed: feed as usize, node, sums: result.sums });
+            }
         }
     }
 
@@ -161,6 +193,15 @@ impl Shell {
 
     pub(crate) fn on_done(&mut self, done: Done) {
         match done {
+            Done::Weighed { step, factors } => {
+                self.factors = factors;
+                self.tell(Event::Weighed { step });
+            }
+            Done::Learned { step, next } => {
+                self.end_step(next);
+                self.tell(Event::Learned { step });
+                self.executor.look_ahead();
+            }
             Done::Updated(report) => self.on_updated(report),
             Done::NotFinite(error) => {
                 self.tell(Event::NotFinite { step: error.step(), reason: error.to_string() });
@@ -182,17 +223,25 @@ impl Shell {
     }
 
     fn on_updated(&mut self, report: StepReport) {
+        self.timing.first_update.get_or_insert_with(|| self.started.elapsed());
+        self.timing.aggregation += report.weighed.took;
+        if !self.run.settings().losses_after {
+            self.end_step(report.next.clone());
+        }
+        self.tell(Event::Updated { step: report.step });
+        // The workers are at work again: time for what nobody waits for.
+        self.executor.look_ahead();
+        self.record_step(&report);
+    }
+
+    /// Measures the step that is over, and takes what the next is computed with.
+    fn end_step(&mut self, next: Option<Factors>) {
         let elapsed = self.timing.step_began.take().map(|began| began.elapsed().as_secs_f64());
         let slowest = std::mem::take(&mut self.timing.compute).into_values().max().unwrap_or_default();
         if let Some(seconds) = elapsed {
             self.speed.add(seconds, slowest as f64 / 1e6, self.setup.rows_per_step());
         }
-        self.timing.first_update.get_or_insert_with(|| self.started.elapsed());
-        self.scales.clone_from(&report.next_scales);
-        self.tell(Event::Updated { step: report.step });
-        // The workers are at work again: time for what nobody waits for.
-        self.executor.look_ahead();
-        self.record_step(&report);
+        self.factors = next.unwrap_or_default();
     }
 
     fn on_decided(&mut self, evaluation: Evaluation, evaluated: Evaluated) {

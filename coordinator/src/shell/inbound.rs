@@ -5,21 +5,21 @@ use std::sync::Arc;
 use proto::{
     memory,
     message::{
-        Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Ready, Refusal, RefusalKind, SharedMemory, Welcome,
-        WorkResult, WorkerMessage,
+        Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Ready, Refusal, RefusalKind, Share, SharedMemory, Slot,
+        Vector, Welcome, WorkResult, WorkerMessage,
     },
     payload::{self, VectorAssembler},
 };
 
 use super::{
     Shell,
-    connection::{Connection, RESULT_SLOTS, name},
+    connection::{Assembling, Connection, name},
 };
 use crate::{
-    compute::Contribution,
+    compute::{Contribution, Place},
     journal::{Observation, Reason},
     parameters,
-    run::{Event, Loss, WorkerId, divide},
+    run::{Event, Loss, Mode, WorkerId, divide, divide_feeds},
     server::{Inbound, Outbox},
 };
 
@@ -109,8 +109,9 @@ impl Shell {
     fn welcome(&mut self, worker: WorkerId) -> std::io::Result<Welcome> {
         let elements = self.parameters.elements();
         let parameters_path = self.parameters.path();
+        let slots = self.run.settings().result_slots;
         let results_path = match self.connections.get_mut(&worker) {
-            Some(connection) => connection.offer_results(elements)?,
+            Some(connection) => connection.offer_results(slots, elements)?,
             None => None,
         };
         let experiment = &self.setup.loaded.experiment;
@@ -121,28 +122,39 @@ impl Shell {
             heartbeat_ms: experiment.cluster.heartbeat_ms,
             lease_ms: experiment.cluster.lease_ms,
             threads: experiment.cluster.threads,
-            partitions: self.likely_partitions(worker),
+            shares: self.likely_shares(worker),
             shared_memory: results_path.map(|results_path| SharedMemory {
                 parameters_path,
                 parameters_slots: parameters::SLOTS,
                 results_path,
-                results_slots: RESULT_SLOTS,
+                results_slots: slots,
             }),
             parameters: elements as u64,
         })
     }
 
-    /// The partitions of the range that the worker gets if as many workers come as the experiment says.
-    fn likely_partitions(&self, worker: WorkerId) -> Vec<u32> {
+    /// The partitions that the worker gets to compute if as many workers come as the experiment says.
+    fn likely_shares(&self, worker: WorkerId) -> Vec<Share> {
         let expected = (self.setup.loaded.experiment.cluster.workers as usize).max(self.connections.len());
         let place = self.connections.keys().take_while(|id| **id < worker).count();
         let ranks: Vec<WorkerId> = (0..expected as u64).map(WorkerId).collect();
         let mine = WorkerId(place as u64);
-        divide(self.setup.prepared.plan.microbatches(), &ranks)
-            .into_iter()
-            .filter(|(rank, _)| *rank == mine)
-            .flat_map(|(_, node)| node.lo..node.hi)
-            .collect()
+        let settings = self.run.settings();
+        match &settings.mode {
+            Mode::Combined => {
+                let nodes = divide(settings.leaves, &ranks);
+                let mine: Vec<_> = nodes.iter().filter(|(rank, _)| *rank == mine).map(|(_, node)| node).collect();
+                let (Some(first), Some(last)) = (mine.first(), mine.last()) else { return Vec::new() };
+                let feeds = 0..self.setup.prepared.plan.feeds().len() as u32;
+                feeds.map(|feed| Share { feed, lo: first.lo, hi: last.hi }).collect()
+            }
+            Mode::PerTask { feeds, .. } => {
+                let costs: Vec<u64> = feeds.iter().map(|feed| feed.cost).collect();
+                let shares = divide_feeds(settings.leaves, &costs, &ranks).into_iter();
+                let mine = shares.filter(|(rank, ..)| *rank == mine);
+                mine.map(|(_, feed, range)| Share { feed, lo: range.start, hi: range.end }).collect()
+            }
+        }
     }
 
     fn on_message(&mut self, worker: WorkerId, envelope: &Envelope, message: WorkerMessage) {
@@ -200,50 +212,67 @@ impl Shell {
 
     fn on_result(&mut self, worker: WorkerId, result: WorkResult) {
         let Some(connection) = self.connections.get_mut(&worker) else { return };
-        let Some(assignment) = connection.asked.get(&result.work) else { return };
-        if assignment.job.node != result.node {
+        let Some(asked) = connection.asked.get(&result.work) else { return };
+        let announced = |vector: &Vector| (vector.task, vector.lo as usize..vector.hi as usize);
+        if result.node != asked.node || result.vectors.iter().any(|vector| vector.node != asked.node) {
             return self.refuse(worker, RefusalKind::Protocol, "a result for another node than was asked for".into());
         }
-        let elements = self.parameters.elements();
-        let Some(vector) = &result.vector else {
-            self.arrived.insert((worker, result.work), (result.clone(), None));
-            return self.tell(Event::Result { worker, work: result.work });
+        if !result.vectors.iter().map(announced).eq(asked.vectors.iter().cloned()) {
+            return self.refuse(
+                worker,
+                RefusalKind::Protocol,
+                "vectors of other tasks or lengths than were asked for".into(),
+            );
+        }
+        let slots: Vec<Slot> = result.vectors.iter().filter_map(|vector| vector.slot).collect();
+        let work = result.work;
+        let Some(first) = asked.vectors.first() else {
+            self.arrived.insert((worker, work), (result, Vec::new()));
+            return self.tell(Event::Result { worker, work });
         };
-        if vector.lo != 0 || vector.hi != elements as u64 || vector.node != result.node {
-            return self.refuse(worker, RefusalKind::Protocol, "a vector of another length or node".into());
+        if slots.is_empty() {
+            let next = VectorAssembler::new(ChunkOf::Result { work, index: 0 }, first.1.len());
+            connection.assembling.insert(work, Assembling { result, done: Vec::new(), next });
+            return;
         }
-        match (vector.slot, connection.slot(assignment), connection.shared_results().map(Arc::clone)) {
-            (Some(slot), Some(given), Some(region)) if slot == given => {
-                let work = result.work;
-                self.arrived.insert((worker, work), (result, Some(Contribution::Shared(region, slot))));
-                self.tell(Event::Result { worker, work });
-            }
-            (None, _, _) => {
-                let assembler = VectorAssembler::new(ChunkOf::Result(result.work), elements);
-                connection.assembling.insert(result.work, (result, assembler));
-            }
-            _ => self.refuse(worker, RefusalKind::Protocol, "a slot that was not given".into()),
-        }
+        let region = connection.shared_results().map(Arc::clone);
+        let Some(region) = region.filter(|_| slots == asked.slots) else {
+            return self.refuse(worker, RefusalKind::Protocol, "slots that were not given".into());
+        };
+        let place = |slot| Place::Shared(Arc::clone(&region), slot);
+        let vectors = asked.vectors.iter().zip(slots);
+        let vectors =
+            vectors.map(|((task, span), slot)| Contribution { task: *task, span: span.clone(), place: place(slot) });
+        let vectors = vectors.collect();
+        self.arrived.insert((worker, work), (result, vectors));
+        self.tell(Event::Result { worker, work });
     }
 
     fn on_chunk(&mut self, worker: WorkerId, chunk: &Chunk) {
         let Some(connection) = self.connections.get_mut(&worker) else { return };
-        let ChunkOf::Result(work) = chunk.of else {
+        let ChunkOf::Result { work, .. } = chunk.of else {
             return self.refuse(worker, RefusalKind::Protocol, "a chunk that is not of a result".into());
         };
-        let Some((_, assembler)) = connection.assembling.get_mut(&work) else {
+        let asked = connection.asked.get(&work).map(|asked| asked.vectors.clone());
+        let (Some(vectors), Some(assembling)) = (asked, connection.assembling.get_mut(&work)) else {
             return self.refuse(worker, RefusalKind::Protocol, "a chunk of a result that was not announced".into());
         };
-        match assembler.push(chunk) {
-            Ok(false) => {}
-            Ok(true) => {
-                if let Some((result, assembler)) = connection.assembling.remove(&work) {
-                    let vector = Contribution::Owned(assembler.into_vector());
-                    self.arrived.insert((worker, work), (result, Some(vector)));
-                    self.tell(Event::Result { worker, work });
-                }
-            }
-            Err(broken) => self.refuse(worker, RefusalKind::Protocol, broken.to_string()),
+        match assembling.next.push(chunk) {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(broken) => return self.refuse(worker, RefusalKind::Protocol, broken.to_string()),
+        }
+        let index = assembling.done.len() + 1;
+        let elements = vectors.get(index).map_or(0, |(_, span)| span.len());
+        let of = ChunkOf::Result { work, index: index as u32 };
+        let whole = std::mem::replace(&mut assembling.next, VectorAssembler::new(of, elements));
+        let (task, span) = vectors[index - 1].clone();
+        assembling.done.push(Contribution { task, span, place: Place::Owned(whole.into_vector()) });
+        if index == vectors.len()
+            && let Some(Assembling { result, done, .. }) = connection.assembling.remove(&work)
+        {
+            self.arrived.insert((worker, work), (result, done));
+            self.tell(Event::Result { worker, work });
         }
     }
 

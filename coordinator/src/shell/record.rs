@@ -5,7 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use proto::message::CoordinatorMessage;
 
-use super::Shell;
+use super::{Shell, weighting};
 use crate::{
     CoordinatorError, checkpoint,
     compute::StepReport,
@@ -39,18 +39,32 @@ impl Shell {
         let tasks = &self.setup.prepared.plan.shapes().tasks;
         let mut records = Vec::with_capacity(tasks.len() + 1);
         let mut total = 0.0;
-        for (task, loss) in tasks.iter().zip(&report.losses) {
+        let recorded = report.weighed.recorded;
+        for (index, (task, loss)) in tasks.iter().zip(&report.losses).enumerate() {
             if let Some(loss) = loss {
                 total += task.weight * loss;
-                records.push(metrics(Some(task.name.clone()), one("loss", *loss)));
+                let mut values = one("loss", *loss);
+                if recorded {
+                    values.extend(weighting::of_task(&report.weighed, index));
+                }
+                records.push(metrics(Some(task.name.clone()), values));
             }
         }
         let mut all = one("loss", total);
         all.insert("learning_rate".into(), Number(report.learning_rate));
+        if recorded {
+            all.extend(weighting::of_all(&report.weighed));
+        }
         if let Some(norm) = report.gradient_norm {
             all.insert("gradient_norm".into(), Number(norm));
         }
         records.push(metrics(None, all));
+        if recorded {
+            let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+            let method = self.setup.loaded.experiment.weighting.method();
+            let weighting = weighting::record(step, method, report.learning_rate, &names, &report.weighed);
+            records.push(Record::result(now, journal::Outcome::Weighting(weighting)));
+        }
         let losses = tasks.iter().zip(&report.losses);
         let losses: Vec<(String, f64)> = losses.filter_map(|(t, loss)| Some((t.name.clone(), (*loss)?))).collect();
         self.append(&records);
@@ -109,6 +123,7 @@ impl Shell {
         metrics.insert("startup_seconds".into(), Number(report.startup_seconds));
         metrics.insert("rows_per_second".into(), Number(report.rows_per_second));
         metrics.insert("outside_gradient_fraction".into(), Number(report.outside_gradient_fraction));
+        metrics.insert("aggregation_seconds".into(), Number(self.timing.aggregation.as_secs_f64()));
         metrics.insert("peak_rss_bytes".into(), Number(report.peak_rss_bytes.coordinator as f64));
         let step = report.step;
         self.append(&[Record::observed(

@@ -80,6 +80,8 @@ impl Batch {
                 self.params
                     .extend(parameters.iter().map(|(k, v)| Text { key: key(&[k]), value: cut(v, PARAM_VALUE_MAX) }));
             }
+            // Its numbers stand in the metrics of the step.
+            Record::Result { outcome: Outcome::Weighting(_), .. } => {}
             Record::Result { outcome: Outcome::Tags { tags }, .. } => {
                 tags.iter().for_each(|(name, value)| self.add_tag(name, value));
                 tags.get("git_commit").into_iter().for_each(|commit| self.add_tag("mlflow.source.git.commit", commit));
