@@ -4,7 +4,7 @@
 //! C gives an answer also where some direction vanishes and the fixed point would be at infinity.
 
 use super::linear::cholesky_solve;
-use crate::gramian::Gramian;
+use crate::gramian::{Gramian, dot};
 
 const RIDGE: f64 = 1e-12;
 
@@ -13,7 +13,7 @@ const RIDGE: f64 = 1e-12;
 pub struct FixedPoint {
     /// a; 0 for gradients that are 0.
     pub weights: Vec<f64>,
-    /// The largest of abs((G a)_t a_t^p - 1) over gradients that are not 0.
+    /// The largest of abs((G a)_t - a_t^(-p)), relative to the terms of that sum, over gradients that are not 0.
     pub residual: f64,
 }
 
@@ -39,32 +39,42 @@ pub fn solve(gramian: &Gramian, power: f64) -> FixedPoint {
     for (i, &t) in there.iter().enumerate() {
         weights[t] = x[i] * unit / norms[t];
     }
-    let product = cosines.times(&x);
-    let residual = (0..n).map(|i| (product[i] * libm::pow(x[i], power) / k[i] - 1.0).abs()).fold(0.0, f64::max);
+    let residual = (0..n).map(|i| miss(cosines.row(i), &x, k[i] * libm::pow(x[i], -power))).fold(0.0, f64::max);
     FixedPoint { weights, residual }
+}
+
+/// abs(row x - value) over the sum of the terms' absolute values.
+fn miss(row: &[f64], x: &[f64], value: f64) -> f64 {
+    let (sum, terms) =
+        row.iter().zip(x).fold((-value, value), |(sum, terms), (c, x)| (sum + c * x, terms + (c * x).abs()));
+    sum.abs() / terms
+}
+
+/// The slope C x - k x^-p of the convex function.
+fn slope(c: &[f64], k: &[f64], power: f64, x: &[f64]) -> Vec<f64> {
+    let n = x.len();
+    (0..n).map(|i| dot(&c[i * n..(i + 1) * n], x) - k[i] * libm::pow(x[i], -power)).collect()
 }
 
 fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
     let n = k.len();
     let mut x: Vec<f64> = k.iter().map(|k| libm::pow(*k, 1.0 / (1.0 + power))).collect();
     for _ in 0..500 {
-        let slope: Vec<f64> =
-            (0..n).map(|i| (0..n).map(|j| c[i * n + j] * x[j]).sum::<f64>() - k[i] * libm::pow(x[i], -power)).collect();
+        let slopes = slope(c, k, power, &x);
         let mut hessian = c.to_vec();
         (0..n).for_each(|i| hessian[i * n + i] += power * k[i] * libm::pow(x[i], -power - 1.0));
-        let Some(step) = cholesky_solve(&hessian, &slope) else { break };
-        let decrement: f64 = step.iter().zip(&slope).map(|(s, g)| s * g).sum();
+        let Some(step) = cholesky_solve(&hessian, &slopes) else { break };
+        let decrement = dot(&step, &slopes);
         let relative = step.iter().zip(&x).map(|(s, x)| (s / x).abs()).fold(0.0, f64::max);
         if relative <= 4.0 * f64::EPSILON || decrement <= 0.0 {
             break;
         }
-        // Keep x positive, then go back until the function falls.
-        let limit = step.iter().zip(&x).map(|(s, x)| if *s > 0.0 { 0.95 * x / s } else { 1.0 }).fold(1.0, f64::min);
-        let mut length = limit;
-        let now = value(c, k, power, &x);
+        // Keep x positive, then go back until the function doesn't rise steeply. Its values would tell less: they cancel near the answer.
+        let mut length =
+            step.iter().zip(&x).map(|(s, x)| if *s > 0.0 { 0.95 * x / s } else { 1.0 }).fold(1.0, f64::min);
         let next = loop {
             let next: Vec<f64> = x.iter().zip(&step).map(|(x, s)| x - length * s).collect();
-            if value(c, k, power, &next) <= now - 1e-4 * length * decrement || relative < 1e-6 {
+            if relative < 1e-6 || dot(&step, &slope(c, k, power, &next)) >= -0.9 * decrement {
                 break Some(next);
             }
             length /= 2.0;
@@ -78,11 +88,4 @@ fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
         }
     }
     x
-}
-
-fn value(c: &[f64], k: &[f64], power: f64, x: &[f64]) -> f64 {
-    let n = x.len();
-    let phi = |x: f64| if power == 1.0 { libm::log(x) } else { libm::pow(x, 1.0 - power) / (1.0 - power) };
-    let quadratic: f64 = (0..n).map(|i| x[i] * (0..n).map(|j| c[i * n + j] * x[j]).sum::<f64>()).sum();
-    quadratic / 2.0 - (0..n).map(|i| k[i] * phi(x[i])).sum::<f64>()
 }

@@ -7,6 +7,7 @@
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::{Gramian, dot};
+use crate::solver::cone::DualCone;
 use crate::solver::simplex;
 use crate::table::{Range, Reader};
 
@@ -43,12 +44,21 @@ fn least(gramian: &Gramian, to_mean: &[f64], mean: f64, radius: f64) -> Vec<f64>
         let miss = gramian.quadratic(&w).sqrt() - l * radius;
         (w, miss)
     };
-    let (mut low, mut high) = (1e-9 * longest / radius, 1.0001 * longest / radius);
-    let (mut w, mut low_miss) = at(low);
-    let mut high_miss = longest - high * radius;
-    if low_miss <= 0.0 {
-        return w;
+    let (mut high, mut high_miss) = (1.0001 * longest / radius, -0.0001 * longest);
+    let mut w = Vec::new();
+    let mut bracket = None;
+    // From above: small l are decided by the rounding of norm(g_w) where the hull reaches 0.
+    for share in [1e-2, 1e-4, 1e-6, 1e-8] {
+        let l = share * longest / radius;
+        let (next, miss) = at(l);
+        w = next;
+        if miss > 0.0 {
+            bracket = Some((l, miss));
+            break;
+        }
+        (high, high_miss) = (l, miss);
     }
+    let Some((mut low, mut low_miss)) = bracket else { return w };
     let mut side = 0;
     for _ in 0..100 {
         let falsi = (low * high_miss - high * low_miss) / (high_miss - low_miss);
@@ -94,13 +104,23 @@ impl Method for CaGrad {
         }
         let w = least(gramian, &to_mean, mean, radius);
         let norm = gramian.quadratic(&w).sqrt();
-        if norm <= 1e-12 * longest {
-            let gap = simplex::gap(gramian, &w);
-            return Ok(unmoved().certified(Certificate::DualityGap(gap)));
+        let mut value = dot(&w, &to_mean) + radius * norm;
+        let along = if norm > 0.0 { radius / norm } else { 0.0 };
+        let mut alpha: Vec<f64> = equal.iter().zip(&w).map(|(share, w)| share + along * w).collect();
+        // Where the hull reaches 0, to rounding, no task can gain without another's loss, and g_w has no direction. Of all directions
+        // that harm no task the nearest to g0 is taken.
+        if norm <= 1e-7 * longest {
+            let harmless = DualCone::new(gramian, 0.0).project(&equal).weights;
+            let lift: Vec<f64> = harmless.iter().zip(&equal).map(|(weight, share)| weight - share).collect();
+            if gramian.quadratic(&lift).sqrt() <= 1.000_001 * radius {
+                alpha = harmless;
+                let shortest = simplex::shortest(gramian).weights;
+                value = value.min(dot(&shortest, &to_mean) + radius * gramian.quadratic(&shortest).sqrt());
+            }
         }
-        let slope: Vec<f64> = to_mean.iter().zip(gramian.times(&w)).map(|(b, product)| b + radius * product / norm).collect();
-        let gap = dot(&w, &slope) - slope.iter().copied().fold(f64::INFINITY, f64::min);
-        let alpha = equal.iter().zip(&w).map(|(share, w)| (share + radius / norm * w) / self.divisor).collect();
-        Ok(Outcome::alpha(alpha).certified(Certificate::DualityGap(gap.max(0.0))))
+        // The least product that d has with a gradient is at most F, and equal to it at the answer.
+        let least = gramian.times(&alpha).into_iter().fold(f64::INFINITY, f64::min);
+        alpha.iter_mut().for_each(|alpha| *alpha /= self.divisor);
+        Ok(Outcome::alpha(alpha).certified(Certificate::DualityGap((value - least).max(0.0))))
     }
 }

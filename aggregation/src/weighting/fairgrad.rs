@@ -14,7 +14,7 @@ struct FairGrad {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let alpha = reader.number("alpha", 1.0, Range::Closed(0.1, 100.0))?;
+    let alpha = reader.number("alpha", 1.0, Range::Closed(0.1, 10.0))?;
     Ok(Box::new(FairGrad { power: 1.0 / alpha }))
 }
 

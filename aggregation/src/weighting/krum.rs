@@ -1,7 +1,8 @@
 //! `krum`: the mean of the `selected` gradients that are nearest to their neighbours
 //! (multi-Krum; Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4).
 //!
-//! A gradient's score is the sum of squared distances to its T - `byzantine` - 2 nearest others; the lowest scores are selected, ties by task.
+//! A gradient's score is the sum of squared distances to its T - `byzantine` - 2 nearest others; the lowest scores are selected. Two gradients that are each
+//! other's nearest can tie: the shorter one comes first, then the task's number decides.
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
@@ -48,7 +49,8 @@ impl Method for Krum {
         };
         let scores: Vec<f64> = (0..tasks).map(score).collect();
         let mut order: Vec<usize> = (0..tasks).collect();
-        order.sort_by(|&i, &j| scores[i].total_cmp(&scores[j]).then(i.cmp(&j)));
+        let length = |i: usize| gramian.at(i, i);
+        order.sort_by(|&i, &j| scores[i].total_cmp(&scores[j]).then(length(i).total_cmp(&length(j))).then(i.cmp(&j)));
         let selected = self.selected.min(tasks);
         let mut alpha = vec![0.0; tasks];
         order[..selected].iter().for_each(|&task| alpha[task] = 1.0 / selected as f64);

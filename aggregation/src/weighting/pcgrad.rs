@@ -4,7 +4,7 @@
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::dot;
-use crate::random::{Permutation, Stream};
+use crate::random::Stream;
 use crate::table::Reader;
 
 pub(super) const NAME: &str = "pcgrad";
@@ -16,17 +16,11 @@ pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(PcGrad))
 }
 
-/// The others of `task` among `tasks`, in the random order of a stream.
+/// The others of `task` among `tasks`, in a random order: that of one draw for each of them.
 pub(super) fn others(task: usize, tasks: usize, stream: Stream) -> Vec<usize> {
-    if tasks < 2 {
-        return Vec::new();
-    }
-    let order = Permutation::new(tasks as u64 - 1, stream);
-    let other = |place: u64| {
-        let other = order.at(place) as usize;
-        if other < task { other } else { other + 1 }
-    };
-    (0..tasks as u64 - 1).map(other).collect()
+    let mut others: Vec<usize> = (0..tasks).filter(|&other| other != task).collect();
+    others.sort_by_key(|&other| (stream.u64_at(other as u64), other));
+    others
 }
 
 impl Method for PcGrad {
