@@ -38,10 +38,18 @@ fn another_seed_gives_other_bits() {
     assert_ne!(bits(&one).0, bits(&other).0);
 }
 
+/// Weightings for which different things travel: one vector, losses before and after, a vector a task, halves of the tree.
+const MODES: [&str; 4] = ["sum", "famo", "upgrad", "sdmgrad"];
+
 #[test]
 fn a_worker_killed_in_mid_run_changes_nothing() {
+    MODES.iter().for_each(|method| kill_a_worker(method));
+}
+
+fn kill_a_worker(method: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let more = ["--set", "train.steps=4000", "--set", "train.evaluate_every=2000"];
+    let method = format!("weighting.method={method}");
+    let more = ["--set", "train.steps=2000", "--set", "train.evaluate_every=1000", "--set", &method];
     let (expected, expected_journal) = quiet("digits", folder.path(), "2", &more);
 
     let run = folder.path().join("killed");
@@ -62,8 +70,13 @@ fn a_worker_killed_in_mid_run_changes_nothing() {
 
 #[test]
 fn workers_over_tcp_and_one_that_joins_late_give_the_same_bits() {
+    MODES.iter().for_each(|method| join_over_tcp(method));
+}
+
+fn join_over_tcp(method: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let more = ["--set", "train.steps=2000", "--set", "train.evaluate_every=1000"];
+    let method = format!("weighting.method={method}");
+    let more = ["--set", "train.steps=1000", "--set", "train.evaluate_every=500", "--set", &method];
     let (expected, expected_journal) = quiet("digits", folder.path(), "1", &more);
 
     let run = folder.path().join("tcp");

@@ -44,9 +44,10 @@ pub fn journal(run: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The journal's metrics without their time stamps.
+/// The journal's metrics and weightings without their time stamps.
 pub fn results(run: &Path) -> Vec<Value> {
-    let metrics = journal(run).into_iter().filter(|record| record["kind"] == "metrics");
+    let metrics =
+        journal(run).into_iter().filter(|record| record["kind"] == "metrics" || record["kind"] == "weighting");
     let bare = |mut record: Value| {
         record.as_object_mut().expect("an object").remove("time_ms");
         record
