@@ -18,9 +18,10 @@ pub enum Metric {
     F1,
     /// Mean over the classes (multilabel: over the labels) of F1.
     F1Macro,
-    /// Area under the receiver operating characteristic (multilabel: the mean over the labels).
+    /// Area under the receiver operating characteristic (multiclass: the mean over the classes, each against the rest;
+    /// multilabel: the mean over the labels).
     Auroc,
-    /// Average precision (multilabel: the mean over the labels).
+    /// Average precision, with the same means.
     AveragePrecision,
     /// Mean absolute error, in the target's units.
     Mae,
@@ -76,7 +77,9 @@ impl Metric {
                 Metric::Auroc,
                 Metric::AveragePrecision,
             ],
-            Kind::Multiclass => &[Metric::Accuracy, Metric::BalancedAccuracy, Metric::F1Macro],
+            Kind::Multiclass => {
+                &[Metric::Accuracy, Metric::BalancedAccuracy, Metric::F1Macro, Metric::Auroc, Metric::AveragePrecision]
+            }
             Kind::Multilabel => &[Metric::Accuracy, Metric::F1Macro, Metric::Auroc, Metric::AveragePrecision],
         }
     }

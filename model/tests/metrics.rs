@@ -4,6 +4,8 @@
 
 mod made;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aggregation::sums::TaskSums;
 use aggregation::tree::{self, Node};
 use experiment::{Kind, Metric, Shapes, TaskShape};
@@ -194,6 +196,36 @@ fn predictions_are_probabilities_or_in_the_targets_units() {
     let mut regression = task("t", 0, Kind::Regression, 1);
     (regression.offset, regression.scale) = (vec![5.0], vec![2.0]);
     assert_eq!(predict(&regression, &[1.5]), [8.0]);
+}
+
+/// A table of scripts/references/metrics.py.
+#[derive(serde::Deserialize)]
+struct Reference {
+    kind: Kind,
+    width: usize,
+    outputs: Vec<f32>,
+    labels: Vec<f32>,
+    metrics: BTreeMap<String, f64>,
+}
+
+#[test]
+fn every_metric_of_every_kind_agrees_with_scikit_learn() {
+    let references: Vec<Reference> = serde_json::from_str(include_str!("goldens/metrics.json")).unwrap();
+    let kinds: BTreeSet<String> = references.iter().map(|reference| reference.kind.to_string()).collect();
+    assert_eq!(kinds.len(), 4);
+    for Reference { kind, width, outputs, labels, metrics } in references {
+        let mut task = task("t", 0, kind, width);
+        task.metrics = Metric::of_kind(kind).to_vec();
+        let given = values(&task, &outputs, &labels);
+        assert_eq!(given.len(), 1 + metrics.len(), "{kind}: {given:?}");
+        for (name, value) in &given[1..] {
+            assert!(
+                (value - metrics[name]).abs() < 1e-6,
+                "{kind}: {name} is {value}, and scikit-learn's {}",
+                metrics[name]
+            );
+        }
+    }
 }
 
 /// The definitions: pairs of rows, and a threshold at every score.
