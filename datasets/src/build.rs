@@ -1,8 +1,8 @@
 //! From the experiment file to the plan.
 //!
-//! Three passes over each table, each in the memory of a block: the first looks at what is there and reads the
-//! column that the split is made from, the second fits features on the training rows and collects the targets,
-//! the third digests every partition and chunk as a worker will read them.
+//! A table is read once, in the memory of a block: one pass fits the features on the training rows, digests every partition and chunk
+//! as a worker will read them, and collects the targets. Before it there is as little as can be: rows of text files have to be
+//! found, the first rows of CSV files say what the fields are, and a column that the split is made from is read alone.
 
 mod features;
 mod seal;
@@ -13,10 +13,13 @@ use std::sync::Arc;
 
 use experiment::{Loaded, Order, SplitName};
 
+use crate::labels::Bits;
 use crate::plan::{FeedPlan, Plan, TablePlan, Written};
+use crate::split::Assignment;
 use crate::summary::{ColumnSummary, FeedSummary, Summary, TableSummary};
 use crate::{DataError, Encoding, Labels};
 use features::FittedTable;
+use seal::{Layout, Seal, Sealed};
 use table::Opened;
 use tasks::{Draft, Feed};
 
@@ -54,10 +57,24 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
         let features = feeds.iter().filter(|feed| feed.table == i).flat_map(|feed| feed.columns.iter().copied());
         table.read_only(features.collect(), targets.collect());
     }
+    let microbatches = experiment.train.microbatches;
     let mut fitted = Vec::new();
-    for (table, dataset) in opened.iter().zip(experiment.datasets.values()) {
+    let mut sealed: Vec<Option<(Order, Sealed)>> = feeds.iter().map(|_| None).collect();
+    for (i, (table, dataset)) in opened.iter().zip(experiment.datasets.values()).enumerate() {
         let split = table.assign(&dataset.split)?;
-        fitted.push(features::fit(table, split, &mut warnings)?);
+        let order = order(loaded, table, &split)?;
+        let own: Vec<usize> = (0..feeds.len()).filter(|feed| feeds[*feed].table == i).collect();
+        let mut seals: Vec<Seal> = own
+            .iter()
+            .map(|feed| {
+                let layout = layout(*feed, &feeds, &drafts, &task_feeds, table);
+                Seal::new(layout, &table.table.columns, (&split, dataset.split.seed), order, microbatches)
+            })
+            .collect();
+        fitted.push(features::fit(table, split, &mut seals, &mut warnings)?);
+        for (feed, seal) in own.into_iter().zip(seals) {
+            sealed[feed] = Some((order, seal.finish()));
+        }
     }
     let mut plans = Vec::new();
     let mut task_summaries = Vec::new();
@@ -68,14 +85,26 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
         task_summaries.push(summary);
         warnings.extend(more);
     }
-    let microbatches = experiment.train.microbatches;
     let tables: Vec<TablePlan> = opened.iter().zip(&fitted).map(|(table, fitted)| table.plan(fitted)).collect();
+    let mut bits: Vec<Vec<Bits>> = vec![Vec::new(); plans.len()];
     let mut feed_plans = Vec::new();
-    for (i, feed) in feeds.iter().enumerate() {
-        feed_plans.push(feed_plan(loaded, feed, &opened[feed.table], &fitted[feed.table], &task_feeds, i)?);
+    for (i, (feed, sealed)) in feeds.iter().zip(sealed).enumerate() {
+        let (order, sealed) = sealed.expect("every feed is on a table");
+        feed_plans.push(FeedPlan {
+            name: feed.name.clone(),
+            table: feed.table,
+            features: feed.columns.iter().map(|column| fitted[feed.table].features[column].clone()).collect(),
+            tasks: (0..task_feeds.len()).filter(|task| task_feeds[*task] == i).collect(),
+            batch_size: experiment.datasets[opened[feed.table].name].batch_size.unwrap_or(experiment.train.batch_size),
+            order,
+            partitions: sealed.partitions,
+            chunks: sealed.chunks,
+        });
+        for (task, labels) in sealed.bits {
+            bits[task] = labels;
+        }
     }
-    let mut written = Written { seed: experiment.seed, microbatches, tables, feeds: feed_plans, tasks: plans };
-    let bits = seal::seal(&mut written, &opened, &fitted)?;
+    let written = Written { seed: experiment.seed, microbatches, tables, feeds: feed_plans, tasks: plans };
     let plan = Arc::new(Plan::from(written));
     let summary = Summary {
         tables: opened
@@ -91,35 +120,34 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
     Ok(Prepared { labels: Labels::new(Arc::clone(&plan), bits), plan, summary })
 }
 
-fn feed_plan(
-    loaded: &Loaded,
-    feed: &Feed,
-    table: &Opened<'_>,
-    fitted: &FittedTable,
-    task_feeds: &[usize],
-    number: usize,
-) -> Result<FeedPlan, DataError> {
-    let train = &loaded.experiment.train;
-    let rows = fitted.split.rows(SplitName::Train);
-    if rows < u64::from(train.microbatches) {
-        let reason = format!(
-            "{rows} training rows are fewer than the {} microbatches (`train.microbatches`)",
-            train.microbatches
+/// How a table's training rows are cut into partitions, of which each has a row at least.
+fn order(loaded: &Loaded, table: &Opened<'_>, split: &Assignment) -> Result<Order, DataError> {
+    let microbatches = loaded.experiment.train.microbatches;
+    let rows = split.rows(SplitName::Train);
+    if rows < u64::from(microbatches) {
+        let message = format!(
+            "dataset `{}` has {rows} training rows, fewer than the {microbatches} microbatches that each take a part of them",
+            table.name
         );
-        return Err(DataError::Rows { dataset: table.name.to_owned(), reason });
+        let key: &[&str] = if loaded.source.has(&["train", "microbatches"]) {
+            &["train", "microbatches"]
+        } else {
+            &["dataset", table.name]
+        };
+        return Err(loaded.source.error_at(key, message).into());
     }
-    let dataset = &loaded.experiment.datasets[table.name];
     let default = if rows <= SHUFFLED_ROWS_MAX { Order::Shuffled } else { Order::File };
-    Ok(FeedPlan {
-        name: feed.name.clone(),
-        table: feed.table,
-        features: feed.columns.iter().map(|column| fitted.features[column].clone()).collect(),
-        tasks: (0..task_feeds.len()).filter(|task| task_feeds[*task] == number).collect(),
-        batch_size: dataset.batch_size.unwrap_or(train.batch_size),
-        order: dataset.order.unwrap_or(default),
-        partitions: Vec::new(),
-        chunks: Default::default(),
-    })
+    Ok(loaded.experiment.datasets[table.name].order.unwrap_or(default))
+}
+
+/// Where the columns of a feed's rows are in the blocks of its table.
+fn layout(feed: usize, feeds: &[Feed], drafts: &[Draft<'_>], task_feeds: &[usize], table: &Opened<'_>) -> Layout {
+    let places = |columns: &[usize]| columns.iter().map(|column| table.place(*column)).collect();
+    let tasks = drafts.iter().zip(task_feeds).enumerate().filter(|(_, (_, of))| **of == feed);
+    Layout {
+        features: places(&feeds[feed].columns),
+        tasks: tasks.map(|(task, (draft, _))| (task, places(&draft.columns))).collect(),
+    }
 }
 
 fn table_summary(

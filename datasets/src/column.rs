@@ -60,6 +60,15 @@ impl Column {
         }
     }
 
+    /// Numbers a row and all numbers, row after row; `None` for text.
+    pub fn matrix(&self) -> Option<(usize, &[f64])> {
+        match self {
+            Column::Number(values) | Column::Boolean(values) => Some((1, values)),
+            Column::List { width, values } => Some((*width, values)),
+            Column::Text(_) => None,
+        }
+    }
+
     /// The text or truth value of a row; `None` is null.
     pub fn label(&self, row: usize) -> Option<&str> {
         match self {

@@ -45,6 +45,11 @@ fn numbers(series: &Series) -> Result<Vec<f64>, Misfit> {
     let physical = series.to_physical_repr();
     let cast = physical.cast(&DataType::Float64).map_err(failed)?;
     let values = cast.f64().map_err(failed)?;
+    if let Ok(values) = values.cont_slice()
+        && values.iter().all(|value| value.is_finite())
+    {
+        return Ok(values.iter().map(|value| value * unit).collect());
+    }
     values
         .iter()
         .enumerate()

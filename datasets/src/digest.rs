@@ -18,6 +18,8 @@ pub(crate) struct RowDigest {
 
 /// Bytes that are hashed together.
 const BUFFER: usize = 1 << 13;
+/// Rows that are taken together: so few that the bytes of a wide row's tile stay in the cache.
+const TILE_ROWS: usize = 16;
 
 impl RowDigest {
     /// The digest of no rows of these columns.
@@ -31,8 +33,35 @@ impl RowDigest {
         Self { hash, buffer: Vec::new() }
     }
 
-    /// Adds a row of a block.
-    pub fn push(&mut self, columns: &[&Column], row: usize) {
+    /// Adds rows of a block, in this order.
+    pub fn push(&mut self, columns: &[&Column], rows: &[usize]) {
+        let matrices: Option<Vec<(usize, &[f64])>> = columns.iter().map(|column| column.matrix()).collect();
+        match matrices {
+            Some(matrices) => rows.chunks(TILE_ROWS).for_each(|tile| self.push_tile(&matrices, tile)),
+            None => rows.iter().for_each(|row| self.push_row(columns, *row)),
+        }
+    }
+
+    /// Adds a few rows of numbers, column by column, so that each column's rows are read together.
+    fn push_tile(&mut self, matrices: &[(usize, &[f64])], rows: &[usize]) {
+        let row_bytes: usize = matrices.iter().map(|(width, _)| size_of::<f64>() * width).sum();
+        let start = self.buffer.len();
+        self.buffer.resize(start + row_bytes * rows.len(), 0);
+        let tile = &mut self.buffer[start..];
+        let mut column_start = 0;
+        for (width, values) in matrices {
+            for (i, row) in rows.iter().enumerate() {
+                let place = &mut tile[i * row_bytes + column_start..];
+                for (bytes, value) in place.chunks_exact_mut(size_of::<f64>()).zip(&values[row * width..][..*width]) {
+                    bytes.copy_from_slice(&number(*value));
+                }
+            }
+            column_start += size_of::<f64>() * width;
+        }
+        self.flush_if_full();
+    }
+
+    fn push_row(&mut self, columns: &[&Column], row: usize) {
         for column in columns {
             match column {
                 Column::Text(texts) => match texts.get(row) {
@@ -42,19 +71,18 @@ impl RowDigest {
                     }
                     None => self.buffer.extend_from_slice(&u64::MAX.to_le_bytes()),
                 },
-                Column::List { width, .. } => self.numbers(column.numbers(row, *width)),
-                Column::Number(_) | Column::Boolean(_) => self.numbers(column.numbers(row, 1)),
+                Column::List { width, .. } => {
+                    self.buffer.extend(column.numbers(row, *width).iter().copied().flat_map(number))
+                }
+                Column::Number(values) | Column::Boolean(values) => self.buffer.extend_from_slice(&number(values[row])),
             }
         }
-        if self.buffer.len() >= BUFFER {
-            self.flush();
-        }
+        self.flush_if_full();
     }
 
-    fn numbers(&mut self, values: &[f64]) {
-        for value in values {
-            let bits = if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
-            self.buffer.extend_from_slice(&bits.to_le_bytes());
+    fn flush_if_full(&mut self) {
+        if self.buffer.len() >= BUFFER {
+            self.flush();
         }
     }
 
@@ -77,6 +105,57 @@ impl RowDigest {
     }
 }
 
+/// A number's bytes; null has one pattern only.
+fn number(value: f64) -> [u8; 8] {
+    if value.is_nan() { f64::NAN.to_le_bytes() } else { value.to_le_bytes() }
+}
+
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::Texts;
+    use crate::plan::ColumnKind;
+
+    fn digest(columns: &[&Column], groups: &[&[usize]]) -> String {
+        let plan = ColumnPlan { name: "c".to_owned(), kind: ColumnKind::Number };
+        let mut digest = RowDigest::new([&plan].into_iter());
+        groups.iter().for_each(|rows| digest.push(columns, rows));
+        digest.whole()
+    }
+
+    #[test]
+    fn how_rows_are_grouped_changes_nothing_and_their_order_does() {
+        let numbers = Column::Number((0..100).map(|i| if i % 7 == 0 { f64::NAN } else { f64::from(i) }).collect());
+        let lists = Column::List { width: 3, values: (0..300).map(|i| f64::from(i) / 3.0).collect() };
+        let rows: Vec<usize> = (0..100).collect();
+        let whole = digest(&[&numbers, &lists], &[&rows]);
+        assert_eq!(digest(&[&numbers, &lists], &[&rows[..1], &rows[1..40], &rows[40..]]), whole);
+        let swapped: Vec<usize> = [1, 0].into_iter().chain(2..100).collect();
+        assert_ne!(digest(&[&numbers, &lists], &[&swapped]), whole);
+    }
+
+    #[test]
+    fn numbers_have_the_same_bytes_beside_text_and_without_it() {
+        let columns =
+            [Column::Number(vec![1.5, f64::NAN]), Column::List { width: 2, values: vec![0.0, -1.0, 2.0, 3.0] }];
+        let columns: Vec<&Column> = columns.iter().collect();
+        let (mut tiled, mut by_row) = (RowDigest::new([].into_iter()), RowDigest::new([].into_iter()));
+        tiled.push(&columns, &[0, 1]);
+        (0..2).for_each(|row| by_row.push_row(&columns, row));
+        assert_eq!(tiled.whole(), by_row.whole());
+    }
+
+    #[test]
+    fn a_null_text_is_no_empty_text() {
+        let text = |value| {
+            let mut texts = Texts::default();
+            texts.push(value);
+            Column::Text(texts)
+        };
+        assert_ne!(digest(&[&text(None)], &[&[0]]), digest(&[&text(Some(""))], &[&[0]]));
+    }
 }

@@ -10,8 +10,12 @@ pub(crate) struct RowEncoder<'a> {
     feed: &'a FeedPlan,
     tasks: Vec<&'a TaskPlan>,
     width: usize,
+    embeddings: bool,
     batch: Batch,
 }
+
+/// Rows that are encoded together.
+const TILE_ROWS: usize = 16;
 
 impl<'a> RowEncoder<'a> {
     /// For about `rows` rows; `labels` says whether targets are encoded.
@@ -30,26 +34,42 @@ impl<'a> RowEncoder<'a> {
             ids: Vec::with_capacity(rows * feed.embeddings()),
             targets: targets.collect(),
         };
-        Self { feed, tasks, width, batch }
+        Self { feed, tasks, width, embeddings: feed.embeddings() > 0, batch }
     }
 
-    /// Adds a row of a block whose columns are the feed's features and then the columns of its tasks in order.
-    pub fn push(&mut self, columns: &[&Column], row: usize) {
+    /// Adds rows of a block, in this order. The block's columns are the feed's features and then the columns of its tasks in order.
+    pub fn push(&mut self, columns: &[&Column], rows: &[usize]) {
+        let (features, mut targets) = columns.split_at(self.feed.features.len());
+        // A tile of few rows at a time, column by column: the rows of a column are read together, and those of the batch stay in the cache.
+        rows.chunks(TILE_ROWS).for_each(|tile| self.push_features(features, tile));
+        for (task, labels) in self.tasks.iter().zip(&mut self.batch.targets) {
+            let (own, others) = targets.split_at(task.columns.len());
+            for row in rows {
+                labels.labelled.push(task.encode(own, *row, &mut labels.values));
+            }
+            targets = others;
+        }
+        self.batch.rows += rows.len();
+    }
+
+    fn push_features(&mut self, columns: &[&Column], rows: &[usize]) {
         let start = self.batch.dense.len();
-        self.batch.dense.resize(start + self.width, 0.0);
-        let mut place = start;
+        self.batch.dense.resize(start + rows.len() * self.width, 0.0);
+        let dense = &mut self.batch.dense[start..];
+        let mut place = 0;
         for (feature, column) in self.feed.features.iter().zip(columns) {
-            let end = place + feature.encoding.dense_width();
-            feature.encoding.encode(column, row, &mut self.batch.dense[place..end], &mut self.batch.ids);
-            place = end;
+            let width = feature.encoding.dense_width();
+            for (i, row) in rows.iter().enumerate() {
+                feature.encoding.encode(column, *row, &mut dense[i * self.width + place..][..width]);
+            }
+            place += width;
         }
-        let mut rest = &columns[self.feed.features.len()..];
-        for (task, targets) in self.tasks.iter().zip(&mut self.batch.targets) {
-            let (own, others) = rest.split_at(task.columns.len());
-            targets.labelled.push(task.encode(own, row, &mut targets.values));
-            rest = others;
+        if self.embeddings {
+            for row in rows {
+                let features = self.feed.features.iter().zip(columns);
+                self.batch.ids.extend(features.filter_map(|(feature, column)| feature.encoding.id(column, *row)));
+            }
         }
-        self.batch.rows += 1;
     }
 
     pub fn finish(self) -> Batch {
@@ -67,11 +87,6 @@ impl TaskPlan {
             values.resize(start + self.values(), 0.0);
         }
         labelled
-    }
-
-    /// Whether a row has a label.
-    pub(crate) fn is_labelled(&self, columns: &[&Column], row: usize) -> bool {
-        self.encode(columns, row, &mut Vec::with_capacity(self.values()))
     }
 
     fn push_values(&self, columns: &[&Column], row: usize, values: &mut Vec<f32>) -> bool {

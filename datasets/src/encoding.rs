@@ -96,8 +96,8 @@ impl Encoding {
         }
     }
 
-    /// Writes row `row` of `column` to the front of `dense` (and, for an embedding, pushes its id).
-    pub(crate) fn encode(&self, column: &Column, row: usize, dense: &mut [f32], ids: &mut Vec<u32>) {
+    /// Writes row `row` of `column` into its dense columns, which are zeros.
+    pub(crate) fn encode(&self, column: &Column, row: usize, dense: &mut [f32]) {
         match self {
             Encoding::Standard { mean, deviation, indicator } => {
                 let width = mean.len();
@@ -114,25 +114,31 @@ impl Encoding {
                     dense[width] = f32::from(u8::from(null));
                 }
             }
-            Encoding::OneHot { values, indicator } => {
-                dense[..self.dense_width()].fill(0.0);
-                match column.label(row) {
-                    Some(label) => {
-                        if let Ok(place) = values.binary_search_by(|v| v.as_str().cmp(label)) {
-                            dense[place] = 1.0;
-                        }
+            Encoding::OneHot { values, indicator } => match column.label(row) {
+                Some(label) => {
+                    if let Ok(place) = place(values, label) {
+                        dense[place] = 1.0;
                     }
-                    None if *indicator => dense[values.len()] = 1.0,
-                    None => {}
                 }
-            }
-            Encoding::Embedding { values, .. } => ids.push(match column.label(row) {
-                None => NULL_ROW,
-                Some(label) => match values.binary_search_by(|v| v.as_str().cmp(label)) {
-                    Ok(place) => u32::try_from(place).expect("at most a million values") + 2,
-                    Err(_) => UNSEEN_ROW,
-                },
-            }),
+                None if *indicator => dense[values.len()] = 1.0,
+                None => {}
+            },
+            Encoding::Embedding { .. } => {}
         }
     }
+
+    /// The row of the embedding table for row `row` of `column`, if there is a table.
+    pub(crate) fn id(&self, column: &Column, row: usize) -> Option<u32> {
+        let Encoding::Embedding { values, .. } = self else { return None };
+        Some(match column.label(row).map(|label| place(values, label)) {
+            None => NULL_ROW,
+            Some(Ok(place)) => u32::try_from(place).expect("at most a million values") + 2,
+            Some(Err(_)) => UNSEEN_ROW,
+        })
+    }
+}
+
+/// The place of a label among values in bytewise order.
+fn place(values: &[String], label: &str) -> Result<usize, usize> {
+    values.binary_search_by(|value| value.as_str().cmp(label))
 }

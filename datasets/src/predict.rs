@@ -65,7 +65,8 @@ impl Iterator for Rows<'_> {
         let mut encoder = RowEncoder::new(self.plan, self.feed, CHUNK_ROWS as usize, false);
         let read = self.table.scan(&self.wanted, rows, &mut |_, block| {
             let columns: Vec<&Column> = block.iter().collect();
-            (0..columns.first().map_or(0, |c| c.len())).for_each(|row| encoder.push(&columns, row));
+            let rows: Vec<usize> = (0..columns.first().map_or(0, |c| c.len())).collect();
+            encoder.push(&columns, &rows);
             Ok(())
         });
         Some(read.map(|()| encoder.finish()))

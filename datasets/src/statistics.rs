@@ -71,20 +71,15 @@ impl Moments {
     const NONE: Moments =
         Moments { count: 0, mean: 0.0, squares: 0.0, least: f64::INFINITY, greatest: f64::NEG_INFINITY };
 
-    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let (mut count, mut sum) = (0u64, 0.0);
-        let (mut least, mut greatest) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in values.clone() {
-            count += 1;
-            sum += value;
-            least = least.min(value);
-            greatest = greatest.max(value);
-        }
-        if count == 0 {
+    fn of(values: &[f64]) -> Self {
+        if values.is_empty() {
             return Self::NONE;
         }
-        let mean = sum / count as f64;
-        let squares = values.map(|value| (value - mean) * (value - mean)).sum();
+        let count = values.len() as u64;
+        let mean = values.iter().sum::<f64>() / count as f64;
+        let squares = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Self { count, mean, squares, least, greatest }
     }
 
@@ -114,36 +109,49 @@ impl Moments {
 /// Moments of the elements of rows; NaN is left out.
 #[derive(Debug, Clone)]
 pub(crate) struct Fit {
-    width: usize,
-    block: Vec<f64>,
+    /// By element: the values of the block that is being filled.
+    block: Vec<Vec<f64>>,
+    /// Rows of that block.
+    rows: usize,
     tree: Tree<Vec<Moments>>,
 }
 
 impl Fit {
     pub fn new(width: usize) -> Self {
-        Self { width, block: Vec::new(), tree: Tree::new() }
+        Self { block: vec![Vec::new(); width], rows: 0, tree: Tree::new() }
     }
 
     pub fn push(&mut self, row: &[f64]) {
-        self.block.extend_from_slice(row);
-        if self.block.len() == BLOCK * self.width {
+        for (values, value) in self.block.iter_mut().zip(row) {
+            if !value.is_nan() {
+                values.push(*value);
+            }
+        }
+        self.rows += 1;
+        if self.rows == BLOCK {
             self.close();
         }
+    }
+
+    /// Rows of a matrix, row after row.
+    pub fn push_rows(&mut self, matrix: &[f64], rows: &[usize]) {
+        let width = self.block.len();
+        rows.iter().for_each(|row| self.push(&matrix[row * width..][..width]));
     }
 
     fn close(&mut self) {
-        let element =
-            |e: usize| Moments::of(self.block.iter().skip(e).step_by(self.width).copied().filter(|v| !v.is_nan()));
-        let leaf = (0..self.width).map(element).collect();
+        let leaf = self.block.iter().map(|values| Moments::of(values)).collect();
         self.tree.push(leaf, merge);
-        self.block.clear();
+        self.block.iter_mut().for_each(Vec::clear);
+        self.rows = 0;
     }
 
     pub fn finish(mut self) -> Vec<Moments> {
-        if !self.block.is_empty() {
+        if self.rows > 0 {
             self.close();
         }
-        self.tree.finish(merge).unwrap_or_else(|| vec![Moments::NONE; self.width])
+        let width = self.block.len();
+        self.tree.finish(merge).unwrap_or_else(|| vec![Moments::NONE; width])
     }
 }
 

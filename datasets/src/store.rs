@@ -96,7 +96,6 @@ impl Store {
         }
         let missing: Vec<u32> = partitions.filter(|v| !lock(&self.partitions).contains_key(&(feed, *v))).collect();
         let (Some(first), Some(last)) = (missing.first(), missing.last()) else { return Ok(()) };
-        let split = self.split(plan.table);
         let train = self.plan.rows(feed, SplitName::Train);
         let cut = |v: u32| partition::range(train, self.plan.microbatches(), v);
         let ranks = match plan.order {
@@ -110,11 +109,7 @@ impl Store {
         };
         let mut parts: BTreeMap<u32, Rows<'_>> =
             missing.iter().map(|v| (*v, self.part(feed, self.plan.partition_rows(feed, *v)))).collect();
-        self.scan(feed, SplitName::Train, ranks, split, &mut |rank, columns, row| {
-            if let Some(part) = parts.get_mut(&partition_of(rank)) {
-                part.push(columns, row);
-            }
-        })?;
+        self.scan(feed, SplitName::Train, ranks, &partition_of, &mut parts)?;
         for (v, part) in parts {
             let rows =
                 verified(plan, Part::Partition(v), part.digest.whole(), plan.partitions.get(v as usize), part.rows)?;
@@ -166,15 +161,12 @@ impl Store {
         let ahead =
             u32::try_from(READ_AHEAD_BYTES / (CHUNK_ROWS * self.plan.row_bytes(feed))).unwrap_or(READ_AHEAD_CHUNKS);
         let end = chunks.min(chunk + ahead.clamp(1, READ_AHEAD_CHUNKS));
-        let mut parts: Vec<Rows<'_>> =
-            (chunk..end).map(|c| self.part(feed, self.plan.chunk_rows(feed, split, c))).collect();
-        let first = u64::from(chunk) * CHUNK_ROWS;
-        let ranks = first..self.plan.rows(feed, split).min(u64::from(end) * CHUNK_ROWS);
-        self.scan(feed, split, ranks, self.split(plan.table), &mut |rank, columns, row| {
-            parts[((rank - first) / CHUNK_ROWS) as usize].push(columns, row);
-        })?;
+        let mut parts: BTreeMap<u32, Rows<'_>> =
+            (chunk..end).map(|c| (c, self.part(feed, self.plan.chunk_rows(feed, split, c)))).collect();
+        let ranks = u64::from(chunk) * CHUNK_ROWS..self.plan.rows(feed, split).min(u64::from(end) * CHUNK_ROWS);
+        self.scan(feed, split, ranks, &|rank| (rank / CHUNK_ROWS) as u32, &mut parts)?;
         let mut asked = None;
-        for (c, part) in (chunk..end).zip(parts) {
+        for (c, part) in parts {
             let expected = plan.chunks.get(&split).and_then(|digests| digests.get(c as usize));
             let rows = verified(plan, Part::Chunk(split, c), part.digest.half(), expected, part.rows)?;
             asked.get_or_insert_with(|| rows.clone());
@@ -223,25 +215,31 @@ impl Store {
         Rows { rows: RowEncoder::new(&self.plan, plan, rows as usize, true), digest: RowDigest::new(columns) }
     }
 
-    /// Visits the rows of a split with numbers in `ranks`, with their number, block and place in the block.
+    /// Reads the rows of a split with numbers in `ranks` into the parts that they belong to, where such a part is wanted.
     fn scan(
         &self,
         feed: usize,
         split: SplitName,
         ranks: Range<u64>,
-        index: &Index,
-        visit: &mut dyn FnMut(u64, &[&Column], usize),
+        part_of: &dyn Fn(u64) -> u32,
+        parts: &mut BTreeMap<u32, Rows<'_>>,
     ) -> Result<(), DataError> {
+        let number = self.plan.feeds()[feed].table;
+        let index = self.split(number);
         let rows = index.span(split, ranks.clone());
         let mut rank = ranks.start;
-        let table = &self.tables[self.plan.feeds()[feed].table];
-        table.scan(&self.columns[feed], rows, &mut |first, block| {
+        self.tables[number].scan(&self.columns[feed], rows, &mut |first, block| {
             let columns: Vec<&Column> = block.iter().collect();
-            let length = columns.first().map_or(0, |column| column.len());
-            for row in 0..length {
+            let mut rows: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+            for row in 0..columns.first().map_or(0, |column| column.len()) {
                 if index.part(first + row as u64) == split {
-                    visit(rank, &columns, row);
+                    rows.entry(part_of(rank)).or_default().push(row);
                     rank += 1;
+                }
+            }
+            for (part, rows) in rows {
+                if let Some(part) = parts.get_mut(&part) {
+                    part.push(&columns, &rows);
                 }
             }
             Ok(())
@@ -250,9 +248,9 @@ impl Store {
 }
 
 impl Rows<'_> {
-    fn push(&mut self, columns: &[&Column], row: usize) {
-        self.digest.push(columns, row);
-        self.rows.push(columns, row);
+    fn push(&mut self, columns: &[&Column], rows: &[usize]) {
+        self.digest.push(columns, rows);
+        self.rows.push(columns, rows);
     }
 }
 

@@ -33,10 +33,12 @@ pub struct TaskPlan {
     /// Loss of the best constant prediction, fitted on the training labels, by split.
     pub(crate) baseline_loss: BTreeMap<SplitName, Exact>,
     /// What is minimised.
+    #[serde(with = "exact::tree")]
     pub loss: Loss,
     /// What is measured.
     pub metrics: Vec<Metric>,
     /// What the loss is multiplied by, under every weighting.
+    #[serde(with = "exact::one")]
     pub weight: f64,
     /// The task's own layers.
     pub head: Head,
@@ -100,13 +102,21 @@ impl Classes {
     /// The class of a row; `None` where it has no value, or one that the plan does not know.
     pub(crate) fn index(&self, column: &Column, row: usize) -> Option<usize> {
         match self {
+            // Two values may stand in any order; more of them are sorted.
             Classes::Numbers(values) => {
-                let value = column.numbers(row, 1)[0];
-                values.iter().position(|v| *v == value)
+                // Adding 0 makes one zero of both.
+                let value = column.numbers(row, 1)[0] + 0.0;
+                match values.len() {
+                    ..=2 => values.iter().position(|v| *v == value),
+                    _ => values.binary_search_by(|v| v.total_cmp(&value)).ok(),
+                }
             }
             Classes::Texts(values) => {
                 let label = column.label(row)?;
-                values.iter().position(|v| v == label)
+                match values.len() {
+                    ..=2 => values.iter().position(|v| v == label),
+                    _ => values.binary_search_by(|v| v.as_str().cmp(label)).ok(),
+                }
             }
         }
     }

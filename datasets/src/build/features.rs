@@ -1,9 +1,10 @@
-//! Fitting features on the training rows, and collecting the targets, in one pass over a table.
+//! The pass over a table: fits its features on the training rows, digests the rows of its feeds, and collects the targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use experiment::SplitName;
 
+use super::seal::Seal;
 use super::table::{Opened, append};
 use crate::DataError;
 use crate::column::Column;
@@ -15,7 +16,6 @@ use crate::statistics::Fit;
 /// What was fitted on a table. Columns are numbered as in the files.
 pub(super) struct FittedTable {
     pub split: Assignment,
-    pub index: Index,
     /// The part of each row.
     pub parts: Vec<SplitName>,
     pub features: BTreeMap<usize, Feature>,
@@ -33,26 +33,45 @@ enum Fitting {
     Nothing,
 }
 
-/// Fits the features, and collects the targets.
-pub(super) fn fit(table: &Opened<'_>, split: Assignment, warnings: &mut Vec<String>) -> Result<FittedTable, DataError> {
+/// What a pass learns of one column that is read.
+struct Learnt {
+    column: usize,
+    fitting: Fitting,
+    nulls: u64,
+    null_in_training: bool,
+    /// The column of all rows, where it is a target.
+    whole: Option<Column>,
+}
+
+/// Fits the features and collects the targets, while another thread digests the rows of the table's feeds.
+///
+/// What a column comes to depends on its own rows in the file's order alone, so the two threads change no bit of it.
+pub(super) fn fit(
+    table: &Opened<'_>,
+    split: Assignment,
+    seals: &mut [Seal],
+    warnings: &mut Vec<String>,
+) -> Result<FittedTable, DataError> {
     let index = Index::new(&split);
-    let mut fittings: Vec<(Fitting, bool)> = table.read.iter().map(|column| (fitting(table, *column), false)).collect();
-    let mut nulls = vec![0; table.read.len()];
-    let mut whole: Vec<Option<Column>> = table.read.iter().map(|_| None).collect();
+    let learn = |column: &usize| Learnt {
+        column: *column,
+        fitting: fitting(table, *column),
+        nulls: 0,
+        null_in_training: false,
+        whole: None,
+    };
+    let mut learnt: Vec<Learnt> = table.read.iter().map(learn).collect();
     let wanted: Vec<usize> = (0..table.read.len()).collect();
     table.table.scan(&wanted, 0..table.table.rows(), &mut |first, block| {
-        for (place, column) in block.into_iter().enumerate() {
-            let (fitting, null_in_training) = &mut fittings[place];
-            for row in 0..column.len() {
-                let null = column.is_null(row);
-                nulls[place] += u64::from(null);
-                if index.part(first + row as u64) == SplitName::Train {
-                    *null_in_training |= null;
-                    take(fitting, &column, row, table, table.read[place])?;
-                }
-            }
-            if table.targets.contains(&table.read[place]) {
-                append(&mut whole[place], column);
+        let rows = 0..block.first().map_or(0, Column::len);
+        let training: Vec<usize> = rows.filter(|row| index.part(first + *row as u64) == SplitName::Train).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| seals.iter_mut().for_each(|seal| seal.push(first, &block, &index)));
+            learnt.iter_mut().zip(&block).try_for_each(|(learnt, column)| learnt.take(column, &training, table))
+        })?;
+        for (learnt, column) in learnt.iter_mut().zip(block) {
+            if table.targets.contains(&learnt.column) {
+                append(&mut learnt.whole, column);
             }
         }
         Ok(())
@@ -60,15 +79,13 @@ pub(super) fn fit(table: &Opened<'_>, split: Assignment, warnings: &mut Vec<Stri
     let mut fitted = FittedTable {
         parts: (0..index.rows()).map(|row| index.part(row)).collect(),
         split,
-        index,
         features: BTreeMap::new(),
         targets: BTreeMap::new(),
-        nulls: table.read.iter().copied().zip(nulls).collect(),
+        nulls: learnt.iter().map(|learnt| (learnt.column, learnt.nulls)).collect(),
         constant: BTreeSet::new(),
     };
-    for (place, (fitting, null_in_training)) in fittings.into_iter().enumerate() {
-        let column = table.read[place];
-        fitted.targets.extend(whole[place].take().map(|whole| (column, whole)));
+    for Learnt { column, fitting, null_in_training, whole, .. } in learnt {
+        fitted.targets.extend(whole.map(|whole| (column, whole)));
         let Some(encoding) = encoding(fitting, null_in_training) else { continue };
         if is_constant(&encoding) {
             fitted.constant.insert(column);
@@ -124,35 +141,32 @@ fn fitting(table: &Opened<'_>, column: usize) -> Fitting {
     }
 }
 
-fn take(
-    fitting: &mut Fitting,
-    values: &Column,
-    row: usize,
-    table: &Opened<'_>,
-    column: usize,
-) -> Result<(), DataError> {
-    match fitting {
-        Fitting::Nothing => {}
-        Fitting::Numbers(fit) => {
-            let width = if let Column::List { width, .. } = values { *width } else { 1 };
-            fit.push(values.numbers(row, width));
-        }
-        Fitting::Labels(labels) => {
-            let Some(label) = values.label(row) else { return Ok(()) };
-            if labels.contains(label) {
-                return Ok(());
+impl Learnt {
+    /// Takes a block, of which the rows `training` train.
+    fn take(&mut self, block: &Column, training: &[usize], table: &Opened<'_>) -> Result<(), DataError> {
+        let nulls = (0..block.len()).filter(|row| block.is_null(*row)).count();
+        self.nulls += nulls as u64;
+        self.null_in_training |= nulls > 0 && training.iter().any(|row| block.is_null(*row));
+        match (&mut self.fitting, block.matrix()) {
+            (Fitting::Numbers(fit), Some((_, values))) => fit.push_rows(values, training),
+            (Fitting::Labels(labels), _) => {
+                for label in training.iter().filter_map(|row| block.label(*row)) {
+                    if !labels.contains(label) {
+                        labels.insert(label.to_owned());
+                    }
+                }
+                if labels.len() > EMBEDDING_LIMIT {
+                    let name = table.names[self.column].clone();
+                    let reason = format!(
+                        "more than {EMBEDDING_LIMIT} values in the training rows: an identifier? `features = [\"!{name}\"]` leaves it out"
+                    );
+                    return Err(DataError::Column { file: table.files[0].clone().into(), column: name, reason });
+                }
             }
-            if labels.len() == EMBEDDING_LIMIT {
-                let name = table.names[column].clone();
-                let reason = format!(
-                    "more than {EMBEDDING_LIMIT} values in the training rows: an identifier? `features = [\"!{name}\"]` leaves it out"
-                );
-                return Err(DataError::Column { file: table.files[0].clone().into(), column: name, reason });
-            }
-            labels.insert(label.to_owned());
+            _ => {}
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn encoding(fitting: Fitting, null_in_training: bool) -> Option<Encoding> {

@@ -1,79 +1,116 @@
-//! Digests of every partition and chunk, and which training rows have labels: the rows as a worker will see them.
+//! Digests of every partition and chunk of a feed, and which training rows have labels: the rows as a worker will see them.
 
+use std::collections::BTreeMap;
+
+use aggregation::random::Permutation;
 use experiment::{Order, SplitName};
 
-use super::features::FittedTable;
-use super::table::Opened;
-use crate::DataError;
 use crate::column::Column;
 use crate::digest::RowDigest;
 use crate::labels::Bits;
 use crate::partition;
-use crate::plan::{CHUNK_ROWS, Plan, Written};
+use crate::plan::{CHUNK_ROWS, ColumnPlan};
+use crate::split::{Assignment, Index};
 
-/// Fills in the digests of all feeds; gives, by task and partition, which rows have a label.
-pub(super) fn seal(
-    written: &mut Written,
-    tables: &[Opened<'_>],
-    fitted: &[FittedTable],
-) -> Result<Vec<Vec<Bits>>, DataError> {
-    let mut bits: Vec<Vec<Bits>> = vec![vec![Bits::default(); written.microbatches as usize]; written.tasks.len()];
-    // The plan says which columns a feed reads; digests are not among what it is asked for.
-    let plan = Plan::from(written.clone());
-    for number in 0..written.feeds.len() {
-        seal_feed(written, &plan, number, tables, fitted, &mut bits)?;
-    }
-    Ok(bits)
+/// The columns of a feed's rows, as places in a block.
+pub(super) struct Layout {
+    pub features: Vec<usize>,
+    /// By task of the feed: its number among all tasks, and its target's columns.
+    pub tasks: Vec<(usize, Vec<usize>)>,
 }
 
-fn seal_feed(
-    written: &mut Written,
-    plan: &Plan,
-    number: usize,
-    tables: &[Opened<'_>],
-    fitted: &[FittedTable],
-    bits: &mut [Vec<Bits>],
-) -> Result<(), DataError> {
-    let feed = &plan.feeds()[number];
-    let (table, index) = (&tables[feed.table], &fitted[feed.table].index);
-    let columns = plan.columns_of(feed)?;
-    let blank = RowDigest::new(columns.iter().map(|column| &plan.tables()[feed.table].columns[*column]));
-    let train = plan.rows(number, SplitName::Train);
-    let order = partition::order(plan.split_seed(feed.table), train.max(1));
-    let mut partitions = vec![blank.clone(); plan.microbatches() as usize];
-    let mut chunks: [Vec<RowDigest>; 3] = SplitName::ALL.map(|split| {
-        vec![blank.clone(); if split == SplitName::Train { 0 } else { plan.chunks(number, split) as usize }]
-    });
-    let mut ranks = [0u64; 3];
-    table.table.scan(&columns, 0..table.table.rows(), &mut |first, block| {
-        let block: Vec<&Column> = block.iter().collect();
-        let length = block.first().map_or(0, |column| column.len());
-        for row in 0..length {
+/// A feed's digests in the making. Takes the blocks of a table in order.
+pub(super) struct Seal {
+    /// Features, then the targets of the tasks.
+    columns: Vec<usize>,
+    tasks: Vec<(usize, Vec<usize>)>,
+    train: u64,
+    /// The order that is cut into partitions; `None` is the file's.
+    shuffled: Option<Permutation>,
+    partitions: u32,
+    /// Of partitions, then validation chunks, then test chunks.
+    digests: Vec<RowDigest>,
+    /// The first digest of each split's chunks.
+    chunks: [usize; 3],
+    /// Rows of each split that came already.
+    ranks: [u64; 3],
+    /// By task of the feed and partition.
+    bits: Vec<Vec<Bits>>,
+}
+
+/// What is in a plan of a feed's rows, and the labels of its training rows.
+pub(super) struct Sealed {
+    pub partitions: Vec<String>,
+    pub chunks: BTreeMap<SplitName, Vec<String>>,
+    /// By task, numbered among all tasks: the labels by partition.
+    pub bits: Vec<(usize, Vec<Bits>)>,
+}
+
+impl Seal {
+    /// For a feed of a table whose blocks have the columns `read`.
+    pub fn new(layout: Layout, read: &[ColumnPlan], split: (&Assignment, u64), order: Order, partitions: u32) -> Self {
+        let (assignment, split_seed) = split;
+        let targets = layout.tasks.iter().flat_map(|(_, columns)| columns);
+        let columns: Vec<usize> = layout.features.iter().chain(targets).copied().collect();
+        let blank = RowDigest::new(columns.iter().map(|column| &read[*column]));
+        let train = assignment.rows(SplitName::Train);
+        let chunks = |split: SplitName| assignment.rows(split).div_ceil(CHUNK_ROWS) as usize;
+        let validation = partitions as usize;
+        let test = validation + chunks(SplitName::Validation);
+        Self {
+            digests: vec![blank; test + chunks(SplitName::Test)],
+            bits: vec![vec![Bits::default(); partitions as usize]; layout.tasks.len()],
+            shuffled: (order == Order::Shuffled).then(|| partition::order(split_seed, train)),
+            chunks: [0, validation, test],
+            ranks: [0; 3],
+            tasks: layout.tasks,
+            columns,
+            train,
+            partitions,
+        }
+    }
+
+    /// Takes the next block, which begins with row `first`.
+    pub fn push(&mut self, first: u64, block: &[Column], index: &Index) {
+        let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for row in 0..block.first().map_or(0, Column::len) {
             let split = index.part(first + row as u64);
-            let rank = ranks[split as usize];
-            ranks[split as usize] += 1;
-            if split != SplitName::Train {
-                chunks[split as usize][(rank / CHUNK_ROWS) as usize].push(&block, row);
-                continue;
-            }
-            let place = if feed.order == Order::File { rank } else { order.position_of(rank) };
-            let v = partition::of_place(train, plan.microbatches(), place) as usize;
-            partitions[v].push(&block, row);
-            let mut rest = &block[feed.features.len()..];
-            for task in &feed.tasks {
-                let task_plan = &plan.tasks()[*task];
-                let (own, others) = rest.split_at(task_plan.columns.len());
-                bits[*task][v].push(task_plan.is_labelled(own, row));
-                rest = others;
+            let rank = self.ranks[split as usize];
+            self.ranks[split as usize] += 1;
+            let digest = match split {
+                SplitName::Train => self.partition_of(rank),
+                _ => self.chunks[split as usize] + (rank / CHUNK_ROWS) as usize,
+            };
+            rows.entry(digest).or_default().push(row);
+        }
+        let columns: Vec<&Column> = self.columns.iter().map(|column| &block[*column]).collect();
+        for (digest, rows) in &rows {
+            self.digests[*digest].push(&columns, rows);
+        }
+        for ((_, targets), bits) in self.tasks.iter().zip(&mut self.bits) {
+            for (v, rows) in rows.range(..self.partitions as usize) {
+                // Classes are taken from all rows: a value that is there is a label.
+                let labelled = |row: usize| targets.iter().all(|column| !block[*column].is_null(row));
+                rows.iter().for_each(|row| bits[*v].push(labelled(*row)));
             }
         }
-        Ok(())
-    })?;
-    let sealed = &mut written.feeds[number];
-    sealed.partitions = partitions.into_iter().map(RowDigest::whole).collect();
-    let [_, validation, test] = chunks;
-    for (split, digests) in [(SplitName::Validation, validation), (SplitName::Test, test)] {
-        sealed.chunks.insert(split, digests.into_iter().map(RowDigest::half).collect());
     }
-    Ok(())
+
+    fn partition_of(&self, rank: u64) -> usize {
+        let place = self.shuffled.map_or(rank, |order| order.position_of(rank));
+        partition::of_place(self.train, self.partitions, place) as usize
+    }
+
+    /// All rows have come.
+    pub fn finish(self) -> Sealed {
+        let Self { mut digests, chunks: [_, validation, test], tasks, bits, .. } = self;
+        let halves = |digests: Vec<RowDigest>| digests.into_iter().map(RowDigest::half).collect();
+        let test = (SplitName::Test, halves(digests.split_off(test)));
+        let validation = (SplitName::Validation, halves(digests.split_off(validation)));
+        Sealed {
+            partitions: digests.into_iter().map(RowDigest::whole).collect(),
+            chunks: BTreeMap::from([validation, test]),
+            bits: tasks.into_iter().map(|(task, _)| task).zip(bits).collect(),
+        }
+    }
 }

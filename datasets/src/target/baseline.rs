@@ -36,7 +36,7 @@ pub(crate) fn multiclass(
     let total = sum(mass.iter().copied());
     let spread = smoothing / training.len() as f64;
     // The minimiser of sum over rows of w_y (-(1 - s) ln p_y - s/K sum over c of ln p_c).
-    let logarithms: Vec<f64> = mass.iter().map(|m| ((1.0 - smoothing) * m / total + spread).ln()).collect();
+    let logarithms: Vec<f64> = mass.iter().map(|m| libm::log((1.0 - smoothing) * m / total + spread)).collect();
     let even = spread * sum(logarithms.iter().copied());
     let losses: Vec<f64> =
         (0..training.len()).map(|c| -weight(c) * ((1.0 - smoothing) * logarithms[c] + even)).collect();
@@ -53,7 +53,7 @@ pub(crate) fn binary(parts: &[Option<SplitName>], values: &[f64], outputs: usize
             }
             let raise = u64::from(counts.contains(&0));
             let total = (counts[0] + counts[1] + 2 * raise) as f64;
-            counts.map(|count| -((count + raise) as f64 / total).ln())
+            counts.map(|count| -libm::log((count + raise) as f64 / total))
         })
         .collect();
     by_split(parts, |row| {
