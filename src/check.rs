@@ -1,14 +1,15 @@
 //! `trunkline check`: the plan of an experiment, without training anything.
 
-use std::path::PathBuf;
+mod shown;
+
+use std::{ops::Range, path::PathBuf};
 
 use coordinator::{run::divide, setup::Setup};
-use experiment::SplitName;
 use serde_json::{Value, json};
 
 use crate::{
     exit::{Failure, print},
-    table, train,
+    train,
 };
 
 /// Arguments of `trunkline check`.
@@ -33,139 +34,90 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.json {
         print(&plan(&setup).to_string());
     } else {
-        print(&describe(&setup));
+        print(&shown::plan(&setup));
     }
     Ok(())
 }
 
-/// Multiply-adds of a step's gradient: forward, and about twice that backward.
-fn multiply_adds(setup: &Setup) -> u64 {
-    let plan = &setup.prepared.plan;
-    let feeds = plan.feeds().iter().enumerate();
-    feeds.map(|(i, feed)| 3 * u64::from(feed.batch_size) * setup.network.multiply_adds(i, &feed.tasks)).sum()
+/// What one worker has to do with a run, where every worker does its part.
+struct Share {
+    /// Parts of a step's batch.
+    microbatches: u32,
+    /// Nodes of the canonical tree, for each of which it sends one vector.
+    nodes: usize,
+    /// Rows of the tables that it reads to get its own.
+    rows_read: u64,
+    /// Rows that it holds.
+    rows: u64,
+    /// Bytes of these rows, encoded.
+    bytes: u64,
+    /// Bytes that it sends a step.
+    bytes_up: u64,
+    /// Bytes that it gets a step.
+    bytes_down: u64,
+    /// Multiply-adds of its part of a step.
+    multiply_adds: u64,
 }
 
-/// By worker: microbatches, nodes, rows held, bytes held, bytes up a step.
-fn shares(setup: &Setup) -> Vec<(u32, usize, u64, u64, u64)> {
+/// Multiply-adds of a feed's part of a step: forward, and about twice that backward.
+fn multiply_adds(setup: &Setup, feed: usize) -> u64 {
+    let plan = &setup.prepared.plan.feeds()[feed];
+    3 * u64::from(plan.batch_size) * setup.network.multiply_adds(feed, &plan.tasks)
+}
+
+/// By worker.
+fn shares(setup: &Setup) -> Vec<Share> {
     let plan = &setup.prepared.plan;
     let count = u64::from(setup.loaded.experiment.cluster.workers);
     let ranks: Vec<_> = (0..count).map(coordinator::run::WorkerId).collect();
     let division = divide(plan.microbatches(), &ranks);
-    let parameters = setup.network.layout().len() as u64;
-    ranks
+    let nodes = |rank| division.iter().filter(move |(worker, _)| *worker == rank).map(|(_, node)| *node);
+    // A worker's nodes follow each other.
+    let range = |rank| {
+        let lo = nodes(rank).map(|node| node.lo).min().unwrap_or(0);
+        lo..nodes(rank).map(|node| node.hi).max().unwrap_or(lo)
+    };
+    let ranges: Vec<Range<u32>> = ranks.iter().map(|rank| range(*rank)).collect();
+    let bytes_down = (size_of::<f32>() * setup.network.layout().len()) as u64;
+    let mut shares: Vec<Share> = ranks
         .iter()
-        .map(|rank| {
-            let nodes: Vec<_> = division.iter().filter(|(worker, _)| worker == rank).map(|(_, node)| *node).collect();
-            let microbatches: u32 = nodes.iter().map(|node| node.len()).sum();
-            let (mut rows, mut bytes) = (0, 0);
-            for feed in 0..plan.feeds().len() {
-                let held: u64 = nodes.iter().flat_map(|n| n.lo..n.hi).map(|v| plan.partition_rows(feed, v)).sum();
-                rows += held;
-                bytes += held * plan.row_bytes(feed);
-            }
-            (microbatches, nodes.len(), rows, bytes, 4 * parameters * nodes.len() as u64)
+        .zip(&ranges)
+        .map(|(rank, range)| {
+            let nodes = nodes(*rank).count();
+            let bytes_up = bytes_down * nodes as u64;
+            let microbatches = range.end - range.start;
+            Share { microbatches, nodes, rows_read: 0, rows: 0, bytes: 0, bytes_up, bytes_down, multiply_adds: 0 }
         })
-        .collect()
+        .collect();
+    for feed in 0..plan.feeds().len() {
+        for ((share, range), rows_read) in shares.iter_mut().zip(&ranges).zip(plan.rows_read(feed, &ranges)) {
+            let rows: u64 = range.clone().map(|v| plan.partition_rows(feed, v)).sum();
+            share.rows_read += rows_read;
+            share.rows += rows;
+            share.bytes += rows * plan.row_bytes(feed);
+            share.multiply_adds +=
+                multiply_adds(setup, feed) * u64::from(share.microbatches) / u64::from(plan.microbatches());
+        }
+    }
+    shares
 }
 
 fn plan(setup: &Setup) -> Value {
     let layout = setup.network.layout();
     let blocks = layout.blocks().iter().map(|b| json!({"name": b.name, "shape": b.shape, "shared": b.is_shared()}));
-    let workers = shares(setup).into_iter().map(|(microbatches, nodes, rows, bytes, up)| {
-        json!({"microbatches": microbatches, "nodes": nodes, "rows": rows, "bytes": bytes, "bytes_up": up,
-            "bytes_down": 4 * layout.len()})
+    let workers = shares(setup).into_iter().map(|share| {
+        json!({"microbatches": share.microbatches, "nodes": share.nodes, "rows_read": share.rows_read, "rows": share.rows,
+            "bytes": share.bytes, "bytes_up": share.bytes_up, "bytes_down": share.bytes_down,
+            "multiply_adds": share.multiply_adds})
     });
+    let feeds = 0..setup.prepared.plan.feeds().len();
     json!({
         "name": setup.loaded.experiment.name,
         "steps": setup.steps,
         "rows_per_step": setup.rows_per_step(),
         "data": setup.prepared.summary,
         "model": {"parameters": layout.len(), "blocks": blocks.collect::<Vec<_>>()},
-        "multiply_adds_per_step": multiply_adds(setup),
+        "multiply_adds_per_step": feeds.map(|feed| multiply_adds(setup, feed)).sum::<u64>(),
         "workers": workers.collect::<Vec<_>>(),
     })
-}
-
-fn describe(setup: &Setup) -> String {
-    let summary = &setup.prepared.summary;
-    let mut text = format!("experiment {}: {} steps\n", setup.loaded.experiment.name, setup.steps);
-    let mut tables =
-        table::new(&["dataset", "format", "rows", "train", "validation", "test", "columns", "nulls", "size"]);
-    for t in &summary.tables {
-        let rows = |split| t.splits.get(&split).copied().unwrap_or(0).to_string();
-        tables.add_row([
-            t.name.clone(),
-            t.format.clone(),
-            t.rows.to_string(),
-            rows(SplitName::Train),
-            rows(SplitName::Validation),
-            rows(SplitName::Test),
-            t.columns.len().to_string(),
-            t.columns.iter().filter_map(|c| c.nulls).sum::<u64>().to_string(),
-            bytes(t.bytes),
-        ]);
-    }
-    let mut feeds = table::new(&["feed", "dataset", "features", "width", "rows a step", "tasks"]);
-    for f in &summary.feeds {
-        feeds.add_row([
-            f.name.clone(),
-            f.dataset.clone(),
-            f.features.len().to_string(),
-            f.width.to_string(),
-            f.batch_size.to_string(),
-            f.tasks.join(", "),
-        ]);
-    }
-    let mut tasks =
-        table::new(&["task", "kind", "target", "labels train/validation/test", "classes", "constant's loss"]);
-    for t in &summary.tasks {
-        let labels: Vec<String> = t.labelled.values().map(u64::to_string).collect();
-        let classes: Vec<&str> = t.classes.iter().map(|(name, _)| name.as_str()).take(12).collect();
-        let baseline = t.baseline_loss.get(&SplitName::Validation).or_else(|| t.baseline_loss.get(&SplitName::Train));
-        tasks.add_row([
-            t.name.clone(),
-            t.kind.clone(),
-            t.targets.join(", "),
-            labels.join("/"),
-            classes.join(", "),
-            baseline.map_or_else(String::new, |loss| format!("{loss:.4}")),
-        ]);
-    }
-    let mut model = table::new(&["part", "parameters", "reached by"]);
-    let layout = setup.network.layout();
-    let mut parts: Vec<(String, usize, usize)> = Vec::new();
-    for block in layout.blocks() {
-        let part = match block.name.split('.').collect::<Vec<_>>()[..] {
-            ["trunk", ..] => "trunk".to_owned(),
-            [kind, name, ..] => format!("{kind}.{name}"),
-            _ => block.name.clone(),
-        };
-        match parts.iter_mut().find(|(name, ..)| *name == part) {
-            Some((_, count, _)) => *count += block.len(),
-            None => parts.push((part, block.len(), block.tasks.len())),
-        }
-    }
-    for (part, count, tasks) in parts {
-        model.add_row([part, count.to_string(), format!("{tasks} tasks")]);
-    }
-    model.add_row(["all".to_owned(), layout.len().to_string(), String::new()]);
-    let mut workers = table::new(&["worker", "microbatches", "rows held", "data", "up a step", "down a step"]);
-    for (rank, (microbatches, _, rows, held, up)) in shares(setup).into_iter().enumerate() {
-        let cells = [rank.to_string(), microbatches.to_string(), rows.to_string(), bytes(held), bytes(up)];
-        workers.add_row(cells.into_iter().chain([bytes(4 * layout.len() as u64)]));
-    }
-    for table in [tables, feeds, tasks, model, workers] {
-        text.push_str(&format!("{table}\n"));
-    }
-    let work = multiply_adds(setup) as f64 / 1e6;
-    text.push_str(&format!("{} rows and {work:.1} million multiply-adds a step", setup.rows_per_step()));
-    text
-}
-
-fn bytes(count: u64) -> String {
-    match count {
-        0..1024 => format!("{count} B"),
-        1024..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
-        _ => format!("{:.1} MiB", count as f64 / 1_048_576.0),
-    }
 }

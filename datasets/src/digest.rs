@@ -50,11 +50,13 @@ impl RowDigest {
         let tile = &mut self.buffer[start..];
         let mut column_start = 0;
         for (width, values) in matrices {
-            for (i, row) in rows.iter().enumerate() {
-                let place = &mut tile[i * row_bytes + column_start..];
-                for (bytes, value) in place.chunks_exact_mut(size_of::<f64>()).zip(&values[row * width..][..*width]) {
-                    bytes.copy_from_slice(&number(*value));
+            let mut place = column_start;
+            for row in rows {
+                let bytes = tile[place..][..size_of::<f64>() * width].as_chunks_mut().0;
+                for (bytes, value) in bytes.iter_mut().zip(&values[row * width..][..*width]) {
+                    *bytes = number(*value);
                 }
+                place += row_bytes;
             }
             column_start += size_of::<f64>() * width;
         }

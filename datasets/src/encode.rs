@@ -58,11 +58,8 @@ impl<'a> RowEncoder<'a> {
         let dense = &mut self.batch.dense[start..];
         let mut place = 0;
         for (feature, column) in self.feed.features.iter().zip(columns) {
-            let width = feature.encoding.dense_width();
-            for (i, row) in rows.iter().enumerate() {
-                feature.encoding.encode(column, *row, &mut dense[i * self.width + place..][..width]);
-            }
-            place += width;
+            feature.encoding.encode(column, rows, &mut dense[place..], self.width);
+            place += feature.encoding.dense_width();
         }
         if self.embeddings {
             for row in rows {

@@ -96,33 +96,36 @@ impl Encoding {
         }
     }
 
-    /// Writes row `row` of `column` into its dense columns, which are zeros.
-    pub(crate) fn encode(&self, column: &Column, row: usize, dense: &mut [f32]) {
+    /// Writes rows of `column` into their dense columns, which are zeros: the first row to the front of `dense`, the others
+    /// `stride` further each.
+    pub(crate) fn encode(&self, column: &Column, rows: &[usize], dense: &mut [f32], stride: usize) {
+        let places = rows.iter().zip(dense.chunks_mut(stride.max(1)));
         match self {
             Encoding::Standard { mean, deviation, indicator } => {
                 let width = mean.len();
-                let values = column.numbers(row, width);
-                let mut null = false;
-                for (i, place) in dense[..width].iter_mut().enumerate() {
-                    let value = values[i];
-                    let missing = value.is_nan();
-                    null |= missing;
-                    *place =
-                        if missing || deviation[i] == 0.0 { 0.0 } else { ((value - mean[i]) / deviation[i]) as f32 };
-                }
-                if *indicator {
-                    dense[width] = f32::from(u8::from(null));
-                }
-            }
-            Encoding::OneHot { values, indicator } => match column.label(row) {
-                Some(label) => {
-                    if let Ok(place) = place(values, label) {
-                        dense[place] = 1.0;
+                for (row, dense) in places {
+                    let values = column.numbers(*row, width);
+                    let mut null = false;
+                    for (((place, value), mean), deviation) in dense.iter_mut().zip(values).zip(mean).zip(deviation) {
+                        null |= value.is_nan();
+                        if !value.is_nan() && *deviation != 0.0 {
+                            *place = ((value - mean) / deviation) as f32;
+                        }
+                    }
+                    if *indicator {
+                        dense[width] = f32::from(u8::from(null));
                     }
                 }
-                None if *indicator => dense[values.len()] = 1.0,
-                None => {}
-            },
+            }
+            Encoding::OneHot { values, indicator } => {
+                for (row, dense) in places {
+                    match column.label(*row).map(|label| place(values, label)) {
+                        Some(Ok(place)) => dense[place] = 1.0,
+                        None if *indicator => dense[values.len()] = 1.0,
+                        _ => {}
+                    }
+                }
+            }
             Encoding::Embedding { .. } => {}
         }
     }

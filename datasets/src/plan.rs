@@ -5,6 +5,7 @@
 //! Rows are listed only where nothing shorter says which they are (see [`crate::split`]).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use experiment::{CsvOptions, Format, Order, Shapes, SplitName};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::DataError;
 use crate::encoding::Feature;
 use crate::partition;
-use crate::split::Assignment;
+use crate::split::{Assignment, Index};
 use crate::target::TaskPlan;
 
 /// Rows of one evaluation chunk.
@@ -183,6 +184,24 @@ impl Plan {
     pub fn partition_rows(&self, feed: usize, v: u32) -> u64 {
         let range = partition::range(self.rows(feed, SplitName::Train), self.microbatches(), v);
         range.end - range.start
+    }
+
+    /// By range of partitions: the rows of the table, of whatever split, that a worker reads to get those partitions of a feed.
+    pub fn rows_read(&self, feed: usize, ranges: &[Range<u32>]) -> Vec<u64> {
+        let index = Index::new(&self.written.tables[self.written.feeds[feed].table].split);
+        let rows = |range: &Range<u32>| index.span(SplitName::Train, self.ranks(feed, range.clone()));
+        ranges.iter().map(rows).map(|rows| rows.end - rows.start).collect()
+    }
+
+    /// The training rows, by their number among these, among which a feed's partitions are.
+    pub(crate) fn ranks(&self, feed: usize, partitions: Range<u32>) -> Range<u64> {
+        let train = self.rows(feed, SplitName::Train);
+        let cut = |v: u32| partition::range(train, self.microbatches(), v);
+        match self.written.feeds[feed].order {
+            _ if partitions.is_empty() => 0..0,
+            Order::File => cut(partitions.start).start..cut(partitions.end - 1).end,
+            Order::Shuffled => 0..train,
+        }
     }
 
     /// Rows that a feed gives to a microbatch of a step.

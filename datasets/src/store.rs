@@ -97,11 +97,7 @@ impl Store {
         let missing: Vec<u32> = partitions.filter(|v| !lock(&self.partitions).contains_key(&(feed, *v))).collect();
         let (Some(first), Some(last)) = (missing.first(), missing.last()) else { return Ok(()) };
         let train = self.plan.rows(feed, SplitName::Train);
-        let cut = |v: u32| partition::range(train, self.plan.microbatches(), v);
-        let ranks = match plan.order {
-            Order::File => cut(*first).start..cut(*last).end,
-            Order::Shuffled => 0..train,
-        };
+        let ranks = self.plan.ranks(feed, *first..*last + 1);
         let order = partition::order(self.plan.split_seed(plan.table), train);
         let partition_of = |rank: u64| match plan.order {
             Order::File => partition::of_place(train, self.plan.microbatches(), rank),

@@ -1,0 +1,224 @@
+//! The plan as a person reads it: a table for each of what was found, what is to be learnt, the model and the workers.
+
+use std::collections::BTreeMap;
+
+use comfy_table::Table;
+use coordinator::setup::Setup;
+use datasets::{ColumnSummary, Summary, TableSummary, TaskSummary};
+use experiment::SplitName;
+
+use super::{multiply_adds, shares};
+use crate::table;
+
+/// Columns of one kind that follow each other are shown as a range where there are more than these.
+const COLUMNS_SHOWN: usize = 8;
+/// Names that are listed before the rest is counted.
+const NAMES_SHOWN: usize = 12;
+
+/// All tables.
+pub fn plan(setup: &Setup) -> String {
+    let summary = &setup.prepared.summary;
+    let tables = [datasets(summary), columns(summary), feeds(summary), tasks(summary), model(setup), workers(setup)];
+    let tables: String = tables.iter().map(|table| format!("{table}\n")).collect();
+    let all: u64 = (0..summary.feeds.len()).map(|feed| multiply_adds(setup, feed)).sum();
+    format!(
+        "experiment {}: {} steps\n{tables}{} rows and {} multiply-adds a step",
+        setup.loaded.experiment.name,
+        setup.steps,
+        setup.rows_per_step(),
+        count(all)
+    )
+}
+
+fn datasets(summary: &Summary) -> Table {
+    let header = ["dataset", "format", "files", "rows", "train", "validation", "test", "order", "columns", "size"];
+    let mut shown = table::new(&header);
+    for table in &summary.tables {
+        let rows = |split| table.splits.get(&split).copied().unwrap_or(0).to_string();
+        shown.add_row([
+            table.name.clone(),
+            table.format.clone(),
+            table.files.len().to_string(),
+            table.rows.to_string(),
+            rows(SplitName::Train),
+            rows(SplitName::Validation),
+            rows(SplitName::Test),
+            table.order.clone(),
+            table.columns.len().to_string(),
+            bytes(table.bytes),
+        ]);
+    }
+    shown
+}
+
+fn columns(summary: &Summary) -> Table {
+    let mut shown = table::new(&["dataset", "column", "type", "role", "nulls", "becomes"]);
+    for table in &summary.tables {
+        let encodings = encodings(summary, table);
+        let becomes = |column: &ColumnSummary| encodings.get(column.name.as_str()).copied().unwrap_or("");
+        // What a number becomes says more of its values than of the column.
+        let same = |a: &ColumnSummary, b: &ColumnSummary| {
+            let plain = |column| becomes(column).replace("constant", "standard").replace(INDICATOR, "");
+            (&a.kind, &a.role, plain(a)) == (&b.kind, &b.role, plain(b))
+        };
+        for run in table.columns.chunk_by(same) {
+            if run.len() > COLUMNS_SHOWN {
+                shown.add_row([table.name.clone()].into_iter().chain(folded(run, &becomes)));
+                continue;
+            }
+            for column in run {
+                let nulls = column.nulls.map_or_else(|| "not read".to_owned(), |nulls| nulls.to_string());
+                let cells = [&table.name, &column.name, &column.kind, &column.role, &nulls, becomes(column)];
+                shown.add_row(cells);
+            }
+        }
+    }
+    shown
+}
+
+const INDICATOR: &str = " + null indicator";
+
+/// By column of a table: what it becomes, where it is a feature.
+fn encodings<'a>(summary: &'a Summary, table: &TableSummary) -> BTreeMap<&'a str, &'a str> {
+    let feeds = summary.feeds.iter().filter(|feed| feed.dataset == table.name);
+    feeds.flat_map(|feed| &feed.features).map(|(column, encoding)| (column.as_str(), encoding.as_str())).collect()
+}
+
+/// Many columns of one kind: names, type, role, nulls, what they become.
+fn folded<'a>(run: &'a [ColumnSummary], becomes: &impl Fn(&'a ColumnSummary) -> &'a str) -> [String; 5] {
+    let (first, last) = (&run[0], &run[run.len() - 1]);
+    let with_nulls: Vec<&str> = run.iter().filter(|c| c.nulls.unwrap_or(0) > 0).map(|c| c.name.as_str()).collect();
+    let nulls = match (first.nulls, with_nulls.len()) {
+        (None, _) => "not read".to_owned(),
+        (_, 0) => "0".to_owned(),
+        _ => format!("{} in {}", run.iter().filter_map(|c| c.nulls).sum::<u64>(), listed(with_nulls.into_iter())),
+    };
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for encoding in run.iter().map(becomes).filter(|encoding| !encoding.is_empty()) {
+        match counts.iter_mut().find(|(known, _)| *known == encoding) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((encoding, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let becomes = match counts.as_slice() {
+        [(encoding, _)] => (*encoding).to_owned(),
+        several => several.iter().map(|(encoding, n)| format!("{n} {encoding}")).collect::<Vec<_>>().join(", "),
+    };
+    let names = format!("{} to {} ({})", first.name, last.name, run.len());
+    [names, first.kind.clone(), first.role.clone(), nulls, becomes]
+}
+
+fn feeds(summary: &Summary) -> Table {
+    let mut shown = table::new(&["feed", "dataset", "features", "width", "rows a step", "tasks"]);
+    for feed in &summary.feeds {
+        shown.add_row([
+            feed.name.clone(),
+            feed.dataset.clone(),
+            feed.features.len().to_string(),
+            feed.width.to_string(),
+            feed.batch_size.to_string(),
+            listed(feed.tasks.iter().map(String::as_str)),
+        ]);
+    }
+    shown
+}
+
+fn tasks(summary: &Summary) -> Table {
+    let mut shown =
+        table::new(&["task", "kind", "target", "labels train/validation/test", "values", "constant's loss"]);
+    for task in &summary.tasks {
+        let labels: Vec<String> = task.labelled.values().map(u64::to_string).collect();
+        let splits = [SplitName::Validation, SplitName::Train];
+        let baseline = splits.iter().find_map(|split| task.baseline_loss.get(split));
+        shown.add_row([
+            task.name.clone(),
+            task.kind.clone(),
+            listed(task.targets.iter().map(String::as_str)),
+            labels.join("/"),
+            values(task),
+            baseline.map_or_else(String::new, |loss| format!("{loss:.4}")),
+        ]);
+    }
+    shown
+}
+
+/// The classes with their training rows, or mean and deviation.
+fn values(task: &TaskSummary) -> String {
+    if task.targets_scale.is_empty() {
+        let rows = |rows: &BTreeMap<SplitName, u64>| rows.get(&SplitName::Train).copied().unwrap_or(0);
+        let classes: Vec<String> = task.classes.iter().map(|(name, by)| format!("{name}: {}", rows(by))).collect();
+        return listed(classes.iter().map(String::as_str));
+    }
+    let scales = task.targets_scale.iter().map(|(mean, deviation)| format!("{mean:.4} ± {deviation:.4}"));
+    listed(scales.collect::<Vec<_>>().iter().map(String::as_str))
+}
+
+fn model(setup: &Setup) -> Table {
+    let mut shown = table::new(&["part", "parameters", "reached by"]);
+    let layout = setup.network.layout();
+    let mut parts: Vec<(String, usize, usize)> = Vec::new();
+    for block in layout.blocks() {
+        let part = match block.name.split('.').collect::<Vec<_>>()[..] {
+            ["trunk", ..] => "trunk".to_owned(),
+            [kind, name, ..] => format!("{kind}.{name}"),
+            _ => block.name.clone(),
+        };
+        match parts.iter_mut().find(|(name, ..)| *name == part) {
+            Some((_, count, _)) => *count += block.len(),
+            None => parts.push((part, block.len(), block.tasks.len())),
+        }
+    }
+    for (part, count, tasks) in parts {
+        let reached = if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
+        shown.add_row([part, count.to_string(), reached]);
+    }
+    shown.add_row(["all".to_owned(), layout.len().to_string(), String::new()]);
+    shown
+}
+
+fn workers(setup: &Setup) -> Table {
+    let header = ["worker", "microbatches", "rows read", "rows held", "data held", "up", "down", "multiply-adds"];
+    let mut shown = table::new(&header);
+    let shares = shares(setup);
+    for (rank, share) in shares.iter().enumerate() {
+        shown.add_row([
+            rank.to_string(),
+            share.microbatches.to_string(),
+            share.rows_read.to_string(),
+            share.rows.to_string(),
+            bytes(share.bytes),
+            format!("{} a step", bytes(share.bytes_up)),
+            format!("{} a step", bytes(share.bytes_down)),
+            format!("{} a step", count(share.multiply_adds)),
+        ]);
+    }
+    shown
+}
+
+/// The first names, and how many more there are.
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let all = names.len();
+    let mut shown = names.take(NAMES_SHOWN).collect::<Vec<_>>().join(", ");
+    if all > NAMES_SHOWN {
+        shown.push_str(&format!(", and {} more", all - NAMES_SHOWN));
+    }
+    shown
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        0..1024 => format!("{count} B"),
+        1024..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", count as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", count as f64 / 1_073_741_824.0),
+    }
+}
+
+fn count(number: u64) -> String {
+    match number {
+        0..1_000_000 => number.to_string(),
+        1_000_000..1_000_000_000 => format!("{:.1} million", number as f64 / 1e6),
+        _ => format!("{:.1} thousand million", number as f64 / 1e9),
+    }
+}

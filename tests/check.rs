@@ -1,0 +1,95 @@
+//! `trunkline check`: what a person reads, and what a program reads.
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::{example, trunkline};
+
+/// A table with all sorts of columns: 200 rows, of which every seventh has no size and every eighth no label.
+fn write(folder: &Path, order: &str) {
+    let wide: Vec<String> = (0..12).map(|i| format!("w{i}")).collect();
+    let mut csv = format!("colour,size,ok,{},free,y\n", wide.join(","));
+    for i in 0..200 {
+        let colour = ["red", "green", "blue"][i % 3];
+        let size = if i % 7 == 0 { String::new() } else { (i * 31 % 97).to_string() };
+        let numbers: Vec<String> = (0..12).map(|w| if w == 3 { 5 } else { i * (w + 2) % 41 }.to_string()).collect();
+        let label = if i % 8 == 0 { String::new() } else { (2 * i).to_string() };
+        csv.push_str(&format!("{colour},{size},{},{},text {i},{label}\n", i % 2 == 0, numbers.join(",")));
+    }
+    std::fs::write(folder.join("t.csv"), csv).expect("written");
+    let experiment = format!(
+        "name = \"all-sorts\"\n[dataset.t]\npath = \"t.csv\"\norder = \"{order}\"\nfeatures = [\"*\", \"!free\"]\n\
+         split = {{ by = \"w0\" }}\n[task.y]\ndataset = \"t\"\ntarget = \"y\"\nkind = \"regression\"\n\
+         [train]\nsteps = 4\nmicrobatches = 4\n[cluster]\nworkers = 4\n"
+    );
+    std::fs::write(folder.join("all-sorts.toml"), experiment).expect("written");
+}
+
+fn check(experiment: &Path, more: &[&str]) -> String {
+    let done = trunkline().arg("check").arg(experiment).args(more).output().expect("starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("text")
+}
+
+/// The cells of the row that begins with these.
+fn row<'a>(shown: &'a str, begins: &[&str]) -> Vec<&'a str> {
+    let rows = shown.lines().map(|line| line.trim_matches('│').split('┆').map(str::trim).collect::<Vec<_>>());
+    let mut found = rows.filter(|cells| cells.starts_with(begins));
+    found.next().unwrap_or_else(|| panic!("no row {begins:?} in\n{shown}"))
+}
+
+#[test]
+fn every_column_is_shown_with_type_role_nulls_and_what_it_becomes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "shuffled");
+    let shown = check(&folder.path().join("all-sorts.toml"), &[]);
+    assert_eq!(row(&shown, &["t", "colour"])[2..], ["text", "feature", "0", "one_hot(3)"]);
+    assert_eq!(row(&shown, &["t", "size"])[2..], ["number", "feature", "29", "standard + null indicator"]);
+    assert_eq!(row(&shown, &["t", "ok"])[2..], ["boolean", "feature", "0", "one_hot(2)"]);
+    assert_eq!(row(&shown, &["t", "w0"])[2..], ["number", "split", "0", ""]);
+    assert_eq!(row(&shown, &["t", "free"])[2..], ["text", "unused", "not read", ""]);
+    assert_eq!(row(&shown, &["t", "y"])[2..], ["number", "target", "25", ""]);
+    let folded = row(&shown, &["t", "w1 to w11 (11)"]);
+    assert_eq!(folded[2..], ["number", "feature", "0", "10 standard, 1 constant"]);
+}
+
+#[test]
+fn a_worker_reads_all_of_a_shuffled_table_and_its_own_part_of_one_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = |order| -> Value {
+        write(folder.path(), order);
+        serde_json::from_str(&check(&folder.path().join("all-sorts.toml"), &["--json"])).expect("one JSON object")
+    };
+    let read = |plan: &Value| -> Vec<u64> {
+        plan["workers"].as_array().expect("workers").iter().filter_map(|worker| worker["rows_read"].as_u64()).collect()
+    };
+    let (shuffled, ordered) = (plan("shuffled"), plan("file"));
+    assert!(read(&shuffled).iter().all(|rows| (190..=200).contains(rows)), "{shuffled}");
+    assert!(read(&ordered).iter().all(|rows| (35..=70).contains(rows)), "{ordered}");
+    assert!(read(&ordered).iter().sum::<u64>() <= 200);
+    let held = |plan: &Value| plan["workers"][0]["rows"].clone();
+    assert_eq!(held(&shuffled), held(&ordered));
+}
+
+#[test]
+fn the_workers_share_the_multiply_adds_of_a_step() {
+    let plan: Value = serde_json::from_str(&check(&example("mixed"), &["--json"])).expect("one JSON object");
+    let workers = plan["workers"].as_array().expect("workers");
+    let shares: u64 = workers.iter().filter_map(|worker| worker["multiply_adds"].as_u64()).sum();
+    assert_eq!(plan["multiply_adds_per_step"].as_u64(), Some(shares));
+    // Three times (forward, and twice that backward) the weights that a row meets, by feed.
+    let weights = |names: &[&str]| -> u64 {
+        let blocks = plan["model"]["blocks"].as_array().expect("blocks").iter();
+        let met = blocks.filter(|block| {
+            let name = block["name"].as_str().expect("a name");
+            name.ends_with("weight") && names.iter().any(|part| name.starts_with(part))
+        });
+        met.map(|block| block["shape"].as_array().expect("a shape").iter().filter_map(Value::as_u64).product::<u64>()).sum()
+    };
+    let digits = 64 * weights(&["encoder.digits", "trunk", "head.digit", "head.odd"]);
+    let diabetes = 32 * weights(&["encoder.diabetes", "trunk", "head.progression"]);
+    let breast_cancer = 32 * weights(&["encoder.breast_cancer", "trunk", "head.malignant"]);
+    assert_eq!(plan["multiply_adds_per_step"].as_u64(), Some(3 * (digits + diabetes + breast_cancer)));
+}
