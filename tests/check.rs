@@ -86,7 +86,8 @@ fn the_workers_share_the_multiply_adds_of_a_step() {
             let name = block["name"].as_str().expect("a name");
             name.ends_with("weight") && names.iter().any(|part| name.starts_with(part))
         });
-        met.map(|block| block["shape"].as_array().expect("a shape").iter().filter_map(Value::as_u64).product::<u64>()).sum()
+        met.map(|block| block["shape"].as_array().expect("a shape").iter().filter_map(Value::as_u64).product::<u64>())
+            .sum()
     };
     let digits = 64 * weights(&["encoder.digits", "trunk", "head.digit", "head.odd"]);
     let diabetes = 32 * weights(&["encoder.diabetes", "trunk", "head.progression"]);

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod compute;
 pub mod evaluation;
 pub mod folder;
+pub mod forecast;
 pub mod journal;
 pub mod parameters;
 pub mod progress;

@@ -206,7 +206,7 @@ fn now_ms() -> u64 {
     Timestamp::now().as_millisecond().try_into().unwrap_or_default()
 }
 
-fn settings(setup: &Setup) -> Settings {
+pub(crate) fn settings(setup: &Setup) -> Settings {
     let experiment = &setup.loaded.experiment;
     let train = &experiment.train;
     let needs = experiment.weighting.needs();

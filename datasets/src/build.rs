@@ -126,15 +126,12 @@ fn order(loaded: &Loaded, table: &Opened<'_>, split: &Assignment) -> Result<Orde
     let rows = split.rows(SplitName::Train);
     if rows < u64::from(microbatches) {
         let message = format!(
-            "dataset `{}` has {rows} training rows, fewer than the {microbatches} microbatches that each take a part of them",
+            "dataset `{}` has {rows} training rows for {microbatches} microbatches (`train.microbatches`), which need one each",
             table.name
         );
-        let key: &[&str] = if loaded.source.has(&["train", "microbatches"]) {
-            &["train", "microbatches"]
-        } else {
-            &["dataset", table.name]
-        };
-        return Err(loaded.source.error_at(key, message).into());
+        let given = ["train", "microbatches"];
+        let key = if loaded.source.has(&given) { given } else { ["dataset", table.name] };
+        return Err(loaded.source.error_at(&key, message).into());
     }
     let default = if rows <= SHUFFLED_ROWS_MAX { Order::Shuffled } else { Order::File };
     Ok(loaded.experiment.datasets[table.name].order.unwrap_or(default))
@@ -200,9 +197,10 @@ fn table_summary(
 fn feed_summary(plan: &Plan, number: usize) -> FeedSummary {
     let feed = &plan.feeds()[number];
     let shown = |encoding: &Encoding| match encoding {
-        Encoding::Standard { deviation, .. } if deviation.iter().all(|d| *d == 0.0) => "constant".to_owned(),
-        Encoding::Standard { indicator: true, .. } => "standard + null indicator".to_owned(),
-        Encoding::Standard { .. } => "standard".to_owned(),
+        Encoding::Standard { deviation, indicator, .. } => {
+            let numbers = if deviation.iter().all(|d| *d == 0.0) { "constant" } else { "standard" };
+            if *indicator { format!("{numbers} + null indicator") } else { numbers.to_owned() }
+        }
         Encoding::OneHot { .. } => format!("one_hot({})", encoding.dense_width()),
         Encoding::Embedding { values, width } => format!("embedding({} x {width})", values.len() + 2),
     };

@@ -42,14 +42,6 @@ pub enum DataError {
         /// What is wrong with the value.
         reason: String,
     },
-    /// The rows of a table do not suffice, or their split leaves a part without rows.
-    #[error("dataset `{dataset}`: {reason}")]
-    Rows {
-        /// The dataset's name in the experiment.
-        dataset: String,
-        /// What is missing.
-        reason: String,
-    },
     /// A worker reads other values than the coordinator did.
     #[error("the data differ from the coordinator's: feed `{feed}`, {part} has digest {found}, expected {expected}")]
     Different {

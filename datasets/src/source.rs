@@ -21,7 +21,7 @@ use crate::location;
 use crate::plan::{ColumnPlan, FilePlan, TablePlan};
 use text::{Rules, Start};
 
-pub(crate) use discover::{extension_format, format_name};
+pub(crate) use discover::{extension_format, format_name, size};
 
 /// What a file holds under a column's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,17 @@ pub(crate) struct Table {
 impl TableFile {
     pub fn rows(&self) -> u64 {
         self.blocks.last().map_or(0, |end| end.1)
+    }
+
+    /// The line, from 1, where a row (from 0) of a text file begins.
+    fn line(&self, row: u64) -> Option<u64> {
+        text::line_of(&self.path, self.blocks[0].0, row, self.rules).ok()
+    }
+
+    /// A row (from 0) of a text file, for people.
+    fn shown_row(&self, row: u64) -> String {
+        let line = self.line(row).map_or_else(String::new, |line| format!(" (line {line})"));
+        format!("row {}{line}", row + 1)
     }
 
     fn error(&self, reason: impl Into<String>) -> DataError {
@@ -176,7 +187,8 @@ impl Table {
         let (frame, first) = match self.format {
             Format::Csv => {
                 let all: Vec<String> = file.columns.iter().map(|c| c.name.clone()).collect();
-                (csv::read(text()?, &all, &names, &self.csv).map_err(|e| file.error(e.to_string()))?, block.0.1)
+                let read = csv::read(text()?, &all, &names, &self.csv);
+                (read.map_err(|error| self.csv_error(file, block, error))?, block.0.1)
             }
             Format::Ndjson => (self.read_ndjson(file, &text()?, &columns, block.0)?, block.0.1),
             Format::Parquet | Format::Ipc => {
@@ -230,6 +242,15 @@ impl Table {
         })
     }
 
+    /// An error of the reader of CSV, with the row that it is about where one can be found.
+    fn csv_error(&self, file: &TableFile, block: (Start, Start), error: polars::prelude::PolarsError) -> DataError {
+        let bytes = text::block(&file.path, block.0, block.1, file.rules).unwrap_or_default();
+        match csv::misfit(&bytes, file.columns.len(), &self.csv) {
+            Some((row, reason)) => file.error(format!("{}: {reason}", file.shown_row(block.0.1 + row))),
+            None => file.error(error.to_string()),
+        }
+    }
+
     /// Gives a misfit its place.
     fn misfit(&self, file: &TableFile, column: &str, first: u64, misfit: Misfit) -> DataError {
         let name = PathBuf::from(&file.name);
@@ -237,11 +258,7 @@ impl Table {
             Misfit::Column(reason) => DataError::Column { file: name, column: column.to_owned(), reason },
             Misfit::Cell { row, reason } => {
                 let row = first + row as u64;
-                let line = if self.is_sliced() {
-                    None
-                } else {
-                    text::line_of(&file.path, file.blocks[0].0, row, file.rules).ok()
-                };
+                let line = if self.is_sliced() { None } else { file.line(row) };
                 DataError::Cell { file: name, column: column.to_owned(), row: row + 1, line, reason }
             }
         }

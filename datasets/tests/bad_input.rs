@@ -34,7 +34,7 @@ fn an_empty_file_is_refused() {
 
 #[test]
 fn a_header_without_rows_is_refused() {
-    says(&with("id,x,y,colour,label\n").refused(&experiment("")), &["no rows"]);
+    says(&with("id,x,y,colour,label\n").refused(&experiment("")), &["experiment.toml:3", "t.path", "no rows"]);
 }
 
 #[test]
@@ -118,8 +118,56 @@ fn a_target_that_is_null_everywhere_is_refused() {
 
 #[test]
 fn fewer_training_rows_than_microbatches_are_refused() {
-    let message = with(&table(8)).refused(&format!("{}[train]\nsteps = 1\nmicrobatches = 6\n", experiment("")));
-    says(&message, &["training rows", "microbatches"]);
+    let message = with(&table(8)).refused(&format!("{}[train]\nsteps = 1\nmicrobatches = 7\n", experiment("")));
+    says(&message, &["experiment.toml:11", "train.microbatches", "`t` has 5 training rows for 7 microbatches"]);
+    let message = with(&table(3)).refused(&experiment(""));
+    says(&message, &["experiment.toml:2", "`t` has 2 training rows for 4 microbatches", "`train.microbatches`"]);
+}
+
+#[test]
+fn a_row_with_more_fields_than_the_header_is_refused_with_its_place() {
+    for (row, other) in [(1, "0,1,2,red,a,b"), (31, "30,1,2,\"a,b\",c,d")] {
+        let mut lines: Vec<String> = table(60).lines().map(str::to_owned).collect();
+        lines[row] = other.to_owned();
+        let place = format!("row {row} (line {})", row + 1);
+        says(&with(&lines.join("\n")).refused(&experiment("")), &["t.csv", &place, "6 fields, but the header has 5"]);
+    }
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_refused_with_its_row() {
+    let case = case();
+    let mut bytes = table(60).into_bytes();
+    let place = bytes.windows(4).rposition(|four| four == b"blue").expect("a colour");
+    bytes[place] = 0xfc;
+    let row = bytes[..place].iter().filter(|byte| **byte == b'\n').count();
+    case.write("t.csv", &bytes);
+    let place = format!("row {row} (line {})", row + 1);
+    says(&case.refused(&experiment("")), &["t.csv", &place, "0xfc is not UTF-8"]);
+}
+
+#[test]
+fn another_separator_than_the_headers_is_asked_for() {
+    let message = with(&table(60).replace(',', ";")).refused(&experiment(""));
+    says(&message, &["experiment.toml:3", "t.csv", "one column, `id;x;y;colour;label`", "csv = { separator = \";\" }"]);
+    let message = case().refused(&experiment("csv = { separator = \"\\t\" }"));
+    says(&message, &["one column", "csv = { separator = \",\" }"]);
+}
+
+#[test]
+fn a_folder_and_a_missing_file_are_named_before_their_format_is_asked_for() {
+    let case = case();
+    std::fs::create_dir(case.path().join("tables")).expect("a folder");
+    says(&case.refused(&experiment("").replace("t.csv", "tables")), &["tables", "a folder", "glob"]);
+    says(&case.refused(&experiment("").replace("t.csv", "table")), &["table", "no such file"]);
+}
+
+#[test]
+fn a_line_that_is_not_json_has_its_row_and_character() {
+    let case = Case::new(&[("t.ndjson", "{\"x\": 1, \"label\": 2}\n{\"x\": 1, \"label\" 2}\n")]);
+    let message = case.refused(&experiment("").replace("t.csv", "t.ndjson"));
+    says(&message, &["t.ndjson", "row 2 is not JSON", "expected `:`, at character 18"]);
+    assert!(!message.contains("line 1 column"), "{message}");
 }
 
 #[test]

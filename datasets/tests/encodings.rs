@@ -76,6 +76,26 @@ fn a_constant_column_is_zeros_and_a_warning() {
 }
 
 #[test]
+fn a_column_without_any_value_is_a_warning_and_one_with_a_few_is_none() {
+    let k = |i: usize| {
+        if i == 0 {
+            "k,l"
+        } else if i % 9 == 1 {
+            ",1"
+        } else {
+            ","
+        }
+    };
+    let text: String = table(60).lines().enumerate().map(|(i, line)| format!("{line},{}\n", k(i))).collect();
+    let prepared = Case::new(&[("t.csv", &text)]).prepare(&experiment("features = [\"x\", \"k\", \"l\"]"));
+    let shown = &prepared.summary.feeds[0].features;
+    let indicator = "constant + null indicator".to_owned();
+    assert_eq!(shown[1..], [("k".to_owned(), indicator.clone()), ("l".to_owned(), indicator)]);
+    let warnings = &prepared.summary.warnings;
+    assert!(warnings.iter().any(|w| w.contains("`k`")) && !warnings.iter().any(|w| w.contains("`l`")), "{warnings:?}");
+}
+
+#[test]
 fn numbers_as_categories_are_one_hot() {
     let case = Case::new(&[("t.csv", &table(60))]);
     let prepared = case.prepare(&experiment("features = [\"y\"]\ntypes = { y = \"category\" }"));

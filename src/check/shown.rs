@@ -1,13 +1,14 @@
 //! The plan as a person reads it: a table for each of what was found, what is to be learnt, the model and the workers.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use comfy_table::Table;
-use coordinator::setup::Setup;
+use coordinator::{forecast::Part, setup::Setup};
 use datasets::{ColumnSummary, Summary, TableSummary, TaskSummary};
 use experiment::SplitName;
 
-use super::{multiply_adds, shares};
+use super::{Share, multiply_adds, shares};
 use crate::table;
 
 /// Columns of one kind that follow each other are shown as a range where there are more than these.
@@ -18,15 +19,16 @@ const NAMES_SHOWN: usize = 12;
 /// All tables.
 pub fn plan(setup: &Setup) -> String {
     let summary = &setup.prepared.summary;
-    let tables = [datasets(summary), columns(summary), feeds(summary), tasks(summary), model(setup), workers(setup)];
+    let shares = shares(setup);
+    let workers = workers(summary, &shares);
+    let tables = [datasets(summary), columns(summary), feeds(summary), tasks(summary), model(setup), workers];
     let tables: String = tables.iter().map(|table| format!("{table}\n")).collect();
-    let all: u64 = (0..summary.feeds.len()).map(|feed| multiply_adds(setup, feed)).sum();
     format!(
         "experiment {}: {} steps\n{tables}{} rows and {} multiply-adds a step",
         setup.loaded.experiment.name,
         setup.steps,
         setup.rows_per_step(),
-        count(all)
+        count(multiply_adds(&shares))
     )
 }
 
@@ -177,23 +179,43 @@ fn model(setup: &Setup) -> Table {
     shown
 }
 
-fn workers(setup: &Setup) -> Table {
+fn workers(summary: &Summary, shares: &[Share]) -> Table {
     let header = ["worker", "microbatches", "rows read", "rows held", "data held", "up", "down", "multiply-adds"];
     let mut shown = table::new(&header);
-    let shares = shares(setup);
     for (rank, share) in shares.iter().enumerate() {
         shown.add_row([
             rank.to_string(),
-            share.microbatches.to_string(),
+            microbatches(summary, &share.part),
             share.rows_read.to_string(),
             share.rows.to_string(),
             bytes(share.bytes),
-            format!("{} a step", bytes(share.bytes_up)),
-            format!("{} a step", bytes(share.bytes_down)),
-            format!("{} a step", count(share.multiply_adds)),
+            format!("{} a step", bytes(share.part.bytes_up)),
+            format!("{} a step", bytes(share.part.bytes_down)),
+            format!("{} a step", count(share.part.multiply_adds)),
         ]);
     }
     shown
+}
+
+/// Which microbatches, and of which feeds where a worker has not the same of all.
+fn microbatches(summary: &Summary, part: &Part) -> String {
+    let range = |range: &Range<u32>| match range.len() {
+        1 => range.start.to_string(),
+        _ => format!("{} to {}", range.start, range.end - 1),
+    };
+    match part.microbatches.as_slice() {
+        [] => "none".to_owned(),
+        [(_, first), others @ ..]
+            if others.len() + 1 == summary.feeds.len() && others.iter().all(|(_, r)| r == first) =>
+        {
+            range(first)
+        }
+        several => {
+            let named: Vec<String> =
+                several.iter().map(|(feed, r)| format!("{} of {}", range(r), summary.feeds[*feed].name)).collect();
+            listed(named.iter().map(String::as_str))
+        }
+    }
 }
 
 /// The first names, and how many more there are.

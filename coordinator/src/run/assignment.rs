@@ -111,6 +111,13 @@ pub fn divide_feeds(leaves: u32, costs: &[u64], workers: &[WorkerId]) -> Vec<(Wo
     shares
 }
 
+/// What the workers are handed for a step's gradient where all are there.
+pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
+    let mut pile = Pile::default();
+    pile.gradient(settings, workers);
+    pile.waiting.into_iter().filter_map(|open| Some((open.preferred?, open.job))).collect()
+}
+
 #[derive(Debug, Clone)]
 struct Open {
     job: Job,

@@ -39,7 +39,7 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use assignment::{Assignment, Job, JobKind, divide, divide_feeds};
+pub use assignment::{Assignment, Job, JobKind, divide, divide_feeds, gradient_jobs};
 use experiment::SplitName;
 pub use phase::{Evaluation, Phase};
 use proto::message::WorkKind;

@@ -38,7 +38,7 @@ struct Learnt {
     column: usize,
     fitting: Fitting,
     nulls: u64,
-    null_in_training: bool,
+    nulls_in_training: u64,
     /// The column of all rows, where it is a target.
     whole: Option<Column>,
 }
@@ -57,7 +57,7 @@ pub(super) fn fit(
         column: *column,
         fitting: fitting(table, *column),
         nulls: 0,
-        null_in_training: false,
+        nulls_in_training: 0,
         whole: None,
     };
     let mut learnt: Vec<Learnt> = table.read.iter().map(learn).collect();
@@ -84,10 +84,10 @@ pub(super) fn fit(
         nulls: learnt.iter().map(|learnt| (learnt.column, learnt.nulls)).collect(),
         constant: BTreeSet::new(),
     };
-    for Learnt { column, fitting, null_in_training, whole, .. } in learnt {
+    for Learnt { column, fitting, nulls_in_training, whole, .. } in learnt {
         fitted.targets.extend(whole.map(|whole| (column, whole)));
-        let Some(encoding) = encoding(fitting, null_in_training) else { continue };
-        if is_constant(&encoding) {
+        let Some(encoding) = encoding(fitting, nulls_in_training > 0) else { continue };
+        if is_constant(&encoding, nulls_in_training == fitted.split.rows(SplitName::Train)) {
             fitted.constant.insert(column);
         }
         let kind = table.kinds[column].expect("only columns that can be read are");
@@ -103,12 +103,12 @@ fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
     match constant.as_slice() {
         [] => {}
         [name] => warnings
-            .push(format!("dataset `{dataset}`: column `{name}` has one value in all training rows: it tells nothing")),
+            .push(format!("dataset `{dataset}`: column `{name}` is the same in all training rows: it tells nothing")),
         names => {
             let more = if names.len() > 8 { ", ..." } else { "" };
             let shown = names[..names.len().min(8)].join("`, `");
             warnings.push(format!(
-                "dataset `{dataset}`: {} columns have one value in all training rows and tell nothing: `{shown}`{more}",
+                "dataset `{dataset}`: {} columns are the same in all training rows and tell nothing: `{shown}`{more}",
                 names.len()
             ));
         }
@@ -146,7 +146,9 @@ impl Learnt {
     fn take(&mut self, block: &Column, training: &[usize], table: &Opened<'_>) -> Result<(), DataError> {
         let nulls = (0..block.len()).filter(|row| block.is_null(*row)).count();
         self.nulls += nulls as u64;
-        self.null_in_training |= nulls > 0 && training.iter().any(|row| block.is_null(*row));
+        if nulls > 0 {
+            self.nulls_in_training += training.iter().filter(|row| block.is_null(**row)).count() as u64;
+        }
         match (&mut self.fitting, block.matrix()) {
             (Fitting::Numbers(fit), Some((_, values))) => fit.push_rows(values, training),
             (Fitting::Labels(labels), _) => {
@@ -184,9 +186,10 @@ fn encoding(fitting: Fitting, null_in_training: bool) -> Option<Encoding> {
     })
 }
 
-fn is_constant(encoding: &Encoding) -> bool {
+/// Whether all training rows are encoded alike; `null` says whether all of them are null.
+fn is_constant(encoding: &Encoding, null: bool) -> bool {
     match encoding {
-        Encoding::Standard { deviation, indicator, .. } => !indicator && deviation.iter().all(|d| *d == 0.0),
+        Encoding::Standard { deviation, indicator, .. } => (null || !indicator) && deviation.iter().all(|d| *d == 0.0),
         Encoding::OneHot { values, indicator } => values.len() + usize::from(*indicator) <= 1,
         Encoding::Embedding { .. } => false,
     }

@@ -12,7 +12,7 @@ use crate::decode;
 use crate::location;
 use crate::plan::{ColumnKind, ColumnPlan, TablePlan};
 use crate::selection::Columns;
-use crate::source::{Found, Physical, Table, extension_format};
+use crate::source::{Found, Physical, Table, extension_format, size};
 use crate::split::{Assignment, Key, assign};
 
 /// A dataset whose files were looked at.
@@ -105,7 +105,7 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
     }
     opened.split_only = split.stratify.is_none();
     if opened.table.rows() == 0 {
-        return Err(DataError::Rows { dataset: name.to_owned(), reason: "the files have no rows".to_owned() });
+        return Err(loaded.source.error_at(&["dataset", name, "path"], "there are no rows").into());
     }
     Ok(opened)
 }
@@ -125,6 +125,9 @@ fn format_of(name: &str, files: &[String], loaded: &Loaded) -> Result<Format, Da
     match (format, formats.len()) {
         (Some(format), 1) => Ok(format),
         _ => {
+            for file in files {
+                size(file, &location::resolve(&loaded.base, file)).map_err(|error| at_path(loaded, name, error))?;
+            }
             let message = "the files' extensions do not say one format: give `format = \"csv\"`, `\"parquet\"`, `\"ipc\"` or `\"ndjson\"`";
             Err(loaded.source.error_at(&["dataset", name, "path"], message).into())
         }

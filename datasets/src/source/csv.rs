@@ -47,10 +47,41 @@ pub(crate) fn header(path: &Path, options: &CsvOptions) -> Result<(Vec<String>, 
         _ => String::new(),
     };
     let names: Vec<String> = frame.columns().iter().map(name).collect();
+    if let [name] = names.as_slice()
+        && let Some(other) = [';', '\t', '|', ','].into_iter().find(|other| name.contains(*other))
+    {
+        return Err(format!(
+            "the header is one column, `{name}`: does `csv = {{ separator = {:?} }}` say how it is written?",
+            other.to_string()
+        ));
+    }
     match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
         Some((_, name)) => Err(format!("two columns are named `{name}`")),
         None => Ok((names, start)),
     }
+}
+
+/// The first row (from 0) that is no row of so many columns, and why: the reader names none.
+pub(crate) fn misfit(bytes: &[u8], columns: usize, options: &CsvOptions) -> Option<(u64, String)> {
+    let (mut row, mut start, mut fields, mut quoted) = (0, 0, 1, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            byte if *byte == separator(options) && !quoted => fields += 1,
+            b'\n' if !quoted => {
+                if let Err(error) = std::str::from_utf8(&bytes[start..at]) {
+                    let byte = bytes[start + error.valid_up_to()];
+                    return Some((row, format!("byte {byte:#04x} is not UTF-8 text")));
+                }
+                if fields > columns {
+                    return Some((row, format!("{fields} fields, but the header has {columns}")));
+                }
+                (row, start, fields) = (row + 1, at + 1, 1);
+            }
+            _ => {}
+        }
+    }
+    quoted.then(|| (row, "a quotation has no end".to_owned()))
 }
 
 /// How rows of a file with these columns are told apart.

@@ -97,6 +97,23 @@ impl Physical {
     }
 }
 
+/// The bytes of a file, of which there are some.
+pub(crate) fn size(name: &str, path: &Path) -> Result<u64, DataError> {
+    let fail = |reason: String| Err(DataError::File { file: name.into(), reason });
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fail(format!("no such file ({})", path.display()))
+        }
+        Err(error) => fail(error.to_string()),
+        Ok(found) if found.is_dir() => {
+            fail("this is a folder; for its files write a glob such as `folder/*.parquet`".to_owned())
+        }
+        Ok(found) if !found.is_file() => fail("not a file".to_owned()),
+        Ok(found) if found.len() == 0 => fail("the file is empty".to_owned()),
+        Ok(found) => Ok(found.len()),
+    }
+}
+
 fn look(
     name: &str,
     path: PathBuf,
@@ -105,17 +122,7 @@ fn look(
     plan: Option<&FilePlan>,
 ) -> Result<TableFile, DataError> {
     let fail = |reason: String| DataError::File { file: name.into(), reason };
-    let metadata = std::fs::metadata(&path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => fail(format!("no such file ({})", path.display())),
-        _ => fail(e.to_string()),
-    })?;
-    if !metadata.is_file() {
-        return Err(fail("not a file; for the files of a folder write a glob such as `folder/*.parquet`".to_owned()));
-    }
-    let bytes = metadata.len();
-    if bytes == 0 {
-        return Err(fail("the file is empty".to_owned()));
-    }
+    let bytes = size(name, &path)?;
     let known = plan.filter(|plan| !plan.blocks.is_empty()).map(|plan| plan.blocks.clone());
     let (columns, blocks, rules) = match format {
         Format::Csv => {

@@ -18,13 +18,20 @@ pub(crate) fn discover(bytes: &[u8]) -> Result<Vec<Found>, String> {
         let object = match serde_json::from_slice(line) {
             Ok(Value::Object(object)) => object,
             Ok(_) => return Err(format!("row {} is not a JSON object", row + 1)),
-            Err(e) => return Err(format!("row {}: {e}", row + 1)),
+            Err(e) => return Err(format!("row {} is not JSON: {}", row + 1, complaint(&e))),
         };
         for (name, value) in object {
             columns.entry(name).or_default().add(&value);
         }
     }
     Ok(columns.into_iter().map(|(name, seen)| Found { name, physical: seen.physical() }).collect())
+}
+
+/// What a parser that saw one line alone complains about.
+fn complaint(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    format!("{what}, at character {}", error.column())
 }
 
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -96,7 +103,13 @@ pub(crate) fn misfit(bytes: &[u8], wanted: &[&Found]) -> Option<(u64, String, St
             Ok(_) => {
                 return Some((row as u64, wanted.first()?.name.clone(), "the row is not a JSON object".to_owned()));
             }
-            Err(e) => return Some((row as u64, wanted.first()?.name.clone(), format!("the row is not JSON: {e}"))),
+            Err(e) => {
+                return Some((
+                    row as u64,
+                    wanted.first()?.name.clone(),
+                    format!("the row is not JSON: {}", complaint(&e)),
+                ));
+            }
         };
         for column in wanted {
             let Some(value) = object.get(&column.name) else { continue };

@@ -1,0 +1,72 @@
+//! What each worker will have to do in a step, before any is there: for the plan that a person looks at.
+
+use std::ops::Range;
+
+use crate::run::{JobKind, Mode, Settings, WorkerId, divide, gradient_jobs};
+use crate::serve::settings;
+use crate::setup::Setup;
+
+/// One worker's part of every step.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    /// By feed, in order: the microbatches whose gradient it computes; feeds without any are left out.
+    pub microbatches: Vec<(usize, Range<u32>)>,
+    /// Nodes of the canonical tree that it answers for.
+    pub nodes: usize,
+    /// Bytes of the gradients that it sends.
+    pub bytes_up: u64,
+    /// Bytes of the parameters that it gets.
+    pub bytes_down: u64,
+    /// Multiply-adds.
+    pub multiply_adds: u64,
+}
+
+/// The parts of so many workers, by rank, if each computes as fast as the others.
+pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
+    let settings = settings(setup);
+    let plan = &setup.prepared.plan;
+    let layout = setup.network.layout();
+    let element = size_of::<f32>() as u64;
+    let ranks: Vec<WorkerId> = (0..u64::from(workers)).map(WorkerId).collect();
+    let all = element * layout.len() as u64;
+    let mut parts = vec![Part { bytes_down: all, ..Part::default() }; workers as usize];
+    for (worker, job) in gradient_jobs(&settings, &ranks) {
+        let JobKind::Gradient { feed } = job.kind else { continue };
+        let part = &mut parts[worker.0 as usize];
+        part.nodes += 1;
+        let span = |task: &usize| element * layout.span(*task).len() as u64;
+        part.bytes_up += feed.map_or(all, |feed| plan.feeds()[feed as usize].tasks.iter().map(span).sum());
+        let feeds = feed.map_or(0..plan.feeds().len(), |feed| feed as usize..feed as usize + 1);
+        for feed in feeds {
+            part.multiply_adds += share(gradient_multiply_adds(setup, &settings, feed), job.node.len(), &settings);
+            match part.microbatches.iter_mut().find(|(known, _)| *known == feed) {
+                Some((_, range)) => *range = range.start.min(job.node.lo)..range.end.max(job.node.hi),
+                None => part.microbatches.push((feed, job.node.lo..job.node.hi)),
+            }
+        }
+    }
+    let passes = u64::from(settings.losses_before) + u64::from(settings.losses_after);
+    for (worker, node) in divide(settings.leaves, &ranks) {
+        let forward = (0..plan.feeds().len()).map(|feed| passes * forward_multiply_adds(setup, feed)).sum();
+        parts[worker.0 as usize].multiply_adds += share(forward, node.len(), &settings);
+    }
+    parts
+}
+
+fn share(whole: u64, microbatches: u32, settings: &Settings) -> u64 {
+    whole * u64::from(microbatches) / u64::from(settings.leaves)
+}
+
+/// Of a feed's rows in a step, through all of their tasks' layers.
+fn forward_multiply_adds(setup: &Setup, feed: usize) -> u64 {
+    let plan = &setup.prepared.plan;
+    setup.network.multiply_adds(feed, &plan.feeds()[feed].tasks) * u64::from(plan.batch_size(feed))
+}
+
+/// Forward and about twice that backward: once, or once a task where every task's gradient is wanted.
+fn gradient_multiply_adds(setup: &Setup, settings: &Settings, feed: usize) -> u64 {
+    match &settings.mode {
+        Mode::Combined => 3 * forward_multiply_adds(setup, feed),
+        Mode::PerTask { feeds, .. } => feeds[feed].cost,
+    }
+}
