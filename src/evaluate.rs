@@ -13,7 +13,7 @@ use worker::compute::Computer;
 
 use crate::{
     exit::{Failure, print, say},
-    table,
+    run_dir, table,
 };
 
 /// Arguments of `trunkline evaluate`.
@@ -82,6 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// The best checkpoint where the run has one, else the newest good one.
 fn selected(arguments: &Arguments) -> Result<(Checkpoint, &'static str), Failure> {
     let dir = &arguments.run_dir;
+    run_dir::check(dir)?;
     if let Some(step) = checkpoint::best(dir).map_err(Failure::refused)? {
         let best = checkpoint::load(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
         return Ok((best, "best"));
@@ -90,6 +91,13 @@ fn selected(arguments: &Arguments) -> Result<(Checkpoint, &'static str), Failure
     for passed in &passed_over {
         say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
     }
-    let none = || Failure::Refused(format!("{}: there is no good checkpoint", dir.display()));
+    let none = || {
+        let why = match (run_dir::is_in_use(dir), passed_over.is_empty()) {
+            (true, _) => "the run goes on, and has no checkpoint yet",
+            (false, true) => "the run ended before its first checkpoint; `trunkline inspect` says how",
+            (false, false) => "none of the run's checkpoints is whole",
+        };
+        Failure::Refused(format!("{}: {why}", dir.display()))
+    };
     Ok((newest.ok_or_else(none)?, "last"))
 }

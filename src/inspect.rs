@@ -8,7 +8,10 @@ use coordinator::{
 };
 use serde_json::{Value, json};
 
-use crate::exit::{Failure, print};
+use crate::{
+    exit::{Failure, print},
+    run_dir,
+};
 
 /// Arguments of `trunkline inspect`.
 #[derive(clap::Args)]
@@ -20,13 +23,17 @@ pub struct Arguments {
     json: bool,
 }
 
+/// What the journal says of a run whose end it does not have.
+const UNENDED: &str = "running or killed";
+
 /// Looks.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dir = &arguments.run_dir;
+    run_dir::check(dir)?;
     let reader = journal::read(&dir.join("journal.jsonl")).map_err(Failure::refused)?;
     let mut facts = serde_json::Map::new();
     facts.insert("run_dir".into(), json!(dir));
-    facts.insert("state".into(), json!("running or killed"));
+    facts.insert("state".into(), UNENDED.into());
     let mut step = 0;
     for record in reader {
         match record.map_err(Failure::failed)? {
@@ -42,14 +49,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Record::Observed { observation: Observation::Started { version, epoch, .. }, .. } => {
                 facts.insert("version".into(), json!(version));
                 facts.insert("epoch".into(), json!(epoch));
-                facts.insert("state".into(), json!("running or killed"));
+                facts.insert("state".into(), UNENDED.into());
+                facts.remove("reason");
             }
-            Record::Observed { observation: Observation::Finished { status, .. }, .. } => {
+            Record::Observed { observation: Observation::Finished { status, message, .. }, .. } => {
                 facts.insert("state".into(), json!(status));
+                facts.insert("reason".into(), json!(message));
             }
             _ => {}
         }
     }
+    if facts["state"] == UNENDED {
+        let state = if run_dir::is_in_use(dir) { "running" } else { "killed" };
+        facts.insert("state".into(), json!(state));
+    }
+    facts.retain(|_, fact| !fact.is_null());
     facts.insert("step".into(), json!(step));
     let steps = checkpoint::steps(dir).map_err(Failure::failed)?;
     let checkpoints = steps.iter().map(|step| match checkpoint::load(&checkpoint::path_of(dir, *step)) {
@@ -74,12 +88,25 @@ fn lines(indent: &str, value: &Value) -> String {
     let Value::Object(members) = value else { return value.to_string() };
     let line = |(key, value): (&String, &Value)| match value {
         Value::Object(_) => format!("{indent}{key}\n{}", lines(&format!("{indent}  "), value)),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| format!("{indent}  {item}")).collect();
+        Value::Array(items) if !items.is_empty() => {
+            let items: Vec<String> = items.iter().map(|item| format!("{indent}  {}", plain(item))).collect();
             format!("{indent}{key}\n{}", items.join("\n"))
         }
-        Value::String(text) => format!("{indent}{key:<20} {text}"),
-        other => format!("{indent}{key:<20} {other}"),
+        other => format!("{indent}{key:<20} {}", plain(other)),
     };
     members.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A value on one line.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Object(members) => {
+            let members = members.iter().filter(|(_, value)| !value.is_null());
+            members.map(|(key, value)| format!("{key} {}", plain(value))).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
 }

@@ -7,6 +7,7 @@ mod exit;
 mod inspect;
 mod local;
 mod progress;
+mod run_dir;
 mod status;
 mod table;
 mod train;
