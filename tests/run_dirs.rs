@@ -42,8 +42,9 @@ fn a_run_that_goes_on_says_so_and_one_that_was_killed_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let long = ["--set", "train.steps=1000000"];
-    let mut running =
-        Running(train(&example("digits"), &run, &long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts"));
+    let mut running = Running(
+        train(&example("digits"), &run, &long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts"),
+    );
     wait_for_step(&run, 10);
     assert_eq!(state(&run)["state"], "running");
     refused(&on("evaluate", &run, &[]), &["goes on", "no checkpoint yet"]);
