@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     exit::{Failure, print},
-    train,
+    launch,
 };
 
 /// Arguments of `trunkline check`.
@@ -33,7 +33,7 @@ pub struct Arguments {
 
 /// Checks.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let setup = train::prepare(&arguments.file, &arguments.sets, &arguments.device)?;
+    let setup = launch::prepare(&arguments.file, &arguments.sets, &arguments.device)?;
     if arguments.json {
         print(&plan(&setup).to_string());
     } else {

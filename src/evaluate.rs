@@ -87,7 +87,7 @@ fn selected(arguments: &Arguments) -> Result<(Checkpoint, &'static str), Failure
         let best = checkpoint::load(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
         return Ok((best, "best"));
     }
-    let (newest, passed_over) = checkpoint::newest_good(dir).map_err(Failure::refused)?;
+    let (newest, passed_over) = checkpoint::newest_good(dir, u64::MAX).map_err(Failure::refused)?;
     for passed in &passed_over {
         say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
     }
@@ -99,5 +99,5 @@ fn selected(arguments: &Arguments) -> Result<(Checkpoint, &'static str), Failure
         };
         Failure::Refused(format!("{}: {why}", dir.display()))
     };
-    Ok((newest.ok_or_else(none)?, "last"))
+    Ok((newest.ok_or_else(none)?.checkpoint, "last"))
 }

@@ -2,6 +2,9 @@
 
 use std::{fmt::Display, io::Write, process::ExitCode};
 
+/// The code of a command that was stopped.
+pub const INTERRUPTED: u8 = 130;
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
 pub enum Failure {
@@ -31,7 +34,7 @@ pub fn code(outcome: Result<(), Failure>) -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(message)) => (message, 2),
         Err(Failure::Failed(message)) => (message, 1),
-        Err(Failure::Interrupted) => ("interrupted".to_owned(), 130),
+        Err(Failure::Interrupted) => ("interrupted".to_owned(), INTERRUPTED),
     };
     // Nobody is there to read it when this fails.
     let _ = writeln!(std::io::stderr(), "error: {message}");

@@ -1,6 +1,6 @@
 //! `trunkline inspect`: what a run is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use coordinator::{
     checkpoint,
@@ -30,7 +30,8 @@ const UNENDED: &str = "running or killed";
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dir = &arguments.run_dir;
     run_dir::check(dir)?;
-    let reader = journal::read(&dir.join("journal.jsonl")).map_err(Failure::refused)?;
+    let journal = dir.join("journal.jsonl");
+    let reader = journal::read(&journal).map_err(Failure::refused)?;
     let mut facts = serde_json::Map::new();
     facts.insert("run_dir".into(), json!(dir));
     facts.insert("state".into(), UNENDED.into());
@@ -66,14 +67,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     facts.retain(|_, fact| !fact.is_null());
     facts.insert("step".into(), json!(step));
     let steps = checkpoint::steps(dir).map_err(Failure::failed)?;
-    let checkpoints = steps.iter().map(|step| match checkpoint::load(&checkpoint::path_of(dir, *step)) {
-        Ok(found) => {
-            let hash = checkpoint::parameters_sha256(&found.parameters);
-            json!({"step": step, "good": true, "parameters_sha256": hash, "fingerprint": found.states.get("fingerprint")})
-        }
-        Err(error) => json!({"step": step, "good": false, "reason": error.to_string()}),
-    });
-    facts.insert("checkpoints".into(), checkpoints.collect());
+    facts.insert("checkpoints".into(), steps.iter().map(|step| describe(dir, *step)).collect());
+    let length = std::fs::metadata(&journal).map_or(0, |metadata| metadata.len());
+    let (newest, _) = checkpoint::newest_good(dir, length).map_err(Failure::failed)?;
+    facts.insert("resumes_from".into(), json!(newest.map_or(0, |found| found.checkpoint.step)));
     facts.insert("best".into(), json!(checkpoint::best(dir).map_err(Failure::failed)?));
     let facts = Value::Object(facts);
     if arguments.json {
@@ -82,6 +79,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         print(&lines("", &facts));
     }
     Ok(())
+}
+
+/// A checkpoint with its state, or why it can't be used.
+fn describe(dir: &Path, step: u64) -> Value {
+    match checkpoint::load(&checkpoint::path_of(dir, step)) {
+        Ok(found) => json!({
+            "step": step,
+            "good": true,
+            "epoch": found.epoch,
+            "best": found.best,
+            "parameters_sha256": checkpoint::parameters_sha256(&found.parameters),
+            "journal_bytes": found.journal_bytes,
+            "states": found.states,
+        }),
+        Err(error) => json!({"step": step, "good": false, "reason": error.to_string()}),
+    }
 }
 
 fn lines(indent: &str, value: &Value) -> String {

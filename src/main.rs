@@ -5,6 +5,7 @@ mod coordinator;
 mod evaluate;
 mod exit;
 mod inspect;
+mod launch;
 mod local;
 mod progress;
 mod run_dir;

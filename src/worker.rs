@@ -23,7 +23,7 @@ pub struct Arguments {
     /// The folder that relative paths of data start from [default: the coordinator's].
     #[arg(long)]
     data_root: Option<PathBuf>,
-    /// Seconds to look for the coordinator.
+    /// Seconds to look for the coordinator, at the start and whenever it is gone.
     #[arg(long, default_value_t = 30)]
     wait: u64,
     /// End with the process that has started this one.

@@ -4,7 +4,7 @@
 //! checkpoints/
 //!   best                      the step that `checkpoint.best` chose, in digits
 //!   step-000600/
-//!     manifest.json           step, epoch, sha256 of every file, layout, states, schema
+//!     manifest.json           step, epoch, best, journal's length, sha256 of every file, layout, states, schema
 //!     model.safetensors       one f32 tensor a block, with the layout's names and shapes
 //!     optimizer.safetensors   the optimizer's vectors
 //!     weighting.safetensors   the weighting's
@@ -13,7 +13,8 @@
 //!
 //! A checkpoint is written beside its place, every file and the folder synced, and then renamed, so a crash leaves either all of
 //! it or a folder whose name starts with a dot, which no reader looks at. The manifest has the sha256 of every other file, and
-//! [`load`] refuses a checkpoint in which one does not hold; [`newest_good`] then takes the one before and says so.
+//! [`load`] refuses a checkpoint in which one does not hold; [`newest_good`] then takes the one before and says so. The best
+//! parameters so far are those of an earlier checkpoint, which is kept as long as any that names it.
 //!
 //! This module knows no model: a [`Block`] is a name, a shape and an offset into one flat vector. Floating-point state is kept in
 //! tensors or as text, never as a JSON number, so that it comes back with the same bits.
@@ -30,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use disk::{load, write};
-pub use folder::{PassedOver, best, keep, mark_best, newest_good, path_of, steps};
+pub use folder::{Found, PassedOver, best, keep, mark_best, newest_good, path_of, steps};
 
 /// The schema's number, in every manifest. It changes when a reader of an older one would be wrong.
 pub const SCHEMA: u32 = 1;
@@ -110,6 +111,10 @@ pub struct Checkpoint {
     pub step: u64,
     /// The epoch of the coordinator that wrote it.
     pub epoch: u64,
+    /// The step of the best parameters so far; their checkpoint is kept as long as this one.
+    pub best: Option<u64>,
+    /// Bytes of the journal that hold everything up to this checkpoint.
+    pub journal_bytes: u64,
     /// The blocks of `parameters`, which cover it without overlap.
     pub blocks: Vec<Block>,
     /// All parameters in layout order.
@@ -133,11 +138,11 @@ impl Checkpoint {
 
 /// The sha256 of the little-endian f32 bytes of all parameters in layout order, as lowercase hexadecimal digits.
 pub fn parameters_sha256(parameters: &[f32]) -> String {
-    hexadecimal(&tensors::le_bytes(parameters))
+    sha256(&tensors::le_bytes(parameters))
 }
 
 /// The sha256 of some bytes, as lowercase hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -182,6 +187,22 @@ pub enum CheckpointError {
         /// What the file has.
         found: String,
     },
+    /// The journal has lost records that were in it when the checkpoint was written.
+    #[error("checkpoint {}: the journal has {found} bytes, and {needed} belong to this checkpoint: its end is lost", path.display())]
+    Journal {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Bytes that the journal had.
+        needed: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// The journal, whose records come before the checkpoint that counts on them, could not be written.
+    #[error("the journal comes first: {0}")]
+    JournalFirst(#[source] crate::journal::JournalError),
+    /// Another coordinator has taken the run up.
+    #[error(transparent)]
+    Fenced(#[from] crate::folder::Fenced),
     /// A tensor file does not fit the manifest or the layout.
     #[error("checkpoint {}: {file}: {message}", path.display())]
     Tensors {
@@ -192,4 +213,20 @@ pub enum CheckpointError {
         /// What is wrong.
         message: String,
     },
+}
+
+impl CheckpointError {
+    /// The kind of error, in snake case, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            CheckpointError::Io { .. } => "unreadable",
+            CheckpointError::Manifest { .. } => "manifest",
+            CheckpointError::Schema { .. } => "schema",
+            CheckpointError::Hash { .. } => "damaged",
+            CheckpointError::Tensors { .. } => "tensors",
+            CheckpointError::Journal { .. } => "journal_lost",
+            CheckpointError::JournalFirst(_) => "journal",
+            CheckpointError::Fenced(_) => "fenced",
+        }
+    }
 }

@@ -3,15 +3,26 @@
 //! One coordinator at a time works in a run folder: it holds a lock that the system takes back when the process ends, however it
 //! ends. Each coordinator that takes the folder up has an epoch of its own, one more than the last, which is on the disk before
 //! anyone hears it; messages of an earlier coordinator's time are recognised by it.
+//!
+//! A lock can be lost without its holder noticing: on a network file system, or when somebody removes its file to get past a
+//! coordinator that hangs. So a coordinator looks at its [`Fence`] before it writes: once a later one has taken its epoch, the
+//! earlier one, should it wake up, writes nothing any more.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, fstat};
+
+use crate::disk::{Disk, write_atomically};
 
 const LOCK: &str = "lock";
 const EPOCH: &str = "epoch";
+const EXPERIMENT: &str = "experiment.toml";
+const JOURNAL: &str = "journal.jsonl";
+/// What a coordinator that was stopped before the first record of its run may have left.
+const BEGINNINGS: [&str; 5] = [LOCK, EPOCH, EXPERIMENT, ".epoch.new", ".experiment.toml.new"];
 /// How many runs of one experiment may start in the same second.
 const SAME_SECOND_MAX: u32 = 100;
 
@@ -101,12 +112,32 @@ impl RunFolder {
         RunFolder::lock(path.to_owned())
     }
 
+    /// As [`RunFolder::create_at`], but a folder will do too in which a coordinator was stopped before the first record of its run.
+    ///
+    /// # Errors
+    /// There is something else in it, another coordinator has it, or the file system refuses.
+    pub fn create_again(path: &Path) -> Result<RunFolder, FolderError> {
+        fs::create_dir_all(path).map_err(failed(path, "creating"))?;
+        for entry in fs::read_dir(path).map_err(failed(path, "reading"))? {
+            let name = entry.map_err(failed(path, "reading"))?.file_name();
+            if !BEGINNINGS.iter().any(|beginning| name == **beginning) {
+                return Err(FolderError::NotEmpty { path: path.to_owned() });
+            }
+        }
+        RunFolder::lock(path.to_owned())
+    }
+
+    /// Whether there is a run in a folder to go on with.
+    pub fn has_run(path: &Path) -> bool {
+        path.join(EXPERIMENT).is_file() && path.join(JOURNAL).is_file()
+    }
+
     /// Locks the folder of a run that is to go on.
     ///
     /// # Errors
     /// It is not a run's, or another coordinator has it.
     pub fn open(path: &Path) -> Result<RunFolder, FolderError> {
-        for file in ["experiment.toml", "journal.jsonl"] {
+        for file in [EXPERIMENT, JOURNAL] {
             if !path.join(file).is_file() {
                 return Err(FolderError::NotARun { path: path.to_owned(), missing: file });
             }
@@ -121,40 +152,33 @@ impl RunFolder {
 
     /// The journal's file.
     pub fn journal(&self) -> PathBuf {
-        self.path.join("journal.jsonl")
+        self.path.join(JOURNAL)
     }
 
     /// The resolved experiment's file.
     pub fn experiment(&self) -> PathBuf {
-        self.path.join("experiment.toml")
+        self.path.join(EXPERIMENT)
     }
 
     /// Takes the next epoch (1 in a new folder). It is on the disk when this returns.
     ///
     /// # Errors
     /// The epoch can't be read or written.
-    pub fn next_epoch(&self) -> Result<u64, FolderError> {
+    pub fn next_epoch(&self, disk: &dyn Disk) -> Result<Fence, FolderError> {
         let path = self.path.join(EPOCH);
-        let last = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            text => {
-                let text = text.map_err(failed(&path, "reading"))?;
-                text.trim()
-                    .parse::<u64>()
-                    .map_err(|_| FolderError::Epoch { path: self.path.clone(), found: text.trim().to_owned() })?
-            }
-        };
-        write_atomically(&path, format!("{}\n", last + 1).as_bytes()).map_err(failed(&path, "writing"))?;
-        Ok(last + 1)
+        let last = read_epoch(&path)?.unwrap_or(0);
+        write_atomically(disk, &path, format!("{}\n", last + 1).as_bytes()).map_err(failed(&path, "writing"))?;
+        let file = File::open(&path).map_err(failed(&path, "opening"))?;
+        Ok(Fence { epoch: last + 1, file: Arc::new(file), path })
     }
 
-    /// Writes a file of the folder whole: a reader sees the old one or the new one, and the new one is on the disk.
+    /// Writes the resolved experiment whole: a reader sees all of it or none, and it is on the disk when this returns.
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
-        let path = self.path.join(name);
-        write_atomically(&path, bytes).map_err(failed(&path, "writing"))
+    pub fn write_experiment(&self, disk: &dyn Disk, text: &str) -> Result<(), FolderError> {
+        let path = self.experiment();
+        write_atomically(disk, &path, text.as_bytes()).map_err(failed(&path, "writing"))
     }
 
     fn lock(path: PathBuf) -> Result<RunFolder, FolderError> {
@@ -192,25 +216,59 @@ fn run_name(experiment: &str, now_ms: u64) -> String {
     format!("{}-{name}", time.strftime("%Y-%m-%dT%H-%M-%S"))
 }
 
-/// Writes a new file and syncs it.
-pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// The epoch that was taken last; none in a new folder.
+fn read_epoch(path: &Path) -> Result<Option<u64>, FolderError> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(failed(path, "reading"))?,
+    };
+    let folder = || path.parent().unwrap_or(path).to_owned();
+    let epoch = text.trim().parse();
+    epoch.map(Some).map_err(|_| FolderError::Epoch { path: folder(), found: text.trim().to_owned() })
 }
 
-/// Writes a file beside its place, syncs, renames, and syncs the folder.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.new"));
-    write_synced(&beside, bytes)?;
-    fs::rename(&beside, path)?;
-    sync_folder(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+/// A coordinator's epoch, and whether it is still the last one.
+#[derive(Debug, Clone)]
+pub struct Fence {
+    epoch: u64,
+    path: PathBuf,
+    /// The epoch's file as this coordinator wrote it: the next coordinator puts another in its place.
+    file: Arc<File>,
 }
 
-/// Makes sure that a folder's entries survive a loss of power.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+/// The run folder is another coordinator's now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {now}: this coordinator, of epoch {epoch}, writes nothing more and stops", path.display())]
+pub struct Fenced {
+    /// The epoch's file.
+    pub path: PathBuf,
+    /// The epoch that was lost.
+    pub epoch: u64,
+    /// What has become of the run.
+    pub now: String,
+}
+
+impl Fence {
+    /// The epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Looks whether the epoch is still the last one. It costs one call of the system.
+    ///
+    /// # Errors
+    /// A later coordinator has taken the run up, or the folder is gone.
+    pub fn check(&self) -> Result<(), Fenced> {
+        // A file system that can't say counts as one that has not changed: writing will tell.
+        if fstat(&*self.file).is_ok_and(|status| status.st_nlink == 0) {
+            let now = match read_epoch(&self.path) {
+                Ok(Some(epoch)) => format!("a coordinator of epoch {epoch} has taken the run up"),
+                _ => "the run's epoch is gone".to_owned(),
+            };
+            return Err(Fenced { path: self.path.clone(), epoch: self.epoch, now });
+        }
+        Ok(())
+    }
 }
 
 fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> FolderError {

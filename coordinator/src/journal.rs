@@ -11,8 +11,9 @@
 //!
 //! # What holds
 //!
-//! - A record is one whole line, written with one call. A write that fails half-way is taken back; a line torn by a crash is cut
-//!   off when the journal is next opened ([`Journal::open`]), so that every line of a journal in use parses.
+//! - A record is one whole line, written with one call. A write that fails half-way is taken back, and its records wait for the
+//!   next try; a line torn by a crash is cut off when the journal is next opened ([`Journal::open`]), so that every line of a
+//!   journal in use parses.
 //! - A time stamp is milliseconds since the Unix epoch, fixed by the caller when the point is made. Sending a record twice to a
 //!   tracking server is therefore sending the same point twice.
 //! - A number that JSON can't hold is the string `"NaN"`, `"Infinity"` or `"-Infinity"`; every other number reads back with the
@@ -60,6 +61,14 @@ pub enum JournalError {
         line: u64,
         /// What is wrong with it.
         message: String,
+    },
+    /// The disk takes no records, and no more of them can wait.
+    #[error("journal {}: {bytes} bytes of records wait for a disk that does not take them, and no more can be held", path.display())]
+    Behind {
+        /// The journal.
+        path: PathBuf,
+        /// Bytes that wait.
+        bytes: usize,
     },
     /// A result was computed again and is not what the journal has.
     #[error(

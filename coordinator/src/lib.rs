@@ -3,10 +3,11 @@
 //! [`run`] holds the state machine, which knows no IO. Around it, `shell` is the one loop: it takes what
 //! workers say ([`server`]), what the computing thread has done ([`compute`]) and the passing of time,
 //! tells the machine, and does what the machine answers. [`setup`] makes from an experiment what a run
-//! needs before its first worker.
+//! needs before its first worker; [`resume`] finds in a run folder what a run goes on from.
 
 pub mod checkpoint;
 pub mod compute;
+pub mod disk;
 pub mod evaluation;
 pub mod folder;
 pub mod forecast;
@@ -14,12 +15,15 @@ pub mod journal;
 pub mod parameters;
 pub mod progress;
 pub mod report;
+pub mod resume;
 pub mod run;
 pub mod selection;
 mod serve;
 pub mod server;
 pub mod setup;
 mod shell;
+mod start;
 pub mod tracking;
 
-pub use serve::{CoordinatorError, Listener, Options, Stop, serve};
+pub use serve::{CoordinatorError, Listener, Options, Request, serve};
+pub use start::Start;

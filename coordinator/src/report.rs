@@ -17,6 +17,9 @@ pub struct Report {
     pub stopped_early: bool,
     /// Updates done.
     pub step: u64,
+    /// The step that a resumed run went on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<u64>,
     /// Which parameters `tasks` is about: `best` or `last`.
     pub selected: &'static str,
     /// The step that they are of.

@@ -3,6 +3,13 @@
 use experiment::{Criterion, EarlyStopping, Observed, Train};
 use indexmap::IndexMap;
 
+use crate::checkpoint::Checkpoint;
+
+// The states' names in a checkpoint.
+const BEST_VALUE: &str = "best.value";
+const STOPPING_VALUE: &str = "early_stopping.value";
+const STOPPING_WAITED: &str = "early_stopping.waited";
+
 /// The metrics of an evaluation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evaluated {
@@ -96,16 +103,31 @@ impl Selection {
         verdict
     }
 
+    /// Takes up the states of a checkpoint; says whether patience had run out.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> bool {
+        if let Some(best) = &mut self.best {
+            best.value = checkpoint.state(BEST_VALUE);
+        }
+        match &mut self.stopping {
+            None => false,
+            Some((early, best, waited)) => {
+                best.value = checkpoint.state(STOPPING_VALUE);
+                *waited = checkpoint.state(STOPPING_WAITED).unwrap_or(0);
+                *waited >= early.patience
+            }
+        }
+    }
+
     /// The state by name, for a checkpoint.
     pub fn states(&self) -> IndexMap<String, String> {
         let mut states = IndexMap::new();
         if let Some(value) = self.best.as_ref().and_then(|best| best.value) {
-            states.insert("best.value".into(), value.to_string());
+            states.insert(BEST_VALUE.into(), value.to_string());
         }
         if let Some((_, best, waited)) = &self.stopping {
-            states.insert("early_stopping.waited".into(), waited.to_string());
+            states.insert(STOPPING_WAITED.into(), waited.to_string());
             if let Some(value) = best.value {
-                states.insert("early_stopping.value".into(), value.to_string());
+                states.insert(STOPPING_VALUE.into(), value.to_string());
             }
         }
         states
@@ -140,6 +162,30 @@ mod tests {
         let improved: Vec<bool> =
             [f64::NAN, 1.0, 1.0, 0.5, 0.7].map(|value| selection.observe(&loss(value)).improved).to_vec();
         assert_eq!(improved, [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn what_is_restored_goes_on_as_if_nothing_had_happened() {
+        let text = "early_stopping = { metric = \"validation.loss\", patience = 2 }\ncheckpoint = { best = \"validation.loss\" }";
+        let values = [1.0, 0.1 + 0.2, 0.7, 0.8];
+        for stopped_after in 0..values.len() {
+            let mut quiet = Selection::new(&train(text));
+            let mut first = Selection::new(&train(text));
+            values[..stopped_after].iter().for_each(|value| {
+                quiet.observe(&loss(*value));
+                first.observe(&loss(*value));
+            });
+            let checkpoint = Checkpoint { states: first.states(), ..Checkpoint::default() };
+            let mut second = Selection::new(&train(text));
+            assert!(!second.restore(&checkpoint));
+            assert_eq!(second, quiet);
+            for value in &values[stopped_after..] {
+                assert_eq!(second.observe(&loss(*value)), quiet.observe(&loss(*value)));
+            }
+            assert!(
+                Selection::new(&train(text)).restore(&Checkpoint { states: second.states(), ..Checkpoint::default() })
+            );
+        }
     }
 
     #[test]

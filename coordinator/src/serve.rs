@@ -1,6 +1,6 @@
 //! A run from its first worker to its last record.
 
-use std::{io, path::PathBuf, sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use aggregation::weighting::Need;
 use indexmap::IndexMap;
@@ -15,8 +15,9 @@ use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
     compute::{self, Desk, Executor, Updater},
-    folder::{FolderError, RunFolder},
-    journal::{self, Journal, JournalError, Observation, Record},
+    disk::Disk,
+    folder::{Fenced, FolderError, RunFolder},
+    journal::{self, JournalError},
     parameters::Parameters,
     progress::Progress,
     report::Report,
@@ -24,7 +25,8 @@ use crate::{
     selection::Selection,
     server::Service,
     setup::Setup,
-    shell::{Shell, Timing},
+    shell::{EVALUATION_DUE, FINGERPRINT, Shell, Timing},
+    start::{Opened, Start},
     tracking,
 };
 
@@ -47,28 +49,28 @@ pub enum Listener {
     Tcp(TcpListener),
 }
 
-/// Why a run is to end before its last step.
+/// What someone may ask of a run while it goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
-    /// Someone asks for it: a checkpoint is written first.
+pub enum Request {
+    /// To write a checkpoint and go on.
+    Save,
+    /// To write a checkpoint and end.
     Interrupt,
-    /// It can't go on, because of this.
+    /// To end, because it can't go on for this reason.
     GiveUp(String),
 }
 
 /// How a run is to be carried out, beside what the experiment says.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The run's folder; by default a new one below `runs`.
-    pub run_dir: Option<PathBuf>,
-    /// Where runs are kept.
-    pub runs: PathBuf,
     /// The tracking server where the experiment names none.
     pub mlflow: Option<String>,
     /// Tags beside those that every run has.
     pub tags: IndexMap<String, String>,
     /// When the program was started.
     pub started: Instant,
+    /// What writes to the run's folder.
+    pub disk: Arc<dyn Disk>,
 }
 
 /// Why a run could not be carried out. Everything that workers do is dealt with and no error.
@@ -77,9 +79,20 @@ pub enum CoordinatorError {
     /// The run folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Another coordinator has taken the run up.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The checkpoint holds, and does not fit the experiment: it was edited, or is another run's.
+    #[error("the checkpoint of step {step} does not fit this run: {reason}")]
+    Misfit {
+        /// Its step.
+        step: u64,
+        /// What does not fit.
+        reason: String,
+    },
     /// The tracker could not be started.
     #[error(transparent)]
     Tracking(#[from] tracking::TrackingError),
@@ -99,37 +112,56 @@ pub enum CoordinatorError {
     NotFinite(#[from] compute::NotFinite),
 }
 
-/// Carries out a run with the workers that come to `listener`, until it is over or `stop` says so.
+/// Carries out a run with the workers that come to `listener`, until it is over or a request ends it.
 ///
 /// # Errors
 /// [`CoordinatorError`]; a run that failed by itself (a loss that is not finite, say) is a [`Report`] of that.
 pub async fn serve(
     setup: Setup,
+    start: Start,
     options: Options,
     listener: Listener,
     progress: watch::Sender<Progress>,
-    stop: mpsc::Receiver<Stop>,
+    requests: mpsc::Receiver<Request>,
 ) -> Result<Report, CoordinatorError> {
-    let folder = match &options.run_dir {
-        Some(path) => RunFolder::create_at(path)?,
-        None => RunFolder::create(&options.runs, &setup.loaded.experiment.name, now_ms())?,
-    };
-    let epoch = folder.next_epoch()?;
-    folder.write("experiment.toml", setup.resolved().to_toml().as_bytes())?;
-    let mut journal = Journal::create(&folder.journal())?;
+    let Opened { folder, fence, journal, found, resumed_from } = start.open(&setup, &options)?;
     let run_id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    journal.append_all(&first_records(&setup, &options, epoch))?;
     let tracker = start_tracker(&setup, &options, &folder, &run_id)?;
 
     let system = |what| move |error| CoordinatorError::System { what, error };
-    let first = setup.network.initial(setup.loaded.experiment.seed);
-    let parameters = Arc::new(Parameters::new(0, &first).map_err(system("memory for the parameters"))?);
-    let plan_json = bytes::Bytes::from(serde_json::to_vec(&*setup.plan()).unwrap_or_default());
+    let checkpoint = found.as_ref().map(|found| &found.checkpoint);
+    let done_steps = checkpoint.map_or(0, |checkpoint| checkpoint.step);
+    let first = match checkpoint {
+        Some(checkpoint) => checkpoint.parameters.clone(),
+        None => setup.network.initial(setup.loaded.experiment.seed),
+    };
+    let parameters = Arc::new(Parameters::new(done_steps, &first).map_err(system("memory for the parameters"))?);
+    let plan_json = bytes::Bytes::from(setup.plan_json());
     let mut updater = updater(&setup, Arc::clone(&parameters));
-    let factors = updater.begin()?.unwrap_or_default();
+    let mut selection = Selection::new(&setup.loaded.experiment.train);
+    let mut run = Run::new(settings(&setup), done_steps);
+    if let Some(checkpoint) = checkpoint {
+        let step = checkpoint.step;
+        updater.restore(checkpoint).map_err(|reason| CoordinatorError::Misfit { step, reason })?;
+        let stop_early = selection.restore(checkpoint);
+        run = run.taken_up(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early);
+    }
+    let factors = if done_steps < setup.steps { updater.begin()? } else { None };
+    let fingerprint = checkpoint.and_then(|checkpoint| checkpoint.states.get(FINGERPRINT).cloned());
+    let saved = checkpoint.map(|checkpoint| checkpoint.step);
+    let best = found.and_then(|found| found.best);
     let (done, finished_jobs) = mpsc::unbounded_channel();
-    let keep = setup.loaded.experiment.train.checkpoint.keep as usize;
-    let desk = Desk { updater, run_dir: folder.path().to_owned(), keep, best: None };
+    let desk = Desk {
+        updater,
+        run_dir: folder.path().to_owned(),
+        disk: Arc::clone(&options.disk),
+        fence: fence.clone(),
+        keep: setup.loaded.experiment.train.checkpoint.keep as usize,
+        best: best.as_ref().map(|(step, _)| *step),
+        marked: None,
+        saved,
+        owed: None,
+    };
     let (executor, thread) = Executor::start(desk, done);
 
     let (inbox_in, inbox) = mpsc::channel(INBOX);
@@ -145,11 +177,13 @@ pub async fn serve(
     let server = tokio::spawn(listen(service, listener, closed));
 
     let shell = Shell {
-        run: Run::new(settings(&setup), 0),
-        selection: Selection::new(&setup.loaded.experiment.train),
+        run,
+        selection,
         setup,
         run_id,
-        epoch,
+        epoch: fence.epoch(),
+        fence,
+        resumed_from,
         folder,
         journal,
         parameters,
@@ -158,13 +192,13 @@ pub async fn serve(
         progress,
         started: options.started,
         connections: Default::default(),
-        fingerprint: None,
+        fingerprint: fingerprint.filter(|fingerprint| !fingerprint.is_empty()),
         arrived: Default::default(),
         gradients: Vec::new(),
         parts: Vec::new(),
         losses: Vec::new(),
-        factors,
-        best: None,
+        factors: factors.unwrap_or_default(),
+        best,
         selected: 0,
         unreachable: Vec::new(),
         last_refusal: None,
@@ -173,15 +207,19 @@ pub async fn serve(
         speed: Default::default(),
         timing: Timing::default(),
         peaks: Default::default(),
+        unrecorded: None,
+        save_failed: None,
         outcome: None,
         failed: None,
         now_ms,
     };
-    let outcome = shell.run(inbox, finished_jobs, stop).await;
+    let outcome = shell.run(inbox, finished_jobs, requests).await;
     let _ = close.send(());
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), server).await;
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-    if let Some(mut tracker) = tracker {
+    // The MLflow run of a coordinator that is fenced is another coordinator's by now.
+    let fenced = matches!(outcome, Err(CoordinatorError::Fenced(_)));
+    if let Some(mut tracker) = tracker.filter(|_| !fenced) {
         let status = match outcome.as_ref().map(|report| report.status) {
             Ok("finished") => journal::Status::Finished,
             Ok("interrupted") => journal::Status::Interrupted,
@@ -202,7 +240,7 @@ pub async fn serve(
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     Timestamp::now().as_millisecond().try_into().unwrap_or_default()
 }
 
@@ -253,30 +291,6 @@ fn updater(setup: &Setup, parameters: Arc<Parameters>) -> Updater {
     let labels = setup.prepared.labels.clone();
     let layout = setup.network.layout().clone();
     Updater::new(experiment, setup.plan(), labels, layout, method, parameters, setup.steps)
-}
-
-fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
-    let now = now_ms();
-    let experiment = &setup.loaded.experiment;
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let started = Observation::Started { schema: journal::SCHEMA, version: version.clone(), epoch, resumed_from: None };
-    let parameters = journal::flatten(experiment).unwrap_or_default();
-    let mut tags = IndexMap::from([
-        ("seed".to_owned(), experiment.seed.to_string()),
-        ("device".to_owned(), setup.device.to_string()),
-        ("trunkline.version".to_owned(), version),
-    ]);
-    tags.extend(options.tags.clone());
-    let warnings = setup.prepared.summary.warnings.iter().map(|warning| {
-        let reason = journal::Reason::new("data", warning.clone());
-        Record::observed(now, Observation::Warning { reason })
-    });
-    let results = [
-        Record::observed(now, started),
-        Record::result(now, journal::Outcome::Parameters { parameters }),
-        Record::result(now, journal::Outcome::Tags { tags }),
-    ];
-    results.into_iter().chain(warnings).collect()
 }
 
 fn start_tracker(

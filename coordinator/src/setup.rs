@@ -4,10 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use aggregation::weighting::{Method, Need};
 use datasets::{DataError, Plan, Prepared};
-use experiment::{Experiment, ExperimentError, Loaded, Order, Paths, SplitName};
+use experiment::{Experiment, ExperimentError, Loaded, Order, SplitName};
 use model::{Device, ModelError, Network};
 
-use crate::run::Chunks;
+use crate::{checkpoint, resume::each_path, run::Chunks};
 
 /// An experiment that can be trained.
 pub struct Setup {
@@ -87,16 +87,20 @@ impl Setup {
     pub fn resolved(&self) -> Experiment {
         let mut experiment = self.loaded.experiment.clone();
         let base = self.base();
-        let absolute = |path: &mut String| *path = base.join(&*path).to_string_lossy().into_owned();
-        for dataset in experiment.datasets.values_mut() {
-            match &mut dataset.path {
-                Paths::Files(files) => files.iter_mut().for_each(absolute),
-                Paths::BySplit { train, validation, test } => {
-                    train.iter_mut().chain(validation).chain(test).for_each(absolute);
-                }
-            }
-        }
+        each_path(&mut experiment, |path| *path = base.join(&*path).to_string_lossy().into_owned());
         experiment
+    }
+
+    /// The plan as it is sent and saved.
+    pub fn plan_json(&self) -> String {
+        serde_json::to_string(&*self.prepared.plan).expect("a plan has text keys and serialises")
+    }
+
+    /// The sha256 of what the plan says of rows and labels, wherever the files lie.
+    pub fn data_sha256(&self) -> String {
+        let plan = &self.prepared.plan;
+        let said = serde_json::to_vec(&(plan.feeds(), plan.tasks())).expect("a plan has text keys and serialises");
+        checkpoint::sha256(&said)
     }
 
     /// Shares the plan.

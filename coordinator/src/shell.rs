@@ -23,10 +23,10 @@ pub(crate) use connection::{Connection, result_slots};
 use proto::message::WorkResult;
 
 use crate::{
-    CoordinatorError, Stop,
-    compute::{Contribution, Done, Executor, Factors, Gradient, Losses},
+    CoordinatorError, Request,
+    compute::{Contribution, Done, Executor, Factors, Gradient, Losses, StepReport},
     evaluation::Part,
-    folder::RunFolder,
+    folder::{Fence, RunFolder},
     journal::Journal,
     parameters::Parameters,
     progress::{Progress, WorkerProgress},
@@ -42,12 +42,23 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often people are told how far it is.
 const SHOW: Duration = Duration::from_millis(100);
 
+/// How often a journal that is behind is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+// States' names in a checkpoint.
+/// Whether the parameters have to be evaluated before the next step.
+pub(crate) const EVALUATION_DUE: &str = "evaluation_due";
+/// The fingerprint of the workers.
+pub(crate) const FINGERPRINT: &str = "fingerprint";
+
 /// Everything that the loop holds.
 pub(crate) struct Shell {
     pub setup: Setup,
     pub run: Run,
     pub run_id: String,
     pub epoch: u64,
+    pub fence: Fence,
+    pub resumed_from: Option<u64>,
     pub folder: RunFolder,
     pub journal: Journal,
     pub parameters: Arc<Parameters>,
@@ -77,6 +88,10 @@ pub(crate) struct Shell {
     pub speed: Speed,
     pub timing: Timing,
     pub peaks: BTreeMap<WorkerId, u64>,
+    /// A step that is committed and not in the journal yet: workers are set to work first.
+    pub unrecorded: Option<StepReport>,
+    /// Why the last checkpoint could not be written.
+    pub save_failed: Option<String>,
     pub outcome: Option<Outcome>,
     pub failed: Option<CoordinatorError>,
     pub now_ms: fn() -> u64,
@@ -92,6 +107,8 @@ pub(crate) struct Timing {
     pub first_update: Option<Duration>,
     pub window: Option<(Instant, u64)>,
     pub shown: Option<Instant>,
+    /// When a journal that is behind was tried last.
+    pub journal_tried: Option<Instant>,
 }
 
 impl Shell {
@@ -100,7 +117,7 @@ impl Shell {
         mut self,
         mut inbox: mpsc::Receiver<Inbound>,
         mut done: mpsc::UnboundedReceiver<Done>,
-        mut stop: mpsc::Receiver<Stop>,
+        mut requests: mpsc::Receiver<Request>,
     ) -> Result<Report, CoordinatorError> {
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,15 +127,18 @@ impl Shell {
                 biased;
                 Some(done) = done.recv() => self.on_done(done),
                 Some(inbound) = inbox.recv() => self.on_inbound(inbound),
-                asked = stop.recv(), if !stopping => {
-                    stopping = true;
-                    match asked {
-                        Some(Stop::Interrupt) => self.tell(Event::Interrupt),
-                        Some(Stop::GiveUp(reason)) => self.give_up(&reason),
-                        None => {}
+                Some(request) = requests.recv(), if !stopping => {
+                    stopping = request != Request::Save;
+                    match request {
+                        Request::Save => self.tell(Event::Save),
+                        Request::Interrupt => self.tell(Event::Interrupt),
+                        Request::GiveUp(reason) => self.give_up(&reason),
                     }
                 }
-                _ = ticks.tick() => self.tell(Event::Tick),
+                _ = ticks.tick() => {
+                    self.catch_up();
+                    self.tell(Event::Tick);
+                }
                 else => break,
             }
             self.show(false);

@@ -7,6 +7,7 @@ use coordinator::checkpoint::{
     Block, Checkpoint, CheckpointError, Tensor, best, keep, load, mark_best, newest_good, parameters_sha256, path_of,
     steps, write,
 };
+use coordinator::disk::LocalDisk;
 use sha2::{Digest, Sha256};
 
 fn checkpoint(step: u64) -> Checkpoint {
@@ -14,6 +15,8 @@ fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint {
         step,
         epoch: 3,
+        best: None,
+        journal_bytes: 10 * step,
         blocks: vec![
             block("trunk.0.weight", &[2, 3], 0),
             block("trunk.0.bias", &[2], 6),
@@ -48,7 +51,7 @@ fn flip_a_bit(path: &Path) {
 fn what_is_written_loads_with_the_same_bits_and_order() {
     let run = tempfile::tempdir().expect("a folder");
     let written = checkpoint(600);
-    let path = write(run.path(), &written).expect("writes");
+    let path = write(&LocalDisk, run.path(), &written).expect("writes");
     assert_eq!(path, run.path().join("checkpoints/step-000600"));
     let mut names: Vec<_> = fs::read_dir(&path)
         .expect("reads")
@@ -67,8 +70,8 @@ fn what_is_written_loads_with_the_same_bits_and_order() {
     );
     assert_eq!((bits(&back.optimizer), bits(&back.weighting)), (bits(&written.optimizer), bits(&written.weighting)));
     assert_eq!(
-        (back.step, back.epoch, &back.blocks, &back.preprocessing),
-        (600, 3, &written.blocks, &written.preprocessing)
+        (back.step, back.epoch, back.journal_bytes, &back.blocks, &back.preprocessing),
+        (600, 3, 6000, &written.blocks, &written.preprocessing)
     );
     assert_eq!(back.state::<f64>("best"), Some(0.1 + 0.2));
     assert_eq!(back.state::<u32>("patience"), Some(2));
@@ -79,7 +82,8 @@ fn what_is_written_loads_with_the_same_bits_and_order() {
 fn the_model_opens_as_safetensors_with_the_layouts_names() {
     let run = tempfile::tempdir().expect("a folder");
     let written = checkpoint(1);
-    let file = fs::read(write(run.path(), &written).expect("writes").join("model.safetensors")).expect("reads");
+    let file =
+        fs::read(write(&LocalDisk, run.path(), &written).expect("writes").join("model.safetensors")).expect("reads");
     let tensors = safetensors::SafeTensors::deserialize(&file).expect("is safetensors");
     assert_eq!(tensors.len(), 3);
     let bias = tensors.tensor("trunk.0.bias").expect("is there");
@@ -92,7 +96,7 @@ fn the_model_opens_as_safetensors_with_the_layouts_names() {
 fn the_manifest_has_the_sha256_of_every_file_and_of_the_parameters() {
     let run = tempfile::tempdir().expect("a folder");
     let written = checkpoint(1);
-    let path = write(run.path(), &written).expect("writes");
+    let path = write(&LocalDisk, run.path(), &written).expect("writes");
     let manifest: serde_json::Value =
         serde_json::from_slice(&fs::read(path.join("manifest.json")).expect("reads")).expect("is JSON");
     let files = manifest["files"].as_object().expect("an object");
@@ -111,15 +115,15 @@ fn the_manifest_has_the_sha256_of_every_file_and_of_the_parameters() {
 #[test]
 fn the_newest_good_one_is_taken_and_those_passed_over_are_told() {
     let run = tempfile::tempdir().expect("a folder");
-    assert!(matches!(newest_good(run.path()), Ok((None, passed)) if passed.is_empty()));
+    assert!(matches!(newest_good(run.path(), u64::MAX), Ok((None, passed)) if passed.is_empty()));
     for step in [100, 200, 300, 400, 1_000_000] {
-        write(run.path(), &checkpoint(step)).expect("writes");
+        write(&LocalDisk, run.path(), &checkpoint(step)).expect("writes");
     }
     flip_a_bit(&path_of(run.path(), 1_000_000).join("optimizer.safetensors"));
     fs::remove_file(path_of(run.path(), 400).join("model.safetensors")).expect("removes");
     fs::write(path_of(run.path(), 300).join("manifest.json"), "{\"schema\":1,").expect("writes");
-    let (found, passed) = newest_good(run.path()).expect("looks");
-    assert_eq!(found.expect("one is good").step, 200);
+    let (found, passed) = newest_good(run.path(), u64::MAX).expect("looks");
+    assert_eq!(found.expect("one is good").checkpoint.step, 200);
     assert_eq!(
         passed.iter().map(|p| p.path.clone()).collect::<Vec<_>>(),
         [1_000_000, 400, 300].map(|s| path_of(run.path(), s))
@@ -133,7 +137,7 @@ fn the_newest_good_one_is_taken_and_those_passed_over_are_told() {
 fn damage_to_any_file_is_found() {
     let run = tempfile::tempdir().expect("a folder");
     for file in ["model.safetensors", "optimizer.safetensors", "weighting.safetensors", "preprocessing.json"] {
-        let path = write(run.path(), &checkpoint(5)).expect("writes over the damaged one");
+        let path = write(&LocalDisk, run.path(), &checkpoint(5)).expect("writes over the damaged one");
         flip_a_bit(&path.join(file));
         let error = load(&path).expect_err("is damaged");
         assert!(matches!(&error, CheckpointError::Hash { file: found, .. } if found == file), "{error}");
@@ -143,17 +147,17 @@ fn damage_to_any_file_is_found() {
 #[test]
 fn a_write_that_was_interrupted_is_not_seen_and_is_swept_up() {
     let run = tempfile::tempdir().expect("a folder");
-    write(run.path(), &checkpoint(100)).expect("writes");
+    write(&LocalDisk, run.path(), &checkpoint(100)).expect("writes");
     // What a crash before the rename leaves: the folder beside, whole or not.
     let beside = run.path().join("checkpoints/.step-000200.new");
     fs::create_dir(&beside).expect("creates");
     fs::write(beside.join("model.safetensors"), b"half").expect("writes");
     assert_eq!(steps(run.path()).expect("lists"), [100]);
-    assert_eq!(newest_good(run.path()).expect("looks").0.expect("one is good").step, 100);
-    write(run.path(), &checkpoint(200)).expect("writes in spite of it");
+    assert_eq!(newest_good(run.path(), u64::MAX).expect("looks").0.expect("one is good").checkpoint.step, 100);
+    write(&LocalDisk, run.path(), &checkpoint(200)).expect("writes in spite of it");
     assert!(!beside.exists());
     fs::create_dir(run.path().join("checkpoints/.step-000100.old")).expect("creates");
-    keep(run.path(), 2, &[]).expect("sweeps");
+    keep(&LocalDisk, run.path(), 2, &[]).expect("sweeps");
     assert!(!run.path().join("checkpoints/.step-000100.old").exists());
     assert_eq!(steps(run.path()).expect("lists"), [100, 200]);
 }
@@ -163,15 +167,47 @@ fn the_newest_the_best_and_the_protected_stay() {
     let run = tempfile::tempdir().expect("a folder");
     assert_eq!(best(run.path()).expect("looks"), None);
     for step in 1..=7 {
-        write(run.path(), &checkpoint(step)).expect("writes");
+        write(&LocalDisk, run.path(), &checkpoint(step)).expect("writes");
     }
-    mark_best(run.path(), 2).expect("marks");
+    mark_best(&LocalDisk, run.path(), 2).expect("marks");
     assert_eq!(best(run.path()).expect("looks"), Some(2));
-    assert_eq!(keep(run.path(), 2, &[4]).expect("removes"), [1, 3, 5]);
+    assert_eq!(keep(&LocalDisk, run.path(), 2, &[4]).expect("removes"), [1, 3, 5]);
     assert_eq!(steps(run.path()).expect("lists"), [2, 4, 6, 7]);
-    mark_best(run.path(), 7).expect("marks");
-    assert_eq!(keep(run.path(), 0, &[]).expect("removes"), [2, 4, 6], "one always stays");
+    mark_best(&LocalDisk, run.path(), 7).expect("marks");
+    assert_eq!(keep(&LocalDisk, run.path(), 0, &[]).expect("removes"), [2, 4, 6], "one always stays");
     assert_eq!(load(&path_of(run.path(), 7)).expect("loads").step, 7);
+}
+
+#[test]
+fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
+    let run = tempfile::tempdir().expect("a folder");
+    for (step, best) in [(10, 10), (20, 10), (30, 30), (40, 30)] {
+        write(&LocalDisk, run.path(), &Checkpoint { best: Some(best), ..checkpoint(step) }).expect("writes");
+        mark_best(&LocalDisk, run.path(), best).expect("marks");
+    }
+    assert!(keep(&LocalDisk, run.path(), 3, &[]).expect("removes").is_empty(), "20 needs 10");
+    let (found, _) = newest_good(run.path(), u64::MAX).expect("looks");
+    assert_eq!(found.expect("one is good").best, Some((30, checkpoint(30).parameters)));
+
+    flip_a_bit(&path_of(run.path(), 30).join("model.safetensors"));
+    let (found, passed) = newest_good(run.path(), u64::MAX).expect("looks");
+    let found = found.expect("one is good");
+    assert_eq!((found.checkpoint.step, passed.len()), (20, 2), "40 has lost its best");
+    assert_eq!(found.best, Some((10, checkpoint(10).parameters)));
+
+    assert_eq!(keep(&LocalDisk, run.path(), 2, &[]).expect("removes"), [10, 20]);
+}
+
+#[test]
+fn a_checkpoint_whose_journal_is_lost_is_passed_over() {
+    let run = tempfile::tempdir().expect("a folder");
+    for step in [100, 200] {
+        write(&LocalDisk, run.path(), &checkpoint(step)).expect("writes");
+    }
+    assert_eq!(newest_good(run.path(), 2000).expect("looks").0.expect("one is good").checkpoint.step, 200);
+    let (found, passed) = newest_good(run.path(), 1999).expect("looks");
+    assert_eq!(found.expect("one is good").checkpoint.step, 100);
+    assert!(matches!(passed[0].reason, CheckpointError::Journal { needed: 2000, found: 1999, .. }));
 }
 
 #[test]
@@ -179,7 +215,7 @@ fn blocks_that_do_not_cover_the_parameters_are_refused() {
     let run = tempfile::tempdir().expect("a folder");
     let mut wrong = checkpoint(1);
     wrong.parameters.push(0.0);
-    let error = write(run.path(), &wrong).expect_err("refuses");
+    let error = write(&LocalDisk, run.path(), &wrong).expect_err("refuses");
     assert!(error.to_string().contains("the blocks cover 9 of 10 parameters"), "{error}");
     assert!(steps(run.path()).expect("lists").is_empty());
 }
@@ -187,7 +223,7 @@ fn blocks_that_do_not_cover_the_parameters_are_refused() {
 #[test]
 fn a_checkpoint_of_a_newer_schema_is_named_as_such() {
     let run = tempfile::tempdir().expect("a folder");
-    let path = write(run.path(), &checkpoint(1)).expect("writes");
+    let path = write(&LocalDisk, run.path(), &checkpoint(1)).expect("writes");
     fs::write(path.join("manifest.json"), "{\"schema\":2}").expect("writes");
     assert!(matches!(load(&path), Err(CheckpointError::Schema { found: 2, .. })));
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use coordinator::disk::LocalDisk;
 use coordinator::folder::{FolderError, RunFolder};
 
 /// 2026-11-20 12:03:11 UTC.
@@ -47,7 +48,7 @@ fn a_second_coordinator_is_refused_until_the_first_is_gone() {
     let parent = tempfile::tempdir().expect("a folder");
     let path = parent.path().join("run");
     let first = RunFolder::create_at(&path).expect("creates");
-    first.write("experiment.toml", b"name = \"x\"\n").expect("writes");
+    first.write_experiment(&LocalDisk, "name = \"x\"\n").expect("writes");
     fs::write(first.journal(), "").expect("writes");
     let error = RunFolder::open(&path).expect_err("refuses");
     assert!(matches!(error, FolderError::Locked { .. }));
@@ -84,12 +85,48 @@ fn a_lock_ends_with_its_process_however_it_ends() {
 fn each_epoch_is_one_more_and_survives_reopening() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = RunFolder::create_at(parent.path()).expect("creates");
-    assert_eq!((folder.next_epoch().expect("takes"), folder.next_epoch().expect("takes")), (1, 2));
+    let next = |folder: &RunFolder| folder.next_epoch(&LocalDisk).expect("takes").epoch();
+    assert_eq!((next(&folder), next(&folder)), (1, 2));
     fs::write(folder.experiment(), "").expect("writes");
     fs::write(folder.journal(), "").expect("writes");
     drop(folder);
     let folder = RunFolder::open(parent.path()).expect("opens");
-    assert_eq!(folder.next_epoch().expect("takes"), 3);
+    assert_eq!(next(&folder), 3);
     fs::write(parent.path().join("epoch"), "x").expect("writes");
-    assert!(matches!(folder.next_epoch(), Err(FolderError::Epoch { .. })));
+    assert!(matches!(folder.next_epoch(&LocalDisk), Err(FolderError::Epoch { .. })));
+}
+
+#[test]
+fn a_coordinator_that_has_lost_its_lock_is_fenced_by_the_next_epoch() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let first = RunFolder::create_at(parent.path()).expect("creates");
+    fs::write(first.experiment(), "").expect("writes");
+    fs::write(first.journal(), "").expect("writes");
+    let fence = first.next_epoch(&LocalDisk).expect("takes");
+    fence.check().expect("is the last");
+    fs::remove_file(parent.path().join("lock")).expect("removes");
+    let second = RunFolder::open(parent.path()).expect("opens, though the first is there");
+    fence.check().expect("is the last still");
+    let later = second.next_epoch(&LocalDisk).expect("takes");
+    let fenced = fence.check().expect_err("is not any more").to_string();
+    assert!(fenced.contains("a coordinator of epoch 2 has taken the run up"), "{fenced}");
+    later.check().expect("is the last");
+}
+
+#[test]
+fn a_folder_in_which_a_run_was_about_to_begin_will_do_again() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = RunFolder::create_again(parent.path()).expect("creates");
+    folder.next_epoch(&LocalDisk).expect("takes");
+    folder.write_experiment(&LocalDisk, "name = \"x\"\n").expect("writes");
+    drop(folder);
+    fs::write(parent.path().join(".experiment.toml.new"), "na").expect("writes");
+    assert!(!RunFolder::has_run(parent.path()));
+    drop(RunFolder::create_again(parent.path()).expect("takes it again"));
+    fs::write(parent.path().join("journal.jsonl"), "").expect("writes");
+    assert!(RunFolder::has_run(parent.path()));
+    assert!(
+        matches!(RunFolder::create_again(parent.path()), Err(FolderError::NotEmpty { .. })),
+        "there is a run in it"
+    );
 }

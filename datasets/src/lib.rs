@@ -21,6 +21,7 @@ mod batch;
 mod build;
 mod column;
 mod decode;
+mod difference;
 mod digest;
 mod encode;
 mod encoding;

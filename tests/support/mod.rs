@@ -85,6 +85,45 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).expect("the process is there");
 }
 
+/// How long a run took to get over faults, for the table in docs/reliability.md: seen with `--nocapture`.
+pub struct Recovery {
+    what: &'static str,
+    took: Vec<Duration>,
+}
+
+impl Recovery {
+    pub fn of(what: &'static str) -> Recovery {
+        Recovery { what, took: Vec::new() }
+    }
+
+    /// Waits until something is there again, and notes for how long.
+    pub fn wait_for<T>(&mut self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        #[expect(clippy::disallowed_methods, reason = "a duration that is told, never used")]
+        let began = Instant::now();
+        let found = wait_for(what, look);
+        self.took.push(began.elapsed());
+        found
+    }
+}
+
+impl Drop for Recovery {
+    fn drop(&mut self) {
+        self.took.sort();
+        if let (Some(worst), median) = (self.took.last(), self.took.get(self.took.len() / 2)) {
+            let count = self.took.len();
+            eprintln!("{}: {count} times, median {:?}, worst {worst:?}", self.what, median.unwrap_or(worst));
+        }
+    }
+}
+
+/// The last step that the journal's end tells of, without reading all of it.
+pub fn last_step(run: &Path) -> u64 {
+    let bytes = std::fs::read(run.join("journal.jsonl")).unwrap_or_default();
+    let end = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4096)..]).into_owned();
+    let steps = end.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["step"].as_u64());
+    steps.max().unwrap_or(0)
+}
+
 /// Waits for the step, as the journal tells it.
 pub fn wait_for_step(run: &Path, step: u64) {
     wait_for("a step", || results(run).iter().any(|record| record["step"].as_u64() >= Some(step)).then_some(()));
@@ -92,6 +131,25 @@ pub fn wait_for_step(run: &Path, step: u64) {
 
 /// A process that is killed with the test.
 pub struct Running(pub Child);
+
+impl Running {
+    /// Waits for its end and reads what it said.
+    pub fn wait(mut self) -> Output {
+        let (stdout, stderr) = (self.0.stdout.take(), self.0.stderr.take());
+        let errors = std::thread::spawn(move || read(stderr));
+        let stdout = read(stdout);
+        let stderr = errors.join().expect("reads");
+        Output { status: self.0.wait().expect("ends"), stdout, stderr }
+    }
+}
+
+fn read(pipe: Option<impl std::io::Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).expect("reads");
+    }
+    bytes
+}
 
 impl Drop for Running {
     fn drop(&mut self) {

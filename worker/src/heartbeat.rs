@@ -9,26 +9,39 @@ use proto::{
     message::{Beat, Envelope},
     v1::coordinator_client::CoordinatorClient,
 };
-use tokio::time;
+use tokio::{sync::oneshot, time};
 use tokio_stream::{StreamExt, wrappers::IntervalStream};
 use tonic::transport::Channel;
 
 use crate::connection::connect;
 
-/// Sends a beat every `interval` until the coordinator ends them.
-pub(crate) fn start(address: Address, wait: Duration, envelope: Envelope, interval: Duration) {
+/// Signs of life that are being sent; they end with it.
+pub(crate) struct Heartbeat {
+    _going_on: oneshot::Sender<()>,
+}
+
+/// Sends a beat every `interval` until the coordinator ends them, or the heartbeat is dropped.
+pub(crate) fn start(address: Address, wait: Duration, envelope: Envelope, interval: Duration) -> Heartbeat {
+    let (going_on, over) = oneshot::channel::<()>();
     thread::spawn(move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return tracing::warn!(%error, "no signs of life: the lease will run out"),
         };
-        runtime.block_on(async {
+        let beating = async {
             let Ok(mut client) = connect(&address, wait).await else { return };
             if let Err(status) = beats(&mut client, envelope, interval).await {
                 tracing::debug!(%status, "signs of life ended");
             }
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                () = beating => {}
+                _ = over => {}
+            }
         });
     });
+    Heartbeat { _going_on: going_on }
 }
 
 async fn beats(

@@ -1,6 +1,10 @@
 //! One worker's stay in a run: the stream of work, and the way out.
 
-use std::{path::PathBuf, pin::pin, time::Duration};
+use std::{
+    path::PathBuf,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use proto::{
     address::Address,
@@ -16,7 +20,7 @@ use crate::{
     bench::{Bench, Task},
     connection::connect,
     error::WorkerError,
-    heartbeat,
+    heartbeat::{self, Heartbeat},
 };
 
 /// Messages that may wait to be sent. A vector travels in pieces, so this bounds memory too.
@@ -33,7 +37,7 @@ pub struct Options {
     pub threads: Option<u32>,
     /// The folder that relative paths of data start from; default: the experiment's.
     pub data_root: Option<PathBuf>,
-    /// How long to look for the coordinator.
+    /// How long to look for the coordinator, at the start and whenever it is gone.
     pub wait: Duration,
 }
 
@@ -46,18 +50,57 @@ pub enum Ended {
     Stopped,
 }
 
+/// How often in a row a worker may lose the coordinator before it is accepted.
+const STAYS_MAX: u32 = 10;
+/// The pause before the coordinator is looked for again; each further one is twice as long, up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// Takes part in a run until it is over, or `stop` is ready.
+///
+/// A coordinator that is gone is looked for again, for [`Options::wait`]: it may have been taken up elsewhere, from its last
+/// checkpoint. The worker then joins anew, under a lease of its own; nothing that it holds has to be kept.
 ///
 /// # Errors
 /// [`WorkerError`] says why the worker could not take part to the end.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ended, WorkerError> {
     let mut stop = pin!(stop);
+    let (mut in_vain, mut pause) = (0, PAUSE_MIN);
+    loop {
+        let mut accepted = false;
+        let lost = match stay(&options, stop.as_mut(), &mut accepted).await {
+            Err(lost @ WorkerError::Disconnected(_)) => lost,
+            Err(WorkerError::Refused(refusal)) if refusal.kind == RefusalKind::Stale => WorkerError::Refused(refusal),
+            ended => return ended,
+        };
+        if accepted {
+            (in_vain, pause) = (0, PAUSE_MIN);
+        }
+        in_vain += 1;
+        if in_vain > STAYS_MAX {
+            return Err(lost);
+        }
+        tracing::warn!("{lost}; looking for the coordinator again");
+        tokio::select! {
+            () = time::sleep(pause) => {}
+            () = stop.as_mut() => return Ok(Ended::Stopped),
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// One connection to the coordinator, from hello to its end.
+async fn stay(
+    options: &Options,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+    accepted: &mut bool,
+) -> Result<Ended, WorkerError> {
     let mut client = tokio::select! {
         client = connect(&options.coordinator, options.wait) => client?,
-        () = &mut stop => return Ok(Ended::Stopped),
+        () = stop.as_mut() => return Ok(Ended::Stopped),
     };
     let (outbox, messages) = mpsc::channel::<v1::WorkerMessage>(OUTBOX);
-    let hello = WorkerMessage::Hello(hello(&options));
+    let hello = WorkerMessage::Hello(hello(options));
     let first = convert::worker_message_out(Envelope::default(), hello);
     outbox.send(first).await.map_err(|_| WorkerError::Disconnected("at once".into()))?;
     let replies = client
@@ -65,14 +108,24 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         .await
         .map_err(|status| WorkerError::Disconnected(status.message().to_owned()))?
         .into_inner();
-    let mut session = Session { bench: Bench::new(options.clone()), options, outbox, stay: None, receiving: None };
-    tokio::select! {
+    let mut session = Session {
+        bench: Bench::new(options.clone()),
+        options: options.clone(),
+        outbox,
+        stay: None,
+        receiving: None,
+        heartbeat: None,
+        accepted: false,
+    };
+    let ended = tokio::select! {
         ended = session.listen(replies) => ended,
-        () = &mut stop => {
+        () = stop => {
             session.leave(RefusalKind::Shutdown, "the worker was asked to stop".into()).await;
             Ok(Ended::Stopped)
         }
-    }
+    };
+    *accepted = session.accepted;
+    ended
 }
 
 fn hello(options: &Options) -> Hello {
@@ -98,6 +151,9 @@ struct Session {
     bench: Bench,
     stay: Option<(Envelope, u64)>,
     receiving: Option<Receiving>,
+    /// Signs of life under the present lease.
+    heartbeat: Option<Heartbeat>,
+    accepted: bool,
 }
 
 impl Session {
@@ -126,7 +182,8 @@ impl Session {
             CoordinatorMessage::Welcome(welcome) => {
                 self.stay = Some((envelope.clone(), welcome.parameters));
                 let interval = Duration::from_millis(welcome.heartbeat_ms.max(1));
-                heartbeat::start(self.options.coordinator.clone(), self.options.wait, envelope, interval);
+                let address = self.options.coordinator.clone();
+                self.heartbeat = Some(heartbeat::start(address, self.options.wait, envelope, interval));
                 let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
                 self.receiving = Some(Receiving::Plan(welcome, plan));
             }
@@ -159,7 +216,10 @@ impl Session {
                 }
             }
             CoordinatorMessage::Work(work) => self.compute(envelope, Task::Work(work)).await?,
-            CoordinatorMessage::Accepted { rank } => tracing::debug!(rank, "accepted"),
+            CoordinatorMessage::Accepted { rank } => {
+                tracing::debug!(rank, "accepted");
+                self.accepted = true;
+            }
             CoordinatorMessage::Finished { .. } | CoordinatorMessage::Refused(_) => {}
         }
         Ok(())

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Block, Checkpoint, CheckpointError, SCHEMA, hexadecimal, parameters_sha256, path_of, tensors};
-use crate::folder::{sync_folder, write_synced};
+use super::{Block, Checkpoint, CheckpointError, SCHEMA, parameters_sha256, path_of, sha256, tensors};
+use crate::disk::{Disk, Operation};
 
 const MANIFEST: &str = "manifest.json";
 const MODEL: &str = "model.safetensors";
@@ -20,6 +20,12 @@ struct Manifest {
     schema: u32,
     step: u64,
     epoch: u64,
+    /// The step of the best parameters so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best: Option<u64>,
+    /// Bytes of the journal that belong to it.
+    #[serde(default)]
+    journal_bytes: u64,
     /// The program that wrote it.
     version: String,
     parameters: usize,
@@ -44,13 +50,12 @@ struct Schema {
 ///
 /// # Errors
 /// The file system refuses, or blocks and tensors don't fit together. Then the folder of the step is as it was before.
-pub fn write(run_dir: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
+pub fn write(disk: &dyn Disk, run_dir: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
     let place = path_of(run_dir, checkpoint.step);
     let parent = place.parent().expect("path_of gives a folder in a folder");
     let beside = parent.join(format!(".{}.new", file_name(&place)));
-    fs::create_dir_all(parent).map_err(failed(parent, "creating"))?;
-    remove_if_there(&beside)?;
-    fs::create_dir(&beside).map_err(failed(&beside, "creating"))?;
+    remove(disk, &beside)?;
+    disk.perform(Operation::CreateFolder(&beside)).map_err(failed(&beside, "creating"))?;
 
     let misfit = |file: &str| {
         let (path, file) = (place.clone(), file.to_owned());
@@ -64,26 +69,31 @@ pub fn write(run_dir: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, Checkpo
     ];
     let mut hashes = IndexMap::new();
     for (name, bytes) in files {
-        let path = beside.join(name);
-        write_synced(&path, &bytes).map_err(failed(&path, "writing"))?;
-        hashes.insert(name.to_owned(), hexadecimal(&bytes));
+        write_synced(disk, &beside.join(name), &bytes)?;
+        hashes.insert(name.to_owned(), sha256(&bytes));
     }
     let manifest = manifest(checkpoint, hashes);
-    let path = beside.join(MANIFEST);
-    write_synced(&path, &manifest).map_err(failed(&path, "writing"))?;
-    sync_folder(&beside).map_err(failed(&beside, "syncing"))?;
+    write_synced(disk, &beside.join(MANIFEST), &manifest)?;
+    disk.perform(Operation::Sync(&beside)).map_err(failed(&beside, "syncing"))?;
 
     if place.exists() {
         let old = parent.join(format!(".{}.old", file_name(&place)));
-        remove_if_there(&old)?;
-        fs::rename(&place, &old).map_err(failed(&place, "moving away"))?;
-        fs::rename(&beside, &place).map_err(failed(&place, "renaming"))?;
-        remove_if_there(&old)?;
+        remove(disk, &old)?;
+        disk.perform(Operation::Rename(&place, &old)).map_err(failed(&place, "moving away"))?;
+        disk.perform(Operation::Rename(&beside, &place)).map_err(failed(&place, "renaming"))?;
+        remove(disk, &old)?;
     } else {
-        fs::rename(&beside, &place).map_err(failed(&place, "renaming"))?;
+        disk.perform(Operation::Rename(&beside, &place)).map_err(failed(&place, "renaming"))?;
     }
-    sync_folder(parent).map_err(failed(parent, "syncing"))?;
+    disk.perform(Operation::Sync(parent)).map_err(failed(parent, "syncing"))?;
+    // The folder of all checkpoints may be new too.
+    disk.perform(Operation::Sync(run_dir)).map_err(failed(run_dir, "syncing"))?;
     Ok(place)
+}
+
+fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    disk.perform(Operation::Write(path, bytes)).map_err(failed(path, "writing"))?;
+    disk.perform(Operation::Sync(path)).map_err(failed(path, "syncing"))
 }
 
 fn manifest(checkpoint: &Checkpoint, files: IndexMap<String, String>) -> Vec<u8> {
@@ -92,6 +102,8 @@ fn manifest(checkpoint: &Checkpoint, files: IndexMap<String, String>) -> Vec<u8>
         schema: SCHEMA,
         step: checkpoint.step,
         epoch: checkpoint.epoch,
+        best: checkpoint.best,
+        journal_bytes: checkpoint.journal_bytes,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         parameters: checkpoint.parameters.len(),
         parameters_sha256: parameters_sha256(&checkpoint.parameters),
@@ -115,7 +127,7 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let read = |name: &str| {
         let file = path.join(name);
         let bytes = fs::read(&file).map_err(failed(&file, "reading"))?;
-        let (recorded, found) = (manifest.files.get(name).cloned().unwrap_or_default(), hexadecimal(&bytes));
+        let (recorded, found) = (manifest.files.get(name).cloned().unwrap_or_default(), sha256(&bytes));
         if recorded != found {
             return Err(CheckpointError::Hash { path: path.to_owned(), file: name.to_owned(), recorded, found });
         }
@@ -132,6 +144,8 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
     Ok(Checkpoint {
         step: manifest.step,
         epoch: manifest.epoch,
+        best: manifest.best,
+        journal_bytes: manifest.journal_bytes,
         blocks: manifest.blocks,
         parameters,
         optimizer,
@@ -139,6 +153,11 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
         preprocessing,
         states: manifest.states,
     })
+}
+
+/// The step of the best parameters when the checkpoint was written; none where its manifest can't be read.
+pub(super) fn best_of(path: &Path) -> Option<u64> {
+    read_manifest(path).ok()?.best
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
@@ -159,11 +178,8 @@ pub(super) fn failed(path: &Path, action: &'static str) -> impl FnOnce(std::io::
 }
 
 /// Removes a folder with all that is in it, where it is there.
-pub(super) fn remove_if_there(path: &Path) -> Result<(), CheckpointError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(path, "removing")(error)),
-        _ => Ok(()),
-    }
+pub(super) fn remove(disk: &dyn Disk, path: &Path) -> Result<(), CheckpointError> {
+    disk.perform(Operation::Remove(path)).map_err(failed(path, "removing"))
 }
 
 fn file_name(path: &Path) -> String {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::disk::{failed, load, remove_if_there};
+use super::disk::{best_of, failed, load, remove};
 use super::{Checkpoint, CheckpointError};
-use crate::folder::{sync_folder, write_atomically};
+use crate::disk::{Disk, Operation, write_atomically};
 
 const BEST: &str = "best";
 
@@ -43,20 +43,46 @@ pub fn steps(run_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
     Ok(steps)
 }
 
-/// The newest checkpoint whose hashes hold, and those newer than it that could not be used, newest first.
+/// A checkpoint to go on from, with the best parameters so far.
+#[derive(Debug)]
+pub struct Found {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The best parameters so far, with their step.
+    pub best: Option<(u64, Vec<f32>)>,
+}
+
+/// The newest checkpoint that a run can go on from, and those newer than it that it can't, newest first.
+///
+/// A checkpoint is good where all hashes hold, where that of its best parameters is good too, and where the journal, which has
+/// `journal_bytes` now, still has all that belongs to it.
 ///
 /// # Errors
 /// The folder can't be read. A checkpoint that can't be is passed over.
-pub fn newest_good(run_dir: &Path) -> Result<(Option<Checkpoint>, Vec<PassedOver>), CheckpointError> {
+pub fn newest_good(run_dir: &Path, journal_bytes: u64) -> Result<(Option<Found>, Vec<PassedOver>), CheckpointError> {
     let mut passed_over = Vec::new();
     for step in steps(run_dir)?.into_iter().rev() {
         let path = path_of(run_dir, step);
-        match load(&path) {
-            Ok(checkpoint) => return Ok((Some(checkpoint), passed_over)),
+        match load_with_best(run_dir, &path, journal_bytes) {
+            Ok(found) => return Ok((Some(found), passed_over)),
             Err(reason) => passed_over.push(PassedOver { path, reason }),
         }
     }
     Ok((None, passed_over))
+}
+
+fn load_with_best(run_dir: &Path, path: &Path, journal_bytes: u64) -> Result<Found, CheckpointError> {
+    let checkpoint = load(path)?;
+    if checkpoint.journal_bytes > journal_bytes {
+        let needed = checkpoint.journal_bytes;
+        return Err(CheckpointError::Journal { path: path.to_owned(), needed, found: journal_bytes });
+    }
+    let best = match checkpoint.best {
+        None => None,
+        Some(step) if step == checkpoint.step => Some((step, checkpoint.parameters.clone())),
+        Some(step) => Some((step, load(&path_of(run_dir, step))?.parameters)),
+    };
+    Ok(Found { checkpoint, best })
 }
 
 /// Names the checkpoint that `checkpoint.best` chose; it must have been written before.
@@ -65,9 +91,9 @@ pub fn newest_good(run_dir: &Path) -> Result<(Option<Checkpoint>, Vec<PassedOver
 ///
 /// # Errors
 /// The file system refuses.
-pub fn mark_best(run_dir: &Path, step: u64) -> Result<(), CheckpointError> {
+pub fn mark_best(disk: &dyn Disk, run_dir: &Path, step: u64) -> Result<(), CheckpointError> {
     let path = checkpoints(run_dir).join(BEST);
-    write_atomically(&path, format!("{step}\n").as_bytes()).map_err(failed(&path, "writing"))
+    write_atomically(disk, &path, format!("{step}\n").as_bytes()).map_err(failed(&path, "writing"))
 }
 
 /// The step whose checkpoint is the best, where one was named.
@@ -86,38 +112,39 @@ pub fn best(run_dir: &Path) -> Result<Option<u64>, CheckpointError> {
     }
 }
 
-/// Removes all checkpoints but the newest `n` (at least one), the best one and those of the steps in `protected`; returns
-/// the steps that went. Remains of writes that a crash interrupted go too.
+/// Removes all checkpoints but the newest `n` (at least one), the best one, those that the kept ones name as their best, and
+/// those of the steps in `protected`; returns the steps that went. Remains of writes that a crash interrupted go too.
 ///
 /// # Errors
 /// The file system refuses.
-pub fn keep(run_dir: &Path, n: usize, protected: &[u64]) -> Result<Vec<u64>, CheckpointError> {
+pub fn keep(disk: &dyn Disk, run_dir: &Path, n: usize, protected: &[u64]) -> Result<Vec<u64>, CheckpointError> {
     let parent = checkpoints(run_dir);
-    let best = best(run_dir)?;
     let mut old = steps(run_dir)?;
-    old.truncate(old.len().saturating_sub(n.max(1)));
-    old.retain(|step| best != Some(*step) && !protected.contains(step));
+    let kept = old.split_off(old.len().saturating_sub(n.max(1)));
+    let needed: Vec<u64> = kept.iter().filter_map(|step| best_of(&path_of(run_dir, *step))).collect();
+    let best = best(run_dir)?;
+    old.retain(|step| best != Some(*step) && !protected.contains(step) && !needed.contains(step));
     for &step in &old {
         // Renamed first, so that a crash never leaves half a checkpoint under its name.
         let (path, away) = (path_of(run_dir, step), parent.join(format!(".step-{step:06}.old")));
-        remove_if_there(&away)?;
-        fs::rename(&path, &away).map_err(failed(&path, "moving away"))?;
+        remove(disk, &away)?;
+        disk.perform(Operation::Rename(&path, &away)).map_err(failed(&path, "moving away"))?;
     }
-    sweep(&parent)?;
+    sweep(disk, &parent)?;
     Ok(old)
 }
 
 /// Removes the folders of interrupted writes and removals.
-fn sweep(parent: &Path) -> Result<(), CheckpointError> {
+fn sweep(disk: &dyn Disk, parent: &Path) -> Result<(), CheckpointError> {
     let Ok(entries) = fs::read_dir(parent) else { return Ok(()) };
     for entry in entries {
         let path = entry.map_err(failed(parent, "reading"))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with(".step-") && (name.ends_with(".old") || name.ends_with(".new")) {
-            remove_if_there(&path)?;
+            remove(disk, &path)?;
         }
     }
-    sync_folder(parent).map_err(failed(parent, "syncing"))
+    disk.perform(Operation::Sync(parent)).map_err(failed(parent, "syncing"))
 }
 
 fn checkpoints(run_dir: &Path) -> PathBuf {

@@ -26,7 +26,9 @@ pub use updater::{Factors, NotFinite, StepReport, Updater, Weighed};
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError},
+    disk::Disk,
     evaluation::{self, Part},
+    folder::Fence,
     run::Evaluation,
     selection::Evaluated,
 };
@@ -124,8 +126,10 @@ pub enum Done {
         step: u64,
         /// Whether it holds the best parameters so far.
         best: bool,
-        /// What came of it.
-        outcome: Result<(), CheckpointError>,
+        /// Whether it is on disk: written now (true), or there already.
+        written: Result<bool, CheckpointError>,
+        /// Whether the best one is named and those that are not needed any more are gone.
+        tidied: Result<(), CheckpointError>,
         /// How long it took.
         took: std::time::Duration,
     },
@@ -137,10 +141,20 @@ pub struct Desk {
     pub updater: Updater,
     /// The run's folder.
     pub run_dir: std::path::PathBuf,
+    /// What writes to it.
+    pub disk: Arc<dyn Disk>,
+    /// Whether the folder is still this coordinator's.
+    pub fence: Fence,
     /// How many checkpoints stay, the best one aside.
     pub keep: usize,
     /// The step of the best parameters so far.
     pub best: Option<u64>,
+    /// The step that the run folder names as the best.
+    pub marked: Option<u64>,
+    /// The step of the checkpoint that is on the disk, written by this coordinator or found good by it.
+    pub saved: Option<u64>,
+    /// The checkpoint of the best parameters, where the disk did not take it: later ones need it, so it goes first.
+    pub owed: Option<Box<Checkpoint>>,
 }
 
 /// An update of so few parameters takes less time than waking a thread for it: it is done at once.
@@ -197,6 +211,14 @@ impl Executor {
         self.jobs.send(job).map_err(|_| Ended)
     }
 
+    /// Says that something is done, or can't be, without the thread.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn say(&self, done: Done) -> Result<(), Ended> {
+        self.done.send(done).map_err(|_| Ended)
+    }
+
     /// Prepares the steps to come, after an update that was done at once; the thread does so by itself.
     pub fn look_ahead(&self) {
         if self.at_once && self.queued.load(Ordering::Acquire) == 0 {
@@ -232,27 +254,45 @@ impl Desk {
             }
             Job::Save { checkpoint, best } => {
                 let step = checkpoint.step;
-                if best {
-                    self.best = Some(step);
-                }
                 #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
                 let began = std::time::Instant::now();
-                let mut outcome = self.save(*checkpoint);
-                if best {
-                    outcome = outcome.and_then(|()| checkpoint::mark_best(&self.run_dir, step));
-                }
-                Done::Saved { step, best, outcome, took: began.elapsed() }
+                let written = self.save(checkpoint, best);
+                let tidied = if written.is_ok() { self.tidy() } else { Ok(()) };
+                Done::Saved { step, best, written, tidied, took: began.elapsed() }
             }
         }
     }
 
-    fn save(&self, mut checkpoint: Checkpoint) -> Result<(), CheckpointError> {
-        if checkpoint::path_of(&self.run_dir, checkpoint.step).exists() {
-            return Ok(());
+    /// Writes a checkpoint, unless it is there; says whether it did.
+    fn save(&mut self, mut checkpoint: Box<Checkpoint>, best: bool) -> Result<bool, CheckpointError> {
+        self.fence.check()?;
+        if best {
+            (self.best, self.owed) = (Some(checkpoint.step), None);
+        }
+        if let Some(owed) = &self.owed {
+            checkpoint::write(&*self.disk, &self.run_dir, owed)?;
+            (self.saved, self.owed) = (Some(owed.step), None);
+        }
+        if self.saved == Some(checkpoint.step) {
+            return Ok(false);
         }
         self.updater.fill(&mut checkpoint);
-        checkpoint::write(&self.run_dir, &checkpoint)?;
+        let (step, written) = (checkpoint.step, checkpoint::write(&*self.disk, &self.run_dir, &checkpoint));
+        match written {
+            Ok(_) => self.saved = Some(step),
+            Err(_) if best => self.owed = Some(checkpoint),
+            Err(_) => {}
+        }
+        written.map(|_| true)
+    }
+
+    /// Names the best checkpoint, and removes those that are not needed any more.
+    fn tidy(&mut self) -> Result<(), CheckpointError> {
+        if let Some(best) = self.best.filter(|best| self.marked != Some(*best)) {
+            checkpoint::mark_best(&*self.disk, &self.run_dir, best)?;
+            self.marked = self.best;
+        }
         let protected: Vec<u64> = self.best.into_iter().collect();
-        checkpoint::keep(&self.run_dir, self.keep, &protected).map(drop)
+        checkpoint::keep(&*self.disk, &self.run_dir, self.keep, &protected).map(drop)
     }
 }

@@ -12,7 +12,7 @@ use aggregation::{
     optimizer::{OptimizerState, StatePart, Update},
     random::{Purpose, Stream},
     tree::{self, Node},
-    weighting::{Certificate, Failure, Method, Moment, Need, Observed, Outcome, Statistics},
+    weighting::{Certificate, Failure, Method, Moment, Need, Observed, Outcome, State, Statistics},
 };
 use datasets::{Labels, Plan};
 use experiment::{Experiment, Shapes, SplitName};
@@ -27,12 +27,15 @@ use super::{
     weigher::Weigher,
 };
 use crate::{
-    checkpoint::{Block, Checkpoint, Tensor},
+    checkpoint::{Block, Checkpoint, Tensor, Values},
     parameters::Parameters,
 };
 
 /// Elements that are added and updated at a time: with the optimizer's state they fit a core's cache.
 const PART: usize = 1 << 15;
+
+/// The state's name in a checkpoint.
+const OPTIMIZER_STEP: &str = "optimizer.step";
 
 /// What an update did.
 #[derive(Debug, Clone, PartialEq)]
@@ -540,7 +543,40 @@ impl Updater {
         let numbers = self.weigher.numbers().iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
         let vectors = self.weigher.vectors().iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
         checkpoint.weighting = numbers.chain(vectors).collect();
-        checkpoint.states.insert("optimizer.step".into(), self.state.step.to_string());
+        checkpoint.states.insert(OPTIMIZER_STEP.into(), self.state.step.to_string());
+    }
+
+    /// Takes up the states of a checkpoint, whose parameters stand already.
+    ///
+    /// # Errors
+    /// What does not fit this experiment's layout, optimizer or weighting.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
+        let ours = self.layout.blocks().iter().map(|block| (&block.name, &block.shape, block.offset));
+        if !ours.eq(checkpoint.blocks.iter().map(|block| (&block.name, &block.shape, block.offset))) {
+            return Err("its parameters have other names or shapes than the model".into());
+        }
+        for (name, slot) in &mut self.state.slots {
+            let saved = checkpoint.optimizer.iter().find(|tensor| tensor.name == *name);
+            match saved.map(|tensor| &tensor.values) {
+                Some(Values::F32(values)) if values.len() == slot.len() => slot.copy_from_slice(values),
+                _ => return Err(format!("the optimizer's `{name}` is not in it, or has another length")),
+            }
+        }
+        let step = checkpoint.state(OPTIMIZER_STEP);
+        self.state.step = step.ok_or_else(|| format!("`{OPTIMIZER_STEP}` is not in it"))?;
+        let mut weighting = State::default();
+        for Tensor { name, values } in &checkpoint.weighting {
+            match values {
+                Values::F64(numbers) => drop(weighting.numbers.insert(name.clone(), numbers.clone())),
+                Values::F32(vector) => drop(weighting.vectors.insert(name.clone(), vector.clone())),
+                Values::U64(_) => return Err(format!("the weighting's `{name}` is of whole numbers")),
+            }
+        }
+        self.weigher.restore(weighting);
+        self.step = checkpoint.step;
+        self.counts.clear();
+        self.look_ahead();
+        Ok(())
     }
 }
 

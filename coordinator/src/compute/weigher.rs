@@ -48,6 +48,11 @@ impl Weigher {
         Ok(())
     }
 
+    /// Takes up the state of a checkpoint.
+    pub(super) fn restore(&mut self, committed: State) {
+        (self.committed, self.begun) = (committed, None);
+    }
+
     /// The numbers of the state, by name.
     pub(super) fn numbers(&self) -> &BTreeMap<String, Vec<f64>> {
         &self.committed.numbers

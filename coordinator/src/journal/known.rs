@@ -17,6 +17,8 @@ pub(super) struct Difference {
 /// Index of the results of a journal that was opened again. Empty for a new journal, and never added to by appending.
 #[derive(Debug, Default)]
 pub(super) struct Known {
+    /// Updates done where the run goes on: what comes before is not computed again, and need not be held.
+    from: u64,
     names: IndexSet<String>,
     /// By (step, split, task, metric); names as indices, since a long run has millions of points with few names.
     metrics: HashMap<(u64, u32, u32, u32), f64>,
@@ -26,10 +28,19 @@ pub(super) struct Known {
     summary: Option<Outcome>,
 }
 
+/// The split whose metrics are of a selected step, which may lie before the one where the run goes on.
+const SELECTED: &str = "test";
+
 impl Known {
+    /// For a run that goes on after `from` updates.
+    pub fn from(from: u64) -> Known {
+        Known { from, ..Known::default() }
+    }
+
     /// Takes up a result that was read from the journal.
     pub fn insert(&mut self, outcome: Outcome) {
         match outcome {
+            Outcome::Metrics { step, split, .. } if step < self.from && split != SELECTED => {}
             Outcome::Metrics { step, split, task, metrics } => {
                 let split = self.intern(&split);
                 let task = self.intern(task.as_deref().unwrap_or_default());

@@ -1,21 +1,30 @@
 //! Writing a journal: whole lines only, each result once.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::known::Known;
 use super::{JournalError, Record, reader};
+use crate::disk::{Disk, LocalDisk, Operation};
+
+/// Records that may wait for a disk that does not take them, in bytes of their text.
+const WAITING_MAX: usize = 64 << 20;
 
 /// A journal open for appending.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: File,
+    disk: Arc<dyn Disk>,
+    /// Bytes of whole records in the file.
     length: u64,
+    /// The file may have more than that: a write failed, and could not be taken back yet.
+    torn: bool,
     cut_off: u64,
     known: Known,
-    text: Vec<u8>,
+    /// Records that are not in the file yet.
+    waiting: Vec<u8>,
 }
 
 /// What became of a record.
@@ -35,16 +44,25 @@ impl Journal {
     pub fn create(path: &Path) -> Result<Journal, JournalError> {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(|source| JournalError::Io { path: path.to_owned(), action: "creating", source })?;
-        Ok(Journal { path: path.to_owned(), file, length: 0, cut_off: 0, known: Known::default(), text: Vec::new() })
+        Ok(Journal::of(path, file, 0, Known::default()))
     }
 
-    /// Opens a journal to go on with it: cuts off what a crash left torn at its end, and learns which results are there.
+    /// Opens a journal to go on with it from its start: see [`Journal::open_at`].
+    ///
+    /// # Errors
+    /// As [`Journal::open_at`].
+    pub fn open(path: &Path) -> Result<Journal, JournalError> {
+        Journal::open_at(path, 0)
+    }
+
+    /// Opens a journal to go on with it after `step` updates: cuts off what a crash left torn at its end, and learns which of the
+    /// results that will be computed again are there.
     ///
     /// # Errors
     /// The file can't be read or cut, or a line before its last good one is not a record.
-    pub fn open(path: &Path) -> Result<Journal, JournalError> {
+    pub fn open_at(path: &Path, step: u64) -> Result<Journal, JournalError> {
         let failed = |action| move |source| JournalError::Io { path: path.to_owned(), action, source };
-        let mut known = Known::default();
+        let mut known = Known::from(step);
         let mut records = reader::read(path)?;
         let (mut good, mut torn) = (0, None);
         while let Some(record) = records.next() {
@@ -63,11 +81,24 @@ impl Journal {
         }
         let file = OpenOptions::new().append(true).open(path).map_err(failed("opening"))?;
         let length = file.metadata().map_err(failed("reading"))?.len();
-        if length > good {
-            file.set_len(good).map_err(failed("cutting off a torn line"))?;
-            file.sync_all().map_err(failed("syncing"))?;
+        let mut journal = Journal::of(path, file, good, known);
+        journal.cut_off = length - good;
+        if journal.cut_off > 0 {
+            journal.torn = true;
+            journal.sync()?;
         }
-        Ok(Journal { path: path.to_owned(), file, length: good, cut_off: length - good, known, text: Vec::new() })
+        Ok(journal)
+    }
+
+    fn of(path: &Path, file: File, length: u64, known: Known) -> Journal {
+        let disk = Arc::new(LocalDisk);
+        Journal { path: path.to_owned(), file, disk, length, torn: false, cut_off: 0, known, waiting: Vec::new() }
+    }
+
+    /// The same journal, written by way of `disk`.
+    #[must_use]
+    pub fn with_disk(self, disk: Arc<dyn Disk>) -> Journal {
+        Journal { disk, ..self }
     }
 
     /// Appends one record. It is in the file (not yet on the disk: [`Journal::sync`]) when this returns.
@@ -79,32 +110,66 @@ impl Journal {
         Ok(if written == 0 { Appended::Known } else { Appended::Written })
     }
 
-    /// Appends records with one write, leaving out results that the journal has already; returns how many it wrote.
+    /// Appends records with one write, leaving out results that the journal has already; returns how many were new.
+    ///
+    /// Once a write has failed, records wait, in order, until [`Journal::flush`] or [`Journal::sync`] gets them into the file.
     ///
     /// # Errors
-    /// The write fails (then none of them is in the file), or a result is not equal to the one in the journal.
+    /// The write fails: then none of these records is in the file, and all wait. Or more wait than can be held, or a result is not
+    /// equal to the one in the journal.
     pub fn append_all(&mut self, records: &[Record]) -> Result<usize, JournalError> {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
+        let behind = self.is_behind();
+        let start = self.waiting.len();
         let mut count = 0;
         for record in records {
             let rest = match record {
-                Record::Result { time_ms, outcome } if !self.known.is_empty() => match self.missing(outcome)? {
-                    None => continue,
-                    Some(outcome) => Some(Record::result(*time_ms, outcome)),
+                Record::Result { time_ms, outcome } if !self.known.is_empty() => match self.missing(outcome) {
+                    Ok(None) => continue,
+                    Ok(Some(outcome)) => Some(Record::result(*time_ms, outcome)),
+                    Err(differs) => {
+                        self.waiting.truncate(start);
+                        return Err(differs);
+                    }
                 },
                 _ => None,
             };
-            serde_json::to_writer(&mut text, rest.as_ref().unwrap_or(record))
+            serde_json::to_writer(&mut self.waiting, rest.as_ref().unwrap_or(record))
                 .expect("a record has text keys and serialises");
-            text.push(b'\n');
+            self.waiting.push(b'\n');
             count += 1;
         }
-        if count > 0 {
-            self.write(&text)?;
+        if self.waiting.len() > WAITING_MAX {
+            return Err(JournalError::Behind { path: self.path.clone(), bytes: self.waiting.len() });
         }
-        self.text = text;
+        if !behind {
+            self.flush()?;
+        }
         Ok(count)
+    }
+
+    /// Whether records wait because a write has failed.
+    pub fn is_behind(&self) -> bool {
+        self.torn || !self.waiting.is_empty()
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// The write fails: nothing of it stays in the file, and all of it waits.
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        self.cut()?;
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        if let Err(source) = self.disk.perform(Operation::Append(&self.path, &self.file, &self.waiting)) {
+            self.torn = true;
+            // Where even that fails, it is tried again before anything else is written, or by the next one who opens.
+            let _ = self.cut();
+            return Err(JournalError::Io { path: self.path.clone(), action: "writing", source });
+        }
+        self.length += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
     }
 
     /// Makes sure that everything appended so far survives a loss of power.
@@ -112,10 +177,17 @@ impl Journal {
     /// # Errors
     /// The system can't promise that.
     pub fn sync(&mut self) -> Result<(), JournalError> {
-        self.file.sync_data().map_err(|source| JournalError::Io { path: self.path.clone(), action: "syncing", source })
+        self.flush()?;
+        let synced = self.disk.perform(Operation::Sync(&self.path));
+        synced.map_err(|source| JournalError::Io { path: self.path.clone(), action: "syncing", source })
     }
 
-    /// Bytes of a torn last line that [`Journal::open`] cut off.
+    /// Bytes of the records in the file.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Bytes of a torn last line that [`Journal::open_at`] cut off.
     pub fn cut_off(&self) -> u64 {
         self.cut_off
     }
@@ -134,13 +206,17 @@ impl Journal {
         })
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), JournalError> {
-        if let Err(source) = self.file.write_all(text) {
-            // Nothing of it stays. Where even that fails, the next open cuts it off.
-            let _ = self.file.set_len(self.length);
-            return Err(JournalError::Io { path: self.path.clone(), action: "writing", source });
+    /// Cuts off what is not a whole record.
+    fn cut(&mut self) -> Result<(), JournalError> {
+        if self.torn {
+            let cut = self.disk.perform(Operation::Cut(&self.file, self.length));
+            cut.map_err(|source| JournalError::Io {
+                path: self.path.clone(),
+                action: "cutting off a torn line",
+                source,
+            })?;
+            self.torn = false;
         }
-        self.length += text.len() as u64;
         Ok(())
     }
 }

@@ -28,8 +28,7 @@
 //!
 //! # What is left out
 //!
-//! Stragglers are waited for, a worker that fails one piece of work three times ends the run, and
-//! a coordinator that dies is taken up from its checkpoint by nobody yet.
+//! Stragglers are waited for, and a worker that fails one piece of work three times ends the run.
 
 mod assignment;
 mod phase;
@@ -111,6 +110,8 @@ pub enum Event {
     Tick,
     /// Someone asks the run to end, after a checkpoint.
     Interrupt,
+    /// Someone asks for a checkpoint.
+    Save,
 }
 
 /// Why a worker is gone.
@@ -250,6 +251,9 @@ pub struct Run {
     step: u64,
     stop_early: bool,
     interrupted: bool,
+    /// The parameters are those of a step after which they are evaluated, and have not been yet.
+    evaluation_due: bool,
+    save_asked: bool,
     workers: BTreeMap<WorkerId, Worker>,
     pile: Pile,
     /// The phase has begun and its microbatches are not divided yet: there were too few workers.
@@ -267,12 +271,21 @@ impl Run {
             step,
             stop_early: false,
             interrupted: false,
+            evaluation_due: false,
+            save_asked: false,
             workers: BTreeMap::new(),
             pile: Pile::default(),
             undivided: false,
             waiting_said: false,
             idle_said: 0,
         }
+    }
+
+    /// The same, taken up where another coordinator has left it: `evaluation_due` as [`Run::evaluation_due`] was, `stop_early`
+    /// where early stopping had run out of patience.
+    #[must_use]
+    pub fn taken_up(self, evaluation_due: bool, stop_early: bool) -> Run {
+        Run { evaluation_due, stop_early, ..self }
     }
 
     /// Number of updates done.
@@ -283,6 +296,11 @@ impl Run {
     /// What the run does at which step.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether the parameters have to be evaluated before the next step and have not been yet.
+    pub fn evaluation_due(&self) -> bool {
+        self.evaluation_due
     }
 
     /// Where in the step the run is.
@@ -331,6 +349,7 @@ impl Run {
             Event::Saved => self.on_saved(&mut effects),
             Event::Tick => self.on_tick(now, &mut effects),
             Event::Interrupt => self.on_interrupt(&mut effects),
+            Event::Save => self.on_save(&mut effects),
         }
         self.hand_out(&mut effects);
         effects
@@ -343,7 +362,11 @@ impl Run {
         let workers = self.ready().count();
         effects.push(Effect::Notice(Notice::WorkerReady { worker: id, workers }));
         if self.phase == Phase::Start {
-            self.begin(effects);
+            if self.evaluation_due {
+                self.evaluate(Evaluation::Progress, effects);
+            } else {
+                self.begin(effects);
+            }
         }
     }
 
@@ -430,7 +453,8 @@ impl Run {
         self.step += 1;
         effects.push(Effect::Commit { step: self.step });
         effects.push(Effect::Clear);
-        if self.settings.evaluates_after(self.step) && !self.interrupted {
+        self.evaluation_due = self.settings.evaluates_after(self.step);
+        if self.evaluation_due && !self.interrupted {
             self.evaluate(Evaluation::Progress, effects);
         } else {
             self.after_evaluation(effects);
@@ -442,6 +466,7 @@ impl Run {
         effects.push(Effect::Clear);
         match evaluation {
             Evaluation::Progress => {
+                self.evaluation_due = false;
                 self.stop_early = stop;
                 self.after_evaluation(effects);
             }
@@ -455,7 +480,8 @@ impl Run {
     }
 
     fn after_evaluation(&mut self, effects: &mut Vec<Effect>) {
-        if self.is_last() || self.interrupted || self.settings.saves_after(self.step) {
+        let asked = std::mem::take(&mut self.save_asked);
+        if self.is_last() || self.interrupted || asked || self.settings.saves_after(self.step) {
             self.phase = Phase::Saving;
             effects.push(Effect::Save { step: self.step });
         } else {
@@ -510,6 +536,23 @@ impl Run {
             // What has changed the optimizer's state is carried through.
             Phase::Updating | Phase::LossesAfter | Phase::Learning => {}
             Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
+        }
+    }
+
+    fn on_save(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase {
+            // The parameters stand: the checkpoint is written beside what goes on.
+            Phase::Start | Phase::LossesBefore | Phase::Weighing | Phase::Gradient => {
+                effects.push(Effect::Save { step: self.step });
+            }
+            // After the present step.
+            Phase::Updating
+            | Phase::LossesAfter
+            | Phase::Learning
+            | Phase::Evaluating(Evaluation::Progress)
+            | Phase::Deciding(Evaluation::Progress) => self.save_asked = true,
+            // One is being written, or the last is there.
+            Phase::Saving | Phase::Evaluating(_) | Phase::Deciding(_) | Phase::Over => {}
         }
     }
 

@@ -1,17 +1,17 @@
 //! What the machine says, done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use experiment::SplitName;
-use proto::message::{CoordinatorMessage, Work, WorkKind};
+use proto::message::{CoordinatorMessage, Refusal, RefusalKind, Work, WorkKind};
 
-use super::{Shell, connection::Asked};
+use super::{EVALUATION_DUE, FINGERPRINT, Shell, connection::Asked};
 use crate::{
     CoordinatorError,
-    checkpoint::{self, Checkpoint},
+    checkpoint::{self, Checkpoint, CheckpointError},
     compute::{Done, Factors, Gradient, Job, Losses, StepReport},
     evaluation::Part,
-    journal::{Observation, Reason},
+    journal::{JournalError, Observation, Reason},
     run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, WorkerId},
     selection::Evaluated,
 };
@@ -53,11 +53,7 @@ impl Shell {
                     self.selected = *best;
                 }
             }
-            Effect::Save { step } => {
-                self.journal.sync()?;
-                let checkpoint = self.checkpoint(step);
-                self.order(Job::Save { checkpoint, best: false })?;
-            }
+            Effect::Save { step } => self.save(step, false)?,
             Effect::Dismiss(worker, loss) => self.dismiss(worker, &loss),
             Effect::Finish(outcome) => self.outcome = Some(outcome),
             Effect::Notice(notice) => self.notice(notice),
@@ -143,22 +139,38 @@ impl Shell {
         }
     }
 
+    /// Has a checkpoint written. Everything that led to it is in the journal before.
+    fn save(&mut self, step: u64, best: bool) -> Result<(), CoordinatorError> {
+        self.record_step();
+        let written = match self.journal.sync() {
+            Ok(()) => {
+                let checkpoint = self.checkpoint(step);
+                return self.order(Job::Save { checkpoint, best });
+            }
+            Err(error @ JournalError::Io { .. }) => Err(CheckpointError::JournalFirst(error)),
+            Err(error) => return Err(error.into()),
+        };
+        let done = Done::Saved { step, best, written, tidied: Ok(()), took: Duration::ZERO };
+        self.executor.say(done).map_err(|_| CoordinatorError::Crashed)
+    }
+
     fn checkpoint(&self, step: u64) -> Box<Checkpoint> {
         let mut states = self.selection.states();
-        if let Some((best, _)) = &self.best {
-            states.insert("best.step".into(), best.to_string());
-        }
+        states.insert(EVALUATION_DUE.into(), self.run.evaluation_due().to_string());
         states.insert("base".into(), self.setup.base().to_string_lossy().into_owned());
         states.insert("device".into(), self.setup.device.to_string());
-        states.insert("fingerprint".into(), self.fingerprint.clone().unwrap_or_default());
+        states.insert(FINGERPRINT.into(), self.fingerprint.clone().unwrap_or_default());
         let preprocessing = String::from_utf8_lossy(&self.plan_json).into_owned();
-        Box::new(Checkpoint { step, epoch: self.epoch, preprocessing, states, ..Checkpoint::default() })
+        let best = self.best.as_ref().map(|(step, _)| *step);
+        let (epoch, journal_bytes) = (self.epoch, self.journal.length());
+        Box::new(Checkpoint { step, epoch, best, journal_bytes, preprocessing, states, ..Checkpoint::default() })
     }
 
     fn dismiss(&mut self, worker: WorkerId, loss: &Loss) {
         if let Some(connection) = self.connections.remove(&worker) {
-            let reason = format!("dismissed: {loss}");
-            let _ = connection.send(self.envelope(worker), CoordinatorMessage::Finished { reason });
+            // Should it still be there, it may come again, under another lease.
+            let refusal = Refusal { kind: RefusalKind::Stale, reason: format!("dismissed: {loss}") };
+            let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(refusal));
         }
     }
 
@@ -207,18 +219,38 @@ impl Shell {
                 self.tell(Event::NotFinite { step: error.step(), reason: error.to_string() });
             }
             Done::Decided(evaluation, evaluated) => self.on_decided(evaluation, evaluated),
-            Done::Saved { step, best, outcome, took } => {
-                match outcome {
-                    Ok(()) => self.observe(Observation::CheckpointWritten { step, took_ms: took.as_millis() as u64 }),
-                    Err(error) => {
-                        tracing::warn!(step, %error, "no checkpoint; the run goes on");
-                        self.observe(Observation::Warning { reason: Reason::new("checkpoint", error.to_string()) });
-                    }
-                }
-                if !best {
+            Done::Saved { step, best, written, tidied, took } => {
+                self.on_saved(step, written, tidied, took);
+                if !best && step == self.run.done() {
                     self.tell(Event::Saved);
                 }
             }
+        }
+    }
+
+    fn on_saved(
+        &mut self,
+        step: u64,
+        written: Result<bool, CheckpointError>,
+        tidied: Result<(), CheckpointError>,
+        took: Duration,
+    ) {
+        match written {
+            Ok(new) => {
+                self.save_failed = None;
+                if new {
+                    self.observe(Observation::CheckpointWritten { step, took_ms: took.as_millis() as u64 });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(step, %error, "no checkpoint; the run goes on and tries again with the next one");
+                self.observe(Observation::Warning { reason: Reason::new("checkpoint", error.to_string()) });
+                self.save_failed = Some(error.to_string());
+            }
+        }
+        if let Err(error) = tidied {
+            tracing::warn!(step, %error, "old checkpoints could not be removed; the run goes on");
+            self.observe(Observation::Warning { reason: Reason::new("checkpoints_kept", error.to_string()) });
         }
     }
 
@@ -228,10 +260,12 @@ impl Shell {
         if !self.run.settings().losses_after {
             self.end_step(report.next.clone());
         }
-        self.tell(Event::Updated { step: report.step });
+        let step = report.step;
+        self.unrecorded = Some(report);
+        self.tell(Event::Updated { step });
         // The workers are at work again: time for what nobody waits for.
         self.executor.look_ahead();
-        self.record_step(&report);
+        self.record_step();
     }
 
     /// Measures the step that is over, and takes what the next is computed with.
@@ -254,8 +288,7 @@ impl Shell {
                 stop = verdict.stop;
                 if verdict.improved {
                     self.best = Some((step, self.parameters.read(step, <[f32]>::to_vec)));
-                    let checkpoint = self.checkpoint(step);
-                    if let Err(error) = self.order(Job::Save { checkpoint, best: true }) {
+                    if let Err(error) = self.save(step, true) {
                         self.failed.get_or_insert(error);
                     }
                 }

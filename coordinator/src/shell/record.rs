@@ -1,35 +1,67 @@
 //! What a run leaves behind: the journal's records and the report.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use proto::message::CoordinatorMessage;
+use tokio::time;
 
-use super::{Shell, weighting};
+use super::{RETRY, Shell, weighting};
 use crate::{
     CoordinatorError, checkpoint,
-    compute::StepReport,
-    journal::{self, Number, Observation, Record},
+    journal::{self, JournalError, Number, Observation, Reason, Record},
     report::{PeakMemory, Report},
     run::{Evaluation, Outcome},
     selection::Evaluated,
 };
 
+/// The pauses between tries to write the last records.
+const SETTLE_MS: [u64; 6] = [100, 200, 400, 800, 1600, 3200];
+
 impl Shell {
-    /// Writes an observation; a journal that can't be written ends the run.
+    /// Writes an observation.
     pub(crate) fn observe(&mut self, observation: Observation) {
         let record = Record::observed((self.now_ms)(), observation);
         self.append(&[record]);
     }
 
     pub(crate) fn append(&mut self, records: &[Record]) {
-        if let Err(error) = self.journal.append_all(records) {
-            self.failed.get_or_insert(error.into());
+        if let Err(fenced) = self.fence.check() {
+            self.failed.get_or_insert(fenced.into());
+            return;
+        }
+        match self.journal.append_all(records) {
+            Ok(_) => {}
+            Err(error @ JournalError::Io { .. }) => self.fall_behind(&error),
+            Err(error) => drop(self.failed.get_or_insert(error.into())),
         }
     }
 
-    /// The losses of a step, as they were before its update.
-    pub(crate) fn record_step(&mut self, report: &StepReport) {
+    /// The disk does not take records: they wait, and the run goes on.
+    fn fall_behind(&mut self, error: &JournalError) {
+        tracing::warn!(%error, "the journal's records wait for the disk; the run goes on");
+        let reason = Reason::new("journal", error.to_string());
+        let warning = Record::observed((self.now_ms)(), Observation::Warning { reason });
+        // It waits with the others; that too many wait is told by the next one.
+        let _ = self.journal.append_all(&[warning]);
+    }
+
+    /// Tries a journal that is behind again, now and then.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.journal.is_behind() || self.timing.journal_tried.is_some_and(|tried| tried.elapsed() < RETRY) {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
+        let now = Instant::now();
+        self.timing.journal_tried = Some(now);
+        if self.fence.check().is_ok() && self.journal.flush().is_ok() {
+            tracing::warn!("the journal has caught up");
+        }
+    }
+
+    /// The losses of the step that was committed last, as they were before its update.
+    pub(crate) fn record_step(&mut self) {
+        let Some(report) = self.unrecorded.take() else { return };
         let now = (self.now_ms)();
         let step = report.step + 1;
         let metrics = |task: Option<String>, metrics: IndexMap<String, Number>| {
@@ -100,6 +132,10 @@ impl Shell {
     pub(crate) async fn end(mut self) -> Result<Report, CoordinatorError> {
         let outcome = match (self.failed.take(), self.outcome.take()) {
             (Some(error), _) => Outcome::Failed(error.to_string()),
+            (None, Some(Outcome::Interrupted)) if self.save_failed.is_some() => {
+                let reason = self.save_failed.take().unwrap_or_default();
+                Outcome::Failed(format!("asked to stop, and no checkpoint of this step could be written: {reason}"))
+            }
             (None, Some(outcome)) => outcome,
             (None, None) => Outcome::Failed("the coordinator's own threads ended".into()),
         };
@@ -130,11 +166,25 @@ impl Shell {
             now,
             Observation::Finished { status: journal_status, step, message: reason, metrics },
         )]);
-        self.journal.sync()?;
+        // A coordinator that is fenced writes nothing, and one that failed to write can't.
+        if self.failed.is_none() {
+            self.settle().await?;
+        }
         match self.failed {
             Some(error) => Err(error),
             None => Ok(report),
         }
+    }
+
+    /// Gets the last records to the disk; one that is full has a moment to get over it.
+    async fn settle(&mut self) -> Result<(), JournalError> {
+        for pause_ms in SETTLE_MS {
+            match self.journal.sync() {
+                Err(JournalError::Io { .. }) => time::sleep(Duration::from_millis(pause_ms)).await,
+                settled => return settled,
+            }
+        }
+        self.journal.sync()
     }
 
     fn report(&self, outcome: &Outcome, status: &'static str, reason: Option<String>) -> Report {
@@ -159,6 +209,7 @@ impl Shell {
             reason,
             stopped_early: matches!(outcome, Outcome::Finished { early: true }),
             step,
+            resumed_from: self.resumed_from,
             selected: if self.best.is_some() { "best" } else { "last" },
             selected_step: if self.finals.is_empty() { step } else { self.selected },
             world_size: self.connections.values().filter(|connection| connection.accepted).count(),

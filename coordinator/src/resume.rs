@@ -1,0 +1,198 @@
+//! What a run goes on from: its newest good checkpoint, its journal, and the experiment that it was started with.
+//!
+//! Going on means the same bits as if nothing had happened, so whatever would change them is refused, with what differs: another
+//! experiment (but for workers and tracking, which change nothing), other data, another device. A checkpoint that is damaged is
+//! passed over for the one before; where none is good the run begins anew, and comes to the same results.
+
+use std::path::{Path, PathBuf};
+
+use experiment::{Experiment, ExperimentError, Loaded, Paths};
+use indexmap::IndexMap;
+
+use crate::{
+    checkpoint::{self, Checkpoint, CheckpointError, Found, PassedOver},
+    folder::RunFolder,
+    journal::{self, Journal, JournalError, Outcome, Record},
+    setup::Setup,
+};
+
+/// The tag with the folder that relative paths of the data start from.
+pub(crate) const BASE: &str = "data.base";
+/// The tag with the device that workers compute on.
+pub(crate) const DEVICE: &str = "device";
+/// The tag with the sha256 of the data plan.
+pub(crate) const DATA: &str = "data.sha256";
+
+/// How many differences are told.
+const TOLD_MAX: usize = 6;
+
+/// A run that a coordinator has left, in a folder that this one has locked.
+#[derive(Debug)]
+pub struct Past {
+    /// The folder.
+    pub folder: RunFolder,
+    /// The checkpoint to go on from, with the best parameters so far; none where the run goes on from its start.
+    pub found: Option<Found>,
+    /// Newer checkpoints that can't be used, newest first.
+    pub passed_over: Vec<PassedOver>,
+    /// The journal, without what a crash has torn.
+    pub(crate) journal: Journal,
+    /// The tags of the journal; none where the run was stopped before its first record.
+    tags: IndexMap<String, String>,
+}
+
+/// Why a run can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The folder of the checkpoints can't be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The saved experiment can't be read.
+    #[error(transparent)]
+    Experiment(#[from] Box<ExperimentError>),
+    /// Something is not as it was.
+    #[error("the run in {} can't go on, because {what} changed since: {}", path.display(), told(differences))]
+    Changed {
+        /// The run folder.
+        path: PathBuf,
+        /// The experiment, the data or the device.
+        what: &'static str,
+        /// What differs, in words.
+        differences: Vec<String>,
+    },
+}
+
+fn told(differences: &[String]) -> String {
+    let more = differences.len().saturating_sub(TOLD_MAX);
+    let first = differences.iter().take(TOLD_MAX).cloned().collect::<Vec<_>>().join("; ");
+    if more > 0 { format!("{first}; and {more} more") } else { first }
+}
+
+impl Past {
+    /// Finds what is left of the run in a folder.
+    ///
+    /// # Errors
+    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged, or a file can't be read.
+    pub fn find(folder: RunFolder) -> Result<Past, ResumeError> {
+        let journal_path = folder.journal();
+        let length = std::fs::metadata(&journal_path).map(|metadata| metadata.len());
+        let unreadable = |source| JournalError::Io { path: journal_path.clone(), action: "reading", source };
+        let (found, passed_over) = checkpoint::newest_good(folder.path(), length.map_err(unreadable)?)?;
+        let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
+        let journal = Journal::open_at(&journal_path, step)?;
+        let mut tags = IndexMap::new();
+        for record in journal::read(&journal_path)? {
+            if let Record::Result { outcome: Outcome::Tags { tags: some }, .. } = record? {
+                tags.extend(some);
+                // They are among the first records.
+                break;
+            }
+        }
+        Ok(Past { folder, found, passed_over, journal, tags })
+    }
+
+    /// The checkpoint to go on from.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.found.as_ref().map(|found| &found.checkpoint)
+    }
+
+    /// Updates done where the run goes on.
+    pub fn step(&self) -> u64 {
+        self.checkpoint().map_or(0, |checkpoint| checkpoint.step)
+    }
+
+    /// The device that the run was started with.
+    pub fn device(&self) -> Option<&str> {
+        self.tags.get(DEVICE).map(String::as_str)
+    }
+
+    /// Whether the journal has the run's first records.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.tags.is_empty()
+    }
+
+    /// The experiment that the run was started with, with `sets` applied. Paths are relative where they were.
+    ///
+    /// # Errors
+    /// The saved file can't be read, or one of `sets` is refused.
+    pub fn experiment(&self, sets: &[String]) -> Result<Loaded, ResumeError> {
+        let mut loaded = experiment::load(&self.folder.experiment(), sets).map_err(Box::new)?;
+        if let Some(base) = self.tags.get(BASE) {
+            loaded.base = PathBuf::from(base);
+            let base = loaded.base.clone();
+            each_path(&mut loaded.experiment, |path| {
+                if let Ok(relative) = Path::new(path.as_str()).strip_prefix(&base) {
+                    *path = relative.to_string_lossy().into_owned();
+                }
+            });
+        }
+        Ok(loaded)
+    }
+
+    /// Looks whether an experiment is the one that the run was started with, but for workers, tracking and the place of the data.
+    ///
+    /// # Errors
+    /// [`ResumeError::Changed`] with the keys that differ.
+    pub fn check_experiment(&self, loaded: &Loaded) -> Result<(), ResumeError> {
+        let saved = experiment::load(&self.folder.experiment(), &[]).map_err(Box::new)?;
+        let (was, is) = (keys(saved.experiment), keys(loaded.experiment.clone()));
+        let text = |value: Option<&String>| value.map_or("nothing".to_owned(), String::clone);
+        let all = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
+        let changed = all.filter(|key| was.get(*key) != is.get(*key));
+        let differences =
+            changed.map(|key| format!("`{key}` was {}, and is {}", text(was.get(key)), text(is.get(key)))).collect();
+        self.refuse_if("the experiment", differences)
+    }
+
+    /// Looks whether data and device are those that the run was started with.
+    ///
+    /// # Errors
+    /// [`ResumeError::Changed`] with what differs.
+    pub fn check(&self, setup: &Setup) -> Result<(), ResumeError> {
+        let device = setup.device.to_string();
+        let other = self.device().filter(|was| *was != device);
+        let differences = other.map(|was| format!("it was {was}, and is {device}")).into_iter().collect();
+        self.refuse_if("the device", differences)?;
+        if let Some(checkpoint) = self.checkpoint() {
+            let differences = match serde_json::from_str::<datasets::Plan>(&checkpoint.preprocessing) {
+                Ok(plan) => plan.differences(&setup.prepared.plan),
+                Err(error) => vec![format!("the checkpoint's plan is of another version: {error}")],
+            };
+            return self.refuse_if("the data", differences);
+        }
+        let other = self.tags.get(DATA).filter(|was| **was != setup.data_sha256());
+        self.refuse_if("the data", other.map(|_| "their digest is another one".to_owned()).into_iter().collect())
+    }
+
+    fn refuse_if(&self, what: &'static str, differences: Vec<String>) -> Result<(), ResumeError> {
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(ResumeError::Changed { path: self.folder.path().to_owned(), what, differences })
+    }
+}
+
+/// Every key that has a part in the results, as flat text.
+fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
+    // The data themselves are compared, wherever they lie.
+    experiment.datasets.values_mut().for_each(|dataset| dataset.path = Paths::Files(Vec::new()));
+    let (mixed, default) = (experiment.cluster.mixed, experiment::Cluster::default());
+    experiment.cluster = experiment::Cluster { mixed, ..default };
+    experiment.tracking = Default::default();
+    journal::flatten(&experiment).unwrap_or_default()
+}
+
+/// Visits every path of the data.
+pub(crate) fn each_path(experiment: &mut Experiment, mut visit: impl FnMut(&mut String)) {
+    for dataset in experiment.datasets.values_mut() {
+        match &mut dataset.path {
+            Paths::Files(files) => files.iter_mut().for_each(&mut visit),
+            Paths::BySplit { train, validation, test } => {
+                train.iter_mut().chain(validation).chain(test).for_each(&mut visit);
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! How a run begins: in a folder of its own, or where another coordinator has left it.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::{
+    checkpoint::{Found, PassedOver},
+    folder::{Fence, RunFolder},
+    journal::{self, Journal, Observation, Reason, Record},
+    resume::{BASE, DATA, DEVICE, Past},
+    serve::{CoordinatorError, Options, now_ms},
+    setup::Setup,
+};
+
+/// How a run begins.
+#[derive(Debug)]
+pub enum Start {
+    /// In a folder of its own.
+    New(RunFolder),
+    /// Where another coordinator has left it.
+    Resumed(Box<Past>),
+}
+
+/// A run folder in which everything stands for the first step to come.
+pub(crate) struct Opened {
+    pub folder: RunFolder,
+    pub fence: Fence,
+    pub journal: Journal,
+    /// What the run goes on from.
+    pub found: Option<Found>,
+    /// The step that it goes on from, where it was taken up.
+    pub resumed_from: Option<u64>,
+}
+
+impl Start {
+    /// Takes the next epoch and writes the first records: from here on the run can be taken up again.
+    ///
+    /// # Errors
+    /// The folder or the journal can't be written.
+    pub(crate) fn open(self, setup: &Setup, options: &Options) -> Result<Opened, CoordinatorError> {
+        let disk = &options.disk;
+        match self {
+            Start::New(folder) => {
+                let fence = folder.next_epoch(&**disk)?;
+                folder.write_experiment(&**disk, &setup.resolved().to_toml())?;
+                let mut journal = Journal::create(&folder.journal())?.with_disk(Arc::clone(disk));
+                journal.append_all(&first_records(setup, options, fence.epoch()))?;
+                Ok(Opened { folder, fence, journal, found: None, resumed_from: None })
+            }
+            Start::Resumed(past) => {
+                let begun = past.has_begun();
+                let step = past.step();
+                let Past { folder, found, passed_over, journal, .. } = *past;
+                let fence = folder.next_epoch(&**disk)?;
+                let mut journal = journal.with_disk(Arc::clone(disk));
+                let mut records = if begun {
+                    vec![Record::observed(now_ms(), started(fence.epoch(), Some(step)))]
+                } else {
+                    first_records(setup, options, fence.epoch())
+                };
+                records.extend(found_records(&folder, &passed_over, journal.cut_off()));
+                journal.append_all(&records)?;
+                Ok(Opened { folder, fence, journal, found, resumed_from: Some(step) })
+            }
+        }
+    }
+}
+
+fn started(epoch: u64, resumed_from: Option<u64>) -> Observation {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Observation::Started { schema: journal::SCHEMA, version, epoch, resumed_from }
+}
+
+fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
+    let now = now_ms();
+    let experiment = &setup.loaded.experiment;
+    let parameters = journal::flatten(experiment).unwrap_or_default();
+    let mut tags = IndexMap::from([
+        ("seed".to_owned(), experiment.seed.to_string()),
+        (DEVICE.to_owned(), setup.device.to_string()),
+        ("trunkline.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        (BASE.to_owned(), setup.base().to_string_lossy().into_owned()),
+        (DATA.to_owned(), setup.data_sha256()),
+    ]);
+    tags.extend(options.tags.clone());
+    let warnings = setup.prepared.summary.warnings.iter().map(|warning| {
+        let reason = Reason::new("data", warning.clone());
+        Record::observed(now, Observation::Warning { reason })
+    });
+    let results = [
+        Record::observed(now, started(epoch, None)),
+        Record::result(now, journal::Outcome::Parameters { parameters }),
+        Record::result(now, journal::Outcome::Tags { tags }),
+    ];
+    results.into_iter().chain(warnings).collect()
+}
+
+/// What was found to be damaged, which people are told too.
+fn found_records(folder: &RunFolder, passed_over: &[PassedOver], cut_off: u64) -> Vec<Record> {
+    let mut seen: Vec<Observation> = Vec::new();
+    for PassedOver { path, reason } in passed_over {
+        tracing::warn!("passed over a checkpoint: {reason}");
+        let path = path.strip_prefix(folder.path()).unwrap_or(path).to_string_lossy().into_owned();
+        let reason = Reason::new(reason.code(), reason.to_string());
+        seen.push(Observation::CheckpointPassedOver { path, reason });
+    }
+    if cut_off > 0 {
+        let message = format!("cut off {cut_off} bytes of a record that was torn");
+        seen.push(Observation::Event { name: "journal_cut".into(), step: None, message });
+    }
+    seen.into_iter().map(|observation| Record::observed(now_ms(), observation)).collect()
+}

@@ -1,0 +1,155 @@
+//! Every operation of the checkpoint protocol and of the journal fails once, or is the last of a process or of a machine.
+
+mod faulty_disk;
+
+use std::{path::Path, sync::Arc};
+
+use coordinator::{
+    checkpoint::{Block, Checkpoint, CheckpointError, Found, Tensor, best, keep, mark_best, newest_good, steps, write},
+    disk::{Disk, LocalDisk},
+    folder::RunFolder,
+    journal::{Journal, JournalError, Number, Outcome, Record, read},
+};
+use faulty_disk::{Fault, FaultyDisk};
+
+const FAULTS: [Fault; 3] = [Fault::Full(0), Fault::Killed, Fault::PowerLost];
+
+fn checkpoint(step: u64) -> Checkpoint {
+    Checkpoint {
+        step,
+        epoch: 1,
+        best: Some(step),
+        blocks: vec![Block { name: "trunk.0.bias".into(), shape: vec![4], offset: 0 }],
+        parameters: vec![step as f32; 4],
+        optimizer: vec![Tensor::new("exp_avg", vec![0.5f32; 4])],
+        preprocessing: "{}".into(),
+        ..Checkpoint::default()
+    }
+}
+
+/// What a coordinator does with a checkpoint of its best parameters.
+fn save(disk: &dyn Disk, run: &Path, step: u64) -> Result<(), CheckpointError> {
+    write(disk, run, &checkpoint(step))?;
+    mark_best(disk, run, step)?;
+    keep(disk, run, 1, &[step]).map(drop)
+}
+
+fn newest(run: &Path) -> u64 {
+    let (found, passed_over) = newest_good(run, u64::MAX).expect("looks");
+    assert!(passed_over.is_empty(), "half a checkpoint under its name: {passed_over:?}");
+    let Found { checkpoint, best } = found.expect("one is always good");
+    assert_eq!(checkpoint.parameters, [checkpoint.step as f32; 4]);
+    assert_eq!(best, Some((checkpoint.step, checkpoint.parameters.clone())));
+    checkpoint.step
+}
+
+#[test]
+fn a_checkpoint_is_whole_or_not_there_wherever_its_writing_stops() {
+    let counted = FaultyDisk::sound();
+    let run = tempfile::tempdir().expect("a folder");
+    save(&LocalDisk, run.path(), 10).expect("saves");
+    save(&counted, run.path(), 20).expect("saves");
+    let operations = counted.performed();
+    assert!(operations > 20, "{operations}");
+    let mut newest_seen = Vec::new();
+    for fault in FAULTS {
+        for at in 1..=operations {
+            let run = tempfile::tempdir().expect("a folder");
+            save(&LocalDisk, run.path(), 10).expect("saves");
+            let disk = FaultyDisk::new(at, fault);
+            save(&disk, run.path(), 20).expect_err("meets the fault");
+            newest_seen.push(newest(run.path()));
+            if let Some(step) = best(run.path()).expect("is a step or is not there") {
+                assert!(steps(run.path()).expect("lists").contains(&step), "{fault:?} at {at}: the best is gone");
+            }
+            // Whoever comes next is not in the way of what was left.
+            save(&LocalDisk, run.path(), 30).expect("saves in spite of it");
+            assert_eq!(newest(run.path()), 30);
+            let left = std::fs::read_dir(run.path().join("checkpoints")).expect("lists");
+            let mut left: Vec<_> =
+                left.map(|e| e.expect("an entry").file_name().into_string().expect("text")).collect();
+            left.sort();
+            assert_eq!(left, ["best", "step-000030"], "{fault:?} at {at}");
+        }
+    }
+    assert!(newest_seen.contains(&10) && newest_seen.contains(&20));
+}
+
+#[test]
+fn an_epoch_is_the_old_one_or_the_next_wherever_its_writing_stops() {
+    for fault in FAULTS {
+        for at in 1..=4 {
+            let run = tempfile::tempdir().expect("a folder");
+            let folder = RunFolder::create_at(run.path()).expect("creates");
+            folder.next_epoch(&LocalDisk).expect("takes");
+            folder.next_epoch(&FaultyDisk::new(at, fault)).expect_err("meets the fault");
+            let next = folder.next_epoch(&LocalDisk).expect("takes").epoch();
+            assert!(next == 2 || next == 3, "{fault:?} at {at}: {next}");
+        }
+    }
+}
+
+fn loss(step: u64) -> Record {
+    let metrics = [("loss".to_owned(), Number(1.0 / step as f64))].into_iter().collect();
+    Record::result(step, Outcome::Metrics { step, split: "train".into(), task: None, metrics })
+}
+
+fn records(path: &Path) -> Vec<Record> {
+    read(path).expect("opens").map(|record| record.expect("a record")).collect()
+}
+
+#[test]
+fn a_journal_that_was_stopped_anywhere_goes_on_without_a_gap_or_a_repetition() {
+    let all: Vec<Record> = (1..=9).map(loss).collect();
+    let run = |journal: &mut Journal, from: usize| {
+        for records in all[from..].chunks(3) {
+            journal.append_all(records)?;
+            journal.sync()?;
+        }
+        Ok::<(), JournalError>(())
+    };
+    for fault in [Fault::Killed, Fault::PowerLost] {
+        for at in 1..=6 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("journal.jsonl");
+            let disk = Arc::new(FaultyDisk::new(at, fault));
+            let mut journal = Journal::create(&path).expect("creates").with_disk(disk);
+            run(&mut journal, 0).expect_err("meets the fault");
+            let mut again = Journal::open(&path).expect("opens");
+            let left = records(&path);
+            assert_eq!(left, all[..left.len()], "{fault:?} at {at}");
+            let synced = 3 * ((at as usize - 1) / 2);
+            assert!(left.len() >= synced, "{fault:?} at {at}: {} of {synced} synced records", left.len());
+            run(&mut again, 0).expect("goes on");
+            assert_eq!(records(&path), all, "{fault:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn records_wait_for_a_full_disk_and_keep_their_order() {
+    let all: Vec<Record> = (1..=9).map(loss).collect();
+    for refusals in 0..12 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.jsonl");
+        // The second append is half written; taking it back fails at times too.
+        let disk = Arc::new(FaultyDisk::new(2, Fault::Full(refusals)));
+        let mut journal = Journal::create(&path).expect("creates").with_disk(disk);
+        journal.append(&all[0]).expect("appends");
+        assert!(matches!(journal.append(&all[1]), Err(JournalError::Io { action: "writing", .. })));
+        assert!(journal.is_behind());
+        journal.append_all(&all[2..5]).expect("waits");
+        let whole = records(&path);
+        assert_eq!(whole, all[..1], "a reader sees no record that is half there");
+        let mut tries = 0;
+        while journal.flush().is_err() {
+            tries += 1;
+            assert!(tries < 20);
+        }
+        assert!(!journal.is_behind());
+        journal.append_all(&all[5..]).expect("appends");
+        assert_eq!(records(&path), all, "{refusals} refusals");
+        let bytes = std::fs::read(&path).expect("reads");
+        assert_eq!(journal.length() as usize, bytes.len());
+    }
+}

@@ -1,0 +1,237 @@
+//! How a run is launched: the arguments that `train` and `coordinator` share, and the way from them to a run's report.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Instant,
+};
+
+use coordinator::{
+    Listener, Options, Request, Start,
+    disk::LocalDisk,
+    folder::{FolderError, RunFolder},
+    progress::Progress,
+    report::Report,
+    resume::Past,
+    setup::Setup,
+};
+use experiment::Loaded;
+use indexmap::IndexMap;
+use model::Device;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    exit::{Failure, print, say},
+    progress, table,
+};
+
+/// The device where nothing says another.
+const DEVICE: &str = "flex";
+/// Where runs are kept that are given no folder.
+const RUNS: &str = "runs";
+
+/// Arguments of a command that carries out a run.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The experiment file; not needed to resume a run.
+    #[arg(required_unless_present = "resume")]
+    file: Option<PathBuf>,
+    /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu [default: flex, or the resumed run's].
+    #[arg(long)]
+    device: Option<String>,
+    /// The run's folder [default: a new one below `runs`].
+    #[arg(long)]
+    run_dir: Option<PathBuf>,
+    /// Go on with the run in this folder, from its newest good checkpoint. `auto`: with the run in --run-dir, or begin it there.
+    #[arg(long, value_name = "RUN_DIR|auto")]
+    resume: Option<Resume>,
+    /// Overrides a key of the experiment, such as `train.steps=50`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which run to go on with.
+#[derive(Clone)]
+enum Resume {
+    /// The one in `--run-dir`, where there is one.
+    Auto,
+    /// The one in this folder.
+    Run(PathBuf),
+}
+
+impl FromStr for Resume {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Resume, Self::Err> {
+        Ok(if text == "auto" { Resume::Auto } else { Resume::Run(text.into()) })
+    }
+}
+
+/// A run that is ready for its workers.
+pub struct Launch {
+    /// Everything that it needs before its first worker.
+    pub setup: Setup,
+    start: Start,
+    started: Instant,
+    json: bool,
+}
+
+impl Arguments {
+    /// Adds an override, as if it had been given with `--set`.
+    pub fn set(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.sets.push(format!("{key}={value}"));
+    }
+
+    /// Prepares the run: begins it, or finds where it goes on.
+    ///
+    /// # Errors
+    /// The experiment, its data or the run's folder are refused.
+    pub fn launch(self, started: Instant) -> Result<Launch, Failure> {
+        let (setup, start) = match (&self.resume, &self.run_dir) {
+            (None, _) => self.begin(false)?,
+            (Some(Resume::Auto), None) => {
+                return Err(Failure::Refused("`--resume auto` needs a folder to look in: give --run-dir too".into()));
+            }
+            (Some(Resume::Auto), Some(run_dir)) if RunFolder::has_run(run_dir) => self.go_on(run_dir)?,
+            (Some(Resume::Auto), Some(_)) => self.begin(true)?,
+            (Some(Resume::Run(_)), Some(_)) => {
+                let message = "`--resume RUN_DIR` names the run's folder: leave --run-dir out, or say `--resume auto`";
+                return Err(Failure::Refused(message.into()));
+            }
+            (Some(Resume::Run(run_dir)), None) => self.go_on(run_dir)?,
+        };
+        Ok(Launch { setup, start, started, json: self.json })
+    }
+
+    fn begin(&self, again: bool) -> Result<(Setup, Start), Failure> {
+        let file = self.file.as_ref();
+        let file =
+            file.ok_or_else(|| Failure::Refused("there is no run to resume, and no experiment to begin".into()))?;
+        let setup = prepare(file, &self.sets, self.device.as_deref().unwrap_or(DEVICE))?;
+        let folder = match &self.run_dir {
+            Some(path) if again => RunFolder::create_again(path),
+            Some(path) => RunFolder::create_at(path),
+            None => RunFolder::create(Path::new(RUNS), &setup.loaded.experiment.name, now_ms()),
+        };
+        Ok((setup, Start::New(folder.map_err(refused)?)))
+    }
+
+    fn go_on(&self, run_dir: &Path) -> Result<(Setup, Start), Failure> {
+        let folder = RunFolder::open(run_dir).map_err(refused)?;
+        let past = Past::find(folder).map_err(Failure::refused)?;
+        let loaded = match &self.file {
+            Some(file) => experiment::load(file, &self.sets).map_err(Failure::refused)?,
+            None => past.experiment(&self.sets).map_err(Failure::refused)?,
+        };
+        past.check_experiment(&loaded).map_err(Failure::refused)?;
+        let device = self.device.as_deref().or(past.device()).unwrap_or(DEVICE);
+        let setup = prepare_loaded(loaded, device)?;
+        past.check(&setup).map_err(Failure::refused)?;
+        let from = if past.checkpoint().is_some() { "the checkpoint of" } else { "the beginning: no good checkpoint," };
+        say(&format!("going on with {} from {from} step {}", run_dir.display(), past.step()));
+        Ok((setup, Start::Resumed(Box::new(past))))
+    }
+}
+
+impl Launch {
+    /// The experiment's number of workers.
+    pub fn workers(&self) -> u32 {
+        self.setup.loaded.experiment.cluster.workers
+    }
+
+    /// Carries the run out with the workers that come to `listener`, and shows how far it is.
+    ///
+    /// # Errors
+    /// The run could not be carried out; one that failed by itself has a report.
+    pub async fn carry_out(
+        self,
+        listener: Listener,
+        progress: watch::Sender<Progress>,
+        requests: mpsc::Receiver<Request>,
+    ) -> Result<Report, Failure> {
+        let bar = tokio::spawn(progress::show(progress.subscribe()));
+        let options = options(self.started);
+        let report = coordinator::serve(self.setup, self.start, options, listener, progress, requests).await;
+        let _ = bar.await;
+        report.map_err(Failure::failed)
+    }
+
+    /// What prints the report in the end.
+    pub fn printer(&self) -> impl FnOnce(&Report) -> Result<(), Failure> + use<> {
+        let json = self.json;
+        move |report| finish(report, json)
+    }
+}
+
+/// Loads an experiment and prepares its data, and says what a user should know of them.
+///
+/// # Errors
+/// The experiment, its data or the device are refused.
+pub fn prepare(file: &Path, sets: &[String], device: &str) -> Result<Setup, Failure> {
+    prepare_loaded(experiment::load(file, sets).map_err(Failure::refused)?, device)
+}
+
+fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {
+    let device: Device = device.parse().map_err(Failure::refused)?;
+    let setup = Setup::prepare(loaded, device).map_err(Failure::refused)?;
+    for warning in &setup.prepared.summary.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let (workers, microbatches) = (setup.loaded.experiment.cluster.workers, setup.prepared.plan.microbatches());
+    if workers > microbatches {
+        let idle = workers - microbatches;
+        say(&format!("warning: {workers} workers for {microbatches} microbatches: {idle} will be idle in training"));
+    }
+    Ok(setup)
+}
+
+/// A folder that the disk does not give is no mistake of the user's.
+fn refused(error: FolderError) -> Failure {
+    match error {
+        FolderError::Io { .. } => Failure::failed(error),
+        other => Failure::refused(other),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a new run's folder is named by the time")]
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as u64)
+}
+
+/// How a run is carried out, from the environment.
+fn options(started: Instant) -> Options {
+    let commit = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok();
+    let commit = commit.filter(|output| output.status.success());
+    let mut tags = IndexMap::new();
+    if let Some(output) = commit {
+        tags.insert("git.commit".to_owned(), String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    let mlflow = std::env::var("MLFLOW_TRACKING_URI").ok().filter(|uri| !uri.is_empty());
+    Options { mlflow, tags, started, disk: Arc::new(LocalDisk) }
+}
+
+/// Prints what a run came to.
+fn finish(report: &Report, json: bool) -> Result<(), Failure> {
+    if json {
+        print(&serde_json::to_string(report).map_err(Failure::failed)?);
+    } else if report.status == "finished" {
+        print(&table::report(report));
+    }
+    match report.status {
+        "finished" => Ok(()),
+        "interrupted" => {
+            say(&format!(
+                "stopped after step {step}; the checkpoint is in {run}: `--resume {run}` goes on",
+                step = report.step,
+                run = report.run_dir
+            ));
+            Err(Failure::Interrupted)
+        }
+        _ => Err(Failure::Failed(report.reason.clone().unwrap_or_else(|| "the run failed".into()))),
+    }
+}

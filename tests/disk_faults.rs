@@ -1,0 +1,154 @@
+//! A whole run on a disk that fails, or stops being there, at each of its operations in turn, and is then taken up again on a
+//! sound one. Coordinator and worker are those of the program, in this process, so that the disk can be put in.
+
+mod support;
+
+#[path = "../coordinator/tests/faulty_disk/mod.rs"]
+mod faulty_disk;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use coordinator::{
+    Listener, Options, Start, checkpoint, folder::RunFolder, report::Report, resume::Past, setup::Setup,
+};
+use faulty_disk::{Fault, FaultyDisk};
+use indexmap::IndexMap;
+use proto::address::Address;
+use support::{journal, results};
+use tokio::{
+    net::UnixListener,
+    runtime::Runtime,
+    sync::{mpsc, watch},
+};
+
+const EXPERIMENT: &str = "
+name = \"small\"
+seed = 3
+[dataset.diabetes]
+path = \"TABLE\"
+[task.progression]
+dataset = \"diabetes\"
+target = \"progression\"
+kind = \"regression\"
+[model]
+trunk = { hidden = [8] }
+[train]
+steps = 6
+batch_size = 16
+microbatches = 2
+evaluate_every = 2
+optimizer = { kind = \"adam\" }
+checkpoint = { every = 2, keep = 1, best = \"validation.loss\" }
+early_stopping = { metric = \"validation.loss\", patience = 9 }
+";
+
+struct Stage {
+    folder: tempfile::TempDir,
+    runtime: Runtime,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/data/diabetes.csv");
+        let text = EXPERIMENT.replace("TABLE", &table.to_string_lossy());
+        std::fs::write(folder.path().join("small.toml"), text).expect("writes");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        Stage { folder, runtime: runtime.expect("a runtime") }
+    }
+
+    /// `train --run-dir RUN --resume auto`, until its end or until the disk is dead.
+    fn train(&self, run: &Path, disk: &Arc<FaultyDisk>) -> Option<Result<Report, String>> {
+        let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
+        let setup = Setup::prepare(loaded, model::Device::Flex).expect("is right");
+        let start = if RunFolder::has_run(run) {
+            let past = Past::find(RunFolder::open(run).expect("opens")).expect("is there");
+            past.check_experiment(&setup.loaded).expect("is the same");
+            past.check(&setup).expect("are the same");
+            Start::Resumed(Box::new(past))
+        } else {
+            Start::New(RunFolder::create_again(run).expect("creates"))
+        };
+        let socket = tempfile::tempdir().expect("a folder");
+        let address = socket.path().join("socket");
+        let dead = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(1));
+            while !disk.is_dead() {
+                ticks.tick().await;
+            }
+        };
+        self.runtime.block_on(async {
+            let listener = Listener::Unix(UnixListener::bind(&address).expect("binds"));
+            #[expect(clippy::disallowed_methods, reason = "when the run was started")]
+            let started = std::time::Instant::now();
+            let options = Options { mlflow: None, tags: IndexMap::new(), started, disk: Arc::clone(disk) as _ };
+            let (_ask, requests) = mpsc::channel(1);
+            let worker = worker::Options {
+                coordinator: Address::Unix(address),
+                device: "flex".into(),
+                threads: Some(1),
+                data_root: None,
+                wait: Duration::from_secs(10),
+            };
+            let worker = tokio::spawn(worker::run(worker, std::future::pending()));
+            let run = coordinator::serve(setup, start, options, listener, watch::Sender::default(), requests);
+            let ended = tokio::select! {
+                biased;
+                () = dead => None,
+                ended = run => Some(ended.map_err(|error| error.to_string())),
+            };
+            worker.abort();
+            ended
+        })
+    }
+}
+
+#[test]
+fn a_run_that_stops_at_any_operation_of_its_disk_goes_on_to_the_same_end() {
+    let stage = Stage::new();
+    let quiet = stage.folder.path().join("quiet");
+    let disk = Arc::new(FaultyDisk::sound());
+    let expected = stage.train(&quiet, &disk).expect("lives").expect("is carried out");
+    assert_eq!(expected.status, "finished");
+    let operations = disk.performed();
+    assert!(operations > 80, "{operations}");
+    for fault in [Fault::Killed, Fault::PowerLost] {
+        for at in 1..=operations {
+            let run = stage.folder.path().join(format!("{fault:?}-{at}"));
+            let ended = stage.train(&run, &Arc::new(FaultyDisk::new(at, fault)));
+            assert!(ended.is_none_or(|ended| ended.is_err()), "{fault:?} at {at}: nobody noticed");
+            let done = stage.train(&run, &Arc::new(FaultyDisk::sound())).expect("lives");
+            let done = done.unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
+            assert_eq!(done.parameters_sha256, expected.parameters_sha256, "{fault:?} at {at}");
+            assert_eq!(done.tasks, expected.tasks, "{fault:?} at {at}");
+            assert_eq!(results(&run), results(&quiet), "{fault:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_no_result() {
+    let stage = Stage::new();
+    let quiet = stage.folder.path().join("quiet");
+    let disk = Arc::new(FaultyDisk::sound());
+    let expected = stage.train(&quiet, &disk).expect("lives").expect("is carried out");
+    // The folder, the epoch, the experiment and the first records have to be written; from then on the run goes on.
+    let begun = 9;
+    let mut told = 0;
+    for at in begun + 1..=disk.performed() {
+        for refusals in [0, 4] {
+            let run = stage.folder.path().join(format!("full-{at}-{refusals}"));
+            let done = stage.train(&run, &Arc::new(FaultyDisk::new(at, Fault::Full(refusals)))).expect("lives");
+            let done = done.unwrap_or_else(|error| panic!("{at} {refusals}: {error}"));
+            assert_eq!(done.parameters_sha256, expected.parameters_sha256, "{at} {refusals}");
+            assert_eq!(results(&run), results(&quiet), "{at} {refusals}");
+            let codes = ["checkpoint", "checkpoints_kept", "journal"];
+            let warned = |record: &serde_json::Value| codes.iter().any(|code| record["reason"]["code"] == *code);
+            told += usize::from(journal(&run).iter().any(warned));
+            let (found, passed_over) = checkpoint::newest_good(&run, u64::MAX).expect("looks");
+            assert!(passed_over.is_empty(), "{at} {refusals}: {passed_over:?}");
+            assert!(found.is_some_and(|found| found.checkpoint.step >= 2), "{at} {refusals}");
+        }
+    }
+    assert!(told > 100, "{told}");
+}

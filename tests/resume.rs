@@ -1,0 +1,345 @@
+//! Runs that are stopped, by whatever, and go on: the same bits and the same results as if nothing had happened.
+
+mod support;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use aggregation::random::{Purpose, Stream};
+use rustix::process::Signal;
+use serde_json::Value;
+use support::{
+    Recovery, Running, bits, example, journal, kill, last_step, report, results, train, trunkline, wait_for,
+    wait_for_step,
+};
+
+/// Long enough for twenty kills, with a checkpoint now and then.
+const LONG: [&str; 6] =
+    ["--set", "train.steps=4000", "--set", "train.evaluate_every=400", "--set", "train.checkpoint.every=100"];
+
+/// The same with a weighting of its own on three tables, with best parameters and early stopping.
+const MIXED: [&str; 8] = [
+    "--set",
+    "train.epochs=200",
+    "--set",
+    "train.evaluate_every=60",
+    "--set",
+    "train.early_stopping.patience=40",
+    "--set",
+    "weighting.method=dwa",
+];
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn quiet(experiment: &Path, run: &Path, more: &[&str]) -> (Value, Vec<Value>) {
+    let done = train(experiment, run, more).output().expect("starts");
+    (report(&done), results(run))
+}
+
+/// `train --resume RUN --json`.
+fn resume(run: &Path) -> Command {
+    let mut command = trunkline();
+    command.args(["train", "--json", "--resume"]).arg(run);
+    command
+}
+
+fn start(mut command: Command) -> Running {
+    Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
+}
+
+fn has_ended(child: &mut Child) -> bool {
+    child.try_wait().expect("can be asked").is_some()
+}
+
+fn observed(run: &Path, kind: &str) -> Vec<Value> {
+    journal(run).into_iter().filter(|record| record["kind"] == kind).collect()
+}
+
+fn checkpoint_of(run: &Path, step: u64) -> PathBuf {
+    run.join(format!("checkpoints/step-{step:06}"))
+}
+
+/// What a resumed run has to share with the quiet one: bits, metrics, and every result once, in order.
+fn assert_equal(quiet: &(Value, Vec<Value>), done: &Value, run: &Path) {
+    assert_eq!(bits(&quiet.0), bits(done));
+    let found = results(run);
+    let different = quiet.1.iter().zip(&found).find(|(quiet, found)| quiet != found);
+    assert_eq!((quiet.1.len(), None), (found.len(), different));
+}
+
+#[test]
+fn twenty_kills_of_the_coordinator_change_nothing() {
+    for (name, length) in [("digits", &LONG[..]), ("mixed", &MIXED[..])] {
+        let folder = folder();
+        let expected = quiet(&example(name), &folder.path().join("quiet"), length);
+        let steps = expected.0["step"].as_u64().expect("a number");
+        let run = folder.path().join("killed");
+        let again = || {
+            let mut command = train(&example(name), &run, length);
+            command.args(["--resume", "auto", "--workers", "2"]);
+            start(command)
+        };
+        let draws = Stream::new(7, Purpose::Shuffle, &[steps]);
+        let mut recovery = Recovery::of("coordinator killed, to the first new step");
+        for i in 0..20 {
+            let before = last_step(&run);
+            let mut running = again();
+            if i % 2 == 0 {
+                // At a drawn instant, which may lie before the first record.
+                std::thread::sleep(Duration::from_millis(u64::from(draws.u32_at(i)) % 400));
+            } else {
+                recovery.wait_for("a new step", || (last_step(&run) > before).then_some(()));
+                let target = i * steps / 24;
+                wait_for("a step", || (last_step(&run) >= target).then_some(()));
+            }
+            assert!(!has_ended(&mut running.0), "{name}: the run was over before kill {i}");
+            running.0.kill().expect("killed");
+            running.0.wait().expect("ends");
+        }
+        let done = report(&train(&example(name), &run, length).args(["--resume", "auto"]).output().expect("starts"));
+        assert!(observed(&run, "started").len() > 10, "{name}");
+        assert!(done["resumed_from"].as_u64() > Some(0), "{name}: no checkpoint was used");
+        assert_equal(&expected, &done, &run);
+    }
+}
+
+#[test]
+fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
+    let folder = folder();
+    let more =
+        ["--set", "train.steps=3000", "--set", "train.checkpoint.every=100000", "--set", "train.evaluate_every=1000"];
+    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
+
+    // SIGUSR1: written at once, and the run goes on.
+    let run = folder.path().join("saved");
+    let running = start(train(&example("digits"), &run, &more));
+    wait_for_step(&run, 100);
+    kill(running.0.id(), Signal::USR1);
+    let written = wait_for("a checkpoint", || observed(&run, "checkpoint_written").pop());
+    let step = written["step"].as_u64().expect("a number");
+    assert!(checkpoint_of(&run, step).join("manifest.json").is_file());
+    wait_for_step(&run, step + 100);
+
+    // SIGTERM: another, of the step where it stops.
+    kill(running.0.id(), Signal::TERM);
+    let mut running = running;
+    assert_eq!(running.0.wait().expect("ends").code(), Some(130));
+    let stopped = observed(&run, "finished").pop().expect("a last record");
+    assert_eq!(stopped["status"], "interrupted");
+    let step = stopped["step"].as_u64().expect("a number");
+    assert!(checkpoint_of(&run, step).join("manifest.json").is_file());
+    assert!(step < 3000, "the run was over before the signal");
+
+    let done = report(&resume(&run).output().expect("starts"));
+    assert_eq!(done["resumed_from"], step);
+    assert_equal(&expected, &done, &run);
+
+    // What is finished can be asked for again.
+    let again = report(&resume(&run).output().expect("starts"));
+    assert_eq!((&again["parameters_sha256"], &again["tasks"]), (&done["parameters_sha256"], &done["tasks"]));
+    assert_equal(&expected, &again, &run);
+    let inspected = report(&trunkline().arg("inspect").arg(&run).arg("--json").output().expect("starts"));
+    assert_eq!((&inspected["state"], &inspected["epoch"]), (&Value::from("finished"), &Value::from(3)));
+    let checkpoints = inspected["checkpoints"].as_array().expect("a list");
+    assert!(checkpoints.iter().all(|checkpoint| checkpoint["good"] == true && checkpoint["epoch"].is_u64()));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let mut running = start(train(&example("digits"), &run, &["--set", "train.steps=1000000"]));
+    wait_for_step(&run, 10);
+    // Both lie there when it wakes up, so that the second comes before the first is served.
+    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
+        kill(running.0.id(), signal);
+    }
+    assert_eq!(running.0.wait().expect("ends").code(), Some(130));
+    assert!(observed(&run, "finished").is_empty(), "it took its time");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let folder = folder();
+    let more = ["--set", "train.steps=300", "--set", "train.evaluate_every=100"];
+    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
+    let whole = folder.path().join("quiet");
+    for (file, damage, code) in [
+        ("model.safetensors", "flipped", "damaged"),
+        ("optimizer.safetensors", "truncated", "damaged"),
+        ("weighting.safetensors", "missing", "unreadable"),
+        ("manifest.json", "truncated", "manifest"),
+        ("", "missing", ""),
+    ] {
+        let run = folder.path().join(format!("{damage}-{file}"));
+        copy(&whole, &run);
+        let path = checkpoint_of(&run, 300).join(file);
+        match damage {
+            "flipped" => {
+                let mut bytes = std::fs::read(&path).expect("reads");
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 4;
+                std::fs::write(&path, bytes).expect("writes");
+            }
+            "truncated" => {
+                let bytes = std::fs::read(&path).expect("reads");
+                std::fs::write(&path, &bytes[..bytes.len() - 7]).expect("writes");
+            }
+            _ if file.is_empty() => std::fs::remove_dir_all(&path).expect("removes"),
+            _ => std::fs::remove_file(&path).expect("removes"),
+        }
+        let done = resume(&run).output().expect("starts");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let passed = observed(&run, "checkpoint_passed_over");
+        let codes: Vec<&Value> = passed.iter().map(|record| &record["reason"]["code"]).collect();
+        if code.is_empty() {
+            assert!(codes.is_empty());
+        } else {
+            assert_eq!(codes, [code], "{damage} {file}");
+            assert!(said.contains("passed over a checkpoint") && said.contains("step-000300"), "{said}");
+        }
+        let done = report(&done);
+        assert_eq!(done["resumed_from"], 200);
+        assert_equal(&expected, &done, &run);
+    }
+}
+
+#[test]
+fn without_a_good_checkpoint_the_run_begins_anew() {
+    let folder = folder();
+    let more = ["--set", "train.steps=60", "--set", "train.evaluate_every=20"];
+    let expected = quiet(&example("clinic"), &folder.path().join("quiet"), &more);
+    let run = folder.path().join("quiet");
+    std::fs::remove_dir_all(run.join("checkpoints")).expect("removes");
+    let done = report(&resume(&run).output().expect("starts"));
+    assert_eq!(done["resumed_from"], 0);
+    assert_equal(&expected, &done, &run);
+}
+
+#[test]
+fn what_would_change_the_bits_is_refused_and_named() {
+    let folder = folder();
+    let data = folder.path().join("table.csv");
+    let table = |changed: &str| {
+        let rows =
+            (0..200).map(|i| format!("{},{},{}\n", i % 17, (i * 7) % 23, if i == 150 { changed } else { "1.5" }));
+        std::fs::write(&data, format!("a,b,y\n{}", rows.collect::<String>())).expect("writes");
+    };
+    table("2");
+    let experiment = folder.path().join("table.toml");
+    let text = "name = \"table\"\n[dataset.t]\npath = \"table.csv\"\n[task.y]\ndataset = \"t\"\ntarget = \"y\"\nkind = \"regression\"\n\
+                [model]\ntrunk = { hidden = [4] }\n[train]\nsteps = 40\nevaluate_every = 10\n";
+    std::fs::write(&experiment, text).expect("writes");
+    let run = folder.path().join("run");
+    let expected = quiet(&experiment, &run, &[]);
+
+    let refused = |command: &mut Command, words: &[&str]| {
+        let done = command.output().expect("starts");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    };
+    refused(resume(&run).args(["--set", "train.steps=50"]), &["experiment", "`train.steps` was 40, and is 50"]);
+    refused(&mut resume(folder.path()), &["not a run folder", "experiment.toml"]);
+    refused(&mut resume(Path::new("auto")), &["--run-dir"]);
+    refused(resume(&run).args(["--run-dir", "elsewhere"]), &["--run-dir"]);
+    refused(&mut train(&experiment, &run, &[]), &["is not empty", "--resume"]);
+    table("3");
+    refused(&mut resume(&run), &["the data changed", "task `y`"]);
+    table("2");
+
+    // Workers and the place of the data change nothing.
+    let moved = folder.path().join("moved");
+    std::fs::create_dir(&moved).expect("creates");
+    for file in ["table.csv", "table.toml"] {
+        std::fs::rename(folder.path().join(file), moved.join(file)).expect("moves");
+    }
+    std::fs::remove_dir_all(checkpoint_of(&run, 40)).expect("removes");
+    let mut command = train(&moved.join("table.toml"), &run, &["--resume", "auto", "--workers", "3"]);
+    assert_equal(&expected, &report(&command.output().expect("starts")), &run);
+}
+
+#[test]
+fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &LONG);
+    let mut old = start(train(&example("digits"), &run, &LONG));
+    wait_for_step(&run, 300);
+    kill(old.0.id(), Signal::STOP);
+
+    // As long as it is there, it has the run.
+    let done = resume(&run).output().expect("starts");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("in use by process {}", old.0.id())), "{said}");
+
+    // Somebody takes its lock away, as a network file system may.
+    std::fs::remove_file(run.join("lock")).expect("removes");
+    let done = report(&resume(&run).output().expect("starts"));
+    assert_equal(&expected, &done, &run);
+    let before = std::fs::read(run.join("journal.jsonl")).expect("reads");
+    kill(old.0.id(), Signal::CONT);
+    assert_eq!(old.0.wait().expect("ends").code(), Some(1));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut old.0.stderr.take().expect("piped"), &mut said).expect("text");
+    assert!(said.contains("a coordinator of epoch 2 has taken the run up"), "{said}");
+    assert!(before == std::fs::read(run.join("journal.jsonl")).expect("reads"), "it wrote to the journal");
+}
+
+#[test]
+fn a_folder_that_takes_no_checkpoints_is_told_and_tried_again() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &LONG);
+    let running = start(train(&example("digits"), &run, &LONG));
+    wait_for_step(&run, 150);
+    std::fs::rename(run.join("checkpoints"), run.join("away")).expect("moves");
+    // A file where the folder was: nothing can be written into it.
+    std::fs::write(run.join("checkpoints"), "").expect("writes");
+    let warned = || observed(&run, "warning").into_iter().find(|record| record["reason"]["code"] == "checkpoint");
+    let warning = wait_for("a warning", warned);
+    assert!(warning["reason"]["message"].as_str().expect("text").contains("checkpoints"), "{warning}");
+    std::fs::remove_file(run.join("checkpoints")).expect("removes");
+    std::fs::rename(run.join("away"), run.join("checkpoints")).expect("moves back");
+    let done = running.wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(said.contains("no checkpoint; the run goes on"), "{said}");
+    assert_equal(&expected, &report(&done), &run);
+    assert!(checkpoint_of(&run, 4000).join("manifest.json").is_file());
+}
+
+#[test]
+fn a_stop_whose_checkpoint_can_not_be_written_is_a_failure() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let running = start(train(&example("digits"), &run, &["--set", "train.steps=1000000"]));
+    wait_for_step(&run, 10);
+    std::fs::remove_dir_all(run.join("checkpoints")).or_else(|_| Ok::<(), std::io::Error>(())).expect("is gone");
+    std::fs::write(run.join("checkpoints"), "").expect("writes");
+    kill(running.0.id(), Signal::TERM);
+    let done = running.wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("asked to stop, and no checkpoint of this step could be written"), "{said}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("creates");
+    for entry in std::fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("an entry");
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &place);
+        } else {
+            std::fs::copy(&path, &place).expect("copies");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Workers that die, hang, and lose their coordinator: others take their place, or they come back, and the bits are the same.
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+};
+
+use aggregation::random::{Purpose, Stream};
+use rustix::process::Signal;
+use serde_json::Value;
+use support::{
+    Recovery, Running, bits, children, example, is_alive, journal, kill, last_step, report, results, train, trunkline,
+    wait_for, wait_for_step,
+};
+
+const LONG: [&str; 4] = ["--set", "train.steps=4000", "--set", "train.evaluate_every=400"];
+
+fn quiet(run: &Path) -> (Value, Vec<Value>) {
+    let done = train(&example("digits"), run, &LONG).output().expect("starts");
+    (report(&done), results(run))
+}
+
+fn start(command: &mut std::process::Command) -> Running {
+    Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
+}
+
+fn count(run: &Path, kind: &str) -> usize {
+    journal(run).iter().filter(|record| record["kind"] == kind).count()
+}
+
+#[test]
+fn workers_that_are_killed_are_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = quiet(&folder.path().join("quiet"));
+    let run = folder.path().join("killed");
+    let running = start(&mut train(&example("digits"), &run, &LONG));
+    let draws = Stream::new(11, Purpose::Shuffle, &[]);
+    let mut recovery = Recovery::of("worker killed, to the next step");
+    for i in 0..20 {
+        wait_for_step(&run, 1 + i * 150);
+        let workers = wait_for("two workers", || Some(children(running.0.id())).filter(|workers| workers.len() == 2));
+        let before = last_step(&run);
+        kill(workers[draws.u32_at(i) as usize % 2], Signal::KILL);
+        recovery.wait_for("a step", || (last_step(&run) > before).then_some(()));
+    }
+    let done = running.wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(said.matches("another takes its place").count(), 20, "{said}");
+    let done = report(&done);
+    assert_eq!((bits(&expected.0), &expected.1), (bits(&done), &results(&run)));
+    assert_eq!(done["world_size"], 2);
+}
+
+#[test]
+fn workers_that_die_at_once_are_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let mut running = start(&mut train(&example("digits"), &run, &["--workers", "1"]));
+    wait_for("the end", || {
+        for worker in children(running.0.id()) {
+            // It may have ended between the look and the kill.
+            let pid = rustix::process::Pid::from_raw(worker as i32).expect("a process");
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        running.0.try_wait().expect("can be asked")
+    });
+    let done = running.wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("workers died in a row without a step being done"), "{said}");
+}
+
+#[test]
+fn a_worker_that_hangs_is_dismissed_and_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = quiet(&folder.path().join("quiet"));
+    let run = folder.path().join("hung");
+    let mut command = train(&example("digits"), &run, &LONG);
+    let running = start(command.args(["--set", "cluster.lease_ms=500", "--set", "cluster.heartbeat_ms=50"]));
+    wait_for_step(&run, 100);
+    let worker = children(running.0.id())[0];
+    let mut recovery = Recovery::of("worker stopped, to the next step after its lease");
+    let before = last_step(&run);
+    kill(worker, Signal::STOP);
+    wait_for("a loss", || (count(&run, "worker_lost") == 1).then_some(()));
+    recovery.wait_for("a step", || (last_step(&run) > before + 10).then_some(()));
+    assert_eq!(journal(&run).iter().find(|r| r["kind"] == "worker_lost").expect("there")["reason"]["code"], "silent");
+    kill(worker, Signal::CONT);
+    wait_for("its return", || (count(&run, "worker_joined") == 3).then_some(()));
+    assert!(is_alive(worker), "it is another one");
+    let done = report(&running.wait());
+    assert_eq!((bits(&expected.0), &expected.1), (bits(&done), &results(&run)));
+}
+
+#[test]
+fn workers_find_a_coordinator_that_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = quiet(&folder.path().join("quiet"));
+    let run = folder.path().join("cluster");
+    let coordinator = |listen: &str| {
+        let mut command = trunkline();
+        command.arg("coordinator").arg(example("digits")).args(["--listen", listen, "--json", "--resume", "auto"]);
+        let mut running =
+            start(command.args(["--set", "train.checkpoint.every=100", "--run-dir"]).arg(&run).args(LONG));
+        let mut said = BufReader::new(running.0.stderr.take().expect("piped")).lines();
+        let address = wait_for("the address", || said.next()?.ok()?.strip_prefix("listening on ").map(str::to_owned));
+        // What else it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || said.for_each(drop));
+        (running, address)
+    };
+    let (mut running, address) = coordinator("127.0.0.1:0");
+    let worker = || {
+        let mut command = trunkline();
+        Running(command.args(["worker", "--coordinator", &address]).stderr(Stdio::null()).spawn().expect("starts"))
+    };
+    let mut workers = [worker(), worker()];
+    let mut recovery = Recovery::of("coordinator of a cluster killed, to the first new step");
+    for i in 1..=5 {
+        wait_for_step(&run, i * 500);
+        running.0.kill().expect("killed");
+        running.0.wait().expect("ends");
+        let before = last_step(&run);
+        running = coordinator(&address).0;
+        recovery.wait_for("a new step", || (last_step(&run) > before).then_some(()));
+    }
+    let done = report(&running.wait());
+    assert_eq!((bits(&expected.0), &expected.1), (bits(&done), &results(&run)));
+    for worker in &mut workers {
+        assert_eq!(worker.0.wait().expect("ends").code(), Some(0), "a worker did not see the end");
+    }
+}
