@@ -17,7 +17,7 @@
 //! - A time stamp is milliseconds since the Unix epoch, fixed by the caller when the point is made. Sending a record twice to a
 //!   tracking server is therefore sending the same point twice.
 //! - A number that JSON can't hold is the string `"NaN"`, `"Infinity"` or `"-Infinity"`; every other number reads back with the
-//!   same bits. All floating-point numbers are members of an object called `metrics`.
+//!   same bits. A floating-point number is written with a fraction or an exponent, whole numbers are not.
 //! - A run that resumes computes some results again. Those already in the journal are not written a second time, and must be
 //!   equal to what is there: otherwise the promise of same bits is broken, and [`JournalError::Differs`] says where.
 //!

@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use coordinator::journal::{
-    Appended, Journal, JournalError, Number, Observation, Outcome, Reason, Record, SCHEMA, Status, Tail, flatten, read,
+    Appended, Certificate, Journal, JournalError, Number, Observation, Outcome, Reason, Record, SCHEMA, Status, Tail,
+    Weighting, flatten, read,
 };
 use proptest::prelude::*;
 
@@ -27,6 +28,22 @@ fn records(path: &std::path::Path) -> Vec<Record> {
     read(path).expect("opens").map(|r| r.expect("a record")).collect()
 }
 
+fn weighting(value: f64) -> Weighting {
+    let number = Number(value);
+    Weighting {
+        step: 1,
+        method: "cagrad".into(),
+        learning_rate: number,
+        tasks: vec!["a".into(), "b".into()],
+        losses: vec![number, Number(f64::NAN)],
+        alpha: Some(vec![number; 2]),
+        gramian: Some(vec![vec![number; 2]; 2]),
+        cosines: None,
+        products: Some(vec![number; 2]),
+        certificate: Some(Certificate { kind: "duality_gap".into(), value: number }),
+    }
+}
+
 /// One record of every kind.
 fn one_of_each() -> Vec<Record> {
     let reason = || Reason::new("lease_expired", "no heartbeat for 5 s");
@@ -41,6 +58,7 @@ fn one_of_each() -> Vec<Record> {
         seen(Observation::WorkerRefused { name: "host/13".into(), reason: reason() }),
         metrics(1, Some("digit"), &[("loss", 0.1), ("accuracy", f64::NAN)]),
         metrics(1, None, &[("loss", f64::INFINITY), ("skill", f64::NEG_INFINITY)]),
+        Record::result(7, Outcome::Weighting(weighting(0.1 + 0.2))),
         seen(Observation::Speed { step: 1, rank: Some(1), metrics: numbers() }),
         seen(Observation::WorkerLost { rank: 0, step: 1, reason: reason() }),
         seen(Observation::CheckpointWritten { step: 1, took_ms: 3 }),
@@ -236,6 +254,19 @@ fn a_nested_experiment_becomes_flat_parameters() {
         ("parts.1.a", "false"),
     ];
     assert_eq!(flat, expected.map(|(k, v)| (k.to_string(), v.to_string())));
+}
+
+#[test]
+fn a_weighting_that_is_there_is_known_to_the_bit() {
+    let (_folder, path) = place();
+    let of = |bits| Record::result(1, Outcome::Weighting(weighting(f64::from_bits(bits))));
+    for bits in (1..2000u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 2) {
+        let _ = fs::remove_file(&path);
+        Journal::create(&path).expect("creates").append(&of(bits)).expect("appends");
+        let mut journal = Journal::open(&path).expect("opens");
+        assert_eq!(journal.append(&of(bits)).expect("is equal"), Appended::Known);
+        assert!(matches!(journal.append(&of(bits ^ 1)), Err(JournalError::Differs { .. })));
+    }
 }
 
 proptest! {

@@ -51,6 +51,7 @@ impl Known {
             }
             Outcome::Parameters { parameters } => self.parameters.extend(parameters),
             Outcome::Tags { tags } => self.tags.extend(tags),
+            Outcome::Weighting(weighting) if weighting.step < self.from => {}
             Outcome::Weighting(weighting) => drop(self.weightings.insert(weighting.step, weighting)),
             summary @ Outcome::Summary { .. } => self.summary = Some(summary),
         }

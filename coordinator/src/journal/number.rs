@@ -77,53 +77,53 @@ impl Visitor<'_> for NumberVisitor {
             "NaN" => Ok(Number(f64::NAN)),
             "Infinity" => Ok(Number(f64::INFINITY)),
             "-Infinity" => Ok(Number(f64::NEG_INFINITY)),
-            // Digits in quotes: what `quote_metrics` made of a number, so that std parses it to the nearest double.
+            // Digits in quotes: what `quote_fractions` made of a number, so that std parses it to the nearest double.
             _ => text.parse().map(Number).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self)),
         }
     }
 }
 
-/// Puts the numbers of every `"metrics": {..}` object of a journal line into quotes.
+/// Puts every number of a journal line that has a fraction or an exponent into quotes.
 ///
 /// `serde_json` parses floating-point numbers to within a unit in the last place only (its exact parser is a cargo feature that
-/// would be turned on for every crate of the build). As text they come through whole, and [`Number`] parses them exactly.
-pub(super) fn quote_metrics(line: &str) -> String {
-    const KEY: &str = "\"metrics\":{";
+/// would be turned on for every crate of the build). As text they come through whole, and [`Number`] parses them exactly. Whole
+/// numbers stay as they are: those that count something are no floating-point numbers, and are exact anyway.
+pub(super) fn quote_fractions(line: &str) -> String {
     let mut quoted = String::with_capacity(line.len() + 32);
     let mut rest = line;
-    // A quote inside a JSON string is escaped, so the key with its bare quotes is never part of a string's text.
-    while let Some(at) = rest.find(KEY) {
-        let (before, inside) = rest.split_at(at + KEY.len());
-        quoted.push_str(before);
-        rest = quote_numbers(inside, &mut quoted);
+    while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        quoted.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = if rest.starts_with('"') { end_of_string(rest) } else { end_of_number(rest) };
+        let (token, after) = rest.split_at(end);
+        if !token.starts_with('"') && token.contains(['.', 'e', 'E']) {
+            quoted.extend(["\"", token, "\""]);
+        } else {
+            quoted.push_str(token);
+        }
+        rest = after;
     }
     quoted.push_str(rest);
     quoted
 }
 
-/// Copies the members of a flat object up to its closing brace, with numbers in quotes; returns what follows.
-fn quote_numbers<'a>(object: &'a str, into: &mut String) -> &'a str {
-    let (mut in_string, mut escaped, mut in_number) = (false, false, false);
-    for (i, c) in object.char_indices() {
-        if in_string {
-            in_string = escaped || c != '"';
-            escaped = c == '\\' && !escaped;
-            into.push(c);
-            continue;
+/// Bytes up to and with the closing quote of the string that `text` begins with.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    for (i, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            b'"' if !escaped => return i + 1,
+            b'\\' => escaped = !escaped,
+            _ => escaped = false,
         }
-        let numeric =
-            matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E') && (in_number || c == '-' || c.is_ascii_digit());
-        if numeric != in_number {
-            into.push('"');
-            in_number = numeric;
-        }
-        if c == '}' {
-            return &object[i..];
-        }
-        in_string = c == '"';
-        into.push(c);
     }
-    ""
+    text.len()
+}
+
+/// Bytes of the number that `text` begins with.
+fn end_of_number(text: &str) -> usize {
+    let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+    text.bytes().position(|byte| !is_part(&byte)).unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -131,12 +131,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_metrics_are_quoted_and_nothing_else_is() {
-        let line =
-            r#"{"step":12,"task":"a\"metrics\":{1}","metrics":{"loss-1":0.1,"e":-2.5e-7,"n":"NaN","q\"3":4},"x":5}"#;
-        let quoted = r#"{"step":12,"task":"a\"metrics\":{1}","metrics":{"loss-1":"0.1","e":"-2.5e-7","n":"NaN","q\"3":"4"},"x":5}"#;
-        assert_eq!(quote_metrics(line), quoted);
-        assert_eq!(quote_metrics(r#"{"metrics":{}}"#), r#"{"metrics":{}}"#);
+    fn numbers_with_a_fraction_or_an_exponent_are_quoted_and_nothing_else_is() {
+        let line = r#"{"step":12,"task":"a\"x\":1.5,\\","metrics":{"loss-1.0":0.1,"e":-2.5e-7,"n":"NaN","q\"3":4},"x":[[1e20,-5],[-0.0]]}"#;
+        let quoted = r#"{"step":12,"task":"a\"x\":1.5,\\","metrics":{"loss-1.0":"0.1","e":"-2.5e-7","n":"NaN","q\"3":4},"x":[["1e20",-5],["-0.0"]]}"#;
+        assert_eq!(quote_fractions(line), quoted);
+        assert_eq!(quote_fractions(r#"{"metrics":{}}"#), r#"{"metrics":{}}"#);
+        assert_eq!(quote_fractions(r#"{"torn":"half"#), r#"{"torn":"half"#);
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         for bits in (0..20_000u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
             let number = Number(f64::from_bits(bits));
             let line = format!("{{\"metrics\":{{\"a\":{}}}}}", serde_json::to_string(&number).expect("serialises"));
-            let back: serde_json::Value = serde_json::from_str(&quote_metrics(&line)).expect("parses");
+            let back: serde_json::Value = serde_json::from_str(&quote_fractions(&line)).expect("parses");
             let back: Number = serde_json::from_value(back["metrics"]["a"].clone()).expect("is a number");
             assert!(back.same(number), "{line}: {back}");
         }

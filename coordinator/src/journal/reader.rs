@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::number::quote_metrics;
+use super::number::quote_fractions;
 use super::{JournalError, Record};
 
 /// Reads a journal from its start.
@@ -73,7 +73,7 @@ impl Iterator for Reader {
 /// Parses one line, without its line end.
 pub(super) fn parse(line: &[u8]) -> Result<Record, String> {
     let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-    serde_json::from_str(&quote_metrics(text)).map_err(|e| e.to_string())
+    serde_json::from_str(&quote_fractions(text)).map_err(|e| e.to_string())
 }
 
 /// Follows a journal that another part of the program is writing.
