@@ -124,7 +124,11 @@ impl Known {
 
     /// Whether nothing is known, so that nothing need be compared.
     pub fn is_empty(&self) -> bool {
-        self.metrics.is_empty() && self.parameters.is_empty() && self.tags.is_empty() && self.summary.is_none()
+        self.metrics.is_empty()
+            && self.parameters.is_empty()
+            && self.tags.is_empty()
+            && self.weightings.is_empty()
+            && self.summary.is_none()
     }
 
     fn metric(&self, step: u64, split: &str, task: Option<&str>, metric: &str) -> Option<Number> {
