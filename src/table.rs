@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use coordinator::report::Report;
+use indexmap::{IndexMap, IndexSet};
 
 /// A table with a header.
 pub fn new(header: &[&str]) -> Table {
@@ -11,19 +12,28 @@ pub fn new(header: &[&str]) -> Table {
     table
 }
 
-/// What a run came to.
-pub fn report(report: &Report) -> String {
-    let mut metrics = new(&["task", "metric", "validation", "test"]);
-    for (task, splits) in &report.tasks {
-        let mut names: Vec<&String> = splits.values().flat_map(|metrics| metrics.keys()).collect();
-        names.dedup();
-        names.truncate(splits.values().map(|metrics| metrics.len()).max().unwrap_or(0));
+/// Metrics by task, split and name.
+type Metrics = IndexMap<String, IndexMap<&'static str, IndexMap<String, f64>>>;
+
+/// Task, metric, and its value on the validation and the test split.
+fn rows(tasks: &Metrics) -> Vec<[String; 4]> {
+    let mut rows = Vec::new();
+    for (task, splits) in tasks {
+        // What is undefined on one split may be defined on the other.
+        let names: IndexSet<&String> = splits.values().flat_map(IndexMap::keys).collect();
         for name in names {
             let value = |split: &str| splits.get(split).and_then(|metrics| metrics.get(name));
             let shown = |split| value(split).map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-            metrics.add_row([task.clone(), name.clone(), shown("validation"), shown("test")]);
+            rows.push([task.clone(), name.clone(), shown("validation"), shown("test")]);
         }
     }
+    rows
+}
+
+/// What a run came to.
+pub fn report(report: &Report) -> String {
+    let mut metrics = new(&["task", "metric", "validation", "test"]);
+    metrics.add_rows(rows(&report.tasks));
     let early = if report.stopped_early { ", stopped early" } else { "" };
     format!(
         "{metrics}\n{} steps{early}, {} parameters (of step {}: {}), {} workers, {:.1} s, {:.0} rows/s\n\
@@ -38,4 +48,18 @@ pub fn report(report: &Report) -> String {
         report.parameters_sha256,
         report.run_dir,
     )
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_that_one_split_lacks_is_shown_once_for_the_other() {
+        let metrics = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 0.5)).collect();
+        let splits = IndexMap::from([("validation", metrics(&["loss"])), ("test", metrics(&["loss", "auroc"]))]);
+        let rows = rows(&IndexMap::from([("t".to_owned(), splits)]));
+        assert_eq!(rows, [["t", "loss", "0.5000", "0.5000"], ["t", "auroc", "-", "0.5000"]]);
+    }
 }

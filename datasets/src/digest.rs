@@ -19,7 +19,7 @@ pub(crate) struct RowDigest {
 /// Bytes that are hashed together.
 const BUFFER: usize = 1 << 13;
 /// Rows that are taken together: so few that the bytes of a wide row's tile stay in the cache.
-const TILE_ROWS: usize = 16;
+const TILE_ROWS: usize = 64;
 
 impl RowDigest {
     /// The digest of no rows of these columns.
@@ -50,13 +50,14 @@ impl RowDigest {
         let tile = &mut self.buffer[start..];
         let mut column_start = 0;
         for (width, values) in matrices {
-            let mut place = column_start;
-            for row in rows {
-                let bytes = tile[place..][..size_of::<f64>() * width].as_chunks_mut().0;
-                for (bytes, value) in bytes.iter_mut().zip(&values[row * width..][..*width]) {
-                    *bytes = number(*value);
+            let places = rows.iter().zip(tile[column_start..].chunks_mut(row_bytes));
+            if *width == 1 {
+                places.for_each(|(row, bytes)| bytes[..size_of::<f64>()].copy_from_slice(&number(values[*row])));
+            } else {
+                for (row, bytes) in places {
+                    let values = &values[row * width..][..*width];
+                    bytes.as_chunks_mut().0.iter_mut().zip(values).for_each(|(bytes, value)| *bytes = number(*value));
                 }
-                place += row_bytes;
             }
             column_start += size_of::<f64>() * width;
         }

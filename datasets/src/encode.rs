@@ -15,7 +15,7 @@ pub(crate) struct RowEncoder<'a> {
 }
 
 /// Rows that are encoded together.
-const TILE_ROWS: usize = 16;
+const TILE_ROWS: usize = 64;
 
 impl<'a> RowEncoder<'a> {
     /// For about `rows` rows; `labels` says whether targets are encoded.

@@ -102,18 +102,19 @@ impl Encoding {
         let places = rows.iter().zip(dense.chunks_mut(stride.max(1)));
         match self {
             Encoding::Standard { mean, deviation, indicator } => {
+                let matrix = column.matrix().expect("a standardised column is one of numbers").1;
                 let width = mean.len();
+                if let ([mean], [deviation], false) = (mean.as_slice(), deviation.as_slice(), indicator) {
+                    places.for_each(|(row, dense)| dense[0] = standard(matrix[*row], *mean, *deviation));
+                    return;
+                }
                 for (row, dense) in places {
-                    let values = column.numbers(*row, width);
-                    let mut null = false;
+                    let values = &matrix[row * width..][..width];
                     for (((place, value), mean), deviation) in dense.iter_mut().zip(values).zip(mean).zip(deviation) {
-                        null |= value.is_nan();
-                        if !value.is_nan() && *deviation != 0.0 {
-                            *place = ((value - mean) / deviation) as f32;
-                        }
+                        *place = standard(*value, *mean, *deviation);
                     }
                     if *indicator {
-                        dense[width] = f32::from(u8::from(null));
+                        dense[width] = f32::from(u8::from(values.iter().any(|value| value.is_nan())));
                     }
                 }
             }
@@ -139,6 +140,11 @@ impl Encoding {
             Some(Err(_)) => UNSEEN_ROW,
         })
     }
+}
+
+/// A null is the mean, and so is every value of a constant.
+fn standard(value: f64, mean: f64, deviation: f64) -> f32 {
+    if value.is_nan() || deviation == 0.0 { 0.0 } else { ((value - mean) / deviation) as f32 }
 }
 
 /// The place of a label among values in bytewise order.

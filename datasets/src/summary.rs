@@ -5,6 +5,14 @@ use std::collections::BTreeMap;
 use experiment::SplitName;
 use serde::Serialize;
 
+/// The first names in quotes, and that there are more.
+pub(crate) fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<&str> = names.into_iter().collect();
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    format!("`{}`{more}", names[..names.len().min(SHOWN)].join("`, `"))
+}
+
 /// What was found in the tables.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {

@@ -12,6 +12,7 @@ use crate::encoding::{EMBEDDING_LIMIT, Encoding, Feature};
 use crate::plan::ColumnKind;
 use crate::split::{Assignment, Index};
 use crate::statistics::Fit;
+use crate::summary::quoted;
 
 /// What was fitted on a table. Columns are numbered as in the files.
 pub(super) struct FittedTable {
@@ -104,14 +105,11 @@ fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
         [] => {}
         [name] => warnings
             .push(format!("dataset `{dataset}`: column `{name}` is the same in all training rows: it tells nothing")),
-        names => {
-            let more = if names.len() > 8 { ", ..." } else { "" };
-            let shown = names[..names.len().min(8)].join("`, `");
-            warnings.push(format!(
-                "dataset `{dataset}`: {} columns are the same in all training rows and tell nothing: `{shown}`{more}",
-                names.len()
-            ));
-        }
+        names => warnings.push(format!(
+            "dataset `{dataset}`: {} columns are the same in all training rows and tell nothing: {}",
+            names.len(),
+            quoted(names.iter().copied())
+        )),
     }
     let rows = fitted.split.rows(SplitName::Train);
     for feature in fitted.features.values() {

@@ -10,7 +10,7 @@ use crate::encode::unscaled;
 use crate::exact::Exact;
 use crate::plan::ColumnKind;
 use crate::statistics::Fit;
-use crate::summary::TaskSummary;
+use crate::summary::{TaskSummary, quoted};
 
 /// Why a target can't be used.
 #[derive(Debug)]
@@ -61,8 +61,8 @@ pub(crate) fn fit(name: &str, task: &Task, rows: &Rows<'_>) -> Result<Fitted, Un
     let count = |split: SplitName| parts.iter().filter(|part| **part == Some(split)).count() as u64;
     let labelled: BTreeMap<SplitName, u64> = SplitName::ALL.into_iter().map(|split| (split, count(split))).collect();
     if labelled.values().all(|n| *n == 0) {
-        let columns = rows.names.join("`, `");
-        return key("target", format!("no row has a label: `{columns}` is null everywhere"));
+        let columns = quoted(rows.names.iter().map(String::as_str));
+        return key("target", format!("no row has a label: {columns} is null everywhere"));
     }
     if labelled[&SplitName::Train] == 0 {
         return key("target", "no training row has a label");
@@ -197,10 +197,8 @@ fn indices(
 fn untrained(name: &str, names: &[String], training: &[u64], warnings: &mut Vec<String>) -> Vec<usize> {
     let classes: Vec<usize> = (0..training.len()).filter(|c| training[*c] == 0).collect();
     if !classes.is_empty() {
-        let list: Vec<&str> = classes.iter().take(10).map(|c| names[*c].as_str()).collect();
-        let more = if classes.len() > 10 { ", ..." } else { "" };
-        let list = list.join("`, `");
-        warnings.push(format!("task `{name}`: no training row has class `{list}`{more}; such rows count as wrong"));
+        let list = quoted(classes.iter().map(|class| names[*class].as_str()));
+        warnings.push(format!("task `{name}`: no training row has class {list}; such rows count as wrong"));
     }
     classes
 }
@@ -248,12 +246,14 @@ fn resolve(weights: &ClassWeights, names: &[String], training: &[u64]) -> Result
         }
         ClassWeights::List(list) if list.len() == names.len() => Ok(list.iter().map(|w| *w as f32).collect()),
         ClassWeights::List(list) => {
-            let message = format!("{} class weights for {} classes: `{}`", list.len(), names.len(), names.join("`, `"));
+            let known = quoted(names.iter().map(String::as_str));
+            let message = format!("{} class weights for {} classes: {known}", list.len(), names.len());
             key("loss", message)
         }
         ClassWeights::ByClass(map) => {
             if let Some(unknown) = map.keys().find(|name| !names.contains(name)) {
-                return key("loss", format!("no class `{unknown}`; the classes are `{}`", names.join("`, `")));
+                let known = quoted(names.iter().map(String::as_str));
+                return key("loss", format!("no class `{unknown}`; the classes are {known}"));
             }
             Ok(names.iter().map(|name| map.get(name).map_or(1.0, |w| *w as f32)).collect())
         }
@@ -284,12 +284,10 @@ fn two_values(
     warnings: &mut Vec<String>,
 ) -> Result<Classes, Unfit> {
     if found.len() > 2 {
-        let names = found.names();
-        let more = if names.len() > 5 { ", ..." } else { "" };
-        let shown = names[..names.len().min(5)].join("`, `");
+        let shown = quoted(found.names().iter().map(String::as_str));
         return key(
             "target",
-            format!("column `{column}` has {} values, a binary target has two: `{shown}`{more}", names.len()),
+            format!("column `{column}` has {} values, a binary target has two: {shown}", found.len()),
         );
     }
     // Zeros and ones, and truth values, say it themselves, even where only one of them occurs.

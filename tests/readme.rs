@@ -1,0 +1,53 @@
+//! What README says of one's own table works as it stands there.
+
+mod support;
+
+use std::path::Path;
+
+use support::{report, trunkline};
+
+/// The text of the first fenced block of README that begins like this.
+fn block(begins: &str) -> String {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there is one");
+    let mut blocks = readme.split("```").skip(1).step_by(2);
+    let found = blocks.find(|block| block.starts_with(begins)).unwrap_or_else(|| panic!("no block begins with {begins}"));
+    found.split_once('\n').expect("more than one line").1.to_owned()
+}
+
+fn houses(folder: &Path) {
+    std::fs::write(folder.join("houses.toml"), block("toml\nname = \"houses\"")).expect("written");
+    let row = |i: u32| {
+        let town = ["Ayr", "Bath", ""][i as usize % 3];
+        format!("{town},{},{},{}\n", 40 + i * 37 % 160, 1000 * (100 + i * 61 % 300), if i * 7 % 11 < 5 { "yes" } else { "no" })
+    };
+    let rows: String = (0..200).map(row).collect();
+    std::fs::write(folder.join("houses.csv"), format!("town,area,price,sold\n{rows}")).expect("written");
+}
+
+#[test]
+fn the_experiment_on_ones_own_table_is_checked_and_trained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    houses(folder.path());
+    let on = |command: &str| {
+        let mut process = trunkline();
+        process.current_dir(folder.path()).args([command, "houses.toml", "--json", "--set", "cluster.workers=2"]);
+        process
+    };
+    let plan = report(&on("check").output().expect("starts"));
+    assert_eq!(plan["data"]["tables"][0]["columns"].as_array().map(Vec::len), Some(4));
+    let trained = report(&on("train").args(["--set", "train.steps=20"]).output().expect("starts"));
+    assert_eq!(trained["status"], "finished");
+    assert!(trained["tasks"]["price"]["test"]["rmse"].is_f64() && trained["tasks"]["sold"]["test"]["auroc"].is_f64());
+}
+
+#[test]
+fn the_word_that_is_written_wrong_is_pointed_at_as_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    houses(folder.path());
+    let shown = block("\n$ trunkline train houses.toml --set");
+    let (command, expected) = shown.split_once('\n').expect("a command and what it says");
+    let arguments = command.trim_start_matches("$ trunkline ").split(' ');
+    let done = trunkline().current_dir(folder.path()).args(arguments).output().expect("starts");
+    assert_eq!(done.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&done.stderr).trim(), expected.trim());
+}
