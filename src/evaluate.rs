@@ -20,15 +20,16 @@ use crate::{
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The run's folder.
+    #[arg(value_name = "RUN")]
     run_dir: PathBuf,
-    /// train, validation or test.
+    /// The rows: train, validation or test.
     #[arg(long, default_value = "test", value_parser = split)]
     split: SplitName,
     /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
     /// The folder that relative paths of data start from [default: the experiment's].
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     data_root: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]

@@ -17,6 +17,7 @@ use crate::{
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The run's folder.
+    #[arg(value_name = "RUN")]
     run_dir: PathBuf,
     /// Print one JSON object.
     #[arg(long)]

@@ -18,13 +18,13 @@ pub struct Arguments {
     #[arg(long, default_value = "flex")]
     device: String,
     /// Threads to compute with [default: the run's `cluster.threads`].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
     /// The folder that relative paths of data start from [default: the coordinator's].
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     data_root: Option<PathBuf>,
-    /// Seconds to look for the coordinator, at the start and whenever it is gone.
-    #[arg(long, default_value_t = 30)]
+    /// How long to look for the coordinator, at the start and whenever it is gone.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     wait: u64,
     /// End with the process that has started this one.
     #[arg(long, hide = true)]
