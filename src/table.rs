@@ -50,7 +50,6 @@ pub fn report(report: &Report) -> String {
     )
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,9 +8,11 @@ use support::{report, trunkline};
 
 /// The text of the first fenced block of README that begins like this.
 fn block(begins: &str) -> String {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there is one");
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there is one");
     let mut blocks = readme.split("```").skip(1).step_by(2);
-    let found = blocks.find(|block| block.starts_with(begins)).unwrap_or_else(|| panic!("no block begins with {begins}"));
+    let found =
+        blocks.find(|block| block.starts_with(begins)).unwrap_or_else(|| panic!("no block begins with {begins}"));
     found.split_once('\n').expect("more than one line").1.to_owned()
 }
 
@@ -18,7 +20,12 @@ fn houses(folder: &Path) {
     std::fs::write(folder.join("houses.toml"), block("toml\nname = \"houses\"")).expect("written");
     let row = |i: u32| {
         let town = ["Ayr", "Bath", ""][i as usize % 3];
-        format!("{town},{},{},{}\n", 40 + i * 37 % 160, 1000 * (100 + i * 61 % 300), if i * 7 % 11 < 5 { "yes" } else { "no" })
+        format!(
+            "{town},{},{},{}\n",
+            40 + i * 37 % 160,
+            1000 * (100 + i * 61 % 300),
+            if i * 7 % 11 < 5 { "yes" } else { "no" }
+        )
     };
     let rows: String = (0..200).map(row).collect();
     std::fs::write(folder.join("houses.csv"), format!("town,area,price,sold\n{rows}")).expect("written");

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use experiment::SplitName;
+use experiment::{Order, SplitName};
 
-use super::seal::Seal;
+use super::seal::{Seal, Sealed};
 use super::table::{Opened, append};
 use crate::DataError;
 use crate::column::Column;
@@ -17,6 +17,10 @@ use crate::summary::quoted;
 /// What was fitted on a table. Columns are numbered as in the files.
 pub(super) struct FittedTable {
     pub split: Assignment,
+    /// How the training rows are cut into partitions.
+    pub order: Order,
+    /// By feed on the table.
+    pub sealed: BTreeMap<usize, Sealed>,
     /// The part of each row.
     pub parts: Vec<SplitName>,
     pub features: BTreeMap<usize, Feature>,
@@ -50,7 +54,8 @@ struct Learnt {
 pub(super) fn fit(
     table: &Opened<'_>,
     split: Assignment,
-    seals: &mut [Seal],
+    order: Order,
+    mut seals: BTreeMap<usize, Seal>,
     warnings: &mut Vec<String>,
 ) -> Result<FittedTable, DataError> {
     let index = Index::new(&split);
@@ -67,7 +72,7 @@ pub(super) fn fit(
         let rows = 0..block.first().map_or(0, Column::len);
         let training: Vec<usize> = rows.filter(|row| index.part(first + *row as u64) == SplitName::Train).collect();
         std::thread::scope(|scope| {
-            scope.spawn(|| seals.iter_mut().for_each(|seal| seal.push(first, &block, &index)));
+            scope.spawn(|| seals.values_mut().for_each(|seal| seal.push(first, &block, &index)));
             learnt.iter_mut().zip(&block).try_for_each(|(learnt, column)| learnt.take(column, &training, table))
         })?;
         for (learnt, column) in learnt.iter_mut().zip(block) {
@@ -80,6 +85,8 @@ pub(super) fn fit(
     let mut fitted = FittedTable {
         parts: (0..index.rows()).map(|row| index.part(row)).collect(),
         split,
+        order,
+        sealed: seals.into_iter().map(|(feed, seal)| (feed, seal.finish())).collect(),
         features: BTreeMap::new(),
         targets: BTreeMap::new(),
         nulls: learnt.iter().map(|learnt| (learnt.column, learnt.nulls)).collect(),

@@ -31,6 +31,8 @@ pub(super) struct Feed {
     pub table: usize,
     /// Numbered as in the files, ascending.
     pub columns: Vec<usize>,
+    /// The numbers of its tasks, ascending.
+    pub tasks: Vec<usize>,
 }
 
 /// Finds the tasks' columns; a template becomes a task for each column that it chooses.
@@ -105,15 +107,14 @@ fn same_file(tables: &[Opened<'_>], a: usize, b: usize) -> bool {
     a == b || !tables[a].places.is_disjoint(&tables[b].places)
 }
 
-/// The feeds in the order of datasets and tasks, and the feed of each task.
+/// The feeds in the order of datasets and tasks.
 pub(super) fn feeds(
     loaded: &Loaded,
     tables: &[Opened<'_>],
     drafts: &[Draft<'_>],
     warnings: &mut Vec<String>,
-) -> Result<(Vec<Feed>, Vec<usize>), DataError> {
+) -> Result<Vec<Feed>, DataError> {
     let mut feeds: Vec<Feed> = Vec::new();
-    let mut of_task = vec![0; drafts.len()];
     for (table, opened) in tables.iter().enumerate() {
         let mut set_apart = apart(loaded, tables, table)?;
         for draft in drafts.iter().filter(|draft| same_file(tables, table, draft.table)) {
@@ -144,17 +145,17 @@ pub(super) fn feeds(
             };
             chosen.sort_unstable();
             check(&chosen, draft, opened, loaded, &key)?;
-            let known = feeds.iter().position(|feed| feed.table == table && feed.columns == chosen);
-            of_task[number] = known.unwrap_or_else(|| {
-                let taken = feeds.iter().any(|feed| feed.name == opened.name);
-                let by_task = draft.task.features.is_some() || taken;
-                let name = if by_task { format!("{}.{}", opened.name, draft.name) } else { opened.name.to_owned() };
-                feeds.push(Feed { name, table, columns: chosen });
-                feeds.len() - 1
-            });
+            if let Some(known) = feeds.iter_mut().find(|feed| feed.table == table && feed.columns == chosen) {
+                known.tasks.push(number);
+                continue;
+            }
+            let taken = feeds.iter().any(|feed| feed.name == opened.name);
+            let by_task = draft.task.features.is_some() || taken;
+            let name = if by_task { format!("{}.{}", opened.name, draft.name) } else { opened.name.to_owned() };
+            feeds.push(Feed { name, table, columns: chosen, tasks: vec![number] });
         }
     }
-    Ok((feeds, of_task))
+    Ok(feeds)
 }
 
 fn every(

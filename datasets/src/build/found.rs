@@ -1,0 +1,78 @@
+//! What was found in the tables, for people.
+
+use experiment::{Order, SplitName};
+
+use super::features::FittedTable;
+use super::table::Opened;
+use super::tasks::Draft;
+use crate::Encoding;
+use crate::plan::Plan;
+use crate::source::{Found, format_name};
+use crate::summary::{ColumnSummary, FeedSummary, TableSummary};
+
+/// Of the table with this number.
+pub(super) fn table(
+    plan: &Plan,
+    table: &Opened<'_>,
+    fitted: &FittedTable,
+    number: usize,
+    drafts: &[Draft<'_>],
+) -> TableSummary {
+    let written = &plan.tables()[number];
+    let feeds = || plan.feeds().iter().filter(move |feed| feed.table == number);
+    let column = |(i, found): (usize, &Found)| {
+        let mut roles = Vec::new();
+        if feeds().any(|feed| feed.features.iter().any(|feature| feature.column == found.name)) {
+            roles.push("feature");
+        }
+        if drafts.iter().any(|draft| draft.table == number && draft.columns.contains(&i)) {
+            roles.push("target");
+        }
+        if table.split_column == Some(i) {
+            roles.push("split");
+        }
+        if roles.is_empty() {
+            roles.push("unused");
+        }
+        ColumnSummary {
+            name: found.name.clone(),
+            kind: table.shown_kind(i),
+            role: roles.join("+"),
+            nulls: fitted.nulls.get(&i).copied(),
+            constant: fitted.constant.contains(&i),
+        }
+    };
+    TableSummary {
+        name: table.name.to_owned(),
+        format: format_name(written.format).to_owned(),
+        files: written.files.iter().map(|file| file.path.clone()).collect(),
+        bytes: written.files.iter().map(|file| file.bytes).sum(),
+        rows: table.table.rows(),
+        splits: SplitName::ALL.into_iter().map(|split| (split, fitted.split.rows(split))).collect(),
+        order: if fitted.order == Order::File { "file" } else { "shuffled" }.to_owned(),
+        columns: table.found.iter().enumerate().map(column).collect(),
+    }
+}
+
+/// Of the feed with this number.
+pub(super) fn feed(plan: &Plan, number: usize) -> FeedSummary {
+    let feed = &plan.feeds()[number];
+    let shown = |encoding: &Encoding| match encoding {
+        Encoding::Standard { deviation, indicator, .. } => {
+            let numbers = if deviation.iter().all(|d| *d == 0.0) { "constant" } else { "standard" };
+            if *indicator { format!("{numbers} + null indicator") } else { numbers.to_owned() }
+        }
+        Encoding::OneHot { .. } => format!("one_hot({})", encoding.dense_width()),
+        Encoding::Embedding { values, width } => format!("embedding({} x {width})", values.len() + 2),
+    };
+    FeedSummary {
+        name: feed.name.clone(),
+        dataset: plan.tables()[feed.table].name.clone(),
+        tasks: feed.tasks.iter().map(|task| plan.tasks()[*task].name.clone()).collect(),
+        batch_size: feed.batch_size,
+        width: feed.dense_width(),
+        features: feed.features.iter().map(|feature| (feature.column.clone(), shown(&feature.encoding))).collect(),
+        partition_rows: (0..plan.microbatches()).map(|v| plan.partition_rows(number, v)).max().unwrap_or(0),
+        row_bytes: plan.row_bytes(number),
+    }
+}
