@@ -31,6 +31,32 @@ fn any_number_of_workers_gives_the_same_bits() {
 }
 
 #[test]
+fn no_result_says_how_many_workers_there_were() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records = |workers: &str, kind: &str| -> Vec<serde_json::Value> {
+        let run = folder.path().join(workers);
+        let more = ["--workers", workers, "--set", "train.steps=20", "--set", "cluster.lease_ms=7000"];
+        if !run.exists() {
+            report(&train(&example("clinic"), &run, &more).output().expect("starts"));
+        }
+        let mut records: Vec<_> = journal(&run).into_iter().filter(|record| record["record"] == kind).collect();
+        records.iter_mut().for_each(|record| drop(record.as_object_mut().expect("an object").remove("time_ms")));
+        records
+    };
+    let results = records("1", "result");
+    for kind in ["parameters", "tags", "metrics", "summary"] {
+        assert!(results.iter().any(|record| record["kind"] == kind), "{kind}");
+    }
+    assert_eq!(results, records("3", "result"));
+    let parameters = &results.iter().find(|record| record["kind"] == "parameters").expect("one")["parameters"];
+    assert_eq!((&parameters["train.steps"], &parameters["cluster.threads"]), (&"20".into(), &"1".into()));
+    let settings = |workers| records(workers, "observed").into_iter().find(|r| r["kind"] == "settings").expect("one");
+    assert_eq!(settings("1")["settings"]["cluster.workers"], "1");
+    assert_eq!(settings("3")["settings"]["cluster.workers"], "3");
+    assert_eq!(settings("3")["settings"]["cluster.lease_ms"], "7000");
+}
+
+#[test]
 fn another_seed_gives_other_bits() {
     let folder = tempfile::tempdir().expect("a folder");
     let (one, _) = quiet("digits", folder.path(), "1", &["--set", "train.steps=20"]);

@@ -3,8 +3,14 @@
 #[path = "../coordinator/tests/mlflow_server/mod.rs"]
 #[allow(dead_code)] // of what the coordinator's own tests need too
 mod mlflow_server;
+mod support;
 
-use std::{collections::BTreeMap, path::Path, process::Output};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Output, Stdio},
+};
 
 use coordinator::journal::{self, Outcome, Record};
 use mlflow_server::{Server, Store, closed_port};
@@ -88,4 +94,24 @@ fn a_server_that_is_not_there_changes_nothing_but_a_warning() {
     assert_eq!(points(&folder.path().join("quiet")), points(&folder.path().join("lonely")));
     let said = String::from_utf8_lossy(&lonely.stderr).matches("tracking server").count();
     assert_eq!(said, 1, "{}", String::from_utf8_lossy(&lonely.stderr));
+}
+
+#[test]
+fn trouble_with_a_server_is_told_and_recorded_while_the_run_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let mut command = support::train(&support::example("digits"), &run, &["--set", "train.steps=1000000"]);
+    command.env("MLFLOW_TRACKING_URI", format!("http://127.0.0.1:{}", closed_port()));
+    let mut running = support::Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts"));
+    let warning = support::wait_for("the warning's record", || {
+        let records = support::journal(&run);
+        records.into_iter().find(|record| record["kind"] == "warning" && record["reason"]["code"] == "tracking")
+    });
+    assert!(running.0.try_wait().expect("a process").is_none(), "the run goes on");
+    let said = BufReader::new(running.0.stderr.take().expect("piped")).lines();
+    let told =
+        said.map_while(Result::ok).find(|line| line.contains("the tracking server has trouble")).expect("a line");
+    let why = warning["reason"]["message"].as_str().expect("text");
+    assert!(why.contains("MLflow at http://127.0.0.1") && why.contains("can't be had"), "{why}");
+    assert!(told.contains("can't be had"), "{told}");
 }

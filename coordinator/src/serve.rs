@@ -126,7 +126,7 @@ pub async fn serve(
 ) -> Result<Report, CoordinatorError> {
     let Opened { folder, fence, journal, found, resumed_from } = start.open(&setup, &options)?;
     let run_id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let tracker = start_tracker(&setup, &options, &folder, &run_id)?;
+    let mut tracker = start_tracker(&setup, &options, &folder, &run_id)?;
 
     let system = |what| move |error| CoordinatorError::System { what, error };
     let checkpoint = found.as_ref().map(|found| &found.checkpoint);
@@ -213,7 +213,7 @@ pub async fn serve(
         failed: None,
         now_ms,
     };
-    let outcome = shell.run(inbox, finished_jobs, requests).await;
+    let outcome = shell.run(inbox, finished_jobs, requests, tracker.as_mut()).await;
     let _ = close.send(());
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), server).await;
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -225,13 +225,13 @@ pub async fn serve(
             Ok("interrupted") => journal::Status::Interrupted,
             _ => journal::Status::Failed,
         };
-        let warning = tracker.try_warning();
-        if let Some(reason) = &warning {
+        if let Some(reason) = tracker.try_warning() {
             tracing::warn!(reason, "the tracking server has trouble");
         }
-        let wait = if warning.is_some() { TRACKING_WAIT_IN_TROUBLE } else { TRACKING_WAIT };
+        let warned = tracker.has_warned();
+        let wait = if warned { TRACKING_WAIT_IN_TROUBLE } else { TRACKING_WAIT };
         let delivered = tracker.finish(status, wait).await;
-        if !delivered.complete && warning.is_none() {
+        if !delivered.complete && !warned {
             let reason = delivered.error.unwrap_or_else(|| "it took too long".into());
             tracing::warn!(reason, "not everything reached the tracking server; the journal has it all");
         }

@@ -27,7 +27,7 @@ use crate::{
     compute::{Contribution, Done, Executor, Factors, Gradient, Losses, StepReport},
     evaluation::Part,
     folder::{Fence, RunFolder},
-    journal::Journal,
+    journal::{Journal, Observation, Reason, Record},
     parameters::Parameters,
     progress::{Progress, WorkerProgress},
     report::{Report, Speed},
@@ -35,6 +35,7 @@ use crate::{
     selection::{Evaluated, Selection},
     server::Inbound,
     setup::Setup,
+    tracking::TrackerHandle,
 };
 
 /// How often the machine is told that time passes.
@@ -118,6 +119,7 @@ impl Shell {
         mut inbox: mpsc::Receiver<Inbound>,
         mut done: mpsc::UnboundedReceiver<Done>,
         mut requests: mpsc::Receiver<Request>,
+        mut tracker: Option<&mut TrackerHandle>,
     ) -> Result<Report, CoordinatorError> {
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -135,6 +137,7 @@ impl Shell {
                         Request::GiveUp(reason) => self.give_up(&reason),
                     }
                 }
+                warning = next_warning(&mut tracker) => self.on_tracking(warning),
                 _ = ticks.tick() => {
                     self.catch_up();
                     self.tell(Event::Tick);
@@ -158,6 +161,13 @@ impl Shell {
         while let Some(worker) = self.unreachable.pop() {
             self.drop_worker(worker, crate::run::Loss::Disconnected);
         }
+    }
+
+    /// Trouble with the tracking server: told once, and no reason to do anything else.
+    fn on_tracking(&mut self, warning: String) {
+        tracing::warn!(reason = warning, "the tracking server has trouble");
+        let reason = Reason::new("tracking", warning);
+        self.append(&[Record::observed((self.now_ms)(), Observation::Warning { reason })]);
     }
 
     /// Ends the run where it stands; the reason for which the last worker was refused says most.
@@ -203,5 +213,13 @@ impl Shell {
         if self.timing.window.is_none_or(|(since, _)| since.elapsed() > Duration::from_secs(2)) {
             self.timing.window = Some((now, step));
         }
+    }
+}
+
+/// The tracker's next warning; without one, or without a tracker, it is waited for in vain.
+async fn next_warning(tracker: &mut Option<&mut TrackerHandle>) -> String {
+    match tracker {
+        Some(tracker) => tracker.warning().await,
+        None => std::future::pending().await,
     }
 }

@@ -55,7 +55,9 @@ impl Start {
                 let fence = folder.next_epoch(&**disk)?;
                 let mut journal = journal.with_disk(Arc::clone(disk));
                 let mut records = if begun {
-                    vec![Record::observed(now_ms(), started(fence.epoch(), Some(step)))]
+                    let (_, settings) = parameters(setup);
+                    let began = [started(fence.epoch(), Some(step)), Observation::Settings { settings }];
+                    began.map(|observation| Record::observed(now_ms(), observation)).into()
                 } else {
                     first_records(setup, options, fence.epoch())
                 };
@@ -72,10 +74,20 @@ fn started(epoch: u64, resumed_from: Option<u64>) -> Observation {
     Observation::Started { schema: journal::SCHEMA, version, epoch, resumed_from }
 }
 
+/// What the experiment says: what results depend on, and what they do not.
+fn parameters(setup: &Setup) -> (IndexMap<String, String>, IndexMap<String, String>) {
+    /// Which bits come out is these two keys' matter too.
+    const OF_RESULTS: [&str; 2] = ["cluster.mixed", "cluster.threads"];
+    let said = journal::flatten(&setup.loaded.experiment).unwrap_or_default();
+    said.into_iter().partition(|(key, _)| {
+        OF_RESULTS.contains(&key.as_str()) || !(key.starts_with("cluster.") || key.starts_with("tracking."))
+    })
+}
+
 fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
     let now = now_ms();
     let experiment = &setup.loaded.experiment;
-    let parameters = journal::flatten(experiment).unwrap_or_default();
+    let (parameters, settings) = parameters(setup);
     let mut tags = IndexMap::from([
         ("seed".to_owned(), experiment.seed.to_string()),
         (DEVICE.to_owned(), setup.device.to_string()),
@@ -90,6 +102,7 @@ fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
     });
     let results = [
         Record::observed(now, started(epoch, None)),
+        Record::observed(now, Observation::Settings { settings }),
         Record::result(now, journal::Outcome::Parameters { parameters }),
         Record::result(now, journal::Outcome::Tags { tags }),
     ];

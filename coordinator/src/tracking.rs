@@ -20,6 +20,7 @@
 //! | metric over all tasks | metric `validation/skill` |
 //! | speed, and the numbers of the end | metric `observed/rows_per_second`, `observed/worker-1/rows_per_second` |
 //! | parameters | params, cut at MLflow's 6,000 characters |
+//! | settings, which no result depends on | tags `cluster.workers`... |
 //! | tags | tags; `git_commit` as `mlflow.source.git.commit` too |
 //! | summary | tags `trunkline.step`, `trunkline.parameters_sha256`... |
 //!
@@ -146,7 +147,7 @@ impl Tracker {
         let (warn, warnings) = mpsc::channel(4);
         let (end, ending) = watch::channel(None);
         let follower = Follower::new(config, client, run_dir, warn);
-        Ok(TrackerHandle { end, warnings, task: tokio::spawn(follower.run(ending)) })
+        Ok(TrackerHandle { end, warnings, warned: false, task: tokio::spawn(follower.run(ending)) })
     }
 }
 
@@ -155,6 +156,7 @@ impl Tracker {
 pub struct TrackerHandle {
     end: watch::Sender<Option<Status>>,
     warnings: mpsc::Receiver<String>,
+    warned: bool,
     task: JoinHandle<Delivered>,
 }
 
@@ -163,14 +165,24 @@ impl TrackerHandle {
     /// that it refused something. Never returns where there is none, so it fits a branch of a select loop.
     pub async fn warning(&mut self) -> String {
         match self.warnings.recv().await {
-            Some(warning) => warning,
+            Some(warning) => {
+                self.warned = true;
+                warning
+            }
             None => std::future::pending().await,
         }
     }
 
     /// A warning that is there already.
     pub fn try_warning(&mut self) -> Option<String> {
-        self.warnings.try_recv().ok()
+        let warning = self.warnings.try_recv().ok();
+        self.warned |= warning.is_some();
+        warning
+    }
+
+    /// Whether there was a warning.
+    pub fn has_warned(&self) -> bool {
+        self.warned
     }
 
     /// Sends what the journal has by now (its last record must be appended before), ends the MLflow run with `status`, and

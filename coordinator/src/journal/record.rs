@@ -72,7 +72,7 @@ pub enum Outcome {
         /// The values by metric.
         metrics: IndexMap<String, Number>,
     },
-    /// The resolved experiment as flat keys (`train.batch_size`) and text. See [`flatten`].
+    /// The resolved experiment as flat keys (`train.batch_size`) and text, but for what no result depends on. See [`flatten`].
     Parameters {
         /// The values by key.
         parameters: IndexMap<String, String>,
@@ -152,6 +152,11 @@ pub enum Observation {
         /// The step that a resumed run goes on from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumed_from: Option<u64>,
+    },
+    /// What the experiment says of the machines and of tracking, which no result depends on, as flat keys and text.
+    Settings {
+        /// The values by key (`cluster.workers`).
+        settings: IndexMap<String, String>,
     },
     /// Measured values: rows a second, seconds, bytes. The names end in their unit.
     Speed {

@@ -101,6 +101,9 @@ impl Batch {
             Record::Observed { observation: Observation::Finished { step, metrics, .. }, .. } => {
                 self.add_metrics(&["observed"], metrics, time_ms, *step);
             }
+            Record::Observed { observation: Observation::Settings { settings }, .. } => {
+                settings.iter().for_each(|(key, value)| self.add_tag(key, value));
+            }
             Record::Observed { observation: Observation::Started { version, .. }, .. } => {
                 self.add_tag("trunkline.version", version)
             }
