@@ -1,11 +1,8 @@
 //! The Gramian G = J J^T of the tasks' gradients, in f64.
 
+mod kernel;
+
 use serde::{Deserialize, Serialize};
-
-use crate::lanes::{self, Level};
-
-/// Columns in a block: products are added within a block and then over the blocks in order, so that G depends on J alone.
-pub const BLOCK: usize = 4096;
 
 /// A square matrix of inner products, [tasks, tasks]. Symmetric, but for cross-Gramians.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,18 +26,8 @@ impl Gramian {
     /// # Panics
     /// Where the rows' lengths differ.
     pub fn of_rows(rows: &[&[f32]]) -> Self {
-        let tasks = rows.len();
-        let mut gramian = Self { tasks, values: vec![0.0; tasks * tasks] };
-        let parameters = rows.first().map_or(0, |row| row.len());
-        let level = Level::widest();
-        for start in (0..parameters).step_by(BLOCK) {
-            let end = parameters.min(start + BLOCK);
-            for i in 0..tasks {
-                for j in 0..=i {
-                    gramian.values[i * tasks + j] += lanes::dot(level, &rows[i][start..end], &rows[j][start..end]);
-                }
-            }
-        }
+        equally_long(rows);
+        let mut gramian = Self { tasks: rows.len(), values: kernel::products_below(rows) };
         gramian.mirror();
         gramian
     }
@@ -51,18 +38,14 @@ impl Gramian {
     /// Where the numbers or lengths of rows differ.
     pub fn cross(left: &[&[f32]], right: &[&[f32]]) -> Self {
         assert_eq!(left.len(), right.len(), "both halves have the same tasks");
-        let tasks = left.len();
-        let parameters = left.first().map_or(0, |row| row.len());
-        let mut values = vec![0.0; tasks * tasks];
-        for start in (0..parameters).step_by(BLOCK) {
-            let end = parameters.min(start + BLOCK);
-            for i in 0..tasks {
-                for j in 0..tasks {
-                    values[i * tasks + j] += lanes::dot(Level::widest(), &left[i][start..end], &right[j][start..end]);
-                }
-            }
-        }
-        Self { tasks, values }
+        equally_long(left);
+        equally_long(right);
+        assert_eq!(
+            left.first().map(|row| row.len()),
+            right.first().map(|row| row.len()),
+            "both halves are equally long"
+        );
+        Self { tasks: left.len(), values: kernel::products(left, right) }
     }
 
     /// The Gramian of rows in f64, for matrices that were given as text: one fused product after the other, in order.
@@ -150,14 +133,17 @@ impl Gramian {
     }
 }
 
-/// The inner product of two gradients, block by block as in [`Gramian::of_rows`].
+fn equally_long(rows: &[&[f32]]) {
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "rows have one length");
+}
+
+/// The inner product of two gradients, with the bits that it has in [`Gramian::of_rows`].
 ///
 /// # Panics
 /// Where the lengths differ.
 pub fn inner(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "gradients of one length");
-    let level = Level::widest();
-    a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(|(a, b)| lanes::dot(level, a, b)).sum()
+    kernel::products(&[a], &[b])[0]
 }
 
 /// The inner product of two short vectors.
