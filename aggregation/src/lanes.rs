@@ -4,6 +4,9 @@
 //! contracts a product and a sum into one rounding, and loops that add up keep a fixed number of partial sums, so that all levels
 //! give the same bits (`levels_agree_bitwise` holds that).
 
+// Lanes of several arrays, walked side by side by their number, become vector instructions.
+#![allow(clippy::needless_range_loop)]
+
 /// Instruction sets that a loop is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -129,10 +132,25 @@ vectorised! {
 }
 
 vectorised! {
-    /// `into[i] += factor * row[i]`, in f64.
-    pub(crate) fn add_scaled(into: &mut [f64], row: &[f32], factor: f64) {
-        for (into, value) in into.iter_mut().zip(row) {
-            *into += factor * f64::from(*value);
+    /// `out[i] = sum over t of alpha[t] * rows[t][i]`, added in order in f64.
+    pub(crate) fn combine(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
+        assert_eq!(rows.len(), alpha.len(), "one alpha a row");
+        // Some columns at a time, whose sums stay in registers.
+        let mut start = 0;
+        let (whole, rest) = out.as_chunks_mut::<64>();
+        for out in whole {
+            let mut sums = [0.0f64; 64];
+            for (row, alpha) in rows.iter().zip(alpha) {
+                let values: &[f32; 64] = row[start..start + 64].try_into().expect("there are 64");
+                for lane in 0..64 {
+                    sums[lane] += alpha * f64::from(values[lane]);
+                }
+            }
+            *out = sums.map(|sum| sum as f32);
+            start += 64;
+        }
+        for (at, out) in (start..).zip(rest) {
+            *out = rows.iter().zip(alpha).fold(0.0, |sum, (row, alpha)| sum + alpha * f64::from(row[at])) as f32;
         }
     }
 }
@@ -166,6 +184,9 @@ mod tests {
                 let mut summed = vec![0.0; len];
                 sum(level, &left, &right, &mut summed);
                 scale(level, &mut summed, 0.3);
+                let mut combined = vec![0.0; len];
+                combine(level, &[&left, &right, &left], &[0.3, -7.7, 1.1], &mut combined);
+                summed.extend(combined);
                 let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
                 (bits(added), bits(summed), dot(level, &left, &right).to_bits())
             };

@@ -1,5 +1,7 @@
 //! The Jacobian: one row of gradients a task, over the shared parameters.
 
+use rayon::prelude::*;
+
 use crate::lanes::{self, Level};
 
 /// Gradients of all tasks, [tasks, parameters], finite.
@@ -80,24 +82,41 @@ impl GradientMatrix {
     }
 }
 
-/// The combination sum over t of alpha_t row_t, added in the rows' order in f64, rounded once.
+/// Columns that one thread combines at a time.
+const BLOCK: usize = 1 << 14;
+
+/// The combination sum over t of alpha_t row_t, added in the rows' order in f64, rounded once. Rows whose alpha is 0 are not read.
 ///
 /// # Panics
 /// Where there are no rows, their lengths differ, or alpha has another length than the rows.
 pub fn combine(rows: &[&[f32]], alpha: &[f64]) -> Vec<f32> {
     assert_eq!(rows.len(), alpha.len(), "one alpha a row");
-    let mut out = vec![0.0f32; rows[0].len()];
-    let mut block = vec![0.0f64; 1024];
-    for (chunk, out) in out.chunks_mut(1024).enumerate() {
-        let block = &mut block[..out.len()];
-        block.fill(0.0);
-        for (row, &alpha) in rows.iter().zip(alpha) {
-            let row = &row[chunk * 1024..][..out.len()];
-            lanes::add_scaled(Level::widest(), block, row, alpha);
-        }
-        for (out, sum) in out.iter_mut().zip(block) {
-            *out = *sum as f32;
-        }
+    let factors: Vec<f64> = alpha.iter().copied().filter(|alpha| *alpha != 0.0).collect();
+    by_columns(rows, |_, rows, out| {
+        let counted = rows.iter().zip(alpha).filter(|(_, alpha)| **alpha != 0.0);
+        let counted: Vec<&[f32]> = counted.map(|(row, _)| *row).collect();
+        lanes::combine(Level::widest(), &counted, &factors, out);
+    })
+}
+
+/// A vector of which each value depends on the rows' values in its column; `part` gets a first column, the rows from there, and
+/// room for some columns.
+///
+/// # Panics
+/// Where there are no rows or their lengths differ.
+pub(crate) fn by_columns(rows: &[&[f32]], part: impl Fn(usize, &[&[f32]], &mut [f32]) + Sync) -> Vec<f32> {
+    let columns = rows[0].len();
+    assert!(rows.iter().all(|row| row.len() == columns), "rows have one length");
+    let mut out = vec![0.0f32; columns];
+    let block = |(number, out): (usize, &mut [f32])| {
+        let start = number * BLOCK;
+        let rows: Vec<&[f32]> = rows.iter().map(|row| &row[start..start + out.len()]).collect();
+        part(start, &rows, out);
+    };
+    if columns <= BLOCK {
+        block((0, &mut out));
+    } else {
+        out.par_chunks_mut(BLOCK).enumerate().for_each(block);
     }
     out
 }
@@ -119,5 +138,7 @@ mod tests {
     fn a_combination_is_the_weighted_sum_of_the_rows() {
         let matrix = GradientMatrix::new(&[[1.0f32, 2.0, 3.0], [10.0, 0.0, -10.0]]).expect("is right");
         assert_eq!(combine(&matrix.rows(), &[2.0, 0.5]), [7.0, 4.0, 1.0]);
+        assert_eq!(combine(&matrix.rows(), &[0.0, 0.5]), [5.0, 0.0, -5.0]);
+        assert_eq!(combine(&matrix.rows(), &[0.0, 0.0]), [0.0; 3]);
     }
 }

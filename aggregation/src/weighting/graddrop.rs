@@ -5,6 +5,8 @@
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::lanes::{Level, vectorised};
+use crate::matrix;
 use crate::table::{Range, Reader};
 
 pub(super) const NAME: &str = "graddrop";
@@ -25,18 +27,45 @@ impl Method for GradDrop {
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
         let rows = statistics.jacobian(NAME)?;
-        let mut draws = vec![0.0f32; rows[0].len()];
-        moment.stream.fill_uniform(0, &mut draws);
-        let coordinate = |(i, draw): (usize, f32)| {
-            let values = rows.iter().map(|row| f64::from(row[i]));
-            let (sum, size) = values.clone().fold((0.0, 0.0), |(sum, size), value| (sum + value, size + value.abs()));
-            if size == 0.0 {
-                return 0.0;
+        let direction = matrix::by_columns(rows, |start, rows, out| {
+            let mut draws = vec![0.0f32; out.len()];
+            moment.stream.fill_uniform(start as u64, &mut draws);
+            drop_signs(Level::widest(), rows, &draws, self.leak, out);
+        });
+        Ok(Outcome::direction(direction))
+    }
+}
+
+/// Columns that are looked at side by side.
+const LANES: usize = 16;
+
+vectorised! {
+    /// The direction in some columns, from their draws.
+    fn drop_signs(rows: &[&[f32]], draws: &[f32], leak: f64, out: &mut [f32]) {
+        for (chunk, (out, draws)) in out.chunks_mut(LANES).zip(draws.chunks(LANES)).enumerate() {
+            let columns = chunk * LANES..chunk * LANES + out.len();
+            let (mut sum, mut size) = ([0.0f64; LANES], [0.0f64; LANES]);
+            for row in rows {
+                for ((value, sum), size) in row[columns.clone()].iter().zip(&mut sum).zip(&mut size) {
+                    *sum += f64::from(*value);
+                    *size += f64::from(value.abs());
+                }
             }
-            let positive = (1.0 + sum / size) / 2.0 > f64::from(draw);
-            let kept = |value: f64| if (value > 0.0) == positive { value } else { self.leak * value };
-            values.map(kept).sum::<f64>() as f32
-        };
-        Ok(Outcome::direction(draws.into_iter().enumerate().map(coordinate).collect()))
+            let mut positive = [false; LANES];
+            for (lane, draw) in draws.iter().enumerate() {
+                // Not a number where all values are 0: then either sign will do.
+                positive[lane] = (1.0 + sum[lane] / size[lane]) / 2.0 > f64::from(*draw);
+            }
+            let mut kept = [0.0f64; LANES];
+            for row in rows {
+                for ((value, kept), positive) in row[columns.clone()].iter().zip(&mut kept).zip(positive) {
+                    let value = f64::from(*value);
+                    *kept += if (value > 0.0) == positive { value } else { leak * value };
+                }
+            }
+            for (out, kept) in out.iter_mut().zip(kept) {
+                *out = kept as f32;
+            }
+        }
     }
 }
