@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use aggregation::random::{Purpose, Stream};
 use aggregation::weighting::{Combination, Moment, Need, Statistics};
-use aggregation::{Gramian, Optimizer, Weighting, matrix};
+use aggregation::{Gramian, Invalid, Optimizer, Weighting, matrix};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -65,7 +65,7 @@ fn read(values: &[f32]) -> u32 {
 }
 
 /// A first step from the gradients to the direction.
-fn prepared(weighting: &Weighting, tasks: usize) -> Result<impl Fn(&[&[f32]]) -> Vec<f32>, Box<dyn Error>> {
+fn prepared(weighting: &Weighting, tasks: usize) -> Result<impl Fn(&[&[f32]]) -> Vec<f32>, Invalid> {
     let names: Vec<String> = (0..tasks).map(|task| format!("t{task}")).collect();
     let method = weighting.build(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
     let needs = method.needs();

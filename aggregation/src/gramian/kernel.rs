@@ -19,8 +19,8 @@ const LANES: usize = 8;
 /// Columns of a block, which one thread takes.
 const BLOCK: usize = 1 << 16;
 
-/// Columns of a panel: ten rows fill the first cache.
-const COLUMNS: usize = 512;
+/// Columns of a panel: ten rows and the values they come from fit the first cache.
+const COLUMNS: usize = 384;
 
 /// From row to row of a panel, in eights: one more than there are, so that rows don't fall on the same lines of the first cache.
 const STRIDE: usize = COLUMNS / LANES + 1;
