@@ -34,6 +34,10 @@ use crate::{
 const INBOX: usize = 1024;
 /// Short messages that may wait for one worker, beside the chunks of a plan and of parameters.
 const OUTBOX: usize = 256;
+/// A worker is late with a piece of work beyond this multiple of the usual time...
+const STRAGGLER_MULTIPLE: f64 = 4.0;
+/// ...and not before.
+const PATIENCE_MIN: std::time::Duration = std::time::Duration::from_millis(250);
 /// How long the tracker may take to deliver what is left once the run is over.
 const TRACKING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -206,6 +210,7 @@ pub async fn serve(
         finals: IndexMap::new(),
         speed: Default::default(),
         timing: Timing::default(),
+        counts: Default::default(),
         peaks: Default::default(),
         unrecorded: None,
         save_failed: None,
@@ -264,6 +269,8 @@ pub(crate) fn settings(setup: &Setup) -> Settings {
         min_workers: experiment.cluster.min_workers as usize,
         lease: std::time::Duration::from_millis(experiment.cluster.lease_ms),
         result_slots: crate::shell::result_slots(vectors),
+        straggler_multiple: STRAGGLER_MULTIPLE,
+        patience_min: PATIENCE_MIN,
         losses_before: !is_per_task && needs.contains(&Need::LossesBefore),
         losses_after: needs.contains(&Need::LossesAfter),
         mode,

@@ -88,6 +88,7 @@ pub(crate) struct Shell {
     pub finals: IndexMap<&'static str, Evaluated>,
     pub speed: Speed,
     pub timing: Timing,
+    pub counts: Counts,
     pub peaks: BTreeMap<WorkerId, u64>,
     /// A step that is committed and not in the journal yet: workers are set to work first.
     pub unrecorded: Option<StepReport>,
@@ -110,6 +111,17 @@ pub(crate) struct Timing {
     pub shown: Option<Instant>,
     /// When a journal that is behind was tried last.
     pub journal_tried: Option<Instant>,
+}
+
+/// How often something happened that should not.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Results that came too late, or twice.
+    pub dropped: u64,
+    /// Pieces of work that were given to a second worker.
+    pub stragglers: u64,
+    /// Workers and messages that were refused.
+    pub refused: u64,
 }
 
 impl Shell {

@@ -3,14 +3,14 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    ops::Range,
+    time::Duration,
 };
 
 use aggregation::tree::{Node, cover};
 use experiment::SplitName;
-use proto::message::{Slot, WorkKind};
+use proto::message::Slot;
 
-use super::{Mode, Settings, WorkerId};
+use super::{Mode, Settings, WorkerId, division::Division, pace::Pace};
 
 /// The most chunks in one piece of evaluation work: bounds the size of its answer.
 const CHUNKS_MAX: u32 = 16;
@@ -74,44 +74,7 @@ pub struct Assignment {
     pub slots: Vec<Slot>,
 }
 
-/// Divides `leaves` over workers: each gets a contiguous range, as even as can be, as the fewest nodes.
-pub fn divide(leaves: u32, workers: &[WorkerId]) -> Vec<(WorkerId, Node)> {
-    let root = Node::root(leaves);
-    let count = workers.len() as u64;
-    let bound = |i: u64| (i * u64::from(leaves) / count) as u32;
-    (0..count)
-        .zip(workers)
-        .flat_map(|(i, worker)| {
-            let (lo, hi) = (bound(i), bound(i + 1));
-            let nodes = if lo < hi { cover(root, lo, hi) } else { Vec::new() };
-            nodes.into_iter().map(move |node| (*worker, node))
-        })
-        .collect()
-}
-
-/// Divides the microbatches of all feeds, one feed after the other, into contiguous shares of equal cost: each worker's
-/// ranges of microbatches, by feed.
-pub fn divide_feeds(leaves: u32, costs: &[u64], workers: &[WorkerId]) -> Vec<(WorkerId, u32, Range<u32>)> {
-    let total: u128 = costs.iter().map(|cost| u128::from((*cost).max(1)) * u128::from(leaves)).sum();
-    let mut shares: Vec<(WorkerId, u32, Range<u32>)> = Vec::new();
-    let mut before = 0u128;
-    for (feed, cost) in (0u32..).zip(costs) {
-        let cost = u128::from((*cost).max(1));
-        for leaf in 0..leaves {
-            // The worker in whose share the middle of the microbatch lies.
-            let at = (2 * before + cost) * workers.len() as u128 / (2 * total);
-            let worker = workers[at as usize];
-            before += cost;
-            match shares.last_mut() {
-                Some((last, of, range)) if *last == worker && *of == feed => range.end = leaf + 1,
-                _ => shares.push((worker, feed, leaf..leaf + 1)),
-            }
-        }
-    }
-    shares
-}
-
-/// What the workers are handed for a step's gradient where all are there.
+/// What the workers are handed for a step's gradient where all are there and equally quick.
 pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
     let mut pile = Pile::default();
     pile.gradient(settings, workers);
@@ -127,13 +90,40 @@ struct Open {
     preferred: Option<WorkerId>,
 }
 
+/// A job that somebody computes.
+#[derive(Debug, Clone)]
+struct Held {
+    worker: WorkerId,
+    open: Open,
+    since: Duration,
+}
+
+/// What became of a job that a worker can't or won't finish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    pub job: Job,
+    /// How often it has failed.
+    pub tries: u32,
+}
+
+/// A job that is late, and who got it beside the one who has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Late {
+    pub holder: WorkerId,
+    pub job: Job,
+}
+
 /// The jobs of the present phase: those that nobody holds, and those that are being computed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pile {
     waiting: VecDeque<Open>,
-    held: BTreeMap<u64, (WorkerId, Open)>,
+    held: BTreeMap<u64, Held>,
     last_work: u64,
     slots_used: BTreeMap<WorkerId, u32>,
+    /// When workers last finished something.
+    finished: BTreeMap<WorkerId, Duration>,
+    pace: Pace,
+    division: Division,
 }
 
 impl Pile {
@@ -147,37 +137,41 @@ impl Pile {
         self.waiting.is_empty() && self.held.is_empty()
     }
 
-    /// The jobs of a gradient phase: a range for each worker that takes part.
+    /// The jobs of a gradient phase: a share for each worker that takes part.
     pub(super) fn gradient(&mut self, settings: &Settings, ready: &[WorkerId]) {
-        let Mode::PerTask { feeds, halves } = &settings.mode else {
-            return self.of_all_feeds(JobKind::Gradient { feed: None }, 1, settings, ready);
-        };
         self.clear();
         let root = Node::root(settings.leaves);
-        let costs: Vec<u64> = feeds.iter().map(|feed| feed.cost).collect();
-        for (worker, feed, range) in divide_feeds(settings.leaves, &costs, ready) {
-            let whole = |node: &Node| *halves && *node == root;
-            let nodes = cover(root, range.start, range.end).into_iter().flat_map(|node| match node.children() {
-                Some((left, right)) if whole(&node) => vec![left, right],
+        let halves = matches!(settings.mode, Mode::PerTask { halves: true, .. });
+        for share in self.division.shares(&settings.mode, settings.leaves, ready, &self.pace) {
+            let nodes = cover(root, share.range.start, share.range.end).into_iter();
+            let nodes = nodes.flat_map(|node| match node.children() {
+                Some((left, right)) if halves && node == root => vec![left, right],
                 _ => vec![node],
             });
             for node in nodes {
-                let job = Job { kind: JobKind::Gradient { feed: Some(feed) }, node };
-                let vectors = feeds[feed as usize].tasks;
-                self.waiting.push_back(Open { job, vectors, tries: 0, preferred: Some(worker) });
+                let vectors = match (&settings.mode, share.feed) {
+                    (Mode::PerTask { feeds, .. }, Some(feed)) => feeds[feed as usize].tasks,
+                    _ => 1,
+                };
+                let job = Job { kind: JobKind::Gradient { feed: share.feed }, node };
+                self.waiting.push_back(Open { job, vectors, tries: 0, preferred: Some(share.worker) });
             }
         }
     }
 
-    /// The jobs of a phase that asks for losses alone.
+    /// The jobs of a phase that asks for losses alone: in combined mode divided as the gradient is.
     pub(super) fn losses(&mut self, settings: &Settings, ready: &[WorkerId]) {
-        self.of_all_feeds(JobKind::Losses, 0, settings, ready);
-    }
-
-    fn of_all_feeds(&mut self, kind: JobKind, vectors: u32, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
-        for (worker, node) in divide(settings.leaves, ready) {
-            self.waiting.push_back(Open { job: Job { kind, node }, vectors, tries: 0, preferred: Some(worker) });
+        let leaves = settings.leaves;
+        let shares = match settings.mode {
+            Mode::Combined => self.division.shares(&Mode::Combined, leaves, ready, &self.pace),
+            Mode::PerTask { .. } => Division::default().shares(&Mode::Combined, leaves, ready, &self.pace),
+        };
+        for share in shares {
+            for node in cover(Node::root(leaves), share.range.start, share.range.end) {
+                let job = Job { kind: JobKind::Losses, node };
+                self.waiting.push_back(Open { job, vectors: 0, tries: 0, preferred: Some(share.worker) });
+            }
         }
     }
 
@@ -204,20 +198,19 @@ impl Pile {
     /// Hands out what lies on the pile. Jobs of a worker that is not there any more go to whoever holds least.
     pub(super) fn hand_out(
         &mut self,
+        now: Duration,
         ready: &[WorkerId],
-        kind: WorkKind,
         version: u64,
         result_slots: u32,
     ) -> Vec<(WorkerId, Assignment)> {
-        let mut load: BTreeMap<WorkerId, usize> = ready.iter().map(|worker| (*worker, 0)).collect();
-        for (worker, _) in self.held.values() {
-            if let Some(held) = load.get_mut(worker) {
-                *held += 1;
-            }
+        if self.waiting.is_empty() {
+            return Vec::new();
         }
-        let held_max = if kind == WorkKind::Evaluate { EVALUATIONS_HELD } else { usize::MAX };
+        let mut load = self.load(ready);
         let mut assigned = Vec::new();
         for open in std::mem::take(&mut self.waiting) {
+            let held_max =
+                if matches!(open.job.kind, JobKind::Evaluate { .. }) { EVALUATIONS_HELD } else { usize::MAX };
             let least = || load.iter().min_by_key(|(id, held)| (**held, **id)).map(|(id, _)| *id);
             let worker = open.preferred.filter(|worker| load.contains_key(worker)).or_else(least);
             let Some(worker) = worker.filter(|worker| load[worker] < held_max) else {
@@ -225,13 +218,76 @@ impl Pile {
                 continue;
             };
             *load.entry(worker).or_default() += 1;
-            self.last_work += 1;
-            let work = self.last_work;
-            let slots = self.slots(worker, work, open.vectors, result_slots);
-            assigned.push((worker, Assignment { work, version, job: open.job.clone(), slots }));
-            self.held.insert(work, (worker, open));
+            assigned.push((worker, self.assign(now, worker, open, version, result_slots)));
         }
         assigned
+    }
+
+    /// Hands out once more, to workers that have nothing to do, what its holder is late with: beyond `multiple` of the usual
+    /// time, and `patience_min`.
+    pub(super) fn hand_out_late(
+        &mut self,
+        now: Duration,
+        ready: &[WorkerId],
+        version: u64,
+        settings: &Settings,
+    ) -> Vec<(WorkerId, Assignment, Late)> {
+        if !self.waiting.is_empty() || self.held.is_empty() {
+            return Vec::new();
+        }
+        let load = self.load(ready);
+        let idle = load.iter().filter(|(_, held)| **held == 0).map(|(worker, _)| *worker);
+        let mut late: Vec<(Duration, u64)> = Vec::new();
+        for (work, held) in &self.held {
+            let twice = self.held.values().filter(|other| other.open.job == held.open.job).count() > 1;
+            if !twice && let Some(began) = self.late_since(now, held, settings) {
+                late.push((began, *work));
+            }
+        }
+        late.sort_unstable();
+        let pairs: Vec<(WorkerId, u64)> = idle.zip(late.into_iter().map(|(_, work)| work)).collect();
+        let mut assigned = Vec::new();
+        for (worker, work) in pairs {
+            let Some(held) = self.held.get(&work) else { continue };
+            let late = Late { holder: held.worker, job: held.open.job.clone() };
+            let assignment = self.assign(now, worker, held.open.clone(), version, settings.result_slots);
+            assigned.push((worker, assignment, late));
+        }
+        assigned
+    }
+
+    /// Since when a job is computed, where it takes too long.
+    fn late_since(&self, now: Duration, held: &Held, settings: &Settings) -> Option<Duration> {
+        let began = self.began(held);
+        let queued = self.held.values().filter(|other| other.worker == held.worker);
+        let units: u64 = queued.map(|other| settings.units(&other.open.job)).sum();
+        let usual = self.pace.usual(held.open.job.kind)?.as_secs_f64() * units as f64;
+        let patience = Duration::from_secs_f64(settings.straggler_multiple * usual).max(settings.patience_min);
+        (now.saturating_sub(began) > patience).then_some(began)
+    }
+
+    /// When a worker could begin with what it holds.
+    fn began(&self, held: &Held) -> Duration {
+        self.finished.get(&held.worker).copied().unwrap_or_default().max(held.since)
+    }
+
+    fn load(&self, ready: &[WorkerId]) -> BTreeMap<WorkerId, usize> {
+        let mut load: BTreeMap<WorkerId, usize> = ready.iter().map(|worker| (*worker, 0)).collect();
+        for held in self.held.values() {
+            if let Some(count) = load.get_mut(&held.worker) {
+                *count += 1;
+            }
+        }
+        load
+    }
+
+    fn assign(&mut self, now: Duration, worker: WorkerId, open: Open, version: u64, result_slots: u32) -> Assignment {
+        self.last_work += 1;
+        let work = self.last_work;
+        let slots = self.slots(worker, work, open.vectors, result_slots);
+        let assignment = Assignment { work, version, job: open.job.clone(), slots };
+        self.held.insert(work, Held { worker, open, since: now });
+        assignment
     }
 
     /// Slots that are free until the phase ends, or none: the vectors then travel in chunks.
@@ -245,37 +301,47 @@ impl Pile {
         (first..*used).map(|index| Slot { index, generation: work }).collect()
     }
 
-    /// The job of a work that is done, if this worker was asked for it and it is still waited for.
-    pub(super) fn complete(&mut self, worker: WorkerId, work: u64) -> Option<Job> {
-        self.remove(worker, work).map(|open| open.job)
+    /// The job of a work that is done, if this worker was asked for it and it is still waited for. Whoever else has it is not
+    /// waited for any more.
+    pub(super) fn complete(&mut self, now: Duration, worker: WorkerId, work: u64, settings: &Settings) -> Option<Job> {
+        let held = self.remove(worker, work)?;
+        let took = now.saturating_sub(self.began(&held));
+        let job = held.open.job;
+        self.pace.note(worker, job.kind, settings.units(&job), took);
+        self.finished.insert(worker, now);
+        self.held.retain(|_, other| other.open.job != job);
+        Some(job)
     }
 
-    /// Puts a failed job back; says what it is and how often it has failed.
-    pub(super) fn give_up(&mut self, worker: WorkerId, work: u64) -> Option<(Job, u32)> {
-        let mut open = self.remove(worker, work)?;
-        open.tries += 1;
+    /// Puts a failed job back, unless somebody else has it too.
+    pub(super) fn give_up(&mut self, worker: WorkerId, work: u64) -> Option<GivenUp> {
+        let held = self.remove(worker, work)?;
+        Some(self.put_back(held.open, true))
+    }
+
+    fn put_back(&mut self, mut open: Open, failed: bool) -> GivenUp {
+        open.tries += u32::from(failed);
         open.preferred = None;
-        let said = (open.job.clone(), open.tries);
-        self.waiting.push_back(open);
-        Some(said)
+        let given_up = GivenUp { job: open.job.clone(), tries: open.tries };
+        match self.held.values_mut().find(|other| other.open.job == open.job) {
+            Some(other) => other.open.tries = open.tries,
+            None => self.waiting.push_back(open),
+        }
+        given_up
     }
 
-    fn remove(&mut self, worker: WorkerId, work: u64) -> Option<Open> {
-        if self.held.get(&work).is_none_or(|(holder, _)| *holder != worker) {
-            return None;
-        }
-        self.held.remove(&work).map(|(_, open)| open)
+    fn remove(&mut self, worker: WorkerId, work: u64) -> Option<Held> {
+        self.held.get(&work).filter(|held| held.worker == worker)?;
+        self.held.remove(&work)
     }
 
-    /// Puts back all that a worker holds; says how much that is.
-    pub(super) fn take_back(&mut self, worker: WorkerId) -> usize {
-        let works: Vec<u64> = self.held.iter().filter(|(_, (id, _))| *id == worker).map(|(work, _)| *work).collect();
-        for work in &works {
-            if let Some((_, mut open)) = self.held.remove(work) {
-                open.preferred = None;
-                self.waiting.push_back(open);
-            }
-        }
-        works.len()
+    /// Puts back all that a worker holds. Where it `crashed`, what it was computing counts as failed: the first of these.
+    pub(super) fn take_back(&mut self, worker: WorkerId, crashed: bool) -> Vec<GivenUp> {
+        let works: Vec<u64> =
+            self.held.iter().filter(|(_, held)| held.worker == worker).map(|(work, _)| *work).collect();
+        self.pace.forget(worker);
+        self.finished.remove(&worker);
+        let held: Vec<Held> = works.iter().filter_map(|work| self.held.remove(work)).collect();
+        held.into_iter().enumerate().map(|(place, held)| self.put_back(held.open, crashed && place == 0)).collect()
     }
 }

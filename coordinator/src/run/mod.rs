@@ -28,9 +28,10 @@
 //!
 //! # What is left out
 //!
-//! Stragglers are waited for, and a worker that fails one piece of work three times ends the run.
 
 mod assignment;
+mod division;
+mod pace;
 mod phase;
 mod schedule;
 #[cfg(test)]
@@ -38,13 +39,13 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use assignment::{Assignment, Job, JobKind, divide, divide_feeds, gradient_jobs};
+pub use assignment::{Assignment, Job, JobKind, gradient_jobs};
+pub use division::{Share, divide};
 use experiment::SplitName;
 pub use phase::{Evaluation, Phase};
-use proto::message::WorkKind;
 pub use schedule::{Chunks, FeedWork, Mode, Settings};
 
-use assignment::Pile;
+use assignment::{GivenUp, Pile};
 
 /// A worker's lease: its identity in this run, given once, in the order of joining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,6 +224,15 @@ pub enum Notice {
         /// How many take part now.
         workers: usize,
     },
+    /// A worker is late; another that has nothing to do computes the same. Whoever answers first counts.
+    Straggler {
+        /// Who is late.
+        worker: WorkerId,
+        /// With what.
+        job: Job,
+        /// Who has it too.
+        other: WorkerId,
+    },
     /// Too few workers take part.
     Waiting {
         /// How many take part.
@@ -333,7 +343,7 @@ impl Run {
             Event::Lost(worker, loss) => self.on_lost(worker, loss, &mut effects),
             Event::Result { worker, work } => {
                 self.on_sign_of_life(now, worker);
-                self.on_result(worker, work, &mut effects);
+                self.on_result(now, worker, work, &mut effects);
             }
             Event::Failed { worker, work, reason } => self.on_failed(worker, work, &reason, &mut effects),
             Event::Updated { step } => self.on_updated(step, &mut effects),
@@ -351,7 +361,7 @@ impl Run {
             Event::Interrupt => self.on_interrupt(&mut effects),
             Event::Save => self.on_save(&mut effects),
         }
-        self.hand_out(&mut effects);
+        self.hand_out(now, &mut effects);
         effects
     }
 
@@ -380,13 +390,18 @@ impl Run {
         if self.workers.remove(&id).is_none() {
             return;
         }
-        let reissued = self.pile.take_back(id);
-        let workers = self.ready().count();
+        let given_up = self.pile.take_back(id, loss == Loss::Disconnected);
+        let (workers, reissued) = (self.ready().count(), given_up.len());
         effects.push(Effect::Notice(Notice::WorkerLost { worker: id, loss, reissued, workers }));
+        let fatal = given_up.into_iter().find(|given_up| given_up.tries >= self.settings.tries_max);
+        if let Some(GivenUp { job, tries }) = fatal {
+            let reason = format!("{tries} workers in a row failed or were lost while they computed {job}");
+            self.finish(Outcome::Failed(reason), effects);
+        }
     }
 
-    fn on_result(&mut self, worker: WorkerId, work: u64, effects: &mut Vec<Effect>) {
-        let Some(job) = self.pile.complete(worker, work) else {
+    fn on_result(&mut self, now: Duration, worker: WorkerId, work: u64, effects: &mut Vec<Effect>) {
+        let Some(job) = self.pile.complete(now, worker, work, &self.settings) else {
             effects.push(Effect::Drop { worker, work });
             return;
         };
@@ -417,7 +432,7 @@ impl Run {
     }
 
     fn on_failed(&mut self, worker: WorkerId, work: u64, reason: &str, effects: &mut Vec<Effect>) {
-        if let Some((job, tries)) = self.pile.give_up(worker, work)
+        if let Some(GivenUp { job, tries }) = self.pile.give_up(worker, work)
             && tries >= self.settings.tries_max
         {
             let outcome = Outcome::Failed(format!("{job} failed {tries} times, the last time with: {reason}"));
@@ -514,6 +529,8 @@ impl Run {
             effects.push(Effect::Dismiss(worker, Loss::Silent(silence)));
             self.on_lost(worker, Loss::Silent(silence), effects);
         }
+        self.hand_out(now, effects);
+        self.help_stragglers(now, effects);
     }
 
     fn on_interrupt(&mut self, effects: &mut Vec<Effect>) {
@@ -594,14 +611,8 @@ impl Run {
     }
 
     /// Gives what lies on the pile to those who can take it.
-    fn hand_out(&mut self, effects: &mut Vec<Effect>) {
-        let (kind, version) = match self.phase {
-            Phase::LossesBefore => (WorkKind::Losses, self.step),
-            Phase::Gradient => (WorkKind::Gradient, self.step),
-            Phase::LossesAfter => (WorkKind::Losses, self.step + 1),
-            Phase::Evaluating(_) => (WorkKind::Evaluate, self.step),
-            _ => return,
-        };
+    fn hand_out(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(version) = self.version() else { return };
         let ready: Vec<WorkerId> = self.ready().collect();
         if ready.len() < self.settings.min_workers {
             if !self.waiting_said {
@@ -616,8 +627,27 @@ impl Run {
             self.divide(&ready, effects);
         }
         let slots = self.settings.result_slots;
-        for (worker, assignment) in self.pile.hand_out(&ready, kind, version, slots) {
+        for (worker, assignment) in self.pile.hand_out(now, &ready, version, slots) {
             effects.push(Effect::Assign(worker, assignment));
+        }
+    }
+
+    /// Gives what is late to those who have nothing to do.
+    fn help_stragglers(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(version) = self.version() else { return };
+        let ready: Vec<WorkerId> = self.ready().collect();
+        for (other, assignment, late) in self.pile.hand_out_late(now, &ready, version, &self.settings) {
+            effects.push(Effect::Notice(Notice::Straggler { worker: late.holder, job: late.job, other }));
+            effects.push(Effect::Assign(other, assignment));
+        }
+    }
+
+    /// The version of the parameters that the phase's work is done with; none where there is no work.
+    fn version(&self) -> Option<u64> {
+        match self.phase {
+            Phase::LossesBefore | Phase::Gradient | Phase::Evaluating(_) => Some(self.step),
+            Phase::LossesAfter => Some(self.step + 1),
+            _ => None,
         }
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use experiment::SplitName;
 
+use super::{Job, JobKind};
+
 /// What the experiment and its data say about the course of a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -21,6 +23,10 @@ pub struct Settings {
     pub min_workers: usize,
     /// Silence after which a worker counts as lost.
     pub lease: Duration,
+    /// A piece of work is late, and given to an idle worker too, beyond this multiple of the time that its kind usually takes.
+    pub straggler_multiple: f64,
+    /// Nothing is late before.
+    pub patience_min: Duration,
     /// Slots for vectors that each worker has.
     pub result_slots: u32,
     /// What a step's gradient phase hands out.
@@ -77,6 +83,15 @@ impl Chunks {
 }
 
 impl Settings {
+    /// How much work a job is, beside others of its kind.
+    pub(super) fn units(&self, job: &Job) -> u64 {
+        let leaves = u64::from(job.node.len());
+        match (job.kind, &self.mode) {
+            (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => leaves * feeds[feed as usize].cost,
+            _ => leaves,
+        }
+    }
+
     /// Whether the validation split is evaluated after so many updates.
     pub fn evaluates_after(&self, step: u64) -> bool {
         step == self.steps || self.evaluate_every.is_some_and(|every| step.is_multiple_of(every))

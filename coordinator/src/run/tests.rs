@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aggregation::tree::Node;
 use proptest::prelude::*;
 
 use super::*;
@@ -16,6 +15,8 @@ fn settings(leaves: u32, steps: u64) -> Settings {
         save_every: Some(3),
         min_workers: 1,
         lease: Duration::from_secs(5),
+        straggler_multiple: 3.0,
+        patience_min: Duration::from_millis(100),
         result_slots: 2,
         mode: Mode::Combined,
         losses_before: false,
@@ -28,6 +29,9 @@ fn settings(leaves: u32, steps: u64) -> Settings {
 fn per_task(halves: bool) -> Mode {
     Mode::PerTask { feeds: vec![FeedWork { tasks: 2, cost: 3 }, FeedWork { tasks: 1, cost: 1 }], halves }
 }
+
+/// What a job takes a worker, in milliseconds.
+const USUAL_MS: u64 = 200;
 
 /// A shell that answers every effect at once, and workers that hold their work until told to answer.
 struct Theatre {
@@ -65,6 +69,7 @@ impl Theatre {
         for effect in self.run.step(self.now, event) {
             match effect {
                 Effect::Assign(worker, assignment) => {
+                    // What the run has no use for any more, a worker may still hold.
                     assert!(self.run.ready().any(|id| id == worker), "work for a worker that is not there");
                     assert!(self.held.insert(assignment.work, (worker, assignment)).is_none(), "an id used twice");
                 }
@@ -127,6 +132,24 @@ impl Theatre {
         self.tell(Event::Result { worker, work });
     }
 
+    /// Answers everything of the present step, after the usual time.
+    fn answer_step(&mut self) {
+        let step = self.run.done();
+        self.now += Duration::from_millis(USUAL_MS);
+        while self.run.done() == step {
+            let work = *self.held.keys().next().unwrap();
+            self.answer(work);
+        }
+    }
+
+    /// Lets time pass, with signs of life of all workers.
+    fn pass(&mut self, milliseconds: u64) {
+        self.now += Duration::from_millis(milliseconds);
+        let workers: Vec<WorkerId> = self.run.ready().collect();
+        workers.into_iter().for_each(|worker| self.tell(Event::Beat(worker)));
+        self.tell(Event::Tick);
+    }
+
     fn answer_all(&mut self) {
         while let Some(work) = self.held.keys().next().copied() {
             self.answer(work);
@@ -168,23 +191,21 @@ fn a_quiet_run_updates_evaluates_saves_and_ends() {
 #[test]
 fn microbatches_are_divided_evenly_into_nodes() {
     let workers: Vec<WorkerId> = (1..=3).map(WorkerId).collect();
-    let nodes = divide(8, &workers);
-    let root = Node::root(8);
-    assert!(nodes.iter().all(|(_, node)| node.is_node_of(root)));
-    let share = |id| nodes.iter().filter(|(worker, _)| *worker == WorkerId(id)).map(|(_, n)| n.hi - n.lo).sum::<u32>();
-    assert_eq!((share(1), share(2), share(3)), (2, 3, 3));
-    assert_eq!(divide(2, &workers).len(), 2);
+    let ranges =
+        |leaves| divide(&settings(leaves, 1), &workers).into_iter().map(|share| share.range).collect::<Vec<_>>();
+    assert_eq!(ranges(8), [0..3, 3..5, 5..8]);
+    assert_eq!(ranges(2).len(), 2);
 }
 
 #[test]
 fn microbatches_of_feeds_are_divided_by_cost_so_that_a_worker_has_few_feeds() {
     let workers: Vec<WorkerId> = (1..=2).map(WorkerId).collect();
-    let shares = divide_feeds(4, &[3, 1, 1, 1], &workers);
-    assert_eq!(shares, [(workers[0], 0, 0..4), (workers[1], 1, 0..4), (workers[1], 2, 0..4), (workers[1], 3, 0..4)]);
+    let settings = Settings { mode: per_task(false), ..settings(4, 1) };
+    let share = |worker, feed, range| Share { worker: workers[worker], feed: Some(feed), range };
+    assert_eq!(divide(&settings, &workers), [share(0, 0, 0..3), share(1, 0, 3..4), share(1, 1, 0..4)]);
     let many: Vec<WorkerId> = (1..=7).map(WorkerId).collect();
-    let shares = divide_feeds(4, &[5, 1], &many);
-    let leaves: u32 = shares.iter().map(|(_, _, range)| range.end - range.start).sum();
-    assert_eq!(leaves, 8, "{shares:?}");
+    let leaves: u32 = divide(&settings, &many).iter().map(|share| share.range.end - share.range.start).sum();
+    assert_eq!(leaves, 8);
 }
 
 #[test]
@@ -300,6 +321,69 @@ fn work_that_fails_three_times_ends_the_run_and_is_named() {
 }
 
 #[test]
+fn a_unit_whose_workers_die_three_times_ends_the_run_and_is_named() {
+    let mut theatre = Theatre::new(settings(4, 1));
+    (1..=2).for_each(|worker| theatre.join(worker));
+    for worker in 2..5 {
+        theatre.kill(1);
+        theatre.kill(worker);
+        theatre.join(worker + 1);
+    }
+    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
+    assert_eq!(
+        reason,
+        "3 workers in a row failed or were lost while they computed the gradient of microbatches [0, 4)"
+    );
+}
+
+/// Two workers at the beginning of the third step, of which the second has answered.
+fn one_waits_for_the_other() -> Theatre {
+    let mut theatre = Theatre::new(Settings { evaluate_every: None, ..settings(4, 9) });
+    (1..=2).for_each(|worker| theatre.join(worker));
+    // The first step was divided when only one was there.
+    theatre.answer_step();
+    theatre.answer_step();
+    let work = *theatre.held.iter().find(|(_, (worker, _))| *worker == WorkerId(2)).map(|(work, _)| work).unwrap();
+    theatre.answer(work);
+    theatre
+}
+
+#[test]
+fn what_is_late_goes_to_an_idle_worker_too_and_the_first_answer_counts() {
+    for first in [WorkerId(1), WorkerId(2)] {
+        let mut theatre = one_waits_for_the_other();
+        theatre.pass(4 * USUAL_MS);
+        assert_eq!(theatre.held.len(), 2, "not late yet, or handed out already: {:?}", theatre.held);
+        let jobs: Vec<&Job> = theatre.held.values().map(|(_, assignment)| &assignment.job).collect();
+        assert_eq!(jobs[0], jobs[1]);
+        let work = |theatre: &Theatre, id| *theatre.held.iter().find(|(_, (worker, _))| *worker == id).unwrap().0;
+        let (counts, late) = (work(&theatre, first), work(&theatre, WorkerId(3 - first.0)));
+        theatre.answer(counts);
+        assert!(theatre.story.contains(&"commit 3".to_owned()));
+        let other = WorkerId(3 - first.0);
+        let effects = theatre.run.step(theatre.now, Event::Result { worker: other, work: late });
+        assert_eq!(effects[0], Effect::Drop { worker: other, work: late });
+    }
+}
+
+#[test]
+fn what_takes_its_usual_time_is_not_late() {
+    let mut theatre = one_waits_for_the_other();
+    theatre.pass(2 * USUAL_MS);
+    assert_eq!(theatre.held.len(), 1);
+}
+
+#[test]
+fn a_straggler_that_dies_leaves_nothing_to_be_done_twice() {
+    let mut theatre = one_waits_for_the_other();
+    theatre.pass(4 * USUAL_MS);
+    theatre.kill(1);
+    assert_eq!(theatre.held.len(), 1);
+    theatre.answer_all();
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+}
+
+#[test]
 fn an_interrupt_gives_up_the_step_and_saves_what_stands() {
     let mut theatre = Theatre::new(settings(4, 9));
     theatre.join(1);
@@ -394,7 +478,7 @@ proptest! {
         (losses_before, losses_after) in any::<(bool, bool)>(),
         moves in prop::collection::vec((0u8..10, any::<prop::sample::Index>()), 0..200),
     ) {
-        let settings = Settings { mode, losses_before, losses_after, ..settings(leaves, 4) };
+        let settings = Settings { mode, losses_before, losses_after, tries_max: u32::MAX, ..settings(leaves, 4) };
         let mut theatre = Theatre::new(settings.clone());
         let mut last = 0;
         for (kind, choice) in moves {
@@ -403,6 +487,7 @@ proptest! {
                     last += 1;
                     theatre.join(last);
                 }
+                2 => theatre.pass(choice.index(900) as u64),
                 1 => {
                     let ready: Vec<WorkerId> = theatre.run.ready().collect();
                     if !ready.is_empty() {

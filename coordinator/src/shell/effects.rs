@@ -21,7 +21,10 @@ impl Shell {
         match effect {
             Effect::Assign(worker, assignment) => self.assign(worker, assignment),
             Effect::Keep { worker, work, job } => self.keep(worker, work, job),
-            Effect::Drop { worker, work } => drop(self.arrived.remove(&(worker, work))),
+            Effect::Drop { worker, work } => {
+                self.counts.dropped += 1;
+                self.arrived.remove(&(worker, work));
+            }
             Effect::Clear => {
                 self.gradients.clear();
                 self.losses.clear();
@@ -189,6 +192,12 @@ impl Shell {
                 };
                 let reason = Reason::new(code, loss.to_string());
                 self.observe(Observation::WorkerLost { rank: (worker.0 - 1) as u32, step, reason });
+            }
+            Notice::Straggler { worker, job, other } => {
+                self.counts.stragglers += 1;
+                tracing::debug!(worker = worker.0, %job, other = other.0, "late; another worker computes it too");
+                let message = format!("worker {} is late with {job}; worker {} computes it too", worker.0, other.0);
+                self.observe(Observation::Event { name: "straggler".into(), step: Some(step), message });
             }
             Notice::Waiting { workers, needed } => {
                 tracing::warn!(workers, needed, "waiting for workers");

@@ -19,7 +19,7 @@ use crate::{
     compute::{Contribution, Place},
     journal::{Observation, Reason},
     parameters,
-    run::{Event, Loss, Mode, WorkerId, divide, divide_feeds},
+    run::{self, Event, Loss, WorkerId, divide},
     server::{Inbound, Outbox},
 };
 
@@ -139,22 +139,13 @@ impl Shell {
         let place = self.connections.keys().take_while(|id| **id < worker).count();
         let ranks: Vec<WorkerId> = (0..expected as u64).map(WorkerId).collect();
         let mine = WorkerId(place as u64);
-        let settings = self.run.settings();
-        match &settings.mode {
-            Mode::Combined => {
-                let nodes = divide(settings.leaves, &ranks);
-                let mine: Vec<_> = nodes.iter().filter(|(rank, _)| *rank == mine).map(|(_, node)| node).collect();
-                let (Some(first), Some(last)) = (mine.first(), mine.last()) else { return Vec::new() };
-                let feeds = 0..self.setup.prepared.plan.feeds().len() as u32;
-                feeds.map(|feed| Share { feed, lo: first.lo, hi: last.hi }).collect()
-            }
-            Mode::PerTask { feeds, .. } => {
-                let costs: Vec<u64> = feeds.iter().map(|feed| feed.cost).collect();
-                let shares = divide_feeds(settings.leaves, &costs, &ranks).into_iter();
-                let mine = shares.filter(|(rank, ..)| *rank == mine);
-                mine.map(|(_, feed, range)| Share { feed, lo: range.start, hi: range.end }).collect()
-            }
-        }
+        let shares = divide(self.run.settings(), &ranks).into_iter().filter(|share| share.worker == mine);
+        let all = 0..self.setup.prepared.plan.feeds().len() as u32;
+        let of_feeds = |share: run::Share| {
+            let feeds = share.feed.map_or(all.clone(), |feed| feed..feed + 1);
+            feeds.map(move |feed| Share { feed, lo: share.range.start, hi: share.range.end })
+        };
+        shares.flat_map(of_feeds).collect()
     }
 
     fn on_message(&mut self, worker: WorkerId, envelope: &Envelope, message: WorkerMessage) {
@@ -280,6 +271,7 @@ impl Shell {
     pub(crate) fn refuse(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
         let Some(connection) = self.connections.get(&worker) else { return };
         let name = name(worker, &connection.hello);
+        self.counts.refused += 1;
         tracing::warn!(worker = name, kind = kind.name(), reason, "refused");
         let refusal = Refusal { kind, reason: reason.clone() };
         // A worker that can't be told finds its stream closed.

@@ -159,6 +159,9 @@ impl Shell {
         metrics.insert("startup_seconds".into(), Number(report.startup_seconds));
         metrics.insert("rows_per_second".into(), Number(report.rows_per_second));
         metrics.insert("outside_gradient_fraction".into(), Number(report.outside_gradient_fraction));
+        metrics.insert("results_dropped".into(), Number(self.counts.dropped as f64));
+        metrics.insert("stragglers".into(), Number(self.counts.stragglers as f64));
+        metrics.insert("refused".into(), Number(self.counts.refused as f64));
         metrics.insert("aggregation_seconds".into(), Number(self.timing.aggregation.as_secs_f64()));
         metrics.insert("peak_rss_bytes".into(), Number(report.peak_rss_bytes.coordinator as f64));
         let step = report.step;
