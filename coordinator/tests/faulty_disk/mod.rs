@@ -33,6 +33,8 @@ pub struct FaultyDisk {
 struct State {
     performed: u64,
     dead: bool,
+    failed: bool,
+    sync_skipped: bool,
     /// Files with bytes that are not synced: how many are.
     unsynced: BTreeMap<PathBuf, u64>,
     /// Renames whose folder is not synced: from, to, and what was in the new place.
@@ -48,6 +50,31 @@ impl FaultyDisk {
     /// A disk without a fault, which counts.
     pub fn sound() -> FaultyDisk {
         FaultyDisk::new(u64::MAX, Fault::Killed)
+    }
+
+    /// The same disk under another process: what was not synced before is not now.
+    pub fn inherit(&self, before: &FaultyDisk) {
+        let mut before = before.state();
+        let mut state = self.state();
+        state.unsynced = std::mem::take(&mut before.unsynced);
+        state.renamed = std::mem::take(&mut before.renamed);
+    }
+
+    /// From now on nothing is synced, and nobody is told.
+    pub fn skip_sync(&self) {
+        self.state().sync_skipped = true;
+    }
+
+    /// The machine loses its power now.
+    pub fn lose_power(&self) {
+        let mut state = self.state();
+        state.lose().expect("files can be cut");
+        state.dead = true;
+    }
+
+    /// Whether an operation has failed.
+    pub fn has_failed(&self) -> bool {
+        self.state().failed
     }
 
     /// Operations so far.
@@ -68,11 +95,15 @@ impl FaultyDisk {
 impl Disk for FaultyDisk {
     fn perform(&self, operation: Operation<'_>) -> io::Result<()> {
         let mut state = self.state();
+        if state.sync_skipped && matches!(operation, Operation::Sync(_)) {
+            return Ok(());
+        }
         if state.dead {
             return Err(io::Error::other("nobody is there any more"));
         }
         state.performed += 1;
         let number = state.performed;
+        state.failed |= number >= self.at;
         match self.fault {
             Fault::Full(more) if (self.at..=self.at.saturating_add(more)).contains(&number) => {
                 half(operation)?;
@@ -139,15 +170,15 @@ impl State {
     }
 
     fn lose(&mut self) -> io::Result<()> {
-        for (path, synced) in &self.unsynced {
-            if let Ok(metadata) = fs::metadata(path) {
+        for (path, synced) in std::mem::take(&mut self.unsynced) {
+            if let Ok(metadata) = fs::metadata(&path) {
                 let kept = synced + metadata.len().saturating_sub(*synced) / 2;
                 fs::OpenOptions::new().write(true).open(path)?.set_len(kept)?;
             }
         }
-        for (from, to, before) in self.renamed.iter().rev() {
+        for (from, to, before) in std::mem::take(&mut self.renamed).into_iter().rev() {
             if to.exists() {
-                fs::rename(to, from)?;
+                fs::rename(&to, from)?;
             }
             if let Some(bytes) = before {
                 fs::write(to, bytes)?;

@@ -1,0 +1,90 @@
+//! Whole runs of the real state machine, journal and checkpoints, with simulated workers, network, disk and time: 10,000 seeds, in each of
+//! which other things go wrong. `SIMULATION_SEED=n` replays one.
+
+#[path = "simulation/dice.rs"]
+mod dice;
+mod faulty_disk;
+#[path = "simulation/model.rs"]
+mod model;
+#[path = "simulation/shell.rs"]
+mod shell;
+#[path = "simulation/world.rs"]
+mod world;
+
+use std::path::Path;
+
+use shell::Mutation;
+use world::{Violation, World};
+
+const SEEDS: u64 = 10_000;
+/// How many seeds a mistake may stay hidden in.
+const MUTATION_SEEDS: u64 = 1_000;
+
+fn simulate(seed: u64, mutation: Option<Mutation>, folder: &Path) -> Result<(), Violation> {
+    let path = folder.join(seed.to_string());
+    let outcome = World::new(seed, mutation, path.clone()).run();
+    let _ = std::fs::remove_dir_all(path);
+    outcome
+}
+
+/// A folder in memory where there is one: nothing here outlives the test.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
+#[test]
+fn whatever_goes_wrong_the_run_ends_in_the_bits_of_the_quiet_run() {
+    let folder = folder();
+    if let Ok(seed) = std::env::var("SIMULATION_SEED") {
+        let seed = seed.parse().expect("SIMULATION_SEED is a whole number");
+        return simulate(seed, None, folder.path()).unwrap_or_else(|violation| panic!("seed {seed}: {violation:?}"));
+    }
+    let failed: Vec<(u64, Violation)> = std::thread::scope(|scope| {
+        let path = folder.path();
+        let part = |from: u64| {
+            move || {
+                (from..SEEDS)
+                    .step_by(2)
+                    .filter_map(move |seed| Some((seed, simulate(seed, None, path).err()?)))
+                    .collect::<Vec<_>>()
+            }
+        };
+        let odd = scope.spawn(part(1));
+        let mut failed = part(0)();
+        failed.extend(odd.join().expect("does not panic"));
+        failed
+    });
+    assert!(failed.is_empty(), "{} of {SEEDS} seeds; the first: {:?}", failed.len(), &failed[..failed.len().min(5)]);
+}
+
+fn is_found(mutation: Mutation) -> Violation {
+    let folder = folder();
+    let found = (0..MUTATION_SEEDS).find_map(|seed| simulate(seed, Some(mutation), folder.path()).err());
+    found.unwrap_or_else(|| panic!("{mutation:?} is not found in {MUTATION_SEEDS} seeds"))
+}
+
+#[test]
+fn a_result_that_is_counted_twice_is_found() {
+    is_found(Mutation::CountDropped);
+}
+
+#[test]
+fn sums_in_the_order_of_arrival_are_found() {
+    let Violation(what) = is_found(Mutation::AddAsTheyCome);
+    assert!(what.contains("other bits"), "{what}");
+}
+
+#[test]
+fn a_sync_that_is_left_out_is_found() {
+    is_found(Mutation::SkipSync);
+}
+
+#[test]
+fn a_message_for_a_coordinator_that_was_replaced_is_found_where_it_counts() {
+    is_found(Mutation::AcceptOtherEpochs);
+}
+
+#[test]
+fn a_state_that_is_missing_in_checkpoints_is_found() {
+    is_found(Mutation::ForgetWeighting);
+}

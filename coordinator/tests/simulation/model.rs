@@ -1,0 +1,134 @@
+//! A training run of four numbers, in which every sum shows the order of its addition.
+
+use std::collections::BTreeMap;
+
+use aggregation::{
+    random::{Purpose, Stream},
+    tree::{self, Node},
+};
+use coordinator::run::{Mode, Settings};
+
+pub const PARAMETERS: usize = 4;
+
+/// A gradient, or a part of one.
+pub type Sum = [f32; PARAMETERS];
+
+/// What a checkpoint has to hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Model {
+    pub theta: Sum,
+    /// The weighting's state.
+    pub weight: f64,
+}
+
+/// What is summed up over a node: a feed's gradient or that of all feeds, or the losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    Gradient(Option<u32>),
+    Losses,
+    Validation(u32),
+}
+
+impl Model {
+    pub fn first() -> Model {
+        Model { theta: [0.5, -0.25, 1.0, 0.125], weight: 1.0 }
+    }
+
+    /// The sum over a node, as a worker computes it.
+    pub fn sum(&self, what: What, step: u64, node: Node) -> Sum {
+        tree::fold_leaves(node, &mut |leaf| self.leaf(what, step, leaf), &mut add)
+    }
+
+    /// A microbatch's numbers: of very different sizes, so that f32 sums depend on the order.
+    fn leaf(&self, what: What, step: u64, leaf: u32) -> Sum {
+        let place = match what {
+            What::Gradient(feed) => [1, feed.map_or(0, |feed| 1 + u64::from(feed))],
+            What::Losses => [2, 0],
+            What::Validation(feed) => [3, u64::from(feed)],
+        };
+        let stream = Stream::new(7, Purpose::Synthetic, &[place[0], place[1], step, u64::from(leaf)]);
+        std::array::from_fn(|i| {
+            let scale = [1.0, 1e-3, 1e3, 3e-6][(stream.u32_at(i as u64) % 4) as usize];
+            scale * stream.normal_at(10 + i as u64) + self.theta[i]
+        })
+    }
+
+    /// The factor that losses before the gradient give.
+    pub fn alpha(&self, losses: &Sum) -> f32 {
+        self.weight as f32 / (1.0 + losses[0].abs())
+    }
+
+    /// The next parameters, from sums by feed.
+    pub fn updated(&self, alpha: f32, sums: &[Sum]) -> Model {
+        let mut next = *self;
+        for sum in sums {
+            for (theta, sum) in next.theta.iter_mut().zip(sum) {
+                *theta = 0.99 * *theta - 1e-4 * alpha * sum;
+            }
+        }
+        next
+    }
+
+    /// What the weighting learns of the losses after the update.
+    pub fn learned(mut self, losses: &Sum) -> Model {
+        self.weight = 0.9 * self.weight + 0.1 / (1.0 + f64::from(losses[1].abs()));
+        self
+    }
+
+    /// A number that tells models apart.
+    pub fn loss(&self) -> f64 {
+        self.theta.iter().map(|theta| f64::from(*theta)).sum::<f64>() + self.weight
+    }
+}
+
+pub fn add(mut left: Sum, right: Sum) -> Sum {
+    left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
+    left
+}
+
+/// The feeds that a step's gradient is asked of.
+pub fn feeds(settings: &Settings) -> Vec<Option<u32>> {
+    match &settings.mode {
+        Mode::Combined => vec![None],
+        Mode::PerTask { feeds, .. } => (0..feeds.len() as u32).map(Some).collect(),
+    }
+}
+
+/// The course of a run in which nothing happens.
+#[derive(Debug)]
+pub struct Quiet {
+    /// After so many updates.
+    pub models: Vec<Model>,
+    /// By step, split and name of the number.
+    pub results: BTreeMap<(u64, &'static str), f64>,
+}
+
+pub fn quiet(settings: &Settings) -> Quiet {
+    let root = Node::root(settings.leaves);
+    let mut models = vec![Model::first()];
+    let mut results = BTreeMap::new();
+    for step in 0..settings.steps {
+        let now = models[step as usize];
+        let alpha =
+            if settings.losses_before { now.alpha(&now.sum(What::Losses, step, root)) } else { now.weight as f32 };
+        let sums: Vec<Sum> = feeds(settings).iter().map(|feed| now.sum(What::Gradient(*feed), step, root)).collect();
+        let mut next = now.updated(alpha, &sums);
+        if settings.losses_after {
+            next = next.learned(&next.sum(What::Losses, step, root));
+        }
+        results.insert((step + 1, "train"), next.loss());
+        if settings.evaluates_after(step + 1) {
+            results.insert((step + 1, "validation"), validation(&next, settings, step + 1));
+        }
+        models.push(next);
+    }
+    Quiet { models, results }
+}
+
+fn validation(model: &Model, settings: &Settings, step: u64) -> f64 {
+    let feeds = settings.chunks.iter().zip(0..).filter(|(chunks, _)| chunks.validation > 0);
+    let sum = |(chunks, feed): (&coordinator::run::Chunks, u32)| {
+        f64::from(model.sum(What::Validation(feed), step, Node::root(chunks.validation))[0])
+    };
+    feeds.map(sum).sum()
+}

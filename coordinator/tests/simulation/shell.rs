@@ -1,0 +1,375 @@
+//! The coordinator around the real state machine, with the real journal, checkpoints and epochs on a disk that can fail.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use aggregation::tree::{self, Node};
+use coordinator::{
+    checkpoint::{self, Block, Checkpoint, Tensor, Values},
+    folder::{Fence, RunFolder},
+    journal::{Journal, Number, Outcome, Record, read},
+    run::{self, Effect, Evaluation, Event, Job, JobKind, Run, Settings, WorkerId},
+};
+use experiment::SplitName;
+
+use super::{
+    faulty_disk::FaultyDisk,
+    model::{Model, PARAMETERS, Quiet, Sum, add, feeds},
+    world::{Violation, Work, violated},
+};
+
+/// A mistake that the checks have to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// A result that the machine has no use for is counted all the same.
+    CountDropped,
+    /// Sums are added in the order of their arrival.
+    AddAsTheyCome,
+    /// Nothing is synced.
+    SkipSync,
+    /// Messages for another coordinator are taken.
+    AcceptOtherEpochs,
+    /// The checkpoint lacks the weighting's state.
+    ForgetWeighting,
+}
+
+/// What came of starting a coordinator.
+pub enum Started {
+    Up(Box<Shell>),
+    DiskRefused,
+    Wrong(String),
+}
+
+/// How a run ended.
+pub enum Finished {
+    Well,
+    Badly(String),
+    /// All is done but for the last records, which the disk does not take.
+    DiskRefused,
+}
+
+/// A coordinator.
+pub struct Shell {
+    pub disk: Arc<FaultyDisk>,
+    run: Run,
+    settings: Settings,
+    mutation: Option<Mutation>,
+    path: PathBuf,
+    fence: Fence,
+    journal: Journal,
+    _folder: RunFolder,
+    model: Model,
+    next: Option<Model>,
+    alpha: f32,
+    arrived: BTreeMap<(WorkerId, u64), Sum>,
+    kept: Vec<(Job, Sum)>,
+    hosts: BTreeMap<WorkerId, usize>,
+    leases: u64,
+    work: Vec<(usize, WorkerId, Work)>,
+    done: Vec<Event>,
+    dismissed: Vec<usize>,
+    saved: u64,
+    outcome: Option<run::Outcome>,
+}
+
+impl Shell {
+    /// Begins the run in `path`, or goes on with it.
+    pub fn start(path: &Path, disk: &Arc<FaultyDisk>, settings: &Settings, mutation: Option<Mutation>) -> Started {
+        if mutation == Some(Mutation::SkipSync) {
+            disk.skip_sync();
+        }
+        match Shell::try_start(path, disk, settings, mutation) {
+            Ok(shell) => Started::Up(Box::new(shell)),
+            Err(_) if disk.has_failed() => Started::DiskRefused,
+            Err(error) => Started::Wrong(error.to_string()),
+        }
+    }
+
+    fn try_start(
+        path: &Path,
+        disk: &Arc<FaultyDisk>,
+        settings: &Settings,
+        mutation: Option<Mutation>,
+    ) -> Result<Shell, Box<dyn std::error::Error>> {
+        let shared: Arc<dyn coordinator::disk::Disk> = disk.clone();
+        let resumed = RunFolder::has_run(path);
+        let folder = if resumed { RunFolder::open(path)? } else { RunFolder::create_again(path)? };
+        let (journal, found) = if resumed {
+            let length = fs::metadata(folder.journal())?.len();
+            let (found, _) = checkpoint::newest_good(path, length)?;
+            let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
+            (Some(Journal::open_at(&folder.journal(), step)?.with_disk(Arc::clone(&shared))), found)
+        } else {
+            (None, None)
+        };
+        let fence = folder.next_epoch(&**disk)?;
+        let journal = match journal {
+            Some(journal) => journal,
+            None => {
+                folder.write_experiment(&**disk, "name = \"simulated\"\n")?;
+                Journal::create(&folder.journal())?.with_disk(shared)
+            }
+        };
+        let mut run = Run::new(settings.clone(), 0);
+        let mut model = Model::first();
+        if let Some(found) = found {
+            let checkpoint = found.checkpoint;
+            let due = checkpoint.state("run.evaluation_due").unwrap_or(false);
+            run = Run::new(settings.clone(), checkpoint.step).taken_up(due, false);
+            model.theta.copy_from_slice(&checkpoint.parameters);
+            if let Some(Tensor { values: Values::F64(values), .. }) = checkpoint.weighting.first() {
+                model.weight = values[0];
+            }
+        }
+        Ok(Shell {
+            saved: run.done(),
+            disk: Arc::clone(disk),
+            run,
+            settings: settings.clone(),
+            mutation,
+            path: path.to_owned(),
+            fence,
+            journal,
+            _folder: folder,
+            model,
+            next: None,
+            alpha: 0.0,
+            arrived: BTreeMap::new(),
+            kept: Vec::new(),
+            hosts: BTreeMap::new(),
+            leases: 0,
+            work: Vec::new(),
+            done: Vec::new(),
+            dismissed: Vec::new(),
+            outcome: None,
+        })
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.fence.epoch()
+    }
+
+    pub fn done(&self) -> u64 {
+        self.run.done()
+    }
+
+    pub fn model(&self) -> Model {
+        self.model
+    }
+
+    /// The newest step whose checkpoint is written.
+    pub fn saved(&self) -> u64 {
+        self.saved
+    }
+
+    /// Gives a worker a lease.
+    pub fn welcome(&mut self, host: usize) -> WorkerId {
+        self.leases += 1;
+        self.hosts.insert(WorkerId(self.leases), host);
+        WorkerId(self.leases)
+    }
+
+    pub fn knows(&self, lease: WorkerId) -> bool {
+        self.hosts.contains_key(&lease)
+    }
+
+    pub fn forget(&mut self, lease: WorkerId) {
+        self.hosts.remove(&lease);
+    }
+
+    pub fn arrive(&mut self, lease: WorkerId, work: u64, sum: Sum) {
+        self.arrived.insert((lease, work), sum);
+    }
+
+    /// What is to be sent, what the shell's own threads will have done, and who was sent away.
+    #[allow(clippy::type_complexity)] // three lists that are emptied
+    pub fn take_out(&mut self) -> (Vec<(usize, WorkerId, Work)>, Vec<Event>, Vec<usize>) {
+        (std::mem::take(&mut self.work), std::mem::take(&mut self.done), std::mem::take(&mut self.dismissed))
+    }
+
+    /// Whether the run is over.
+    pub fn finished(&mut self) -> Option<Finished> {
+        match self.outcome.as_ref()? {
+            run::Outcome::Failed(reason) => Some(Finished::Badly(reason.clone())),
+            _ if self.journal.sync().is_ok() => Some(Finished::Well),
+            _ if self.disk.is_dead() => Some(Finished::DiskRefused),
+            // It is tried until the disk takes it.
+            _ => None,
+        }
+    }
+
+    /// Tells the machine and does what it says.
+    pub fn tell(&mut self, now: Duration, event: Event, quiet: &Quiet) -> Result<(), Violation> {
+        if self.outcome.is_some() {
+            return Ok(());
+        }
+        for effect in self.run.step(now, event) {
+            self.perform(effect, quiet)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect, quiet: &Quiet) -> Result<(), Violation> {
+        let root = Node::root(self.settings.leaves);
+        match effect {
+            Effect::Assign(worker, assignment) => {
+                let Some(host) = self.hosts.get(&worker).copied() else {
+                    return violated("work for a worker that was sent away");
+                };
+                let step = self.run.done();
+                let model = if assignment.version == step { self.model } else { self.next.unwrap_or(self.model) };
+                self.work.push((host, worker, Work { assignment, step, model }));
+            }
+            Effect::Keep { worker, work, job } => {
+                let Some(sum) = self.arrived.remove(&(worker, work)) else {
+                    return violated(format!("{job} counts and never came"));
+                };
+                self.kept.push((job, sum));
+            }
+            Effect::Drop { worker, work } => {
+                let sum = self.arrived.remove(&(worker, work));
+                if let (Some(sum), Some((job, _)), Some(Mutation::CountDropped)) =
+                    (sum, self.kept.last().cloned(), self.mutation)
+                {
+                    self.kept.push((job, sum));
+                }
+            }
+            Effect::Clear => self.kept.clear(),
+            Effect::Weigh { step } => {
+                let losses = self.total(JobKind::Losses, root)?;
+                self.alpha = self.model.alpha(&losses);
+                self.done.push(Event::Weighed { step });
+            }
+            Effect::Update { step } => {
+                if !self.settings.losses_before {
+                    self.alpha = self.model.weight as f32;
+                }
+                let kinds = feeds(&self.settings).into_iter().map(|feed| JobKind::Gradient { feed });
+                let sums: Result<Vec<Sum>, Violation> = kinds.map(|kind| self.total(kind, root)).collect();
+                self.next = Some(self.model.updated(self.alpha, &sums?));
+                if !self.kept.is_empty() {
+                    return violated(format!("step {step}: {} results too many", self.kept.len()));
+                }
+                self.done.push(Event::Updated { step });
+            }
+            Effect::Learn { step } => {
+                let losses = self.total(JobKind::Losses, root)?;
+                self.next = self.next.map(|next| next.learned(&losses));
+                self.done.push(Event::Learned { step });
+            }
+            Effect::Commit { step } => {
+                let Some(next) = self.next.take() else { return violated(format!("step {step} without an update")) };
+                if quiet.models.get(step as usize) != Some(&next) {
+                    return violated(format!("step {step} ends in other bits than in the quiet run"));
+                }
+                self.model = next;
+                self.record(step, "train", next.loss())?;
+            }
+            Effect::Decide(evaluation) => self.decide(evaluation)?,
+            Effect::Select => {}
+            Effect::Save { step } => {
+                self.save(step);
+                self.done.push(Event::Saved);
+            }
+            Effect::Dismiss(worker, _) => self.dismissed.extend(self.hosts.remove(&worker)),
+            Effect::Finish(outcome) => self.outcome = Some(outcome),
+            Effect::Notice(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The sum of what was kept of one kind, which has to cover the root exactly.
+    fn total(&mut self, kind: JobKind, root: Node) -> Result<Sum, Violation> {
+        let (own, rest) = std::mem::take(&mut self.kept).into_iter().partition(|(job, _)| job.kind == kind);
+        self.kept = rest;
+        let own: Vec<(Job, Sum)> = own;
+        let count = own.len();
+        if self.mutation == Some(Mutation::AddAsTheyCome) {
+            return Ok(own.into_iter().map(|(_, sum)| sum).reduce(add).unwrap_or([0.0; PARAMETERS]));
+        }
+        let nodes: BTreeMap<Node, Sum> = own.into_iter().map(|(job, sum)| (job.node, sum)).collect();
+        if nodes.len() != count {
+            return violated("a node is counted twice");
+        }
+        tree::fold(root, nodes, &mut add).or_else(|uncovered| violated(uncovered.to_string()))
+    }
+
+    fn decide(&mut self, evaluation: Evaluation) -> Result<(), Violation> {
+        let split = evaluation.split();
+        let mut value = 0.0;
+        for (feed, chunks) in (0u32..).zip(self.settings.chunks.clone()) {
+            let leaves = chunks.of(split);
+            if leaves > 0 {
+                value += f64::from(self.total(JobKind::Evaluate { feed, split }, Node::root(leaves))?[0]);
+            }
+        }
+        if evaluation == Evaluation::Progress && split == SplitName::Validation {
+            self.record(self.run.done(), "validation", value)?;
+        }
+        self.done.push(Event::Evaluated { stop: false });
+        Ok(())
+    }
+
+    /// A result for the journal. Where the disk does not take it, it waits.
+    fn record(&mut self, step: u64, split: &str, value: f64) -> Result<(), Violation> {
+        let metrics = [("loss".to_owned(), Number(value))].into_iter().collect();
+        let outcome = Outcome::Metrics { step, split: split.to_owned(), task: None, metrics };
+        match self.journal.append_all(&[Record::result(0, outcome)]) {
+            Err(coordinator::journal::JournalError::Io { .. }) | Ok(_) => Ok(()),
+            Err(differs) => violated(differs.to_string()),
+        }
+    }
+
+    /// A checkpoint, where the disk takes it: the journal first.
+    fn save(&mut self, step: u64) {
+        if self.journal.sync().is_err() {
+            return;
+        }
+        let weight = if self.mutation == Some(Mutation::ForgetWeighting) { 1.0 } else { self.model.weight };
+        let checkpoint = Checkpoint {
+            step,
+            epoch: self.epoch(),
+            journal_bytes: self.journal.length(),
+            blocks: vec![Block { name: "theta".into(), shape: vec![PARAMETERS], offset: 0 }],
+            parameters: self.model.theta.to_vec(),
+            weighting: vec![Tensor::new("weight", vec![weight])],
+            preprocessing: "{}".into(),
+            states: [("run.evaluation_due".to_owned(), self.run.evaluation_due().to_string())].into_iter().collect(),
+            ..Checkpoint::default()
+        };
+        if checkpoint::path_of(&self.path, step).exists()
+            || checkpoint::write(&*self.disk, &self.path, &checkpoint).is_ok()
+        {
+            self.saved = step;
+            // Old ones that can't be removed are removed the next time.
+            let _ = checkpoint::keep(&*self.disk, &self.path, 2, &[]);
+        }
+    }
+
+    /// Looks whether the journal has every result of the quiet run, once.
+    pub fn check_journal(self, quiet: &Quiet) -> Result<(), Violation> {
+        let mut expected = quiet.results.clone();
+        let records = read(self.journal.path()).map_err(|error| Violation(error.to_string()))?;
+        for record in records {
+            let record = record.map_err(|error| Violation(error.to_string()))?;
+            let Record::Result { outcome: Outcome::Metrics { step, split, metrics, .. }, .. } = record else {
+                continue;
+            };
+            let split = if split == "train" { "train" } else { "validation" };
+            match expected.remove(&(step, split)) {
+                Some(value) if metrics["loss"].same(Number(value)) => {}
+                Some(value) => return violated(format!("{split} of step {step}: {} and not {value}", metrics["loss"])),
+                None => return violated(format!("{split} of step {step} is there twice")),
+            }
+        }
+        match expected.first_key_value() {
+            None => Ok(()),
+            Some(((step, split), _)) => violated(format!("{split} of step {step} is not in the journal")),
+        }
+    }
+}

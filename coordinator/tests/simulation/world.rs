@@ -1,0 +1,497 @@
+//! Time, messages and what goes wrong: a queue of what happens next, and the chance that decides it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use coordinator::run::{Assignment, Chunks, Event, FeedWork, JobKind, Loss, Mode, Settings, WorkerId};
+
+use super::{
+    dice::Dice,
+    faulty_disk::{Fault, FaultyDisk},
+    model::{Model, Quiet, Sum, What, quiet},
+    shell::{Finished, Mutation, Shell, Started},
+};
+
+/// A run takes this much virtual time at most once nothing goes wrong any more.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Something that has to hold does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+pub fn violated<T>(what: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation(what.into()))
+}
+
+/// From a worker: which coordinator it is for, and under which lease.
+#[derive(Debug, Clone)]
+struct ToCoordinator {
+    epoch: u64,
+    lease: WorkerId,
+    body: Said,
+}
+
+#[derive(Debug, Clone)]
+enum Said {
+    Ready,
+    Beat,
+    Result { work: u64, sum: Sum },
+    Gone,
+}
+
+/// Something to compute, with all that it needs.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub assignment: Assignment,
+    pub step: u64,
+    pub model: Model,
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Hello { host: usize, incarnation: u64 },
+    ToCoordinator(ToCoordinator),
+    Welcome { host: usize, incarnation: u64, epoch: u64, lease: WorkerId },
+    Work { host: usize, epoch: u64, lease: WorkerId, work: Box<Work> },
+    Cut { host: usize, incarnation: u64 },
+    Computed { host: usize, incarnation: u64 },
+    Beat { host: usize, incarnation: u64 },
+    WorkerUp { host: usize },
+    CoordinatorUp,
+    Done { epoch: u64, event: Event },
+    Tick { epoch: u64 },
+    Chaos,
+}
+
+#[derive(Debug, Default)]
+struct Worker {
+    /// Counts lives and connections: what belongs to an old one is recognised.
+    incarnation: u64,
+    alive: bool,
+    session: Option<(u64, WorkerId)>,
+    queue: VecDeque<Work>,
+    busy: bool,
+    /// Nothing moves in it before (SIGSTOP).
+    stopped_until: Duration,
+    /// Nothing gets through to it or from it before.
+    apart_until: Duration,
+    /// How many times slower than it should be.
+    slowness: u64,
+}
+
+/// A coordinator, workers, a network and a disk.
+pub struct World {
+    dice: Dice,
+    now: Duration,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    sequence: u64,
+    settings: Settings,
+    quiet: Quiet,
+    mutation: Option<Mutation>,
+    path: PathBuf,
+    coordinator: Option<Shell>,
+    workers: Vec<Worker>,
+    faults_left: u64,
+    last_fault: Duration,
+    disk_slow_until: Duration,
+    last_disk: Option<Arc<FaultyDisk>>,
+    /// Epochs under which somebody has listened.
+    epochs: BTreeSet<u64>,
+    /// The newest checkpoint that was said to be written.
+    saved: u64,
+}
+
+impl World {
+    /// The world of a seed, whose run folder is to be `path`.
+    pub fn new(seed: u64, mutation: Option<Mutation>, path: PathBuf) -> World {
+        let mut dice = Dice::new(seed);
+        let settings = settings(&mut dice);
+        let workers = dice.between(1, 5) as usize;
+        let mut world = World {
+            faults_left: dice.between(0, 16),
+            dice,
+            now: Duration::ZERO,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            quiet: quiet(&settings),
+            settings,
+            mutation,
+            path,
+            coordinator: None,
+            workers: (0..workers).map(|_| Worker { slowness: 1, ..Worker::default() }).collect(),
+            last_fault: Duration::ZERO,
+            disk_slow_until: Duration::ZERO,
+            last_disk: None,
+            epochs: BTreeSet::new(),
+            saved: 0,
+        };
+        world.after(Duration::ZERO, Happening::CoordinatorUp);
+        for host in 0..workers {
+            let delay = world.dice.micros(0, 200_000);
+            world.after(delay, Happening::WorkerUp { host });
+        }
+        world.after(Duration::from_millis(5), Happening::Chaos);
+        world
+    }
+
+    /// Lets time pass until the run is over.
+    pub fn run(mut self) -> Result<(), Violation> {
+        while let Some(((at, _), happening)) = self.queue.pop_first() {
+            self.now = at;
+            if self.now > self.last_fault + PROGRESS_WITHIN {
+                return violated(format!("no end {PROGRESS_WITHIN:?} after the last fault"));
+            }
+            self.happen(happening)?;
+            if self.coordinator.as_ref().is_some_and(|shell| shell.disk.is_dead()) {
+                self.crash(false);
+            }
+            match self.coordinator.as_mut().and_then(Shell::finished) {
+                None => {}
+                Some(Finished::Well) => {
+                    let shell = self.coordinator.take();
+                    return shell.map_or(Ok(()), |shell| shell.check_journal(&self.quiet));
+                }
+                Some(Finished::Badly(reason)) => return violated(format!("the run failed: {reason}")),
+                Some(Finished::DiskRefused) => self.crash(false),
+            }
+        }
+        violated("nothing happens any more")
+    }
+
+    fn after(&mut self, delay: Duration, happening: Happening) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), happening);
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
+        match happening {
+            Happening::CoordinatorUp => self.start_coordinator()?,
+            Happening::WorkerUp { host } => self.start_worker(host),
+            Happening::Hello { host, incarnation } => self.on_hello(host, incarnation)?,
+            Happening::ToCoordinator(message) => self.on_message(message)?,
+            Happening::Welcome { host, incarnation, epoch, lease } => {
+                let worker = &mut self.workers[host];
+                if worker.alive && worker.incarnation == incarnation && worker.session.is_none() {
+                    worker.session = Some((epoch, lease));
+                    self.say(host, Said::Ready);
+                    self.after(Duration::ZERO, Happening::Beat { host, incarnation });
+                }
+            }
+            Happening::Work { host, epoch, lease, work } => {
+                if self.workers[host].alive && self.workers[host].session == Some((epoch, lease)) {
+                    self.workers[host].queue.push_back(*work);
+                    self.compute(host);
+                }
+            }
+            Happening::Computed { host, incarnation } => self.on_computed(host, incarnation),
+            Happening::Beat { host, incarnation } => {
+                let worker = &self.workers[host];
+                if worker.alive && worker.incarnation == incarnation && worker.session.is_some() {
+                    if worker.stopped_until <= self.now {
+                        self.say(host, Said::Beat);
+                    }
+                    self.after(Duration::from_millis(200), Happening::Beat { host, incarnation });
+                }
+            }
+            Happening::Cut { host, incarnation } => self.cut(host, incarnation),
+            Happening::Done { epoch, event } => self.tell(epoch, event)?,
+            Happening::Tick { epoch } => {
+                self.tell(epoch, Event::Tick)?;
+                if self.coordinator.as_ref().is_some_and(|shell| shell.epoch() == epoch) {
+                    self.after(Duration::from_millis(50), Happening::Tick { epoch });
+                }
+            }
+            Happening::Chaos => self.chaos(),
+        }
+        Ok(())
+    }
+
+    // The coordinator.
+
+    fn start_coordinator(&mut self) -> Result<(), Violation> {
+        if self.coordinator.is_some() {
+            return Ok(());
+        }
+        let disk = Arc::new(self.disk());
+        if let Some(before) = self.last_disk.replace(Arc::clone(&disk)) {
+            disk.inherit(&before);
+        }
+        match Shell::start(&self.path, &disk, &self.settings, self.mutation) {
+            Started::Up(shell) => {
+                let (epoch, step) = (shell.epoch(), shell.done());
+                if let Some(last) = self.epochs.last().filter(|last| **last >= epoch) {
+                    return violated(format!("epoch {epoch} after epoch {last}"));
+                }
+                if shell.model() != self.quiet.models[step as usize] {
+                    return violated(format!("resumed at step {step} with other parameters"));
+                }
+                if step < self.saved {
+                    return violated(format!("resumed at step {step}: the checkpoint of step {} is lost", self.saved));
+                }
+                self.epochs.insert(epoch);
+                self.coordinator = Some(*shell);
+                self.after(Duration::from_millis(50), Happening::Tick { epoch });
+            }
+            Started::DiskRefused => {
+                let delay = self.dice.micros(1000, 300_000);
+                self.after(delay, Happening::CoordinatorUp);
+            }
+            Started::Wrong(reason) => return violated(format!("the run can't be taken up: {reason}")),
+        }
+        Ok(())
+    }
+
+    /// A disk that will meet a fault or none.
+    fn disk(&mut self) -> FaultyDisk {
+        if self.faults_left == 0 || !self.dice.chance(40) {
+            return FaultyDisk::sound();
+        }
+        self.faults_left -= 1;
+        let more = self.dice.between(0, 12);
+        let fault = self.dice.pick(&[Fault::Full(more), Fault::Killed, Fault::PowerLost]);
+        FaultyDisk::new(self.dice.between(1, 150), fault)
+    }
+
+    /// The coordinator's process ends at once; where the power is lost, so is what was not synced.
+    fn crash(&mut self, power: bool) {
+        let Some(shell) = self.coordinator.take() else { return };
+        if power {
+            shell.disk.lose_power();
+        }
+        drop(shell);
+        self.last_fault = self.now;
+        for host in 0..self.workers.len() {
+            let incarnation = self.workers[host].incarnation;
+            let delay = self.dice.micros(100, 20_000);
+            self.after(delay, Happening::Cut { host, incarnation });
+        }
+        let delay = self.dice.micros(1000, 500_000);
+        self.after(delay, Happening::CoordinatorUp);
+    }
+
+    fn on_hello(&mut self, host: usize, incarnation: u64) -> Result<(), Violation> {
+        if self.workers[host].incarnation != incarnation || !self.workers[host].alive {
+            return Ok(());
+        }
+        let Some(shell) = &mut self.coordinator else {
+            let delay = self.dice.micros(10_000, 100_000);
+            self.after(delay, Happening::Cut { host, incarnation });
+            return Ok(());
+        };
+        let (epoch, lease) = (shell.epoch(), shell.welcome(host));
+        let delay = self.delay(host);
+        self.after(delay, Happening::Welcome { host, incarnation, epoch, lease });
+        self.tell(epoch, Event::Joined(lease))
+    }
+
+    fn on_message(&mut self, message: ToCoordinator) -> Result<(), Violation> {
+        let ToCoordinator { epoch, lease, body } = message;
+        let Some(shell) = &mut self.coordinator else { return Ok(()) };
+        // A message for another coordinator, or of a worker that was sent away, is not for the machine.
+        let known = shell.epoch() == epoch && shell.knows(lease);
+        if !known && self.mutation != Some(Mutation::AcceptOtherEpochs) {
+            return Ok(());
+        }
+        let epoch = shell.epoch();
+        match body {
+            Said::Ready => self.tell(epoch, Event::Ready(lease)),
+            Said::Beat => self.tell(epoch, Event::Beat(lease)),
+            Said::Gone => {
+                shell.forget(lease);
+                self.tell(epoch, Event::Lost(lease, Loss::Disconnected))
+            }
+            Said::Result { work, sum } => {
+                shell.arrive(lease, work, sum);
+                self.tell(epoch, Event::Result { worker: lease, work })
+            }
+        }
+    }
+
+    /// Tells the coordinator, and sends on what comes of it.
+    fn tell(&mut self, epoch: u64, event: Event) -> Result<(), Violation> {
+        let Some(shell) = self.coordinator.as_mut().filter(|shell| shell.epoch() == epoch) else { return Ok(()) };
+        shell.tell(self.now, event, &self.quiet)?;
+        let (work, done, dismissed) = shell.take_out();
+        let saved = shell.saved();
+        self.saved = self.saved.max(saved);
+        for (host, lease, work) in work {
+            let delay = self.delay(host);
+            self.send(host, delay, Happening::Work { host, epoch, lease, work: Box::new(work) });
+        }
+        for event in done {
+            let slow = matches!(event, Event::Saved) && self.now < self.disk_slow_until;
+            let delay = if slow { self.dice.micros(100_000, 900_000) } else { self.dice.micros(50, 2000) };
+            self.after(delay, Happening::Done { epoch, event });
+        }
+        for host in dismissed {
+            let incarnation = self.workers[host].incarnation;
+            let delay = self.delay(host);
+            self.after(delay, Happening::Cut { host, incarnation });
+        }
+        Ok(())
+    }
+
+    // Workers.
+
+    fn start_worker(&mut self, host: usize) {
+        let worker = &mut self.workers[host];
+        if worker.alive {
+            return;
+        }
+        worker.alive = true;
+        worker.incarnation += 1;
+        self.connect(host);
+    }
+
+    fn connect(&mut self, host: usize) {
+        let incarnation = self.workers[host].incarnation;
+        let delay = self.delay(host) + self.dice.micros(100, 30_000);
+        self.after(delay, Happening::Hello { host, incarnation });
+    }
+
+    /// A connection breaks: the worker looks for the coordinator anew, the coordinator hears of it.
+    fn cut(&mut self, host: usize, incarnation: u64) {
+        let worker = &mut self.workers[host];
+        if worker.incarnation != incarnation || !worker.alive {
+            return;
+        }
+        self.leave(host);
+        self.connect(host);
+    }
+
+    fn leave(&mut self, host: usize) {
+        self.say(host, Said::Gone);
+        let worker = &mut self.workers[host];
+        worker.incarnation += 1;
+        worker.session = None;
+        worker.queue.clear();
+        worker.busy = false;
+    }
+
+    fn compute(&mut self, host: usize) {
+        let worker = &self.workers[host];
+        let Some(work) = worker.queue.front().filter(|_| !worker.busy) else { return };
+        let leaves = u64::from(work.assignment.job.node.len());
+        let (slowness, incarnation) = (worker.slowness, worker.incarnation);
+        let stopped = worker.stopped_until.saturating_sub(self.now);
+        self.workers[host].busy = true;
+        let takes = self.dice.micros(1000 * leaves, 3000 * leaves) * slowness as u32;
+        self.after(stopped + takes, Happening::Computed { host, incarnation });
+    }
+
+    fn on_computed(&mut self, host: usize, incarnation: u64) {
+        let worker = &mut self.workers[host];
+        if worker.incarnation != incarnation || !worker.alive {
+            return;
+        }
+        let stopped = worker.stopped_until.saturating_sub(self.now);
+        if stopped > Duration::ZERO {
+            return self.after(stopped, Happening::Computed { host, incarnation });
+        }
+        worker.busy = false;
+        if let Some(Work { assignment, step, model }) = worker.queue.pop_front() {
+            let what = match assignment.job.kind {
+                JobKind::Gradient { feed } => What::Gradient(feed),
+                JobKind::Losses => What::Losses,
+                JobKind::Evaluate { feed, .. } => What::Validation(feed),
+            };
+            let sum = model.sum(what, step, assignment.job.node);
+            self.say(host, Said::Result { work: assignment.work, sum });
+        }
+        self.compute(host);
+    }
+
+    /// Sends a message of a worker's session, which the network delays, doubles or loses.
+    fn say(&mut self, host: usize, body: Said) {
+        let Some((epoch, lease)) = self.workers[host].session else { return };
+        let message = ToCoordinator { epoch, lease, body };
+        if self.faults_left > 0 && self.dice.chance(3) {
+            let delay = self.delay(host);
+            self.send(host, delay, Happening::ToCoordinator(message.clone()));
+        }
+        let delay = self.delay(host);
+        self.send(host, delay, Happening::ToCoordinator(message));
+    }
+
+    /// A message between a worker and the coordinator. One that is lost breaks the connection in the end.
+    fn send(&mut self, host: usize, delay: Duration, happening: Happening) {
+        let worker = &self.workers[host];
+        let lost = self.now < worker.apart_until || (self.faults_left > 0 && self.dice.chance(1));
+        // That a connection is broken, the system tells of in the end, whatever the network does.
+        let gone = matches!(&happening, Happening::ToCoordinator(ToCoordinator { body: Said::Gone, .. }));
+        if !lost || gone {
+            return self.after(delay, happening);
+        }
+        let incarnation = self.workers[host].incarnation;
+        self.last_fault = self.now;
+        let delay = self.dice.micros(1000, 2_000_000);
+        self.after(delay, Happening::Cut { host, incarnation });
+    }
+
+    fn delay(&mut self, _host: usize) -> Duration {
+        if self.dice.chance(5) { self.dice.micros(1000, 50_000) } else { self.dice.micros(50, 1500) }
+    }
+
+    // What goes wrong.
+
+    fn chaos(&mut self) {
+        if self.faults_left == 0 {
+            return self.workers.iter_mut().for_each(|worker| worker.slowness = 1);
+        }
+        self.faults_left -= 1;
+        self.last_fault = self.now;
+        let host = self.dice.below(self.workers.len() as u64) as usize;
+        match self.dice.below(9) {
+            0 | 1 if self.workers[host].alive => {
+                self.leave(host);
+                self.workers[host].alive = false;
+                let delay = self.dice.micros(1000, 400_000);
+                self.after(delay, Happening::WorkerUp { host });
+            }
+            2 => self.workers[host].stopped_until = self.now + self.dice.micros(10_000, 3_000_000),
+            3 => self.workers[host].apart_until = self.now + self.dice.micros(10_000, 3_000_000),
+            4 => self.workers[host].slowness = self.dice.between(5, 200),
+            5 => self.crash(false),
+            6 => self.crash(true),
+            7 => self.disk_slow_until = self.now + Duration::from_secs(2),
+            _ => {
+                let incarnation = self.workers[host].incarnation;
+                self.cut(host, incarnation);
+            }
+        }
+        let until = [self.workers[host].stopped_until, self.workers[host].apart_until].into_iter().max();
+        self.last_fault = self.last_fault.max(until.unwrap_or_default());
+        let delay = self.dice.micros(1000, 80_000);
+        self.after(delay, Happening::Chaos);
+    }
+}
+
+/// What a run of this world does.
+fn settings(dice: &mut Dice) -> Settings {
+    let feed = |dice: &mut Dice| FeedWork { tasks: dice.between(1, 3) as u32, cost: dice.between(1, 5) };
+    let mode = match dice.below(3) {
+        0 => Mode::PerTask { feeds: vec![feed(dice), feed(dice)], halves: dice.chance(50) },
+        _ => Mode::Combined,
+    };
+    Settings {
+        leaves: dice.between(1, 9) as u32,
+        steps: dice.between(4, 12),
+        chunks: vec![Chunks { validation: dice.between(0, 3) as u32, test: 1 }, Chunks { validation: 2, test: 0 }],
+        evaluate_every: Some(dice.between(1, 5)),
+        save_every: Some(dice.between(1, 4)),
+        min_workers: 1,
+        lease: Duration::from_secs(1),
+        straggler_multiple: 4.0,
+        patience_min: Duration::from_millis(20),
+        result_slots: 4,
+        mode,
+        losses_before: dice.chance(30),
+        losses_after: dice.chance(30),
+        // Kills are blind here; that a unit's workers keep dying is no reason to end.
+        tries_max: u32::MAX,
+    }
+}
