@@ -46,9 +46,10 @@ pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
         }
     }
     let passes = u64::from(settings.losses_before) + u64::from(settings.losses_after);
-    for (worker, node) in divide(settings.leaves, &ranks) {
+    let together = Settings { mode: Mode::Combined, ..settings.clone() };
+    for part in divide(&together, &ranks) {
         let forward = (0..plan.feeds().len()).map(|feed| passes * forward_multiply_adds(setup, feed)).sum();
-        parts[worker.0 as usize].multiply_adds += share(forward, node.len(), &settings);
+        parts[part.worker.0 as usize].multiply_adds += share(forward, part.range.len() as u32, &settings);
     }
     parts
 }

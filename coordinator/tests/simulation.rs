@@ -14,17 +14,29 @@ mod world;
 use std::path::Path;
 
 use shell::Mutation;
-use world::{Violation, World};
+use world::{Tally, Violation, World};
 
 const SEEDS: u64 = 10_000;
 /// How many seeds a mistake may stay hidden in.
-const MUTATION_SEEDS: u64 = 1_000;
+const MUTATION_SEEDS: u64 = 3_000;
 
-fn simulate(seed: u64, mutation: Option<Mutation>, folder: &Path) -> Result<(), Violation> {
+fn simulate(seed: u64, mutation: Option<Mutation>, folder: &Path) -> Result<Tally, Violation> {
     let path = folder.join(seed.to_string());
     let outcome = World::new(seed, mutation, path.clone()).run();
     let _ = std::fs::remove_dir_all(path);
     outcome
+}
+
+/// Every second seed from `first`: what happened, and which failed.
+fn simulate_half(first: u64, folder: &Path) -> (Tally, Vec<(u64, Violation)>) {
+    let (mut tally, mut failed) = (Tally::default(), Vec::new());
+    for seed in (first..SEEDS).step_by(2) {
+        match simulate(seed, None, folder) {
+            Ok(happened) => tally = tally.plus(happened),
+            Err(violation) => failed.push((seed, violation)),
+        }
+    }
+    (tally, failed)
 }
 
 /// A folder in memory where there is one: nothing here outlives the test.
@@ -37,24 +49,18 @@ fn whatever_goes_wrong_the_run_ends_in_the_bits_of_the_quiet_run() {
     let folder = folder();
     if let Ok(seed) = std::env::var("SIMULATION_SEED") {
         let seed = seed.parse().expect("SIMULATION_SEED is a whole number");
-        return simulate(seed, None, folder.path()).unwrap_or_else(|violation| panic!("seed {seed}: {violation:?}"));
+        let outcome = simulate(seed, None, folder.path());
+        return drop(outcome.unwrap_or_else(|violation| panic!("seed {seed}: {violation:?}")));
     }
-    let failed: Vec<(u64, Violation)> = std::thread::scope(|scope| {
-        let path = folder.path();
-        let part = |from: u64| {
-            move || {
-                (from..SEEDS)
-                    .step_by(2)
-                    .filter_map(move |seed| Some((seed, simulate(seed, None, path).err()?)))
-                    .collect::<Vec<_>>()
-            }
-        };
-        let odd = scope.spawn(part(1));
-        let mut failed = part(0)();
-        failed.extend(odd.join().expect("does not panic"));
-        failed
+    let ((tally, mut failed), (other, more)) = std::thread::scope(|scope| {
+        let odd = scope.spawn(|| simulate_half(1, folder.path()));
+        (simulate_half(0, folder.path()), odd.join().expect("does not panic"))
     });
+    failed.extend(more);
+    let tally = tally.plus(other);
+    println!("{SEEDS} seeds: {tally:?}");
     assert!(failed.is_empty(), "{} of {SEEDS} seeds; the first: {:?}", failed.len(), &failed[..failed.len().min(5)]);
+    assert!(tally.least() > 1000, "something hardly ever happens: {tally:?}");
 }
 
 fn is_found(mutation: Mutation) -> Violation {

@@ -172,7 +172,7 @@ impl State {
     fn lose(&mut self) -> io::Result<()> {
         for (path, synced) in std::mem::take(&mut self.unsynced) {
             if let Ok(metadata) = fs::metadata(&path) {
-                let kept = synced + metadata.len().saturating_sub(*synced) / 2;
+                let kept = synced + metadata.len().saturating_sub(synced) / 2;
                 fs::OpenOptions::new().write(true).open(path)?.set_len(kept)?;
             }
         }

@@ -13,14 +13,14 @@ use coordinator::{
     checkpoint::{self, Block, Checkpoint, Tensor, Values},
     folder::{Fence, RunFolder},
     journal::{Journal, Number, Outcome, Record, read},
-    run::{self, Effect, Evaluation, Event, Job, JobKind, Run, Settings, WorkerId},
+    run::{self, Effect, Evaluation, Event, Job, JobKind, Notice, Run, Settings, WorkerId},
 };
 use experiment::SplitName;
 
 use super::{
     faulty_disk::FaultyDisk,
     model::{Model, PARAMETERS, Quiet, Sum, add, feeds},
-    world::{Violation, Work, violated},
+    world::{Tally, Violation, Work, violated},
 };
 
 /// A mistake that the checks have to find.
@@ -75,6 +75,7 @@ pub struct Shell {
     dismissed: Vec<usize>,
     saved: u64,
     outcome: Option<run::Outcome>,
+    pub tally: Tally,
 }
 
 impl Shell {
@@ -147,6 +148,7 @@ impl Shell {
             done: Vec::new(),
             dismissed: Vec::new(),
             outcome: None,
+            tally: Tally::default(),
         })
     }
 
@@ -232,6 +234,7 @@ impl Shell {
                 self.kept.push((job, sum));
             }
             Effect::Drop { worker, work } => {
+                self.tally.results_dropped += 1;
                 let sum = self.arrived.remove(&(worker, work));
                 if let (Some(sum), Some((job, _)), Some(Mutation::CountDropped)) =
                     (sum, self.kept.last().cloned(), self.mutation)
@@ -278,6 +281,7 @@ impl Shell {
             }
             Effect::Dismiss(worker, _) => self.dismissed.extend(self.hosts.remove(&worker)),
             Effect::Finish(outcome) => self.outcome = Some(outcome),
+            Effect::Notice(Notice::Straggler { .. }) => self.tally.stragglers += 1,
             Effect::Notice(_) => {}
         }
         Ok(())

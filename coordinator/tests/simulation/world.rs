@@ -103,6 +103,60 @@ pub struct World {
     epochs: BTreeSet<u64>,
     /// The newest checkpoint that was said to be written.
     saved: u64,
+    tally: Tally,
+}
+
+/// How often what happened.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    pub coordinators_killed: u64,
+    pub powers_lost: u64,
+    pub disks_failed: u64,
+    pub workers_killed: u64,
+    pub workers_stopped: u64,
+    pub partitions: u64,
+    pub messages_lost: u64,
+    pub messages_doubled: u64,
+    pub results_dropped: u64,
+    pub stragglers: u64,
+    pub resumed: u64,
+}
+
+impl Tally {
+    /// Both together.
+    pub fn plus(self, other: Tally) -> Tally {
+        Tally {
+            coordinators_killed: self.coordinators_killed + other.coordinators_killed,
+            powers_lost: self.powers_lost + other.powers_lost,
+            disks_failed: self.disks_failed + other.disks_failed,
+            workers_killed: self.workers_killed + other.workers_killed,
+            workers_stopped: self.workers_stopped + other.workers_stopped,
+            partitions: self.partitions + other.partitions,
+            messages_lost: self.messages_lost + other.messages_lost,
+            messages_doubled: self.messages_doubled + other.messages_doubled,
+            results_dropped: self.results_dropped + other.results_dropped,
+            stragglers: self.stragglers + other.stragglers,
+            resumed: self.resumed + other.resumed,
+        }
+    }
+
+    /// The least of all.
+    pub fn least(&self) -> u64 {
+        let all = [
+            self.coordinators_killed,
+            self.powers_lost,
+            self.disks_failed,
+            self.workers_killed,
+            self.workers_stopped,
+            self.partitions,
+            self.messages_lost,
+            self.messages_doubled,
+            self.results_dropped,
+            self.stragglers,
+            self.resumed,
+        ];
+        all.into_iter().min().unwrap_or_default()
+    }
 }
 
 impl World {
@@ -128,6 +182,7 @@ impl World {
             last_disk: None,
             epochs: BTreeSet::new(),
             saved: 0,
+            tally: Tally::default(),
         };
         world.after(Duration::ZERO, Happening::CoordinatorUp);
         for host in 0..workers {
@@ -139,7 +194,7 @@ impl World {
     }
 
     /// Lets time pass until the run is over.
-    pub fn run(mut self) -> Result<(), Violation> {
+    pub fn run(mut self) -> Result<Tally, Violation> {
         while let Some(((at, _), happening)) = self.queue.pop_first() {
             self.now = at;
             if self.now > self.last_fault + PROGRESS_WITHIN {
@@ -152,8 +207,9 @@ impl World {
             match self.coordinator.as_mut().and_then(Shell::finished) {
                 None => {}
                 Some(Finished::Well) => {
-                    let shell = self.coordinator.take();
-                    return shell.map_or(Ok(()), |shell| shell.check_journal(&self.quiet));
+                    let Some(shell) = self.coordinator.take() else { continue };
+                    self.tally = self.tally.plus(shell.tally);
+                    return shell.check_journal(&self.quiet).map(|()| self.tally);
                 }
                 Some(Finished::Badly(reason)) => return violated(format!("the run failed: {reason}")),
                 Some(Finished::DiskRefused) => self.crash(false),
@@ -232,6 +288,7 @@ impl World {
                 if step < self.saved {
                     return violated(format!("resumed at step {step}: the checkpoint of step {} is lost", self.saved));
                 }
+                self.tally.resumed += u64::from(step > 0);
                 self.epochs.insert(epoch);
                 self.coordinator = Some(*shell);
                 self.after(Duration::from_millis(50), Happening::Tick { epoch });
@@ -251,6 +308,7 @@ impl World {
             return FaultyDisk::sound();
         }
         self.faults_left -= 1;
+        self.tally.disks_failed += 1;
         let more = self.dice.between(0, 12);
         let fault = self.dice.pick(&[Fault::Full(more), Fault::Killed, Fault::PowerLost]);
         FaultyDisk::new(self.dice.between(1, 150), fault)
@@ -259,6 +317,9 @@ impl World {
     /// The coordinator's process ends at once; where the power is lost, so is what was not synced.
     fn crash(&mut self, power: bool) {
         let Some(shell) = self.coordinator.take() else { return };
+        self.tally = self.tally.plus(shell.tally);
+        self.tally.coordinators_killed += u64::from(!power);
+        self.tally.powers_lost += u64::from(power);
         if power {
             shell.disk.lose_power();
         }
@@ -283,7 +344,7 @@ impl World {
             return Ok(());
         };
         let (epoch, lease) = (shell.epoch(), shell.welcome(host));
-        let delay = self.delay(host);
+        let delay = self.delay();
         self.after(delay, Happening::Welcome { host, incarnation, epoch, lease });
         self.tell(epoch, Event::Joined(lease))
     }
@@ -319,7 +380,7 @@ impl World {
         let saved = shell.saved();
         self.saved = self.saved.max(saved);
         for (host, lease, work) in work {
-            let delay = self.delay(host);
+            let delay = self.delay();
             self.send(host, delay, Happening::Work { host, epoch, lease, work: Box::new(work) });
         }
         for event in done {
@@ -329,7 +390,7 @@ impl World {
         }
         for host in dismissed {
             let incarnation = self.workers[host].incarnation;
-            let delay = self.delay(host);
+            let delay = self.delay();
             self.after(delay, Happening::Cut { host, incarnation });
         }
         Ok(())
@@ -349,7 +410,7 @@ impl World {
 
     fn connect(&mut self, host: usize) {
         let incarnation = self.workers[host].incarnation;
-        let delay = self.delay(host) + self.dice.micros(100, 30_000);
+        let delay = self.delay() + self.dice.micros(100, 30_000);
         self.after(delay, Happening::Hello { host, incarnation });
     }
 
@@ -410,10 +471,11 @@ impl World {
         let Some((epoch, lease)) = self.workers[host].session else { return };
         let message = ToCoordinator { epoch, lease, body };
         if self.faults_left > 0 && self.dice.chance(3) {
-            let delay = self.delay(host);
+            self.tally.messages_doubled += 1;
+            let delay = self.delay();
             self.send(host, delay, Happening::ToCoordinator(message.clone()));
         }
-        let delay = self.delay(host);
+        let delay = self.delay();
         self.send(host, delay, Happening::ToCoordinator(message));
     }
 
@@ -427,13 +489,18 @@ impl World {
             return self.after(delay, happening);
         }
         let incarnation = self.workers[host].incarnation;
+        self.tally.messages_lost += 1;
         self.last_fault = self.now;
         let delay = self.dice.micros(1000, 2_000_000);
         self.after(delay, Happening::Cut { host, incarnation });
     }
 
-    fn delay(&mut self, _host: usize) -> Duration {
-        if self.dice.chance(5) { self.dice.micros(1000, 50_000) } else { self.dice.micros(50, 1500) }
+    fn delay(&mut self) -> Duration {
+        match self.dice.below(100) {
+            0 => self.dice.micros(1000, 1_000_000),
+            1..5 => self.dice.micros(1000, 50_000),
+            _ => self.dice.micros(50, 1500),
+        }
     }
 
     // What goes wrong.
@@ -447,13 +514,20 @@ impl World {
         let host = self.dice.below(self.workers.len() as u64) as usize;
         match self.dice.below(9) {
             0 | 1 if self.workers[host].alive => {
+                self.tally.workers_killed += 1;
                 self.leave(host);
                 self.workers[host].alive = false;
                 let delay = self.dice.micros(1000, 400_000);
                 self.after(delay, Happening::WorkerUp { host });
             }
-            2 => self.workers[host].stopped_until = self.now + self.dice.micros(10_000, 3_000_000),
-            3 => self.workers[host].apart_until = self.now + self.dice.micros(10_000, 3_000_000),
+            2 => {
+                self.tally.workers_stopped += 1;
+                self.workers[host].stopped_until = self.now + self.dice.micros(10_000, 3_000_000);
+            }
+            3 => {
+                self.tally.partitions += 1;
+                self.workers[host].apart_until = self.now + self.dice.micros(10_000, 3_000_000);
+            }
             4 => self.workers[host].slowness = self.dice.between(5, 200),
             5 => self.crash(false),
             6 => self.crash(true),
