@@ -50,7 +50,8 @@ fn whatever_goes_wrong_the_run_ends_in_the_bits_of_the_quiet_run() {
     if let Ok(seed) = std::env::var("SIMULATION_SEED") {
         let seed = seed.parse().expect("SIMULATION_SEED is a whole number");
         let outcome = simulate(seed, None, folder.path());
-        return drop(outcome.unwrap_or_else(|violation| panic!("seed {seed}: {violation:?}")));
+        let tally = outcome.unwrap_or_else(|violation| panic!("seed {seed}: {violation:?}"));
+        return println!("seed {seed}: {tally:?}");
     }
     let ((tally, mut failed), (other, more)) = std::thread::scope(|scope| {
         let odd = scope.spawn(|| simulate_half(1, folder.path()));

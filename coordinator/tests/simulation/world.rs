@@ -475,7 +475,8 @@ impl World {
             let delay = self.delay();
             self.send(host, delay, Happening::ToCoordinator(message.clone()));
         }
-        let delay = self.delay();
+        let late = matches!(message.body, Said::Gone) && self.dice.chance(20);
+        let delay = if late { self.dice.micros(1000, 1_000_000) } else { self.delay() };
         self.send(host, delay, Happening::ToCoordinator(message));
     }
 
