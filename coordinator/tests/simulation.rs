@@ -1,6 +1,8 @@
 //! Whole runs of the real state machine, journal and checkpoints, with simulated workers, network, disk and time: 10,000 seeds, in each of
 //! which other things go wrong. `SIMULATION_SEED=n` replays one.
 
+#![allow(clippy::print_stdout)] // what happened in all seeds, for those who look
+
 #[path = "simulation/dice.rs"]
 mod dice;
 mod faulty_disk;
