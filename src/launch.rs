@@ -41,10 +41,10 @@ pub struct Arguments {
     #[arg(long)]
     device: Option<String>,
     /// The run's folder [default: a new one below `runs`].
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     run_dir: Option<PathBuf>,
     /// Go on with the run in this folder, from its newest good checkpoint. `auto`: with the run in --run-dir, or begin it there.
-    #[arg(long, value_name = "RUN_DIR|auto")]
+    #[arg(long, value_name = "RUN|auto")]
     resume: Option<Resume>,
     /// Overrides a key of the experiment, such as `train.steps=50`.
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -18,7 +18,7 @@ pub struct Arguments {
     #[command(flatten)]
     launch: launch::Arguments,
     /// Worker processes on this machine [default: `cluster.workers`].
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     workers: Option<u32>,
 }
 

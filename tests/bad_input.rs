@@ -96,6 +96,13 @@ fn a_port_in_use_and_a_coordinator_that_is_not_there_fail_at_run_time() {
 }
 
 #[test]
+fn no_workers_are_refused_by_the_option_that_says_so() {
+    let mut command = trunkline();
+    command.arg("train").arg(support::example("digits")).args(["--workers", "0"]);
+    refused(&command.output().expect("starts"), 2, &["--workers <N>", "0 is not in 1..=4096"]);
+}
+
+#[test]
 fn a_device_that_is_not_in_the_build_names_the_command_that_builds_it() {
     let mut command = trunkline();
     command.arg("train").arg(support::example("digits")).args(["--device", "wgpu"]);
