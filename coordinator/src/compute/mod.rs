@@ -3,6 +3,7 @@
 //! Jobs are done one after the other in the order in which they come, so that a job sees the state that
 //! the one before it has left. The shell learns of the end of each by a message.
 
+mod ahead;
 mod jacobian;
 mod reduce;
 mod updater;
@@ -21,6 +22,7 @@ use aggregation::tree::Node;
 use proto::message::LossSum;
 use tokio::sync::mpsc;
 
+pub use ahead::Recipient;
 pub use reduce::{Contribution, Missing, Place};
 pub use updater::{Factors, NotFinite, StepReport, Updater, Weighed};
 
@@ -80,6 +82,8 @@ pub enum Job {
         step: u64,
         /// Nodes that cover all its microbatches.
         gradients: Vec<Gradient>,
+        /// Workers to whom the next parameters go over the network.
+        recipients: Vec<Recipient>,
     },
     /// Make metrics of sums.
     Decide {
@@ -243,7 +247,7 @@ impl Desk {
                 Ok(next) => Done::Learned { step, next },
                 Err(error) => Done::NotFinite(error),
             },
-            Job::Update { step, gradients } => match self.updater.update(step, gradients) {
+            Job::Update { step, gradients, recipients } => match self.updater.update(step, gradients, recipients) {
                 Ok(report) => Done::Updated(report),
                 Err(error) => Done::NotFinite(error),
             },

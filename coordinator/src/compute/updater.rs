@@ -21,7 +21,8 @@ use proto::message::LossSum;
 use rayon::prelude::*;
 
 use super::{
-    Gradient, Losses, Missing,
+    Gradient, Losses, Missing, Recipient,
+    ahead::Ahead,
     jacobian::{self, ByTask},
     reduce::sum_into,
     weigher::Weigher,
@@ -29,10 +30,13 @@ use super::{
 use crate::{
     checkpoint::{Block, Checkpoint, Tensor, Values},
     parameters::Parameters,
+    run::WorkerId,
 };
 
 /// Elements that are added and updated at a time: with the optimizer's state they fit a core's cache.
 const PART: usize = 1 << 15;
+/// So many parts are worked on before they go over the network: 1 MiB.
+const PARTS_AHEAD: usize = 8;
 
 /// The state's name in a checkpoint.
 const OPTIMIZER_STEP: &str = "optimizer.step";
@@ -52,6 +56,8 @@ pub struct StepReport {
     pub weighed: Weighed,
     /// What the next step's gradients are computed with, where that is known already.
     pub next: Option<Factors>,
+    /// Workers to whom the new parameters are on their way already.
+    pub served: Vec<WorkerId>,
 }
 
 /// Something in a step is not a finite number.
@@ -297,23 +303,30 @@ impl Updater {
     ///
     /// # Errors
     /// [`NotFinite`] when the step can't count; the current parameters are as they were.
-    pub fn update(&mut self, step: u64, gradients: Vec<Gradient>) -> Result<StepReport, NotFinite> {
+    pub fn update(
+        &mut self,
+        step: u64,
+        gradients: Vec<Gradient>,
+        recipients: Vec<Recipient>,
+    ) -> Result<StepReport, NotFinite> {
         debug_assert_eq!(step, self.step, "updates come in order");
         let counts = self.counts(step);
         let sums = gradients.iter().map(|g| Losses { feed: g.feed, node: g.node, sums: g.losses.clone() });
         self.losses = self.fold_losses(step, &counts, sums.collect())?;
         let learning_rate = self.learning_rate();
+        let mut ahead = Ahead::new(recipients, step + 1, self.parameters.elements());
         let (weighed, gradient_norm) = if self.weigher.is_per_task() {
             let weighed = self.combine(&counts, &gradients)?;
-            (weighed, self.descend(learning_rate, &BTreeMap::new(), true)?)
+            (weighed, self.descend(learning_rate, &BTreeMap::new(), true, &mut ahead)?)
         } else {
             let vectors = self.vectors(&gradients)?;
             let weighed = self.weighed_before(&counts);
-            (weighed, self.descend(learning_rate, &vectors, false)?)
+            (weighed, self.descend(learning_rate, &vectors, false, &mut ahead)?)
         };
+        let served = ahead.into_served();
         let losses = self.losses.clone();
         let next = if self.learns_later() { None } else { self.learn_and_begin(&counts, None)? };
-        Ok(StepReport { step, losses, gradient_norm, learning_rate, weighed, next })
+        Ok(StepReport { step, losses, gradient_norm, learning_rate, weighed, next, served })
     }
 
     /// Whether the weighting learns of losses after the update before the step is over.
@@ -499,6 +512,7 @@ impl Updater {
         learning_rate: f64,
         vectors: &BTreeMap<Node, &[f32]>,
         added: bool,
+        ahead: &mut Ahead,
     ) -> Result<Option<f64>, NotFinite> {
         let step = self.step;
         let impossible = |missing: Missing| NotFinite::Impossible { step, reason: missing.to_string() };
@@ -521,15 +535,25 @@ impl Updater {
         let update = self.optimizer.begin(&mut self.state, learning_rate, scale);
         let parts = self.state.parts(&cuts);
         let (gradient, parameters) = (&mut self.gradient, &self.parameters);
+        // What goes over the network leaves in parts; otherwise there is nothing to wait for.
+        let together = if ahead.is_empty() { usize::MAX } else { PARTS_AHEAD };
         let finite = parameters.build_next(step, |current, next| {
-            let work: Vec<Piece<'_>> = pieces(parts, current, gradient, next);
-            work.into_par_iter().map(|piece| piece.run(&update, &blocks, root, vectors, added)).collect()
+            let mut work = pieces(parts, current, gradient, next).into_iter().peekable();
+            let mut finite = true;
+            while work.peek().is_some() {
+                let group: Vec<Piece<'_>> = work.by_ref().take(together).collect();
+                let done = group.into_par_iter().map(|piece| piece.run(&update, &blocks, root, vectors, added));
+                let done: Result<Vec<(bool, &[f32])>, Missing> = done.collect();
+                for (part_is_finite, part) in done? {
+                    finite &= part_is_finite;
+                    ahead.send(part);
+                }
+            }
+            Ok(finite)
         });
-        let finite: Result<Vec<bool>, Missing> = finite;
-        match finite {
-            Err(missing) => Err(impossible(missing)),
-            Ok(parts) if parts.iter().all(|finite| *finite) => Ok(norm),
-            Ok(_) => Err(NotFinite::Update { step }),
+        match finite.map_err(impossible)? {
+            true => Ok(norm),
+            false => Err(NotFinite::Update { step }),
         }
     }
 
@@ -622,8 +646,8 @@ fn pieces<'a>(
     pieces
 }
 
-impl Piece<'_> {
-    /// Adds (unless that is done) and updates; says whether all new parameters are finite.
+impl<'a> Piece<'a> {
+    /// Adds (unless that is done) and updates; gives the new parameters, and whether all of them are finite.
     fn run(
         mut self,
         update: &Update,
@@ -631,7 +655,7 @@ impl Piece<'_> {
         root: Node,
         vectors: &BTreeMap<Node, &[f32]>,
         added: bool,
-    ) -> Result<bool, Missing> {
+    ) -> Result<(bool, &'a [f32]), Missing> {
         let range = self.state.range.clone();
         let gradient: &[f32] = match vectors.get(&root) {
             Some(vector) if !added => &vector[range],
@@ -643,7 +667,7 @@ impl Piece<'_> {
             }
         };
         update.apply(&mut self.state, blocks, self.current, gradient, self.next);
-        Ok(is_finite(gradient) && is_finite(self.next))
+        Ok((is_finite(gradient) && is_finite(self.next), self.next))
     }
 }
 

@@ -12,7 +12,7 @@ use proto::{
 };
 
 use crate::{
-    compute::Contribution,
+    compute::{Contribution, Recipient},
     run::{Assignment, WorkerId},
     server::Outbox,
 };
@@ -89,6 +89,16 @@ impl Connection {
     /// The region, if the worker writes to it.
     pub(crate) fn shared_results(&self) -> Option<&Arc<Region>> {
         self.results.as_ref().filter(|(_, used)| *used).map(|(region, _)| region)
+    }
+
+    /// Whether vectors go to it and come from it over the network.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.accepted && self.shared_results().is_none()
+    }
+
+    /// Where the parameters of the next step go, whose sender is someone else.
+    pub(crate) fn recipient(&self, worker: WorkerId, envelope: Envelope) -> Recipient {
+        Recipient { worker, envelope, outbox: self.outbox.clone() }
     }
 
     /// Queues a message; never waits.

@@ -40,7 +40,10 @@ impl Shell {
             }
             Effect::Update { step } => {
                 let gradients = std::mem::take(&mut self.gradients);
-                self.order(Job::Update { step, gradients })?;
+                let remote = self.connections.iter().filter(|(_, connection)| connection.is_remote());
+                let recipients = remote.map(|(id, connection)| connection.recipient(*id, self.envelope(*id)));
+                let recipients = recipients.collect();
+                self.order(Job::Update { step, gradients, recipients })?;
             }
             Effect::Commit { .. } => {}
             Effect::Decide(evaluation) => {
@@ -270,6 +273,11 @@ impl Shell {
             self.end_step(report.next.clone());
         }
         let step = report.step;
+        for worker in &report.served {
+            if let Some(connection) = self.connections.get_mut(worker) {
+                connection.sent_version = Some(step + 1);
+            }
+        }
         self.unrecorded = Some(report);
         self.tell(Event::Updated { step });
         // The workers are at work again: time for what nobody waits for.
