@@ -41,7 +41,7 @@ fn what_is_no_run_is_refused_by_its_name() {
 fn a_run_that_goes_on_says_so_and_one_that_was_killed_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
-    let long = ["--set", "train.steps=1000000"];
+    let long = ["--set", "train.steps=1000000", "--set", "train.checkpoint={ every = 1000000 }"];
     let mut running = Running(
         train(&example("digits"), &run, &long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts"),
     );
