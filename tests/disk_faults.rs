@@ -112,6 +112,7 @@ fn a_run_that_stops_at_any_operation_of_its_disk_goes_on_to_the_same_end() {
     assert_eq!(expected.status, "finished");
     let operations = disk.performed();
     assert!(operations > 80, "{operations}");
+    eprintln!("{operations} operations");
     for fault in [Fault::Killed, Fault::PowerLost] {
         for at in 1..=operations {
             let run = stage.folder.path().join(format!("{fault:?}-{at}"));
@@ -151,4 +152,5 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_no_result() {
         }
     }
     assert!(told > 100, "{told}");
+    eprintln!("{told} times something failed and was told");
 }

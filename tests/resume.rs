@@ -12,7 +12,7 @@ use aggregation::random::{Purpose, Stream};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{
-    Recovery, Running, bits, example, journal, kill, last_step, report, results, train, trunkline, wait_for,
+    Recovery, Running, bits, example, journal, kill, last_step, report, required, results, train, trunkline, wait_for,
     wait_for_step,
 };
 
@@ -106,6 +106,34 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
         assert!(done["resumed_from"].as_u64() > Some(0), "{name}: no checkpoint was used");
         assert_equal(&expected, &done, &run);
     }
+}
+
+#[test]
+fn every_weighting_goes_on_with_all_of_its_state() {
+    let check = |methods: &[&str]| {
+        let folder = folder();
+        for method in methods {
+            let run = folder.path().join(method);
+            let chosen = format!("weighting.method={method}");
+            let mut more = vec!["--set", "train.steps=45", "--set", "train.evaluate_every=15", "--set", &chosen];
+            more.extend(["--set", "train.checkpoint.keep=9"]);
+            let of_four = ["--set", "weighting.weights=[2, 1, 1, 0]"];
+            more.extend(if *method == "constant" { &of_four } else { required(method) });
+            let expected = quiet(&example("mixed"), &run, &more);
+            for step in [30, 45] {
+                std::fs::remove_dir_all(checkpoint_of(&run, step)).expect("removes");
+            }
+            let done = report(&resume(&run).output().expect("starts"));
+            assert_eq!(done["resumed_from"], 15, "{method}");
+            assert_equal(&expected, &done, &run);
+        }
+    };
+    let methods = experiment::Weighting::names();
+    let (left, right) = methods.split_at(methods.len() / 2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| check(left));
+        check(right);
+    });
 }
 
 #[test]

@@ -6,17 +6,7 @@ use std::{path::Path, thread};
 
 use experiment::Weighting;
 use serde_json::Value;
-use support::{bits, example, journal, report, results, train};
-
-/// What a method has to be given.
-fn required(method: &str) -> &'static [&'static str] {
-    match method {
-        "constant" => &["--set", "weighting.weights=[2, 1]"],
-        "krum" => &["--set", "weighting.byzantine=0"],
-        "trimmed_mean" => &["--set", "weighting.trim=0"],
-        _ => &[],
-    }
-}
+use support::{bits, example, journal, report, required, results, train};
 
 fn run(name: &str, method: &str, workers: &str, folder: &Path) -> (Value, Vec<Value>) {
     let run = folder.join(format!("{name}-{method}-{workers}"));

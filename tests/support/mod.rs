@@ -29,6 +29,16 @@ pub fn train(experiment: &Path, run: &Path, more: &[&str]) -> Command {
     command
 }
 
+/// What a weighting has to be given beside its name.
+pub fn required(method: &str) -> &'static [&'static str] {
+    match method {
+        "constant" => &["--set", "weighting.weights=[2, 1]"],
+        "krum" => &["--set", "weighting.byzantine=0"],
+        "trimmed_mean" => &["--set", "weighting.trim=0"],
+        _ => &[],
+    }
+}
+
 pub fn report(done: &Output) -> Value {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     serde_json::from_slice(&done.stdout).expect("one JSON object")

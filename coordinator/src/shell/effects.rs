@@ -148,6 +148,7 @@ impl Shell {
     /// Has a checkpoint written. Everything that led to it is in the journal before.
     fn save(&mut self, step: u64, best: bool) -> Result<(), CoordinatorError> {
         self.record_step();
+        self.fence.check()?;
         let written = match self.journal.sync() {
             Ok(()) => {
                 let checkpoint = self.checkpoint(step);
