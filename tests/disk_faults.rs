@@ -33,12 +33,12 @@ kind = \"regression\"
 [model]
 trunk = { hidden = [8] }
 [train]
-steps = 6
+steps = 4
 batch_size = 16
 microbatches = 2
 evaluate_every = 2
 optimizer = { kind = \"adam\" }
-checkpoint = { every = 2, keep = 1, best = \"validation.loss\" }
+checkpoint = { every = 1, keep = 1, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 9 }
 ";
 
@@ -123,6 +123,8 @@ fn a_run_that_stops_at_any_operation_of_its_disk_goes_on_to_the_same_end() {
             assert_eq!(done.parameters_sha256, expected.parameters_sha256, "{fault:?} at {at}");
             assert_eq!(done.tasks, expected.tasks, "{fault:?} at {at}");
             assert_eq!(results(&run), results(&quiet), "{fault:?} at {at}");
+            let passed_over = journal(&run).iter().any(|record| record["kind"] == "checkpoint_passed_over");
+            assert!(!passed_over, "{fault:?} at {at}: a checkpoint was there, and not whole");
         }
     }
 }

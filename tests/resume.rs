@@ -178,6 +178,28 @@ fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
 }
 
 #[test]
+fn an_evaluation_that_a_signal_cut_short_is_made_good() {
+    let folder = folder();
+    // Most of the time an evaluation is going on.
+    let more = ["--set", "train.steps=800", "--set", "train.evaluate_every=1", "--set", "train.checkpoint.every=800"];
+    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
+    let run = folder.path().join("stopped");
+    for i in 1..=12 {
+        let before = last_step(&run);
+        let mut running = start({
+            let mut command = train(&example("digits"), &run, &more);
+            command.args(["--resume", "auto"]);
+            command
+        });
+        wait_for("a new step", || (last_step(&run) > before.max(i * 50)).then_some(()));
+        kill(running.0.id(), Signal::TERM);
+        assert_eq!(running.0.wait().expect("ends").code(), Some(130), "stop {i}");
+    }
+    let done = report(&resume(&run).output().expect("starts"));
+    assert_equal(&expected, &done, &run);
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let folder = folder();
     let run = folder.path().join("run");
