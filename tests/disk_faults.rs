@@ -113,7 +113,7 @@ fn a_run_that_stops_at_any_operation_of_its_disk_goes_on_to_the_same_end() {
     let operations = disk.performed();
     assert!(operations > 80, "{operations}");
     eprintln!("{operations} operations");
-    for fault in [Fault::Killed, Fault::PowerLost] {
+    for fault in [Fault::Killed, Fault::PowerLost, Fault::BytesLost] {
         for at in 1..=operations {
             let run = stage.folder.path().join(format!("{fault:?}-{at}"));
             let ended = stage.train(&run, &Arc::new(FaultyDisk::new(at, fault)));

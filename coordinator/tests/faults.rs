@@ -12,7 +12,7 @@ use coordinator::{
 };
 use faulty_disk::{Fault, FaultyDisk};
 
-const FAULTS: [Fault; 3] = [Fault::Full(0), Fault::Killed, Fault::PowerLost];
+const FAULTS: [Fault; 4] = [Fault::Full(0), Fault::Killed, Fault::PowerLost, Fault::BytesLost];
 
 fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint {
@@ -76,6 +76,24 @@ fn a_checkpoint_is_whole_or_not_there_wherever_its_writing_stops() {
 }
 
 #[test]
+fn what_a_disk_has_lost_that_only_said_that_it_synced_is_noticed() {
+    let counted = FaultyDisk::sound();
+    save(&counted, tempfile::tempdir().expect("a folder").path(), 20).expect("saves");
+    let mut noticed = 0;
+    for at in 1..=counted.performed() {
+        let run = tempfile::tempdir().expect("a folder");
+        save(&LocalDisk, run.path(), 10).expect("saves");
+        save(&FaultyDisk::lying(at, Fault::BytesLost), run.path(), 20).expect_err("meets the fault");
+        let (found, passed_over) = newest_good(run.path(), u64::MAX).expect("looks");
+        assert!(passed_over.iter().all(|passed| passed.path.ends_with("step-000020")), "{at}: {passed_over:?}");
+        noticed += passed_over.len();
+        // Once the new one was taken for written, the old one was removed.
+        assert!(found.is_some() || !passed_over.is_empty(), "{at}");
+    }
+    assert!(noticed > 0, "the disk has lost nothing: these tests see nothing");
+}
+
+#[test]
 fn an_epoch_is_the_old_one_or_the_next_wherever_its_writing_stops() {
     for fault in FAULTS {
         for at in 1..=4 {
@@ -108,7 +126,7 @@ fn a_journal_that_was_stopped_anywhere_goes_on_without_a_gap_or_a_repetition() {
         }
         Ok::<(), JournalError>(())
     };
-    for fault in [Fault::Killed, Fault::PowerLost] {
+    for fault in [Fault::Killed, Fault::PowerLost, Fault::BytesLost] {
         for at in 1..=6 {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("journal.jsonl");

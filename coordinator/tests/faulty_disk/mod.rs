@@ -17,8 +17,10 @@ pub enum Fault {
     Full(u64),
     /// The process is killed in the midst of it: nothing happens any more.
     Killed,
-    /// The machine loses its power in the midst of it: what was not synced is lost in part, renames are undone.
+    /// The machine loses its power in the midst of it: of files that were not synced half is lost, renames are undone.
     PowerLost,
+    /// The same on a file system that keeps renames before it keeps what was written.
+    BytesLost,
 }
 
 /// The disk.
@@ -26,6 +28,8 @@ pub enum Fault {
 pub struct FaultyDisk {
     at: u64,
     fault: Fault,
+    /// It says that it has synced, and has not.
+    lies: bool,
     state: Mutex<State>,
 }
 
@@ -44,7 +48,12 @@ struct State {
 impl FaultyDisk {
     /// A disk on which the operation number `at`, counted from 1, meets a fault.
     pub fn new(at: u64, fault: Fault) -> FaultyDisk {
-        FaultyDisk { at, fault, state: Mutex::default() }
+        FaultyDisk { at, fault, lies: false, state: Mutex::default() }
+    }
+
+    /// The same of a disk that only says that it syncs.
+    pub fn lying(at: u64, fault: Fault) -> FaultyDisk {
+        FaultyDisk { lies: true, ..FaultyDisk::new(at, fault) }
     }
 
     /// A disk without a fault, which counts.
@@ -114,17 +123,19 @@ impl Disk for FaultyDisk {
                 state.dead = true;
                 Err(io::Error::other("killed"))
             }
-            Fault::PowerLost if number == self.at => {
+            Fault::PowerLost | Fault::BytesLost if number == self.at => {
                 if let Operation::Write(..) | Operation::Append(..) = operation {
                     state.note(operation)?;
                     half(operation)?;
                 }
-                state.lose()?;
+                state.lose(self.fault == Fault::PowerLost)?;
                 state.dead = true;
                 Err(io::Error::other("the power is gone"))
             }
             _ => {
-                state.note(operation)?;
+                if !(self.lies && matches!(operation, Operation::Sync(_))) {
+                    state.note(operation)?;
+                }
                 match operation {
                     // What is lost is decided here: the machine's own disk need not be waited for.
                     Operation::Sync(path) => fs::metadata(path).map(drop),
@@ -158,6 +169,15 @@ impl State {
             Operation::Rename(from, to) => {
                 let before = if to.is_file() { Some(fs::read(to)?) } else { None };
                 self.renamed.push((from.to_owned(), to.to_owned(), before));
+                let moved = self.unsynced.iter().filter_map(|(path, synced)| {
+                    let inside = path.strip_prefix(from).ok()?;
+                    let place = if inside.as_os_str().is_empty() { to.to_owned() } else { to.join(inside) };
+                    Some((path.clone(), place, *synced))
+                });
+                for (path, place, synced) in moved.collect::<Vec<_>>() {
+                    self.unsynced.remove(&path);
+                    self.unsynced.insert(place, synced);
+                }
             }
             Operation::Remove(path) => self.renamed.retain(|(_, to, _)| !to.starts_with(path)),
             Operation::Append(path, file, _) => {
@@ -169,14 +189,14 @@ impl State {
         Ok(())
     }
 
-    fn lose(&mut self) -> io::Result<()> {
+    fn lose(&mut self, renames: bool) -> io::Result<()> {
         for (path, synced) in std::mem::take(&mut self.unsynced) {
             if let Ok(metadata) = fs::metadata(&path) {
                 let kept = synced + metadata.len().saturating_sub(synced) / 2;
                 fs::OpenOptions::new().write(true).open(path)?.set_len(kept)?;
             }
         }
-        for (from, to, before) in std::mem::take(&mut self.renamed).into_iter().rev() {
+        for (from, to, before) in std::mem::take(&mut self.renamed).into_iter().rev().filter(|_| renames) {
             if to.exists() {
                 fs::rename(&to, from)?;
             }
