@@ -16,20 +16,29 @@ use support::{
     wait_for_step,
 };
 
-/// Long enough for twenty kills, with a checkpoint now and then.
-const LONG: [&str; 6] =
-    ["--set", "train.steps=4000", "--set", "train.evaluate_every=400", "--set", "train.checkpoint.every=100"];
-
-/// The same with a weighting of its own on three tables, with best parameters and early stopping.
-const MIXED: [&str; 8] = [
+/// Steps that take their time, so that twenty kills come before the end on a busy machine too; a checkpoint now and then.
+const LONG: [&str; 8] = [
     "--set",
-    "train.epochs=200",
+    "train.steps=1200",
     "--set",
-    "train.evaluate_every=60",
+    "train.evaluate_every=120",
     "--set",
-    "train.early_stopping.patience=40",
+    "train.checkpoint.every=40",
+    "--set",
+    "model.trunk.hidden=[512, 256]",
+];
+/// The same on three tables, with a weighting that remembers, best parameters, and early stopping after 675 steps.
+const MIXED: [&str; 10] = [
+    "--set",
+    "train.steps=1000",
+    "--set",
+    "train.evaluate_every=25",
+    "--set",
+    "train.early_stopping.patience=20",
     "--set",
     "weighting.method=dwa",
+    "--set",
+    "model.trunk.hidden=[512, 512]",
 ];
 
 fn folder() -> tempfile::TempDir {
@@ -94,7 +103,7 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
                 std::thread::sleep(Duration::from_millis(u64::from(draws.u32_at(i)) % 400));
             } else {
                 recovery.wait_for("a new step", || (last_step(&run) > before).then_some(()));
-                let target = i * steps / 24;
+                let target = i * steps / 40;
                 wait_for("a step", || (last_step(&run) >= target).then_some(()));
             }
             assert!(!has_ended(&mut running.0), "{name}: the run was over before kill {i}");
@@ -363,7 +372,7 @@ fn a_folder_that_takes_no_checkpoints_is_told_and_tried_again() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(said.contains("no checkpoint; the run goes on"), "{said}");
     assert_equal(&expected, &report(&done), &run);
-    assert!(checkpoint_of(&run, 4000).join("manifest.json").is_file());
+    assert!(checkpoint_of(&run, 1200).join("manifest.json").is_file());
 }
 
 #[test]

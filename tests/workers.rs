@@ -16,7 +16,9 @@ use support::{
     wait_for, wait_for_step,
 };
 
-const LONG: [&str; 4] = ["--set", "train.steps=4000", "--set", "train.evaluate_every=400"];
+/// Steps that take their time, so that all that is done to the workers comes before the end.
+const LONG: [&str; 6] =
+    ["--set", "train.steps=1200", "--set", "train.evaluate_every=120", "--set", "model.trunk.hidden=[512, 256]"];
 
 fn quiet(run: &Path) -> (Value, Vec<Value>) {
     let done = train(&example("digits"), run, &LONG).output().expect("starts");
@@ -40,7 +42,7 @@ fn workers_that_are_killed_are_replaced() {
     let draws = Stream::new(11, Purpose::Shuffle, &[]);
     let mut recovery = Recovery::of("worker killed, to the next step");
     for i in 0..20 {
-        wait_for_step(&run, 1 + i * 150);
+        wait_for_step(&run, 1 + i * 20);
         let workers = wait_for("two workers", || Some(children(running.0.id())).filter(|workers| workers.len() == 2));
         let before = last_step(&run);
         kill(workers[draws.u32_at(i) as usize % 2], Signal::KILL);
@@ -103,8 +105,7 @@ fn workers_find_a_coordinator_that_comes_back() {
     let coordinator = |listen: &str| {
         let mut command = trunkline();
         command.arg("coordinator").arg(example("digits")).args(["--listen", listen, "--json", "--resume", "auto"]);
-        let mut running =
-            start(command.args(["--set", "train.checkpoint.every=100", "--run-dir"]).arg(&run).args(LONG));
+        let mut running = start(command.args(["--set", "train.checkpoint.every=40", "--run-dir"]).arg(&run).args(LONG));
         let mut said = BufReader::new(running.0.stderr.take().expect("piped")).lines();
         let address = wait_for("the address", || said.next()?.ok()?.strip_prefix("listening on ").map(str::to_owned));
         // What else it says is read, so that it never waits for a reader.
@@ -119,7 +120,7 @@ fn workers_find_a_coordinator_that_comes_back() {
     let mut workers = [worker(), worker()];
     let mut recovery = Recovery::of("coordinator of a cluster killed, to the first new step");
     for i in 1..=5 {
-        wait_for_step(&run, i * 500);
+        wait_for_step(&run, i * 100);
         running.0.kill().expect("killed");
         running.0.wait().expect("ends");
         let before = last_step(&run);

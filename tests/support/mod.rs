@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 use std::{
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -128,15 +129,20 @@ impl Drop for Recovery {
 
 /// The last step that the journal's end tells of, without reading all of it.
 pub fn last_step(run: &Path) -> u64 {
-    let bytes = std::fs::read(run.join("journal.jsonl")).unwrap_or_default();
-    let end = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4096)..]).into_owned();
+    let mut end = Vec::new();
+    if let Ok(mut file) = std::fs::File::open(run.join("journal.jsonl")) {
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        file.seek(SeekFrom::Start(length.saturating_sub(8192))).expect("seeks");
+        file.read_to_end(&mut end).expect("reads");
+    }
+    let end = String::from_utf8_lossy(&end).into_owned();
     let steps = end.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["step"].as_u64());
     steps.max().unwrap_or(0)
 }
 
 /// Waits for the step, as the journal tells it.
 pub fn wait_for_step(run: &Path, step: u64) {
-    wait_for("a step", || results(run).iter().any(|record| record["step"].as_u64() >= Some(step)).then_some(()));
+    wait_for("a step", || (last_step(run) >= step).then_some(()));
 }
 
 /// A process that is killed with the test.
