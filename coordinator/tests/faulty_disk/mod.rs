@@ -28,8 +28,6 @@ pub enum Fault {
 pub struct FaultyDisk {
     at: u64,
     fault: Fault,
-    /// It says that it has synced, and has not.
-    lies: bool,
     state: Mutex<State>,
 }
 
@@ -48,12 +46,7 @@ struct State {
 impl FaultyDisk {
     /// A disk on which the operation number `at`, counted from 1, meets a fault.
     pub fn new(at: u64, fault: Fault) -> FaultyDisk {
-        FaultyDisk { at, fault, lies: false, state: Mutex::default() }
-    }
-
-    /// The same of a disk that only says that it syncs.
-    pub fn lying(at: u64, fault: Fault) -> FaultyDisk {
-        FaultyDisk { lies: true, ..FaultyDisk::new(at, fault) }
+        FaultyDisk { at, fault, state: Mutex::default() }
     }
 
     /// A disk without a fault, which counts.
@@ -77,7 +70,7 @@ impl FaultyDisk {
     /// The machine loses its power now.
     pub fn lose_power(&self) {
         let mut state = self.state();
-        state.lose().expect("files can be cut");
+        state.lose(true).expect("files can be cut");
         state.dead = true;
     }
 
@@ -133,9 +126,7 @@ impl Disk for FaultyDisk {
                 Err(io::Error::other("the power is gone"))
             }
             _ => {
-                if !(self.lies && matches!(operation, Operation::Sync(_))) {
-                    state.note(operation)?;
-                }
+                state.note(operation)?;
                 match operation {
                     // What is lost is decided here: the machine's own disk need not be waited for.
                     Operation::Sync(path) => fs::metadata(path).map(drop),
