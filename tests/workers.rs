@@ -36,12 +36,15 @@ fn count(run: &Path, kind: &str) -> usize {
 #[test]
 fn workers_that_are_killed_are_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
-    let expected = quiet(&folder.path().join("quiet"));
+    // A new worker takes longer to come than a hundred steps.
+    let longer = [&LONG[..], &["--set", "train.steps=3000"]].concat();
+    let done = train(&example("digits"), &folder.path().join("quiet"), &longer).output().expect("starts");
+    let expected = (report(&done), results(&folder.path().join("quiet")));
     let run = folder.path().join("killed");
-    let running = start(&mut train(&example("digits"), &run, &LONG));
+    let running = start(&mut train(&example("digits"), &run, &longer));
     let draws = Stream::new(11, Purpose::Shuffle, &[]);
     let mut recovery = Recovery::of("worker killed, to the next step");
-    for i in 0..20 {
+    for i in 0..12 {
         wait_for_step(&run, 1 + i * 20);
         let workers = wait_for("two workers", || Some(children(running.0.id())).filter(|workers| workers.len() == 2));
         let before = last_step(&run);
@@ -50,7 +53,7 @@ fn workers_that_are_killed_are_replaced() {
     }
     let done = running.wait();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(said.matches("another takes its place").count(), 20, "{said}");
+    assert_eq!(said.matches("another takes its place").count(), 12, "{said}");
     let done = report(&done);
     assert_eq!((bits(&expected.0), &expected.1), (bits(&done), &results(&run)));
     assert_eq!(done["world_size"], 2);
