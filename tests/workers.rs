@@ -37,7 +37,7 @@ fn count(run: &Path, kind: &str) -> usize {
 fn workers_that_are_killed_are_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     // A new worker takes longer to come than a hundred steps.
-    let longer = [&LONG[..], &["--set", "train.steps=3000"]].concat();
+    let longer = [&LONG[..], &["--set", "train.steps=3000"][..]].concat();
     let done = train(&example("digits"), &folder.path().join("quiet"), &longer).output().expect("starts");
     let expected = (report(&done), results(&folder.path().join("quiet")));
     let run = folder.path().join("killed");
