@@ -7,6 +7,7 @@
 //! parameters have one source. All three are read through [`table`], which refuses unknown keys and
 //! impossible values with the key's name.
 
+pub mod aggregate;
 pub mod clip;
 pub mod gramian;
 pub mod lanes;
@@ -17,6 +18,7 @@ pub mod schedule;
 pub mod solver;
 pub mod sums;
 pub mod table;
+pub mod toy;
 pub mod tree;
 pub mod weighting;
 

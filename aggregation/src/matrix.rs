@@ -15,8 +15,8 @@ pub struct GradientMatrix {
 /// Why values are no gradient matrix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatrixError {
-    /// No rows.
-    #[error("a gradient matrix has at least one row")]
+    /// No rows, or rows without values.
+    #[error("a gradient matrix has at least one row and one column")]
     Empty,
     /// Rows of unequal length.
     #[error("row {row} has {len} values and the first row has {expected}")]
