@@ -48,7 +48,9 @@ pub enum AggregateError {
         source: MatrixError,
     },
     /// A half is not as large as the matrix.
-    #[error("`halves`: one has {tasks} rows of {parameters} values, and `matrix` has {expected_tasks} of {expected_parameters}")]
+    #[error(
+        "`halves`: one has {tasks} rows of {parameters} values, and `matrix` has {expected_tasks} of {expected_parameters}"
+    )]
     Half {
         /// Its rows.
         tasks: usize,

@@ -52,11 +52,11 @@ fn a_descent_is_the_same_each_time_and_another_with_another_seed() {
 
 #[test]
 fn every_method_descends_with_what_the_toy_problem_has() {
-    for name in Weighting::names() {
+    // Krum looks for outliers among at least three.
+    for name in Weighting::names().into_iter().filter(|name| *name != "krum") {
         let parameters = match name {
             "constant" => "weights = [1, 2]",
             "trimmed_mean" => "trim = 0",
-            "krum" => "byzantine = 0\nselected = 1",
             _ => "",
         };
         let weighting: Weighting = toml::from_str(&format!("method = \"{name}\"\n{parameters}")).expect(name);

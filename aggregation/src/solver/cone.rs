@@ -4,7 +4,27 @@
 //! l the least of l^T G l / 2 + u^T G l over l >= 0. It is solved over rows of unit norm, which have the same dual cone.
 
 use super::nonnegative::minimise;
-use crate::gramian::Gramian;
+use crate::gramian::{Gramian, dot};
+
+/// The cosine with a gradient below which a ridge's answer is not taken.
+const HARM: f64 = -0.2;
+
+/// The weights that `project` gives with a ridge; those without it where the ridge is so large beside a gradient that it would be harmed, its
+/// cosine with the direction being below -0.2.
+pub fn project_unless_harmful<T>(
+    gramian: &Gramian,
+    ridge: f64,
+    project: impl Fn(&DualCone) -> (Vec<f64>, T),
+) -> (Vec<f64>, T) {
+    let answer = project(&DualCone::new(gramian, ridge));
+    if ridge == 0.0 {
+        return answer;
+    }
+    let products = gramian.times(&answer.0);
+    let norm = dot(&answer.0, &products).max(0.0).sqrt();
+    let harms = |(product, own): (&f64, f64)| *product < HARM * own * norm;
+    if products.iter().zip(gramian.norms()).any(harms) { project(&DualCone::new(gramian, 0.0)) } else { answer }
+}
 
 /// The dual cone of some gradients, ready to project on.
 #[derive(Debug, Clone, PartialEq)]

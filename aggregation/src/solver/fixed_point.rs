@@ -59,6 +59,7 @@ fn slope(c: &[f64], k: &[f64], power: f64, x: &[f64]) -> Vec<f64> {
 fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
     let n = k.len();
     let mut x: Vec<f64> = k.iter().map(|k| libm::pow(*k, 1.0 / (1.0 + power))).collect();
+    let mut last = f64::INFINITY;
     for _ in 0..500 {
         let slopes = slope(c, k, power, &x);
         let mut hessian = c.to_vec();
@@ -66,9 +67,12 @@ fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
         let Some(step) = cholesky_solve(&hessian, &slopes) else { break };
         let decrement = dot(&step, &slopes);
         let relative = step.iter().zip(&x).map(|(s, x)| (s / x).abs()).fold(0.0, f64::max);
-        if relative <= 4.0 * f64::EPSILON || decrement <= 0.0 {
+        // Near the end a step is at most a square of the one before, until rounding makes them all alike.
+        let stalled = relative < 1e-3 && relative > last / 2.0;
+        if relative <= 4.0 * f64::EPSILON || decrement <= 0.0 || stalled {
             break;
         }
+        last = relative;
         // Keep x positive, then go back until the function doesn't rise steeply. Its values would tell less: they cancel near the answer.
         let mut length =
             step.iter().zip(&x).map(|(s, x)| if *s > 0.0 { 0.95 * x / s } else { 1.0 }).fold(1.0, f64::min);

@@ -7,7 +7,7 @@ use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
 use super::upgrad::RIDGE;
-use crate::solver::cone::DualCone;
+use crate::solver::cone::project_unless_harmful;
 use crate::table::{Range, Reader};
 
 pub(super) const NAME: &str = "dualproj";
@@ -29,8 +29,11 @@ impl Method for DualProj {
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
-        let cone = DualCone::new(statistics.gramian(NAME)?, self.ridge);
-        let projection = cone.project(&self.preference.of(moment.present));
-        Ok(Outcome::alpha(projection.weights).certified(Certificate::KktResidual(projection.residual)))
+        let shares = self.preference.of(moment.present);
+        let (alpha, residual) = project_unless_harmful(statistics.gramian(NAME)?, self.ridge, |cone| {
+            let projection = cone.project(&shares);
+            (projection.weights, projection.residual)
+        });
+        Ok(Outcome::alpha(alpha).certified(Certificate::KktResidual(residual)))
     }
 }

@@ -2,12 +2,13 @@
 //! (Quinton and Rey, Jacobian descent for multi-objective optimization, arXiv 2406.16232, equation 5). Certificate: the largest KKT residual.
 //!
 //! With a `preference` the mean is weighted by it. `reg_eps` times the trace of G is added to the diagonal of G, as torchjd does: with 1e-4 the
-//! direction is the library's, and <g_t, d> >= -reg_eps trace(G) alpha_t; with 0 it is the paper's, with <g_t, d> >= 0.
+//! direction is the library's, and <g_t, d> >= -reg_eps trace(G) alpha_t; with 0, and where a gradient is so small beside the others that the
+//! library's direction would have a cosine below -0.2 with it, it is the paper's, with <g_t, d> >= 0.
 
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
-use crate::solver::cone::DualCone;
+use crate::solver::cone::project_unless_harmful;
 use crate::table::{Range, Reader};
 
 pub(super) const NAME: &str = "upgrad";
@@ -33,16 +34,19 @@ impl Method for UpGrad {
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
         let gramian = statistics.gramian(NAME)?;
-        let cone = DualCone::new(gramian, self.ridge);
-        let mut alpha = vec![0.0; gramian.tasks()];
-        let mut residual = 0.0f64;
-        for (task, share) in self.preference.of(moment.present).into_iter().enumerate() {
-            let mut u = vec![0.0; gramian.tasks()];
-            u[task] = share;
-            let projection = cone.project(&u);
-            alpha.iter_mut().zip(&projection.weights).for_each(|(alpha, weight)| *alpha += weight);
-            residual = residual.max(projection.residual);
-        }
+        let shares = self.preference.of(moment.present);
+        let (alpha, residual) = project_unless_harmful(gramian, self.ridge, |cone| {
+            let mut alpha = vec![0.0; gramian.tasks()];
+            let mut residual = 0.0f64;
+            for (task, &share) in shares.iter().enumerate() {
+                let mut u = vec![0.0; gramian.tasks()];
+                u[task] = share;
+                let projection = cone.project(&u);
+                alpha.iter_mut().zip(&projection.weights).for_each(|(alpha, weight)| *alpha += weight);
+                residual = residual.max(projection.residual);
+            }
+            (alpha, residual)
+        });
         Ok(Outcome::alpha(alpha).certified(Certificate::KktResidual(residual)))
     }
 }
