@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod aggregate;
 mod check;
 mod coordinator;
 mod evaluate;
@@ -50,6 +51,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// What a running coordinator is doing.
     Status(status::Arguments),
+    /// Any weighting on any matrix of gradients: JSON lines in, JSON lines out.
+    Aggregate(aggregate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Aggregate(arguments) => aggregate::run(&arguments),
     };
     exit::code(outcome)
 }

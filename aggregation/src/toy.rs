@@ -190,8 +190,7 @@ impl<'a> Descent<'a> {
             Combination::Direction(direction) => direction,
         };
         let mut next = [0.0; 2];
-        let blocks = [0..2];
-        optimizer.update(&mut self.slots, learning_rate, &blocks, &self.parameters, &direction, &mut next);
+        optimizer.update(&mut self.slots, learning_rate, &[], &self.parameters, &direction, &mut next);
         self.parameters = next;
         let after = method.needs().contains(&Need::LossesAfter).then(|| self.seen(self.problem.losses(self.point())));
         let observed = Observed { losses: &losses, losses_after: after.as_ref().map(<[f64; 2]>::as_slice) };

@@ -8,6 +8,7 @@
 //! Nothing here opens a table: the only file that is read is the experiment file itself. [`Shapes`] are the sizes which the data
 //! gives to the model; `datasets` makes them and `model` reads them, and as neither knows the other, the types live here.
 
+pub mod arguments;
 mod cluster;
 mod dataset;
 mod decode;

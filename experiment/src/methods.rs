@@ -60,7 +60,7 @@ where
 }
 
 /// What was refused of the `table` at `path`, as a fault of its key.
-fn located(invalid: Invalid, table: &Table, path: &[&str]) -> Fault {
+pub(crate) fn located(invalid: Invalid, table: &Table, path: &[&str]) -> Fault {
     let Invalid { key, message, known } = invalid;
     let names = || known.iter().map(String::as_str);
     let mentioned = |name: &&str| message.contains(&format!("`{name}`"));

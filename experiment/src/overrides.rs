@@ -39,6 +39,12 @@ pub(crate) fn apply(table: &mut Table, sets: &[String]) -> Result<Vec<Override>,
     Ok(overrides)
 }
 
+/// Puts the value of one `key.path=value` into `table`.
+pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), String> {
+    let (path, value) = parse(argument)?;
+    insert(table, &path, value)
+}
+
 fn parse(argument: &str) -> Result<(Vec<String>, Value), String> {
     let form = "write key.path=value, for example train.steps=50";
     let equals = first_unquoted_equals(argument).ok_or_else(|| format!("there is no `=`; {form}"))?;

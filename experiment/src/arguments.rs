@@ -1,0 +1,90 @@
+//! A weighting from arguments instead of a file: `--method cagrad --param c=0.4`.
+
+use aggregation::table::{Table as Parameters, Value};
+use aggregation::{Invalid, Weighting};
+use toml::Table;
+
+use crate::decode::decode;
+use crate::fault::Fault;
+use crate::{methods, overrides};
+
+/// Why arguments or parameters make no weighting: what is wrong, and below it what may help, one line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.message, .help))]
+pub struct ArgumentError {
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What may help.
+    pub help: Vec<String>,
+}
+
+fn lines(message: &str, help: &[String]) -> String {
+    help.iter().fold(message.to_owned(), |text, line| format!("{text}\n = {line}"))
+}
+
+/// The parameters that `KEY=VALUE` arguments give, where a value is TOML or, if it is none, a text; the later ones over the earlier.
+///
+/// # Errors
+/// [`ArgumentError`] for an argument of another form.
+pub fn parameters(arguments: &[String]) -> Result<Parameters, ArgumentError> {
+    let mut table = Table::new();
+    for argument in arguments {
+        overrides::set(&mut table, argument).map_err(|message| refused(format!("--param {argument}: {message}")))?;
+    }
+    decode(&table).map_err(|fault| refused(fault.message()))
+}
+
+/// The weighting with this method and these parameters, read as `[weighting]` of a file.
+///
+/// # Errors
+/// [`ArgumentError`] with the nearest known name where a name is unknown, and with what is allowed where a value is not.
+pub fn weighting(method: &str, mut parameters: Parameters) -> Result<Weighting, ArgumentError> {
+    parameters.insert("method".to_owned(), Value::Text(method.to_owned()));
+    Weighting::try_from(parameters.clone()).map_err(|invalid| explain(invalid, &parameters))
+}
+
+/// What a weighting's parameters are refused for, with the nearest known name.
+pub fn explain(invalid: Invalid, parameters: &Parameters) -> ArgumentError {
+    let table = Table::try_from(parameters).unwrap_or_default();
+    let Fault { help, .. } = &methods::located(invalid.clone(), &table, &["weighting"]);
+    let known = help.iter().filter(|line| !invalid.message.contains(line.as_str()));
+    ArgumentError { message: invalid.to_string(), help: known.cloned().collect() }
+}
+
+fn refused(message: String) -> ArgumentError {
+    ArgumentError { message, help: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(method: &str, arguments: &[&str]) -> Result<Weighting, String> {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let parameters = parameters(&arguments).map_err(|error| error.to_string())?;
+        weighting(method, parameters).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn arguments_are_read_as_the_file_is() {
+        let weighting = read("cagrad", &["c=0.4", "rescale=linear"]).expect("is right");
+        let file: Weighting = toml::from_str("method = \"cagrad\"\nc = 0.4\nrescale = \"linear\"").expect("is right");
+        assert_eq!(weighting, file);
+        assert!(read("constant", &["weights=[1, 2]"]).is_ok());
+        assert!(read("constant", &["weights.a=1", "weights.b=2"]).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_is_allowed() {
+        let check = |method: &str, arguments: &[&str], expected: &[&str]| {
+            let refused = read(method, arguments).expect_err("is wrong");
+            expected.iter().for_each(|part| assert!(refused.contains(part), "`{part}` is not in: {refused}"));
+        };
+        check("cagard", &[], &["`cagard`", "did you mean `cagrad`?"]);
+        check("cagrad", &["c=-1"], &["`c`: -1", "at least 0"]);
+        check("cagrad", &["d=1"], &["`d`", "no such key", "c, rescale"]);
+        check("cagrad", &["rescale=lineer"], &["`lineer`", "did you mean `linear`?"]);
+        check("cagrad", &["c"], &["--param c: there is no `=`"]);
+        check("cagrad", &["c=[1"], &["--param c=[1: the value is not TOML"]);
+    }
+}
