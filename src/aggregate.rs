@@ -21,7 +21,7 @@ use experiment::arguments;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::exit::{Failure, say};
+use crate::exit::Failure;
 use line::Line;
 
 /// Arguments of `trunkline aggregate`.

@@ -68,15 +68,16 @@ impl Line {
             id: Value::Null,
             message: format!("column {}: not UTF-8 text", error.valid_up_to() + 1),
         })?;
+        if !text.trim_start().starts_with('{') {
+            // Serde would also fill the members from a list, in their order.
+            return Err(Refused { id: Value::Null, message: "column 1: a line is an object, in braces".to_owned() });
+        }
         let quoted = quote(text.trim_end());
         let mut deserializer = serde_json::Deserializer::from_str(&quoted);
-        let members = serde_path_to_error::deserialize(&mut deserializer).and_then(|members: Members| {
-            let end = deserializer.end();
-            end.map(|()| members)
-                .map_err(|error| serde_path_to_error::Error::new(serde_path_to_error::Path::empty(), error))
-        });
+        let members: Result<Members, _> = serde_path_to_error::deserialize(&mut deserializer);
         let Members { id, method, params, matrix, losses, halves, blocks, seed } =
-            members.map_err(|error| refused(text, &quoted, &error))?;
+            members.map_err(|error| refused(text, &quoted, &error.path().to_string(), error.inner()))?;
+        deserializer.end().map_err(|error| refused(text, &quoted, ".", &error))?;
         let blocks = blocks.into_iter().collect();
         let halves = halves.map(|halves| halves.map(rows));
         Ok(Line { id, method, params, matrix: rows(matrix), losses: losses.map(row), halves, blocks, seed })
@@ -93,15 +94,13 @@ impl Line {
     }
 }
 
-fn refused(text: &str, quoted: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Refused {
+fn refused(text: &str, quoted: &str, member: &str, error: &serde_json::Error) -> Refused {
     let id = serde_json::from_str(quoted).map_or(Value::Null, |Id { id }| id);
-    let inner = error.inner();
-    let place = format!(" at line {} column {}", inner.line(), inner.column());
-    let what = inner.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let what = error.to_string();
     let what = what.strip_suffix(&place).unwrap_or(&what);
-    let member = error.path().to_string();
     let member = if member == "." { String::new() } else { format!("`{member}`: ") };
-    Refused { id, message: format!("column {}: {member}{what}", column(text, quoted, inner.column())) }
+    Refused { id, message: format!("column {}: {member}{what}", column(text, quoted, error.column())) }
 }
 
 /// The column of the text that a column of the quoted text stands for: what was put in is a quote where the text has none.
@@ -119,9 +118,7 @@ fn quote(text: &str) -> String {
     while let Some(first) = rest.bytes().next() {
         let length = match first {
             b'"' => string_length(rest),
-            b'-' | b'0'..=b'9' | b'N' | b'I' if exact => {
-                rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count()
-            }
+            _ if exact && is_of_number(first) => rest.bytes().take_while(|byte| is_of_number(*byte)).count(),
             // A character of several bytes stands in a string, or in no JSON.
             _ => rest.chars().next().map_or(1, char::len_utf8),
         };
@@ -158,6 +155,11 @@ fn string_length(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+/// Whether a byte can be part of a number, of one that JSON doesn't have, or of something that looks like one.
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
 
 /// Whether a text is a number of JSON, or what Python writes in place of one.
@@ -212,7 +214,7 @@ mod tests {
         check(r#"{"matrix":[[1,2]}"#, Value::Null, &["column 17"]);
         check(r#"{"matrix":[[1,2]]} x"#, Value::Null, &["column 20: trailing characters"]);
         check(r#"{"id":"a","matrix":[[1,01]]}"#, Value::Null, &["column 25"]);
-        check("[]", Value::Null, &["column 1"]);
+        check("[3, null, {}, [[1]]]", Value::Null, &["column 1: a line is an object"]);
         assert_eq!(Line::parse(b"{\"matrix\": \xff}").expect_err("no text").message, "column 12: not UTF-8 text");
     }
 }

@@ -1,0 +1,109 @@
+//! `trunkline toy`: the papers' two-task toy problems with any weighting, as a table, JSON and a picture.
+
+mod figure;
+
+use std::path::{Path, PathBuf};
+
+use aggregation::{
+    Weighting,
+    table::Table,
+    toy::{self, Problem, Trajectory},
+};
+use experiment::arguments;
+use serde_json::json;
+
+use crate::{
+    exit::{Failure, print},
+    table,
+};
+
+/// Arguments of `trunkline toy`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The weighting.
+    #[arg(long)]
+    method: String,
+    /// A parameter of the weighting, such as `c=0.4`.
+    #[arg(long = "param", value_name = "KEY=VALUE")]
+    parameters: Vec<String>,
+    /// The setting: cagrad or nash.
+    #[arg(long, default_value = "cagrad", value_parser = problem)]
+    problem: Problem,
+    /// Steps from each start [default: the paper's, 100000 for cagrad and 50000 for nash].
+    #[arg(long)]
+    steps: Option<u64>,
+    /// What random choices are made from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write a picture of the trajectories.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write the same picture as PNG.
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// As many points of a trajectory are kept for its picture.
+const POINTS_MAX: u64 = 2000;
+
+fn problem(text: &str) -> Result<Problem, String> {
+    let found = Problem::ALL.into_iter().find(|problem| problem.name() == text);
+    found.ok_or_else(|| "cagrad or nash".to_owned())
+}
+
+/// Descends.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let parameters: Table = arguments::parameters(&arguments.parameters).map_err(Failure::refused)?;
+    let weighting = arguments::weighting(&arguments.method, parameters).map_err(Failure::refused)?;
+    let unfit = |invalid| Failure::refused(arguments::explain(invalid, weighting.parameters()));
+    let method = weighting.build(&["f1", "f2"]).map_err(unfit)?;
+    let (problem, seed) = (arguments.problem, arguments.seed);
+    let steps = arguments.steps.unwrap_or(problem.steps());
+    let trajectories =
+        toy::trajectories(problem, method.as_ref(), steps, seed, POINTS_MAX).map_err(Failure::failed)?;
+    if arguments.svg.is_some() || arguments.png.is_some() {
+        let scene = figure::draw(problem, &weighting, steps, &trajectories);
+        if let Some(path) = &arguments.svg {
+            write(path, scene.svg().as_bytes())?;
+        }
+        if let Some(path) = &arguments.png {
+            write(path, &scene.png().map_err(Failure::failed)?)?;
+        }
+    }
+    if arguments.json {
+        print(&object(&weighting, problem, steps, &trajectories).to_string());
+    } else {
+        print(&describe(&weighting, problem, steps, &trajectories));
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+}
+
+fn object(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &[Trajectory]) -> serde_json::Value {
+    let starts = trajectories.iter().map(|trajectory| {
+        let Trajectory { start, losses, distance, .. } = trajectory;
+        json!({"start": start, "final": trajectory.end(), "f": losses, "distance": distance})
+    });
+    let starts: Vec<_> = starts.collect();
+    json!({"method": weighting.method(), "problem": problem.name(), "steps": steps, "starts": starts})
+}
+
+fn describe(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &[Trajectory]) -> String {
+    let mut rows = table::new(&["start", "end", "f1", "f2", "distance to the Pareto set"]);
+    let pair = |[x, y]: toy::Point| format!("({x:.3}, {y:.3})");
+    for trajectory in trajectories {
+        let Trajectory { start, losses: [f1, f2], distance, .. } = trajectory;
+        let end = pair(trajectory.end());
+        let [x, y] = start;
+        rows.add_row([format!("({x}, {y})"), end, format!("{f1:.4}"), format!("{f2:.4}"), format!("{distance:.5}")]);
+    }
+    let reached = trajectories.iter().filter(|trajectory| trajectory.reaches()).count();
+    let (all, problem) = (trajectories.len(), problem.name());
+    format!("{rows}\n{weighting} in the setting {problem}: {reached} of {all} starts reach the Pareto set in {steps} steps")
+}
