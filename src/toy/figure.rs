@@ -172,13 +172,13 @@ fn describe(trajectories: &[Trajectory]) -> String {
     format!("Contours of f1 + f2 over x and y, the Pareto set near y = \u{2212}8.4, and trajectories. {}", ways.join(" "))
 }
 
-/// A count with thin spaces between thousands.
+/// A count with commas between thousands.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push('\u{2009}');
+            out.push(',');
         }
         out.push(digit);
     }

@@ -59,20 +59,21 @@ fn slope(c: &[f64], k: &[f64], power: f64, x: &[f64]) -> Vec<f64> {
 fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
     let n = k.len();
     let mut x: Vec<f64> = k.iter().map(|k| libm::pow(*k, 1.0 / (1.0 + power))).collect();
-    let mut last = f64::INFINITY;
     for _ in 0..500 {
         let slopes = slope(c, k, power, &x);
+        // A slope that is rounding alone leads nowhere; where gradients nearly cancel it never gets smaller.
+        let rounded = |i: usize| miss(&c[i * n..(i + 1) * n], &x, k[i] * libm::pow(x[i], -power)) <= f64::EPSILON;
+        if (0..n).all(rounded) {
+            break;
+        }
         let mut hessian = c.to_vec();
         (0..n).for_each(|i| hessian[i * n + i] += power * k[i] * libm::pow(x[i], -power - 1.0));
         let Some(step) = cholesky_solve(&hessian, &slopes) else { break };
         let decrement = dot(&step, &slopes);
         let relative = step.iter().zip(&x).map(|(s, x)| (s / x).abs()).fold(0.0, f64::max);
-        // Near the end a step is at most a square of the one before, until rounding makes them all alike.
-        let stalled = relative < 1e-3 && relative > last / 2.0;
-        if relative <= 4.0 * f64::EPSILON || decrement <= 0.0 || stalled {
+        if relative <= 4.0 * f64::EPSILON || decrement <= 0.0 {
             break;
         }
-        last = relative;
         // Keep x positive, then go back until the function doesn't rise steeply. Its values would tell less: they cancel near the answer.
         let mut length =
             step.iter().zip(&x).map(|(s, x)| if *s > 0.0 { 0.95 * x / s } else { 1.0 }).fold(1.0, f64::min);
