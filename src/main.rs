@@ -8,10 +8,12 @@ mod exit;
 mod inspect;
 mod launch;
 mod local;
+mod picture;
 mod progress;
 mod run_dir;
 mod status;
 mod table;
+mod toy;
 mod train;
 mod worker;
 
@@ -53,6 +55,8 @@ enum Command {
     Status(status::Arguments),
     /// Any weighting on any matrix of gradients: JSON lines in, JSON lines out.
     Aggregate(aggregate::Arguments),
+    /// The papers' two-task toy problems with any weighting: table, JSON, picture.
+    Toy(toy::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Aggregate(arguments) => aggregate::run(&arguments),
+        Command::Toy(arguments) => toy::run(&arguments),
     };
     exit::code(outcome)
 }

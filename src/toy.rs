@@ -62,8 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let method = weighting.build(&["f1", "f2"]).map_err(unfit)?;
     let (problem, seed) = (arguments.problem, arguments.seed);
     let steps = arguments.steps.unwrap_or(problem.steps());
-    let trajectories =
-        toy::trajectories(problem, method.as_ref(), steps, seed, POINTS_MAX).map_err(Failure::failed)?;
+    let trajectories = toy::trajectories(problem, method.as_ref(), steps, seed, POINTS_MAX).map_err(Failure::failed)?;
     if arguments.svg.is_some() || arguments.png.is_some() {
         let scene = figure::draw(problem, &weighting, steps, &trajectories);
         if let Some(path) = &arguments.svg {
@@ -105,5 +104,7 @@ fn describe(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &
     }
     let reached = trajectories.iter().filter(|trajectory| trajectory.reaches()).count();
     let (all, problem) = (trajectories.len(), problem.name());
-    format!("{rows}\n{weighting} in the setting {problem}: {reached} of {all} starts reach the Pareto set in {steps} steps")
+    format!(
+        "{rows}\n{weighting} in the setting {problem}: {reached} of {all} starts reach the Pareto set in {steps} steps"
+    )
 }

@@ -128,7 +128,8 @@ fn from_segment(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
     let along = [to[0] - from[0], to[1] - from[1]];
     let offset = [point[0] - from[0], point[1] - from[1]];
     let squared = along[0] * along[0] + along[1] * along[1];
-    let part = if squared > 0.0 { ((offset[0] * along[0] + offset[1] * along[1]) / squared).clamp(0.0, 1.0) } else { 0.0 };
+    let part =
+        if squared > 0.0 { ((offset[0] * along[0] + offset[1] * along[1]) / squared).clamp(0.0, 1.0) } else { 0.0 };
     libm::hypot(offset[0] - part * along[0], offset[1] - part * along[1])
 }
 
@@ -185,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_simplified_line_keeps_its_shape() {
-        let line: Vec<[f64; 2]> = (0..100).map(|i| [f64::from(i), if i < 50 { 0.0 } else { f64::from(i) - 50.0 }]).collect();
+        let line: Vec<[f64; 2]> =
+            (0..100).map(|i| [f64::from(i), if i < 50 { 0.0 } else { f64::from(i) - 50.0 }]).collect();
         assert_eq!(simplified(&line, 0.1), [[0.0, 0.0], [50.0, 0.0], [99.0, 49.0]]);
     }
 }

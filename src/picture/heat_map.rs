@@ -135,7 +135,13 @@ fn describe(map: &HeatMap<'_>) -> String {
         });
         format!("{row}: {}", values.collect::<Vec<_>>().join(", "))
     });
-    format!("A matrix of {}, rows {}, columns {}. {}.", map.legend, map.rows, map.columns, cells.collect::<Vec<_>>().join("; "))
+    format!(
+        "A matrix of {}, rows {}, columns {}. {}.",
+        map.legend,
+        map.rows,
+        map.columns,
+        cells.collect::<Vec<_>>().join("; ")
+    )
 }
 
 #[cfg(test)]
@@ -172,7 +178,11 @@ mod tests {
                     && one.y >= 0.0
                     && one.x + one.width <= scene.width
                     && one.y + one.height <= scene.height;
-                assert!(inside, "`{text}` is cut off in a map of {count}: {one:?} of {} x {}", scene.width, scene.height);
+                assert!(
+                    inside,
+                    "`{text}` is cut off in a map of {count}: {one:?} of {} x {}",
+                    scene.width, scene.height
+                );
                 for (other_text, other) in &boxes[at + 1..] {
                     let apart = one.x + one.width <= other.x
                         || other.x + other.width <= one.x

@@ -169,7 +169,10 @@ fn describe(trajectories: &[Trajectory]) -> String {
         format!("From ({}, {}) to ({:.2}, {:.2}), {distance:.3} from the Pareto set.", from[0], from[1], to[0], to[1])
     });
     let ways: Vec<String> = ways.collect();
-    format!("Contours of f1 + f2 over x and y, the Pareto set near y = \u{2212}8.4, and trajectories. {}", ways.join(" "))
+    format!(
+        "Contours of f1 + f2 over x and y, the Pareto set near y = \u{2212}8.4, and trajectories. {}",
+        ways.join(" ")
+    )
 }
 
 /// A count with commas between thousands.
