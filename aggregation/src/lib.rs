@@ -7,6 +7,7 @@
 //! parameters have one source. All three are read through [`table`], which refuses unknown keys and
 //! impossible values with the key's name.
 
+pub mod affinity;
 pub mod aggregate;
 pub mod clip;
 pub mod gramian;

@@ -82,7 +82,7 @@ mod tests {
     fn ticks_are_round_and_in_the_range() {
         assert_eq!(nice_ticks([-10.0, 10.0], 9), [-10.0, -5.0, 0.0, 5.0, 10.0]);
         assert_eq!(nice_ticks([0.0, 1.0], 5), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
-        assert_eq!(nice_ticks([-0.03, 0.021], 5), [-0.03, -0.02, -0.01, 0.0, 0.01, 0.02]);
+        assert_eq!(nice_ticks([-0.03, 0.021], 9), [-0.03, -0.02, -0.01, 0.0, 0.01, 0.02]);
         assert_eq!(nice_ticks([3.0, 3.0], 5), [3.0]);
     }
 

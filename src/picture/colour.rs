@@ -57,9 +57,9 @@ fn between(palette: &[Colour], share: f64) -> Colour {
 }
 
 impl Colour {
-    /// Black or white, whichever can be read better on this colour.
+    /// Full black or white, whichever can be read better on this colour.
     pub fn ink(self) -> Colour {
-        if self.luminance() > 0.3 { BLACK } else { WHITE }
+        if self.luminance() > 0.179 { Colour(0, 0, 0) } else { WHITE }
     }
 
     /// The relative luminance of WCAG 2.

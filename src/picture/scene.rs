@@ -167,6 +167,7 @@ impl Scene {
     }
 
     /// The rectangle that each text fills, for tests that nothing is cut off or written over.
+    #[cfg(test)]
     pub fn text_boxes(&self) -> Vec<(&str, Rect)> {
         let texts = self.marks.iter().filter_map(|mark| match mark {
             Mark::Text(text) => Some(text),
@@ -187,13 +188,14 @@ impl Text {
     }
 
     /// The smallest rectangle that it stands in.
+    #[cfg(test)]
     fn bounds(&self) -> Rect {
         let width = super::width(&self.text, self.size);
         let left = -self.before(width);
         let (sine, cosine) = libm::sincos(-self.turned.to_radians());
         let corners = [[left, 0.22], [left + width, 0.22], [left, -0.75], [left + width, -0.75]];
-        let places = corners.map(|[x, up]| {
-            let y = if up > 0.0 { up * self.size } else { up * self.size };
+        let places = corners.map(|[x, down]| {
+            let y = down * self.size;
             [self.at[0] + cosine * x - sine * y, self.at[1] + sine * x + cosine * y]
         });
         let least = |axis: usize| places.iter().map(|place| place[axis]).fold(f64::INFINITY, f64::min);

@@ -123,7 +123,7 @@ fn legend(scene: &mut Scene, trajectories: &[Trajectory], colours: &[Colour]) ->
         let outcome = if trajectory.reaches() {
             "reaches the Pareto set".to_owned()
         } else {
-            format!("ends {} away from it", number((trajectory.distance * 100.0).round() / 100.0))
+            format!("ends {} from the Pareto set", number((trajectory.distance * 100.0).round() / 100.0))
         };
         scene.text(outcome, [texts, y + TEXT + 3.0], Align::Start, TEXT - 1.0, GREY);
         y += 2.0 * TEXT + 16.0;

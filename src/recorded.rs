@@ -1,0 +1,84 @@
+//! What a run has recorded of its weightings.
+
+use std::path::Path;
+
+use aggregation::Gramian;
+use coordinator::{
+    checkpoint,
+    journal::{self, Number, Outcome, Record, Weighting},
+};
+use datasets::Plan;
+
+use crate::{
+    exit::{Failure, say},
+    run_dir,
+};
+
+/// A run's records of weightings, and the plan that they were made by.
+pub struct Recorded {
+    /// One record a recorded step, in order.
+    pub records: Vec<Weighting>,
+    /// The run's data plan, which knows its tasks.
+    pub plan: Plan,
+}
+
+/// Reads a run.
+pub fn read(dir: &Path) -> Result<Recorded, Failure> {
+    run_dir::check(dir)?;
+    let mut records = Vec::new();
+    for record in journal::read(&dir.join("journal.jsonl")).map_err(Failure::refused)? {
+        if let Record::Result { outcome: Outcome::Weighting(weighting), .. } = record.map_err(Failure::failed)? {
+            records.push(weighting);
+        }
+    }
+    let (newest, passed_over) = checkpoint::newest_good(dir).map_err(Failure::refused)?;
+    for passed in &passed_over {
+        say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
+    }
+    let none = || Failure::Refused(format!("{}: there is no good checkpoint", dir.display()));
+    let plan = serde_json::from_str(&newest.ok_or_else(none)?.preprocessing).map_err(Failure::failed)?;
+    Ok(Recorded { records, plan })
+}
+
+impl Recorded {
+    /// The names of all tasks, in the experiment's order.
+    pub fn tasks(&self) -> Vec<&str> {
+        self.plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect()
+    }
+
+    /// The numbers of a record's tasks.
+    pub fn present(&self, record: &Weighting) -> Result<Vec<usize>, Failure> {
+        let tasks = self.tasks();
+        let number = |name: &String| tasks.iter().position(|task| task == name);
+        let unknown = |name: &String| Failure::Failed(format!("step {}: the plan has no task `{name}`", record.step));
+        record.tasks.iter().map(|name| number(name).ok_or_else(|| unknown(name))).collect()
+    }
+
+    /// Refuses a run without a single Gramian.
+    pub fn check_gramians(&self, dir: &Path) -> Result<(), Failure> {
+        if self.records.iter().any(|record| record.gramian.is_some()) {
+            return Ok(());
+        }
+        let method = self.records.first().map_or("its weighting", |record| record.method.as_str());
+        Err(Failure::Refused(format!(
+            "{}: the run has no inner products between its tasks' gradients: {method} needs no gradients by task, so that none were computed. \
+             A run with a weighting from them has some, for example `--set weighting.method=upgrad`",
+            dir.display()
+        )))
+    }
+}
+
+/// A record's Gramian, where it has one.
+pub fn gramian(record: &Weighting) -> Result<Option<Gramian>, Failure> {
+    let Some(rows) = &record.gramian else { return Ok(None) };
+    let tasks = record.tasks.len();
+    if rows.len() != tasks || rows.iter().any(|row| row.len() != tasks) || record.losses.len() != tasks {
+        return Err(Failure::Failed(format!("step {}: losses and inner products are not those of {tasks} tasks", record.step)));
+    }
+    Ok(Some(Gramian::new(tasks, rows.iter().flatten().map(|number| number.0).collect())))
+}
+
+/// Numbers as such.
+pub fn numbers(values: &[Number]) -> Vec<f64> {
+    values.iter().map(|number| number.0).collect()
+}
