@@ -1,6 +1,9 @@
 //! `trunkline evaluate`: the metrics of a trained run on a split.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use aggregation::tree::Node;
 use coordinator::{
@@ -43,7 +46,7 @@ fn split(text: &str) -> Result<SplitName, String> {
 
 /// Evaluates.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (checkpoint, selected) = selected(arguments)?;
+    let (checkpoint, selected) = selected(&arguments.run_dir)?;
     let loaded = experiment::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;
     let plan: Plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
     let plan = Arc::new(plan);
@@ -81,8 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// The best checkpoint where the run has one, else the newest good one.
-fn selected(arguments: &Arguments) -> Result<(Checkpoint, &'static str), Failure> {
-    let dir = &arguments.run_dir;
+pub fn selected(dir: &Path) -> Result<(Checkpoint, &'static str), Failure> {
     run_dir::check(dir)?;
     if let Some(step) = checkpoint::best(dir).map_err(Failure::refused)? {
         let best = checkpoint::load(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod affinity;
 mod aggregate;
 mod check;
 mod coordinator;
@@ -10,6 +11,8 @@ mod launch;
 mod local;
 mod picture;
 mod progress;
+mod recorded;
+mod replay;
 mod run_dir;
 mod status;
 mod table;
@@ -55,6 +58,10 @@ enum Command {
     Status(status::Arguments),
     /// Any weighting on any matrix of gradients: JSON lines in, JSON lines out.
     Aggregate(aggregate::Arguments),
+    /// Which tasks of a run help each other, and which to train together.
+    Affinity(affinity::Arguments),
+    /// What another weighting would have made of a run's recorded steps.
+    Replay(replay::Arguments),
     /// The papers' two-task toy problems with any weighting: table, JSON, picture.
     Toy(toy::Arguments),
 }
@@ -79,6 +86,8 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Aggregate(arguments) => aggregate::run(&arguments),
+        Command::Affinity(arguments) => affinity::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Toy(arguments) => toy::run(&arguments),
     };
     exit::code(outcome)

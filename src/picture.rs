@@ -15,11 +15,10 @@ mod scene;
 mod svg;
 
 pub use axes::{Axes, nice_ticks, number};
-pub use colour::{BLACK, Colour, GREY, LINES, WHITE, diverging, sequential};
+pub use colour::{BLACK, Colour, GREY, LINES, WHITE, sequential};
 pub use font::width;
 pub use heat_map::{HeatMap, heat_map};
-pub use png::PngError;
-pub use scene::{Align, Mark, Path, Point, Rect, Scene, Stroke, Text};
+pub use scene::{Align, Path, Point, Rect, Scene, Stroke};
 
 /// What cuts off a text that is wider than `width_max`.
 pub fn shortened(text: &str, size: f64, width_max: f64) -> String {

@@ -3,16 +3,10 @@
 use std::path::Path;
 
 use aggregation::Gramian;
-use coordinator::{
-    checkpoint,
-    journal::{self, Number, Outcome, Record, Weighting},
-};
+use coordinator::journal::{self, Number, Outcome, Record, Weighting};
 use datasets::Plan;
 
-use crate::{
-    exit::{Failure, say},
-    run_dir,
-};
+use crate::{evaluate, exit::Failure, run_dir};
 
 /// A run's records of weightings, and the plan that they were made by.
 pub struct Recorded {
@@ -31,12 +25,8 @@ pub fn read(dir: &Path) -> Result<Recorded, Failure> {
             records.push(weighting);
         }
     }
-    let (newest, passed_over) = checkpoint::newest_good(dir).map_err(Failure::refused)?;
-    for passed in &passed_over {
-        say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
-    }
-    let none = || Failure::Refused(format!("{}: there is no good checkpoint", dir.display()));
-    let plan = serde_json::from_str(&newest.ok_or_else(none)?.preprocessing).map_err(Failure::failed)?;
+    let (checkpoint, _) = evaluate::selected(dir)?;
+    let plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
     Ok(Recorded { records, plan })
 }
 
@@ -73,7 +63,10 @@ pub fn gramian(record: &Weighting) -> Result<Option<Gramian>, Failure> {
     let Some(rows) = &record.gramian else { return Ok(None) };
     let tasks = record.tasks.len();
     if rows.len() != tasks || rows.iter().any(|row| row.len() != tasks) || record.losses.len() != tasks {
-        return Err(Failure::Failed(format!("step {}: losses and inner products are not those of {tasks} tasks", record.step)));
+        return Err(Failure::Failed(format!(
+            "step {}: losses and inner products are not those of {tasks} tasks",
+            record.step
+        )));
     }
     Ok(Some(Gramian::new(tasks, rows.iter().flatten().map(|number| number.0).collect())))
 }

@@ -180,6 +180,13 @@ impl Plan {
         self.written.tables[self.written.feeds[feed].table].split.rows(split)
     }
 
+    /// Steps in which the longest feed is seen once, at least 1.
+    pub fn steps_per_epoch(&self) -> u64 {
+        let feeds = 0..self.feeds().len();
+        let steps = |feed| self.rows(feed, SplitName::Train).div_ceil(u64::from(self.batch_size(feed)));
+        feeds.map(steps).max().unwrap_or(1).max(1)
+    }
+
     /// Rows of a feed's partition `v` of the training rows.
     pub fn partition_rows(&self, feed: usize, v: u32) -> u64 {
         let range = partition::range(self.rows(feed, SplitName::Train), self.microbatches(), v);

@@ -273,7 +273,7 @@ impl Updater {
     ) -> Result<R, NotFinite> {
         let moment = Moment {
             step: self.step,
-            epoch: self.step / self.steps_per_epoch(),
+            epoch: self.step / self.plan.steps_per_epoch(),
             tasks: self.plan.shapes().tasks.len(),
             present,
             optimizer: &self.optimizer,
@@ -282,13 +282,6 @@ impl Updater {
         };
         let answer = ask(&mut self.weigher, &moment);
         answer.map_err(|failure| NotFinite::Impossible { step: self.step, reason: failure.to_string() })
-    }
-
-    /// Steps in which the longest feed is seen once, at least 1.
-    fn steps_per_epoch(&self) -> u64 {
-        let feeds = 0..self.plan.feeds().len();
-        let steps = |feed| self.plan.rows(feed, SplitName::Train).div_ceil(u64::from(self.plan.batch_size(feed)));
-        feeds.map(steps).max().unwrap_or(1).max(1)
     }
 
     fn learning_rate(&self) -> f64 {
