@@ -27,7 +27,7 @@ fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() 
     let mut command = trunkline();
     command.arg("affinity").arg(&run).arg("--csv").arg(&csv).arg("--svg").arg(&svg).arg("--json");
     let affinity = report(&command.output().expect("starts"));
-    assert_eq!((&affinity["steps"], &affinity["tasks"]), (&json!(30), &json!(["digit", "parity"])));
+    assert_eq!((&affinity["steps"], &affinity["tasks"]), (&json!(30), &json!(["digit", "odd"])));
     let cosine = &affinity["cosine"];
     assert_eq!((&cosine[0][0], &cosine[0][1]), (&json!(1.0), &cosine[1][0]));
     let expected: f64 = support::journal(&run)
@@ -37,7 +37,7 @@ fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() 
         .sum();
     assert!((cosine[0][1].as_f64().expect("a number") - expected).abs() < 1e-12);
     let together = expected > 0.0;
-    let groups = if together { json!([["digit", "parity"]]) } else { json!([["digit"], ["parity"]]) };
+    let groups = if together { json!([["digit", "odd"]]) } else { json!([["digit"], ["odd"]]) };
     assert_eq!((&affinity["groups"], &affinity["search"]), (&groups, &json!("exact")));
     let csv = std::fs::read_to_string(csv).expect("written");
     assert_eq!((csv.lines().count(), csv.lines().next()), (5, Some("from,to,cosine,transfer")));

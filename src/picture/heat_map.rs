@@ -97,7 +97,7 @@ fn cells(scene: &mut Scene, map: &HeatMap<'_>, matrix: Rect, cell: f64) {
 /// A value with two decimals, or more where the limit is small.
 fn in_cell(value: f64, limit: f64) -> String {
     if !(0.01..1e4).contains(&limit) {
-        return format!("{value:.1e}").replace('-', "\u{2212}");
+        return if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}").replace('-', "\u{2212}") };
     }
     let text = if limit < 0.1 { format!("{value:.3}") } else { format!("{value:.2}") };
     let zero = text.trim_start_matches('-').bytes().all(|byte| byte == b'0' || byte == b'.');
