@@ -1,9 +1,9 @@
 //! Where the experiment's paths lead: the one place that turns a path of the experiment file into a file of this machine.
 //!
-//! A relative path is relative to the experiment file's folder, on a worker elsewhere to its data root. What a coordinator may ask a
-//! worker to read is to be limited here.
+//! A relative path is relative to the experiment file's folder, on a worker elsewhere to its data root; there nothing
+//! but what lies below that root may be read, whatever a coordinator asks for.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use globset::GlobBuilder;
 
@@ -12,6 +12,24 @@ use crate::DataError;
 /// The file that `path` names below `base`.
 pub(crate) fn resolve(base: &Path, path: &str) -> PathBuf {
     base.join(path)
+}
+
+/// The file that `path` names, where it lies below `root` once all links are followed.
+///
+/// # Errors
+/// It leads out of the root, by `..`, by a link or from the root of the file system; or it is not there.
+pub(crate) fn resolve_within(root: &Path, path: &str) -> Result<PathBuf, DataError> {
+    let refuse = |reason: String| DataError::File { file: path.into(), reason };
+    if Path::new(path).components().any(|part| part == Component::ParentDir) {
+        return Err(refuse("`..` leads out of the data root, and nothing else may be read".to_owned()));
+    }
+    let real =
+        |path: &Path| std::fs::canonicalize(path).map_err(|error| refuse(format!("{}: {error}", path.display())));
+    let (root, file) = (real(root)?, real(&root.join(path))?);
+    if !file.starts_with(&root) {
+        return Err(refuse(format!("it is {}, outside of the data root {}", file.display(), root.display())));
+    }
+    Ok(file)
 }
 
 /// The files that a path or glob names, as paths like it, sorted bytewise.
@@ -75,6 +93,33 @@ mod tests {
         assert_eq!(expand(folder.path(), &above).expect("found"), ["deep/../a.csv", "deep/../b.csv"]);
         let none = expand(folder.path(), "*.parquet").expect_err("none");
         assert!(none.to_string().contains("no file has such a name"), "{none}");
+    }
+
+    #[test]
+    fn nothing_outside_of_the_data_root_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        std::fs::create_dir_all(root.join("deep")).expect("a folder");
+        for file in ["root/a.csv", "root/deep/b.csv", "secret.csv"] {
+            std::fs::write(folder.path().join(file), "x\n1\n").expect("written");
+        }
+        std::os::unix::fs::symlink("../secret.csv", root.join("link.csv")).expect("linked");
+        std::os::unix::fs::symlink("a.csv", root.join("inside.csv")).expect("linked");
+        std::os::unix::fs::symlink("..", root.join("up")).expect("linked");
+        let inside = root.join("a.csv");
+        for path in ["a.csv", "deep/b.csv", "inside.csv", "./a.csv", inside.to_str().expect("text")] {
+            let found = resolve_within(&root, path).expect(path);
+            assert!(found.starts_with(std::fs::canonicalize(&root).expect("there")), "{path}");
+        }
+        let outside = folder.path().join("secret.csv");
+        for path in
+            ["../secret.csv", "deep/../../secret.csv", "deep/../a.csv", "link.csv", "up/secret.csv", "/etc/passwd"]
+        {
+            let error = resolve_within(&root, path).expect_err(path).to_string();
+            assert!(error.contains("data root"), "{path}: {error}");
+        }
+        assert!(resolve_within(&root, outside.to_str().expect("text")).is_err());
+        assert!(resolve_within(&root, "missing.csv").expect_err("missing").to_string().contains("No such file"));
     }
 
     #[test]

@@ -17,7 +17,6 @@ use experiment::{CsvOptions, Format};
 use crate::DataError;
 use crate::column::Column;
 use crate::decode::{self, Misfit};
-use crate::location;
 use crate::plan::{ColumnPlan, FilePlan, TablePlan};
 use text::{Rules, Start};
 
@@ -92,10 +91,10 @@ impl TableFile {
 }
 
 impl Table {
-    /// Opens the files of a plan below `base`.
-    pub fn open(plan: &TablePlan, base: &Path) -> Result<Self, DataError> {
+    /// Opens the files of a plan where `resolve` finds them.
+    pub fn open(plan: &TablePlan, resolve: &dyn Fn(&str) -> Result<PathBuf, DataError>) -> Result<Self, DataError> {
         let files = plan.files.iter().map(|file| {
-            let found = discover::reopen(file, plan.format, &plan.csv, location::resolve(base, &file.path))?;
+            let found = discover::reopen(file, plan.format, &plan.csv, resolve(&file.path)?)?;
             if found.bytes != file.bytes || found.rows() != file.rows {
                 let reason = format!(
                     "the file has {} rows in {} bytes here, and {} rows in {} bytes at the coordinator",

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use experiment::{Order, SplitName};
@@ -17,6 +17,7 @@ use crate::column::Column;
 use crate::digest::RowDigest;
 use crate::encode::RowEncoder;
 use crate::error::Part;
+use crate::location;
 use crate::partition;
 use crate::plan::{CHUNK_ROWS, FeedPlan, Plan};
 use crate::source::Table;
@@ -58,7 +59,20 @@ impl Store {
     /// # Errors
     /// [`DataError`] where a file is not there, or is not the coordinator's.
     pub fn open(plan: Arc<Plan>, base: &Path) -> Result<Store, DataError> {
-        let tables = plan.tables().iter().map(|table| Table::open(table, base)).collect::<Result<_, _>>()?;
+        Store::open_where(plan, &|path| Ok(location::resolve(base, path)))
+    }
+
+    /// The same where nothing is read but what lies below `root` once all links are followed: for a worker that does not trust its
+    /// coordinator with the rest of its machine.
+    ///
+    /// # Errors
+    /// [`DataError`], also where a path of the plan leads out of the root.
+    pub fn open_within(plan: Arc<Plan>, root: &Path) -> Result<Store, DataError> {
+        Store::open_where(plan, &|path| location::resolve_within(root, path))
+    }
+
+    fn open_where(plan: Arc<Plan>, resolve: &dyn Fn(&str) -> Result<PathBuf, DataError>) -> Result<Store, DataError> {
+        let tables = plan.tables().iter().map(|table| Table::open(table, resolve)).collect::<Result<_, _>>()?;
         let columns = plan.feeds().iter().map(|feed| plan.columns_of(feed)).collect::<Result<_, _>>()?;
         Ok(Store {
             tables,
