@@ -1,6 +1,6 @@
 //! `trunkline coordinator`: the coordinating half, for clusters.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use coordinator::Listener;
 use proto::address::Address;
@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     exit::{Failure, say},
-    launch, local,
+    launch, local, security,
 };
 
 /// Arguments of `trunkline coordinator`.
@@ -22,9 +22,8 @@ pub struct Arguments {
     /// Where to listen: HOST:PORT or unix:/PATH. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Address,
-    /// Listen beyond this machine without encryption and without asking workers who they are.
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    security: security::Coordinator,
 }
 
 /// Coordinates.
@@ -33,29 +32,46 @@ pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
     let print = launch.printer();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let report = runtime.block_on(async {
-        let listener = listen(&arguments.listen, arguments.insecure).await?;
+        let listener = listen(&arguments.listen, &arguments.security).await?;
         let (_ask, requests) = local::requests();
         launch.carry_out(listener, watch::Sender::default(), requests).await
     })?;
     print(&report)
 }
 
-async fn listen(address: &Address, insecure: bool) -> Result<Listener, Failure> {
+async fn listen(address: &Address, security: &security::Coordinator) -> Result<Listener, Failure> {
     let taken = |error: std::io::Error| Failure::Failed(format!("can't listen on {address}: {error}"));
     let listener = match address {
-        Address::Unix(path) => Listener::Unix(UnixListener::bind(path).map_err(taken)?),
+        Address::Unix(_) if security.has_tls() => {
+            return Err(Failure::Refused(
+                "TLS is for HOST:PORT: a Unix domain socket does not leave this machine".into(),
+            ));
+        }
+        Address::Unix(path) => Listener::unix(bind_privately(path).map_err(taken)?),
         Address::Tcp(place) => {
-            let listener = TcpListener::bind(place).await.map_err(taken)?;
-            let bound = listener.local_addr().map_err(taken)?;
-            if !bound.ip().is_loopback() && !insecure {
+            let socket = TcpListener::bind(place).await.map_err(taken)?;
+            let bound = socket.local_addr().map_err(taken)?;
+            if !bound.ip().is_loopback()
+                && !security.insecure
+                && let Some(lack) = security.lacks()?
+            {
                 return Err(Failure::Refused(format!(
-                    "{bound} can be reached from other machines, and the connection is neither encrypted nor \
-                     authenticated: say `--insecure` if the network is trusted"
+                    "{bound} can be reached from other machines, and {lack}; or say `--insecure` if the network is trusted"
                 )));
             }
+            let listener = security.encrypt(Listener::tcp(socket))?;
             say(&format!("listening on {bound}"));
-            Listener::Tcp(listener)
+            listener
         }
     };
-    Ok(listener)
+    security.guard(listener)
+}
+
+/// A socket that only this user can connect to, from the moment that it is there.
+fn bind_privately(path: &Path) -> std::io::Result<UnixListener> {
+    use rustix::{fs::Mode, process::umask};
+    let before = umask(Mode::RWXG | Mode::RWXO);
+    let bound = UnixListener::bind(path);
+    umask(before);
+    bound
 }

@@ -2,6 +2,7 @@
 
 mod affinity;
 mod aggregate;
+mod certificates;
 mod check;
 mod coordinator;
 mod evaluate;
@@ -14,6 +15,7 @@ mod progress;
 mod recorded;
 mod replay;
 mod run_dir;
+mod security;
 mod status;
 mod table;
 mod toy;
@@ -54,6 +56,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// What a run is: state, step, hashes, versions.
     Inspect(inspect::Arguments),
+    /// Make a private authority, certificates and a join token for a cluster.
+    Certificates(certificates::Arguments),
     /// What a running coordinator is doing.
     Status(status::Arguments),
     /// Any weighting on any matrix of gradients: JSON lines in, JSON lines out.
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Worker(arguments) => worker::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Aggregate(arguments) => aggregate::run(&arguments),
         Command::Affinity(arguments) => affinity::run(&arguments),

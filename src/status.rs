@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use proto::{address::Address, v1};
+use worker::connection;
 
 use crate::{
     exit::{Failure, print},
-    table,
+    security, table,
 };
 
 /// Arguments of `trunkline status`.
@@ -14,6 +15,8 @@ use crate::{
 pub struct Arguments {
     /// Where the coordinator listens: HOST:PORT or unix:/PATH.
     address: Address,
+    #[command(flatten)]
+    security: security::Peer,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -21,11 +24,12 @@ pub struct Arguments {
 
 /// Asks.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let access = arguments.security.access()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let status = runtime.block_on(async {
-        let mut client =
-            worker::connection::connect(&arguments.address, Duration::from_secs(2)).await.map_err(Failure::failed)?;
-        let reply = client.status(v1::StatusRequest {}).await.map_err(|status| Failure::failed(status.message()))?;
+        let client = connection::connect(&arguments.address, &access, Duration::from_secs(2)).await;
+        let reply = client.map_err(Failure::failed)?.status(v1::StatusRequest {}).await;
+        let reply = reply.map_err(|status| Failure::failed(status.message()))?;
         Ok(reply.into_inner())
     })?;
     if arguments.json {
@@ -36,6 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let object = serde_json::json!({
             "run": status.run, "name": status.name, "state": status.state, "step": status.step,
             "steps": status.steps, "rows_per_second": status.rows_per_second, "workers": workers.collect::<Vec<_>>(),
+            "refusals": status.refusals.iter().map(|r| (r.kind.clone(), r.count.into())).collect::<serde_json::Map<_, _>>(),
         });
         print(&object.to_string());
         return Ok(());
@@ -52,6 +57,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         ]);
     }
     let v1::StatusReply { run, state, step, steps, rows_per_second, .. } = &status;
-    print(&format!("{run}: {state}, step {step}/{steps}, {rows_per_second:.0} rows/s\n{workers}"));
+    let refusals: Vec<String> = status.refusals.iter().map(|r| format!("{} {}", r.count, r.kind)).collect();
+    let refused = if refusals.is_empty() { String::new() } else { format!("\nrefused: {}", refusals.join(", ")) };
+    print(&format!("{run}: {state}, step {step}/{steps}, {rows_per_second:.0} rows/s\n{workers}{refused}"));
     Ok(())
 }

@@ -41,7 +41,7 @@ async fn train(launch: Launch) -> Result<Report, Failure> {
     let (ask, requests) = local::requests();
     let mut workers = Workers::start(Address::Unix(socket), device, count).map_err(Failure::failed)?;
     let (progress, shown) = watch::channel(Default::default());
-    let mut run = std::pin::pin!(launch.carry_out(Listener::Unix(listener), progress, requests));
+    let mut run = std::pin::pin!(launch.carry_out(Listener::unix(listener), progress, requests));
     let report = tokio::select! {
         report = &mut run => report,
         reason = workers.keep(shown) => {

@@ -6,7 +6,10 @@ use proto::address::Address;
 use tokio::signal::unix::{SignalKind, signal};
 use worker::{Ended, Options};
 
-use crate::exit::{Failure, say};
+use crate::{
+    exit::{Failure, say},
+    security,
+};
 
 /// Arguments of `trunkline worker`.
 #[derive(clap::Args)]
@@ -20,12 +23,14 @@ pub struct Arguments {
     /// Threads to compute with [default: the run's `cluster.threads`].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
-    /// The folder that relative paths of data start from [default: the coordinator's].
+    /// The folder that paths of data start from and have to stay in, links followed [default: the coordinator's, and any path].
     #[arg(long, value_name = "FOLDER")]
     data_root: Option<PathBuf>,
     /// How long to look for the coordinator, at the start and whenever it is gone.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     wait: u64,
+    #[command(flatten)]
+    security: security::Peer,
     /// End with the process that has started this one.
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -41,6 +46,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     device.burn().map_err(Failure::refused)?;
     let options = Options {
         coordinator: arguments.coordinator,
+        access: arguments.security.access()?,
         device: arguments.device,
         threads: arguments.threads,
         data_root: arguments.data_root,

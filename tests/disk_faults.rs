@@ -78,7 +78,7 @@ impl Stage {
             }
         };
         self.runtime.block_on(async {
-            let listener = Listener::Unix(UnixListener::bind(&address).expect("binds"));
+            let listener = Listener::unix(UnixListener::bind(&address).expect("binds"));
             #[expect(clippy::disallowed_methods, reason = "when the run was started")]
             let started = std::time::Instant::now();
             let options = Options { mlflow: None, tags: IndexMap::new(), started, disk: Arc::clone(disk) as _ };
@@ -87,6 +87,7 @@ impl Stage {
                 coordinator: Address::Unix(address),
                 device: "flex".into(),
                 threads: Some(1),
+                access: Default::default(),
                 data_root: None,
                 wait: Duration::from_secs(10),
             };

@@ -157,7 +157,7 @@ vectorised! {
 
 vectorised! {
     /// Whether all values are finite.
-    pub(crate) fn finite(vector: &[f32]) -> bool {
+    pub fn finite(vector: &[f32]) -> bool {
         // Without an early end, so that the loop vectorises; blocks give the early end.
         vector.chunks(4096).all(|block| block.iter().fold(true, |all, value| all & (value.to_bits() & 0x7f80_0000 != 0x7f80_0000)))
     }

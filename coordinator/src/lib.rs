@@ -2,12 +2,13 @@
 //!
 //! [`run`] holds the state machine, which knows no IO. Around it, `shell` is the one loop: it takes what
 //! workers say ([`server`]), what the computing thread has done ([`compute`]) and the passing of time,
-//! tells the machine, and does what the machine answers. [`setup`] makes from an experiment what a run
+//! tells the machine, and does what the machine answers. Whoever wants to speak to the server comes through the `door`. [`setup`] makes from an experiment what a run
 //! needs before its first worker; [`resume`] finds in a run folder what a run goes on from.
 
 pub mod checkpoint;
 pub mod compute;
 pub mod disk;
+mod door;
 pub mod evaluation;
 pub mod folder;
 pub mod forecast;
@@ -25,5 +26,6 @@ mod shell;
 mod start;
 pub mod tracking;
 
-pub use serve::{CoordinatorError, Listener, Options, Request, serve};
+pub use door::Listener;
+pub use serve::{CoordinatorError, Options, Request, serve};
 pub use start::Start;

@@ -1,5 +1,7 @@
 //! What a run is doing, as a snapshot: for the progress bar, the status command and whoever else looks.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 
 /// A snapshot of a run.
@@ -21,6 +23,8 @@ pub struct Progress {
     pub losses: IndexMap<String, f64>,
     /// `validation.skill` of the last evaluation.
     pub skill: Option<f64>,
+    /// How often peers and workers were refused, by reason.
+    pub refusals: BTreeMap<&'static str, u64>,
     /// Workers that are there.
     pub workers: Vec<WorkerProgress>,
 }

@@ -6,16 +6,13 @@ use aggregation::weighting::Need;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use proto::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, v1};
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::{mpsc, oneshot, watch},
-};
-use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::{Server, server::TcpIncoming};
+use tokio::sync::{mpsc, oneshot, watch};
+use tonic::{service::interceptor::InterceptedService, transport::Server};
 
 use crate::{
     compute::{self, Desk, Executor, Updater},
     disk::Disk,
+    door::{Listener, TurnedAway},
     folder::{Fenced, FolderError, RunFolder},
     journal::{self, JournalError},
     parameters::Parameters,
@@ -38,20 +35,15 @@ const OUTBOX: usize = 256;
 const STRAGGLER_MULTIPLE: f64 = 4.0;
 /// ...and not before.
 const PATIENCE_MIN: std::time::Duration = std::time::Duration::from_millis(250);
+/// Calls at a time on one connection; a worker makes one.
+const STREAMS_MAX: u32 = 16;
+/// The longest header of a call.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// How long the tracker may take to deliver what is left once the run is over.
 const TRACKING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The same where it has been in trouble already.
 const TRACKING_WAIT_IN_TROUBLE: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// Where workers come in.
-#[derive(Debug)]
-pub enum Listener {
-    /// A Unix domain socket.
-    Unix(UnixListener),
-    /// TCP.
-    Tcp(TcpListener),
-}
 
 /// What someone may ask of a run while it goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,9 +168,10 @@ pub async fn serve(
         progress.name.clone_from(&setup.loaded.experiment.name);
         progress.steps = setup.steps;
     });
-    let service = Service::new(inbox_in, progress.subscribe(), outbox);
+    let turned_away = TurnedAway::default();
+    let service = Service::new(inbox_in, progress.subscribe(), outbox, turned_away.clone());
     let (close, closed) = oneshot::channel::<()>();
-    let server = tokio::spawn(listen(service, listener, closed));
+    let server = tokio::spawn(listen(service, listener, turned_away.clone(), closed));
 
     let shell = Shell {
         run,
@@ -196,6 +189,8 @@ pub async fn serve(
         progress,
         started: options.started,
         connections: Default::default(),
+        turned_away,
+        cool_down: Default::default(),
         fingerprint: fingerprint.filter(|fingerprint| !fingerprint.is_empty()),
         arrived: Default::default(),
         gradients: Vec::new(),
@@ -313,7 +308,8 @@ fn start_tracker(
     Ok(Some(tracking::Tracker::spawn(config, folder.path())?))
 }
 
-async fn listen(service: Service, listener: Listener, closed: oneshot::Receiver<()>) {
+async fn listen(service: Service, listener: Listener, turned_away: TurnedAway, closed: oneshot::Receiver<()>) {
+    let doorkeeper = listener.doorkeeper(&turned_away);
     let service = v1::coordinator_server::CoordinatorServer::new(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -322,30 +318,23 @@ async fn listen(service: Service, listener: Listener, closed: oneshot::Receiver<
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .build_v1();
+    // Whether the coordinator is up is no secret: the health service asks for nothing.
     let mut router = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .add_service(service)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .add_service(InterceptedService::new(service, doorkeeper.clone()))
         .add_service(health_service);
     match reflection {
-        Ok(reflection) => router = router.add_service(reflection),
+        Ok(reflection) => router = router.add_service(InterceptedService::new(reflection, doorkeeper)),
         Err(error) => tracing::warn!(%error, "no reflection"),
     }
     let closed = async {
         let _ = closed.await;
     };
-    let served = match listener {
-        Listener::Unix(listener) => {
-            router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), closed).await
-        }
-        Listener::Tcp(listener) => {
-            // The server's own setting is for sockets that it accepts itself: without this, a small message
-            // waits for the acknowledgement of the one before.
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            router.serve_with_incoming_shutdown(incoming, closed).await
-        }
-    };
-    if let Err(error) = served {
+    let connections = listener.connections(turned_away);
+    if let Err(error) = router.serve_with_incoming_shutdown(connections, closed).await {
         tracing::warn!(%error, "the server ended");
     }
 }

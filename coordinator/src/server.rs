@@ -1,23 +1,34 @@
-//! The gRPC side: turns streams into messages for the shell. The only file that makes a tonic `Status`.
+//! The gRPC side: turns streams into messages for the shell. With the door, the only
+//! file that makes a tonic `Status`.
 
 use std::{
-    pin::Pin,
+    convert::Infallible,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use prost::Message;
 use proto::{
     convert,
-    message::{Beat, Envelope, Hello, WorkerMessage},
+    message::{Beat, Envelope, Hello, RefusalKind, WorkerMessage},
     v1,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    time::timeout,
+};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::{progress::Progress, run::WorkerId};
+use crate::{
+    door::{Caller, TurnedAway},
+    progress::Progress,
+    run::WorkerId,
+};
 
 /// What a connection hands to the shell.
 #[derive(Debug)]
@@ -26,7 +37,9 @@ pub enum Inbound {
     Hello {
         /// Its place in the run from now on.
         worker: WorkerId,
-        /// Who it is.
+        /// Where it calls from.
+        address: String,
+        /// Who it says it is.
         hello: Hello,
         /// Where messages to it go.
         outbox: Outbox,
@@ -39,6 +52,8 @@ pub enum Inbound {
         envelope: Envelope,
         /// The message.
         message: WorkerMessage,
+        /// The room that it takes in the inbox.
+        room: OwnedSemaphorePermit,
     },
     /// A worker said something that can't be understood.
     Garbled {
@@ -59,15 +74,48 @@ pub type Outbox = mpsc::Sender<Result<v1::CoordinatorMessage, Status>>;
 /// The service.
 pub struct Service {
     inbox: mpsc::Sender<Inbound>,
+    room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
     leases: Arc<AtomicU64>,
     outbox_messages: usize,
+    turned_away: TurnedAway,
 }
+
+/// Bytes of messages that may wait for the shell, however many workers send them.
+const INBOX_BYTES: usize = 256 << 20;
+/// What room is counted in: a semaphore holds no more than 2^29.
+const ROOM_BYTES: usize = 1 << 10;
+/// How long a stream may be open without a hello.
+const HELLO_WAIT: Duration = Duration::from_secs(10);
+/// The longest beat.
+const BEAT_BYTES_MAX: usize = 4096;
 
 impl Service {
     /// A service that hands what comes to `inbox`; `outbox_messages` may wait for one worker.
-    pub fn new(inbox: mpsc::Sender<Inbound>, progress: watch::Receiver<Progress>, outbox_messages: usize) -> Service {
-        Service { inbox, progress, leases: Arc::default(), outbox_messages }
+    pub(crate) fn new(
+        inbox: mpsc::Sender<Inbound>,
+        progress: watch::Receiver<Progress>,
+        outbox_messages: usize,
+        turned_away: TurnedAway,
+    ) -> Service {
+        let room = Arc::new(Semaphore::new(INBOX_BYTES / ROOM_BYTES));
+        Service { inbox, room, progress, leases: Arc::default(), outbox_messages, turned_away }
+    }
+
+    /// The hello that a stream has to begin with; whoever begins with something else is turned away.
+    async fn hello(&self, messages: &mut Streaming<v1::WorkerMessage>, caller: &Caller) -> Result<Hello, Status> {
+        let refuse = |reason: String| {
+            self.turned_away.add(RefusalKind::Protocol, caller.address(), reason.clone());
+            Status::invalid_argument(reason)
+        };
+        let first = timeout(HELLO_WAIT, messages.message()).await;
+        let first = first.map_err(|_| refuse(format!("no hello within {} s", HELLO_WAIT.as_secs())))?;
+        let first = first.map_err(|status| refuse(status.message().to_owned()))?;
+        let first = first.ok_or_else(|| refuse("no hello".into()))?;
+        match convert::worker_message_in(first).map_err(|e| refuse(e.to_string()))? {
+            (_, WorkerMessage::Hello(hello)) => Ok(Hello { local: hello.local && caller.is_local(), ..hello }),
+            _ => Err(refuse("the first message has to be a hello".into())),
+        }
     }
 }
 
@@ -79,22 +127,38 @@ impl v1::coordinator_server::Coordinator for Service {
     type HeartbeatStream = Reply<v1::Beat>;
 
     async fn work(&self, request: Request<Streaming<v1::WorkerMessage>>) -> Result<Response<Self::WorkStream>, Status> {
+        let caller = caller(&request);
         let mut messages = request.into_inner();
-        let first = messages.message().await?.ok_or_else(|| Status::invalid_argument("no hello"))?;
-        let first = convert::worker_message_in(first).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let (_, WorkerMessage::Hello(hello)) = first else {
-            return Err(Status::invalid_argument("the first message has to be a hello"));
-        };
+        let hello = self.hello(&mut messages, &caller).await?;
+        let address = caller.address().to_owned();
         let worker = WorkerId(self.leases.fetch_add(1, Ordering::Relaxed) + 1);
         let (outbox, replies) = mpsc::channel(self.outbox_messages);
         let inbox = self.inbox.clone();
         let over = || Status::unavailable("the run is over");
-        inbox.send(Inbound::Hello { worker, hello, outbox }).await.map_err(|_| over())?;
+        inbox.send(Inbound::Hello { worker, address, hello, outbox }).await.map_err(|_| over())?;
+        let room = Arc::clone(&self.room);
+        // Goes with the stream of replies: a worker that is sent away is not listened to any longer.
+        let (replying, over) = oneshot::channel::<Infallible>();
         tokio::spawn(async move {
-            while let Some(Ok(message)) = messages.next().await {
-                let inbound = match convert::worker_message_in(message) {
-                    Ok((envelope, message)) => Inbound::Message { worker, envelope, message },
-                    Err(invalid) => Inbound::Garbled { worker, reason: invalid.to_string() },
+            let mut over = pin!(over);
+            loop {
+                let message = tokio::select! {
+                    message = messages.next() => message,
+                    _ = &mut over => None,
+                };
+                let Some(message) = message else { break };
+                let inbound = match message {
+                    Ok(message) => {
+                        let Ok(room) = make_room(&room, &message).await else { return };
+                        match convert::worker_message_in(message) {
+                            Ok((envelope, message)) => Inbound::Message { worker, envelope, message, room },
+                            Err(invalid) => Inbound::Garbled { worker, reason: invalid.to_string() },
+                        }
+                    }
+                    Err(status) if is_peers_fault(&status) => {
+                        Inbound::Garbled { worker, reason: status.message().to_owned() }
+                    }
+                    Err(_) => break,
                 };
                 if inbox.send(inbound).await.is_err() {
                     return;
@@ -102,7 +166,11 @@ impl v1::coordinator_server::Coordinator for Service {
             }
             let _ = inbox.send(Inbound::Disconnected(worker)).await;
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(replies))))
+        let replies = ReceiverStream::new(replies).map(move |reply| {
+            let _goes_with_the_stream = &replying;
+            reply
+        });
+        Ok(Response::new(Box::pin(replies)))
     }
 
     async fn heartbeat(
@@ -114,6 +182,9 @@ impl v1::coordinator_server::Coordinator for Service {
             let inbox = inbox.clone();
             async move {
                 let beat = beat?;
+                if beat.encoded_len() > BEAT_BYTES_MAX {
+                    return Err(Status::invalid_argument("a beat is short"));
+                }
                 let over = |_| Status::unavailable("the run is over");
                 inbox.send(Inbound::Beat(convert::beat_in(beat.clone()))).await.map_err(over)?;
                 Ok(beat)
@@ -140,6 +211,26 @@ impl v1::coordinator_server::Coordinator for Service {
             steps: progress.steps,
             rows_per_second: progress.rows_per_second,
             workers: workers.collect(),
+            refusals: progress.refusals.iter().map(|(kind, count)| refusals(kind, *count)).collect(),
         }))
     }
+}
+
+fn refusals(kind: &str, count: u64) -> v1::Refusals {
+    v1::Refusals { kind: kind.to_owned(), count }
+}
+
+fn caller<T>(request: &Request<T>) -> Caller {
+    request.extensions().get::<Caller>().expect("every connection comes through the door").clone()
+}
+
+/// Waits until the inbox has room for a message.
+async fn make_room(room: &Arc<Semaphore>, message: &v1::WorkerMessage) -> Result<OwnedSemaphorePermit, AcquireError> {
+    let room_of = message.encoded_len().div_ceil(ROOM_BYTES).min(INBOX_BYTES / ROOM_BYTES);
+    Arc::clone(room).acquire_many_owned(room_of as u32).await
+}
+
+/// Whether a stream ended by what the worker sent: a message that is too large or can't be decoded.
+fn is_peers_fault(status: &Status) -> bool {
+    matches!(status.code(), Code::OutOfRange | Code::Internal | Code::Unimplemented)
 }

@@ -1,7 +1,9 @@
 //! The shell around the state machine: one loop that takes what comes, asks the machine, and does what
 //! it says. Everything slow is done elsewhere: by workers, by the computing thread, by the tracker.
 
+mod answer;
 mod connection;
+mod cool_down;
 mod effects;
 mod inbound;
 mod record;
@@ -20,11 +22,13 @@ use tokio::{
 };
 
 pub(crate) use connection::{Connection, result_slots};
+use cool_down::CoolDown;
 use proto::message::WorkResult;
 
 use crate::{
     CoordinatorError, Request,
     compute::{Contribution, Done, Executor, Factors, Gradient, Losses, StepReport},
+    door::TurnedAway,
     evaluation::Part,
     folder::{Fence, RunFolder},
     journal::{Journal, Observation, Reason, Record},
@@ -68,6 +72,10 @@ pub(crate) struct Shell {
     pub progress: watch::Sender<Progress>,
     pub started: Instant,
     pub connections: BTreeMap<WorkerId, Connection>,
+    /// Who was turned away at the door.
+    pub turned_away: TurnedAway,
+    /// Workers that were sent away for a fault of their own.
+    pub cool_down: CoolDown,
     pub fingerprint: Option<String>,
     /// Results that the machine has not judged yet.
     pub arrived: BTreeMap<(WorkerId, u64), (WorkResult, Vec<Contribution>)>,
@@ -111,6 +119,8 @@ pub(crate) struct Timing {
     pub shown: Option<Instant>,
     /// When a journal that is behind was tried last.
     pub journal_tried: Option<Instant>,
+    /// When those that were turned away were written down last.
+    pub turned_away_recorded: Option<Instant>,
 }
 
 /// How often something happened that should not.
@@ -120,8 +130,6 @@ pub(crate) struct Counts {
     pub dropped: u64,
     /// Pieces of work that were given to a second worker.
     pub stragglers: u64,
-    /// Workers and messages that were refused.
-    pub refused: u64,
 }
 
 impl Shell {
@@ -152,12 +160,14 @@ impl Shell {
                 warning = next_warning(&mut tracker) => self.on_tracking(warning),
                 _ = ticks.tick() => {
                     self.catch_up();
+                    self.record_turned_away(false);
                     self.tell(Event::Tick);
                 }
                 else => break,
             }
             self.show(false);
         }
+        self.record_turned_away(true);
         self.show(true);
         self.end().await
     }
@@ -214,10 +224,12 @@ impl Shell {
             _ => 0.0,
         };
         let state = self.run.phase().name();
+        let refusals = self.turned_away.totals();
         self.progress.send_modify(|progress| {
             progress.state = state;
             progress.step = step;
             progress.workers = workers;
+            progress.refusals = refusals;
             if rate > 0.0 {
                 progress.rows_per_second = rate;
             }

@@ -91,6 +91,27 @@ fn add_class(task: &TaskShape, logits: &[f32], label: f32, sums: &mut TaskSums) 
     }
 }
 
+/// Whether sums that come from elsewhere are of the task's shape, and of at most `rows_max` rows.
+pub fn fits(task: &TaskShape, sums: &TaskSums, rows_max: u64) -> bool {
+    let TaskSums { rows, loss: _, counts, sums, scores, labels } = sums;
+    let (places, values) = match task.kind {
+        Kind::Regression => (0, 4 * task.outputs),
+        Kind::Binary | Kind::Multilabel => (4 * task.outputs, 0),
+        Kind::Multiclass => (3 * task.outputs, 0),
+    };
+    let (ranked_rows, width) = match task.kind {
+        _ if !ranked(task) => (0, 0),
+        Kind::Multiclass => (*rows as usize, 1),
+        _ => (*rows as usize, task.outputs),
+    };
+    *rows <= rows_max
+        && counts.len() == places
+        && counts.iter().all(|count| count <= rows)
+        && sums.len() == values
+        && scores.len() == ranked_rows * if width == 0 { 0 } else { task.outputs }
+        && labels.len() == ranked_rows * width
+}
+
 fn ranked(task: &TaskShape) -> bool {
     task.metrics.iter().any(|metric| matches!(metric, Metric::Auroc | Metric::AveragePrecision))
 }

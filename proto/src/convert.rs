@@ -30,6 +30,23 @@ pub enum Invalid {
         /// One past the last element.
         hi: u64,
     },
+    /// A name or a reason that is longer than any is.
+    #[error("a text of {bytes} bytes; {max} are the most", max = crate::TEXT_BYTES_MAX)]
+    Text {
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+/// A text of a peer, which the coordinator keeps and writes down: short.
+fn text_in(text: String) -> Result<String, Invalid> {
+    if text.len() > crate::TEXT_BYTES_MAX { Err(Invalid::Text { bytes: text.len() }) } else { Ok(text) }
+}
+
+/// The beginning of a text, as long as a peer takes it.
+fn text_out(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(crate::TEXT_BYTES_MAX));
+    text
 }
 
 fn required<T>(value: Option<T>, field: &'static str) -> Result<T, Invalid> {
@@ -84,9 +101,9 @@ pub fn worker_message_out(envelope: m::Envelope, message: m::WorkerMessage) -> v
         }
         m::WorkerMessage::Result(result) => Body::Result(result_out(result)),
         m::WorkerMessage::Chunk(chunk) => Body::Chunk(chunk_out(chunk)),
-        m::WorkerMessage::Failure { work, reason } => Body::Failure(v1::Failure { work, reason }),
+        m::WorkerMessage::Failure { work, reason } => Body::Failure(v1::Failure { work, reason: text_out(reason) }),
         m::WorkerMessage::Leave(refusal) => {
-            Body::Leave(v1::Leave { kind: refusal.kind.name().into(), reason: refusal.reason })
+            Body::Leave(v1::Leave { kind: refusal.kind.name().into(), reason: text_out(refusal.reason) })
         }
     };
     v1::WorkerMessage { envelope: Some(envelope_out(envelope)), body: Some(body) }
@@ -98,20 +115,23 @@ pub fn worker_message_out(envelope: m::Envelope, message: m::WorkerMessage) -> v
 /// [`Invalid`] for a message that no worker of this version sends.
 pub fn worker_message_in(message: v1::WorkerMessage) -> Result<(m::Envelope, m::WorkerMessage), Invalid> {
     use v1::worker_message::Body;
-    let envelope = envelope_in(message.envelope)?;
+    let mut envelope = envelope_in(message.envelope)?;
+    envelope.run = text_in(envelope.run)?;
     let message = match required(message.body, "body")? {
         Body::Hello(h) => {
             let v1::Hello { version, host, pid, device, threads, local } = h;
+            let (version, host, device) = (text_in(version)?, text_in(host)?, text_in(device)?);
             m::WorkerMessage::Hello(m::Hello { version, host, pid, device, threads, local })
         }
         Body::Ready(r) => {
             let v1::Ready { fingerprint, shared_memory, resident_bytes } = r;
+            let fingerprint = text_in(fingerprint)?;
             m::WorkerMessage::Ready(m::Ready { fingerprint, shared_memory, resident_bytes })
         }
         Body::Result(result) => m::WorkerMessage::Result(result_in(result)?),
         Body::Chunk(chunk) => m::WorkerMessage::Chunk(chunk_in(chunk)?),
-        Body::Failure(f) => m::WorkerMessage::Failure { work: f.work, reason: f.reason },
-        Body::Leave(l) => m::WorkerMessage::Leave(refusal_in(&l.kind, l.reason)),
+        Body::Failure(f) => m::WorkerMessage::Failure { work: f.work, reason: text_in(f.reason)? },
+        Body::Leave(l) => m::WorkerMessage::Leave(refusal_in(&l.kind, text_in(l.reason)?)),
     };
     Ok((envelope, message))
 }
@@ -422,6 +442,20 @@ mod tests {
         let body = Some(v1::coordinator_message::Body::Work(work));
         let message = v1::CoordinatorMessage { envelope, body };
         assert_eq!(coordinator_message_in(message), Err(Invalid::Range { lo: 3, hi: 3 }));
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut_off_where_it_is_sent_and_refused_where_it_comes() {
+        let envelope = m::Envelope::default();
+        let failure = m::WorkerMessage::Failure { work: 1, reason: "\u{e9}".repeat(crate::TEXT_BYTES_MAX) };
+        let mut wire = worker_message_out(envelope, failure);
+        let Ok((_, m::WorkerMessage::Failure { reason, .. })) = worker_message_in(wire.clone()) else {
+            panic!("it fits");
+        };
+        assert_eq!(reason.len(), crate::TEXT_BYTES_MAX);
+        let Some(v1::worker_message::Body::Failure(failure)) = &mut wire.body else { panic!("a failure") };
+        failure.reason.push('x');
+        assert_eq!(worker_message_in(wire), Err(Invalid::Text { bytes: crate::TEXT_BYTES_MAX + 1 }));
     }
 
     #[test]

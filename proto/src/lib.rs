@@ -4,7 +4,8 @@
 //! [`v1`] is generated from `trunkline/v1/trunkline.proto`; [`message`] has the same content as plain
 //! Rust types, which the state machine and the worker use; [`convert`] goes from one to the other
 //! and refuses what can't be right. Where a vector's elements travel is decided by [`payload`]: in
-//! chunks of the stream, or through [`shared_memory`] between processes of one machine.
+//! chunks of the stream, or through [`shared_memory`] between processes of one machine. How peers prove who they are is in
+//! [`tls`] and [`token`].
 
 pub mod address;
 pub mod convert;
@@ -12,6 +13,8 @@ pub mod memory;
 pub mod message;
 pub mod payload;
 pub mod shared_memory;
+pub mod tls;
+pub mod token;
 
 /// Generated from `trunkline/v1/trunkline.proto`.
 #[allow(missing_docs, clippy::all, rust_2018_idioms)]
@@ -27,6 +30,12 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// The largest message that either side takes; evaluation sums are the largest that are not chunked.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
+
+/// The metadata key under which a call that is refused carries the [`message::RefusalKind`].
+pub const REFUSAL: &str = "trunkline-refusal";
+
+/// The longest text of a worker's message, in bytes: names, reasons, hashes.
+pub const TEXT_BYTES_MAX: usize = 4096;
 
 /// Flow-control window of one stream, in bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 16 << 20;

@@ -164,11 +164,23 @@ pub enum RefusalKind {
     Protocol,
     /// The worker asked to go.
     Shutdown,
+    /// What came is not the protocol, or its handshake failed.
+    Handshake,
+    /// No certificate, or one that is not trusted.
+    Certificate,
+    /// No join token, or a wrong one.
+    Token,
+    /// There are too many connections.
+    Connections,
+    /// A result that is not finite where its losses are.
+    NotFinite,
+    /// The worker was sent away for a fault of its own, not long ago.
+    CoolDown,
 }
 
 impl RefusalKind {
     /// All kinds with their stable names.
-    pub const ALL: [(RefusalKind, &'static str); 7] = [
+    pub const ALL: [(RefusalKind, &'static str); 13] = [
         (RefusalKind::Version, "version"),
         (RefusalKind::Stale, "stale"),
         (RefusalKind::Data, "data"),
@@ -176,6 +188,12 @@ impl RefusalKind {
         (RefusalKind::Device, "device"),
         (RefusalKind::Protocol, "protocol"),
         (RefusalKind::Shutdown, "shutdown"),
+        (RefusalKind::Handshake, "handshake"),
+        (RefusalKind::Certificate, "certificate"),
+        (RefusalKind::Token, "token"),
+        (RefusalKind::Connections, "connections"),
+        (RefusalKind::NotFinite, "not_finite"),
+        (RefusalKind::CoolDown, "cool_down"),
     ];
 
     /// The name on the wire and in the journal.

@@ -1,6 +1,7 @@
 //! Long things in pieces: what is sent is cut without copying, what comes is put together in order
 //! and within a bound that the receiver knows beforehand.
 
+use aggregation::lanes::{self, Level};
 use bytes::Bytes;
 
 use crate::{
@@ -105,12 +106,13 @@ pub struct VectorAssembler {
     of: ChunkOf,
     vector: Vec<f32>,
     filled: u64,
+    is_finite: bool,
 }
 
 impl VectorAssembler {
     /// For a vector of `elements`.
     pub fn new(of: ChunkOf, elements: usize) -> VectorAssembler {
-        VectorAssembler { of, vector: vec![0.0; elements], filled: 0 }
+        VectorAssembler { of, vector: vec![0.0; elements], filled: 0, is_finite: true }
     }
 
     /// Takes the next piece; true once all is there.
@@ -123,7 +125,16 @@ impl VectorAssembler {
         let start = self.filled as usize;
         bytes[start..start + chunk.data.len()].copy_from_slice(&chunk.data);
         self.filled += chunk.data.len() as u64;
-        Ok(self.filled == bytes.len() as u64)
+        let complete = self.filled == bytes.len() as u64;
+        // While they are in the cache.
+        let elements = start / size_of::<f32>()..self.filled as usize / size_of::<f32>();
+        self.is_finite &= lanes::finite(Level::widest(), &self.vector[elements]);
+        Ok(complete)
+    }
+
+    /// Whether every element that has come is finite.
+    pub fn is_finite(&self) -> bool {
+        self.is_finite
     }
 
     /// The vector.
@@ -166,6 +177,23 @@ mod tests {
             prop_assert!(complete);
             prop_assert_eq!(assembler.into_vector(), vector);
         }
+    }
+
+    #[test]
+    fn an_element_that_is_not_finite_is_seen_wherever_the_pieces_are_cut() {
+        let of = ChunkOf::Result { work: 1, index: 0 };
+        let bytes = vector_bytes(vec![1.0, f32::NAN, 2.0]);
+        for cut in 1..bytes.len() {
+            let mut assembler = VectorAssembler::new(of, 3);
+            for (offset, data) in [(0, bytes.slice(..cut)), (cut, bytes.slice(cut..))] {
+                assembler.push(&Chunk { of, offset: offset as u64, total: 12, data }).unwrap();
+            }
+            assert!(!assembler.is_finite(), "cut at {cut}");
+        }
+        let mut finite = VectorAssembler::new(of, 3);
+        let whole = vector_bytes(vec![1.0, f32::MAX, 2.0]);
+        assert_eq!(finite.push(&Chunk { of, offset: 0, total: 12, data: whole }), Ok(true));
+        assert!(finite.is_finite());
     }
 
     #[test]

@@ -12,7 +12,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::fd::{AsRawFd, FromRawFd, IntoRawFd},
     path::{Path, PathBuf},
@@ -30,6 +30,8 @@ const SLOT_ALIGNMENT_BYTES: usize = 4096;
 /// The most slots that a region has.
 pub const SLOTS_MAX: usize = HEADER_BYTES / size_of::<AtomicU64>();
 const BEING_WRITTEN: u64 = 0;
+/// What the system calls the memory of a region.
+const MEMORY: &str = "/memfd:trunkline";
 
 /// A mapped region of `slots` vectors of `elements` f32 each.
 #[derive(Debug)]
@@ -73,12 +75,19 @@ impl Region {
     /// # Errors
     /// When there is no such region, or it is not of this size.
     pub fn open(path: &Path, slots: usize, elements: usize) -> io::Result<Region> {
+        let wrong = |message| Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        // The path came from a peer, and the region is written to: nothing but shared memory is opened.
+        if !path.starts_with("/proc") || !fs::read_link(path)?.to_string_lossy().starts_with(MEMORY) {
+            return wrong(format!("{} is no shared memory", path.display()));
+        }
+        if slots > SLOTS_MAX {
+            return wrong(format!("{slots} slots, where {SLOTS_MAX} are the most"));
+        }
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let bytes = file.metadata()?.len();
         let expected = region_bytes(slots, elements);
         if bytes != expected {
-            let message = format!("shared memory of {bytes} bytes where {expected} were agreed on");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            return wrong(format!("shared memory of {bytes} bytes where {expected} were agreed on"));
         }
         Region::map(file, slots, elements)
     }
@@ -207,6 +216,20 @@ mod tests {
         region.write(0, 2, |vector| vector.fill(2.0));
         let late = region.read(0, 1, <[f32]>::to_vec);
         assert_eq!(late, Err(OtherGeneration { slot: 0, found: 2, expected: 1 }));
+    }
+
+    #[test]
+    fn a_file_that_is_no_shared_memory_is_not_opened() {
+        let file = std::env::temp_dir().join(format!("trunkline-region-{}", std::process::id()));
+        std::fs::write(&file, vec![0; region_bytes(1, 4) as usize]).unwrap();
+        let held = File::open(&file).unwrap();
+        let through_proc = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd()));
+        for path in [&file, &through_proc] {
+            assert!(Region::open(path, 1, 4).unwrap_err().to_string().contains("no shared memory"));
+        }
+        std::fs::remove_file(&file).unwrap();
+        let ours = Region::create(1, 4).unwrap();
+        assert!(Region::open(&ours.path(), SLOTS_MAX + 1, 4).is_err());
     }
 
     #[test]

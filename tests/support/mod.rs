@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 use std::{
-    io::{Read, Seek, SeekFrom},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 pub fn trunkline() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
-    command.env_remove("MLFLOW_TRACKING_URI").stdin(Stdio::null());
+    command.env_remove("MLFLOW_TRACKING_URI").env_remove("TRUNKLINE_TOKEN").stdin(Stdio::null());
     command
 }
 
@@ -172,4 +172,70 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A coordinator on a free port of this machine.
+pub struct Coordinator {
+    process: Running,
+    pub address: String,
+    pub run: PathBuf,
+    said: std::thread::JoinHandle<String>,
+}
+
+impl Coordinator {
+    pub fn start(experiment: &Path, run: &Path, more: &[&str]) -> Coordinator {
+        let mut command = trunkline();
+        command.arg("coordinator").arg(experiment).args(["--json", "--listen", "127.0.0.1:0", "--run-dir"]).arg(run);
+        let child = command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut process = Running(child);
+        let mut lines = BufReader::new(process.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let mut said = String::new();
+        let address = lines.by_ref().find_map(|line| {
+            said.push_str(&line);
+            line.strip_prefix("listening on ").map(str::to_owned)
+        });
+        let said = std::thread::spawn(move || said + &lines.collect::<Vec<_>>().join("\n"));
+        Coordinator { process, address: address.expect("an address"), run: run.to_owned(), said }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    pub fn worker(&self, more: &[&str]) -> Command {
+        let mut command = trunkline();
+        command.args(["worker", "--wait", "20", "--coordinator", &self.address]).args(more);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a worker that ends with the test.
+    pub fn start_worker(&self, more: &[&str]) -> Running {
+        Running(self.worker(more).stderr(Stdio::null()).spawn().expect("starts"))
+    }
+
+    /// `status --json`.
+    pub fn status(&self, more: &[&str]) -> Output {
+        trunkline().args(["status", &self.address, "--json"]).args(more).output().expect("starts")
+    }
+
+    /// How often peers were refused for this reason.
+    pub fn refusals(&self, kind: &str, more: &[&str]) -> u64 {
+        report(&self.status(more))["refusals"][kind].as_u64().unwrap_or(0)
+    }
+
+    /// The report, and all that it said.
+    pub fn finish(self) -> (Value, String) {
+        let done = self.process.wait();
+        let said = self.said.join().expect("reads");
+        assert!(done.status.success(), "{said}");
+        (serde_json::from_slice(&done.stdout).expect("one JSON object"), said)
+    }
+}
+
+/// The resident memory of a process, now.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }

@@ -1,15 +1,11 @@
 //! The worker's bench: takes what the connection hands it, in order, and answers with messages.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{ops::Range, path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use datasets::{Plan, Store};
 use proto::{
+    address::Address,
     memory,
     message::{
         ChunkOf, LossSum, Ready, Refusal, RefusalKind, SharedMemory, Vector, Welcome, Work, WorkKind, WorkResult,
@@ -235,9 +231,12 @@ fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Re
     let no_device = |e: model::ModelError| refuse(RefusalKind::Device, e.to_string());
     let device: model::Device = options.device.parse().map_err(no_device)?;
     model::device::configure(threads as usize).map_err(no_device)?;
-    let base: PathBuf = options.data_root.clone().unwrap_or_else(|| PathBuf::from(&welcome.base));
     let data = |e: datasets::DataError| refuse(RefusalKind::Data, e.to_string());
-    let store = Store::open(Arc::new(plan), &base).map_err(data)?;
+    let store = match &options.data_root {
+        Some(root) => Store::open_within(Arc::new(plan), root),
+        None => Store::open(Arc::new(plan), Path::new(&welcome.base)),
+    };
+    let store = store.map_err(data)?;
     for share in &welcome.shares {
         store.load_partitions(share.feed as usize, share.lo..share.hi).map_err(data)?;
     }
@@ -247,7 +246,9 @@ fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Re
         let reason = format!("this worker's model has {parameters} parameters, the run's {}", welcome.parameters);
         return Err(protocol(reason));
     }
-    let shared = welcome.shared_memory.as_ref().and_then(|shared| map(shared, parameters));
+    // A coordinator elsewhere has no memory to share, whatever it says.
+    let offered = welcome.shared_memory.as_ref().filter(|_| matches!(options.coordinator, Address::Unix(_)));
+    let shared = offered.and_then(|shared| map(shared, parameters));
     Ok(Stand { computer, shared, received: None, version: None, parameters })
 }
 

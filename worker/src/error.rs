@@ -17,6 +17,14 @@ pub enum WorkerError {
         /// What the last try said.
         reason: String,
     },
+    /// The connection can't be trusted, and another try would not change that.
+    #[error("the coordinator at {address}: {reason}")]
+    Untrusted {
+        /// Where it is.
+        address: Address,
+        /// Why.
+        reason: String,
+    },
     /// The coordinator does not let the worker in, or sends it away.
     #[error("the coordinator refuses this worker ({}): {}", .0.kind.name(), .0.reason)]
     Refused(Refusal),

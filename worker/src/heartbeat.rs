@@ -7,13 +7,14 @@ use proto::{
     address::Address,
     convert, memory,
     message::{Beat, Envelope},
-    v1::coordinator_client::CoordinatorClient,
 };
 use tokio::{sync::oneshot, time};
 use tokio_stream::{StreamExt, wrappers::IntervalStream};
-use tonic::transport::Channel;
 
-use crate::connection::connect;
+use crate::{
+    access::Access,
+    connection::{Client, connect},
+};
 
 /// Signs of life that are being sent; they end with it.
 pub(crate) struct Heartbeat {
@@ -21,7 +22,13 @@ pub(crate) struct Heartbeat {
 }
 
 /// Sends a beat every `interval` until the coordinator ends them, or the heartbeat is dropped.
-pub(crate) fn start(address: Address, wait: Duration, envelope: Envelope, interval: Duration) -> Heartbeat {
+pub(crate) fn start(
+    address: Address,
+    access: Access,
+    wait: Duration,
+    envelope: Envelope,
+    interval: Duration,
+) -> Heartbeat {
     let (going_on, over) = oneshot::channel::<()>();
     thread::spawn(move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -29,7 +36,7 @@ pub(crate) fn start(address: Address, wait: Duration, envelope: Envelope, interv
             Err(error) => return tracing::warn!(%error, "no signs of life: the lease will run out"),
         };
         let beating = async {
-            let Ok(mut client) = connect(&address, wait).await else { return };
+            let Ok(mut client) = connect(&address, &access, wait).await else { return };
             if let Err(status) = beats(&mut client, envelope, interval).await {
                 tracing::debug!(%status, "signs of life ended");
             }
@@ -44,11 +51,7 @@ pub(crate) fn start(address: Address, wait: Duration, envelope: Envelope, interv
     Heartbeat { _going_on: going_on }
 }
 
-async fn beats(
-    client: &mut CoordinatorClient<Channel>,
-    envelope: Envelope,
-    interval: Duration,
-) -> Result<(), tonic::Status> {
+async fn beats(client: &mut Client, envelope: Envelope, interval: Duration) -> Result<(), tonic::Status> {
     let mut sequence = 0;
     let beats = IntervalStream::new(time::interval(interval)).map(move |_| {
         sequence += 1;

@@ -6,6 +6,7 @@
 //! second one sends signs of life, whatever the first is doing; a third draws the next rows meanwhile
 //! ([`prefetch`]).
 
+pub mod access;
 mod bench;
 pub mod compute;
 pub mod connection;
@@ -14,5 +15,6 @@ mod heartbeat;
 pub mod prefetch;
 pub mod session;
 
+pub use access::Access;
 pub use error::WorkerError;
 pub use session::{Ended, Options, run};

@@ -17,8 +17,9 @@ use tokio::{sync::mpsc, time};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use crate::{
+    access::Access,
     bench::{Bench, Task},
-    connection::connect,
+    connection::{call_failed, connect},
     error::WorkerError,
     heartbeat::{self, Heartbeat},
 };
@@ -31,6 +32,8 @@ const OUTBOX: usize = 64;
 pub struct Options {
     /// Where the coordinator listens.
     pub coordinator: Address,
+    /// What the coordinator is shown, and asked for.
+    pub access: Access,
     /// The device, as `--device` names it.
     pub device: String,
     /// Threads to compute with; the run says how many where this is not given.
@@ -96,18 +99,14 @@ async fn stay(
     accepted: &mut bool,
 ) -> Result<Ended, WorkerError> {
     let mut client = tokio::select! {
-        client = connect(&options.coordinator, options.wait) => client?,
+        client = connect(&options.coordinator, &options.access, options.wait) => client?,
         () = stop.as_mut() => return Ok(Ended::Stopped),
     };
     let (outbox, messages) = mpsc::channel::<v1::WorkerMessage>(OUTBOX);
     let hello = WorkerMessage::Hello(hello(options));
     let first = convert::worker_message_out(Envelope::default(), hello);
     outbox.send(first).await.map_err(|_| WorkerError::Disconnected("at once".into()))?;
-    let replies = client
-        .work(ReceiverStream::new(messages))
-        .await
-        .map_err(|status| WorkerError::Disconnected(status.message().to_owned()))?
-        .into_inner();
+    let replies = client.work(ReceiverStream::new(messages)).await.map_err(|status| call_failed(&status))?.into_inner();
     let mut session = Session {
         bench: Bench::new(options.clone()),
         options: options.clone(),
@@ -159,7 +158,7 @@ struct Session {
 impl Session {
     async fn listen(&mut self, mut replies: tonic::Streaming<v1::CoordinatorMessage>) -> Result<Ended, WorkerError> {
         while let Some(reply) = replies.next().await {
-            let reply = reply.map_err(|status| WorkerError::Disconnected(status.message().to_owned()))?;
+            let reply = reply.map_err(|status| call_failed(&status))?;
             let (envelope, message) =
                 convert::coordinator_message_in(reply).map_err(|e| WorkerError::Protocol(e.to_string()))?;
             if let Some((stay, _)) = &self.stay
@@ -183,7 +182,8 @@ impl Session {
                 self.stay = Some((envelope.clone(), welcome.parameters));
                 let interval = Duration::from_millis(welcome.heartbeat_ms.max(1));
                 let address = self.options.coordinator.clone();
-                self.heartbeat = Some(heartbeat::start(address, self.options.wait, envelope, interval));
+                self.heartbeat =
+                    Some(heartbeat::start(address, self.options.access.clone(), self.options.wait, envelope, interval));
                 let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
                 self.receiving = Some(Receiving::Plan(welcome, plan));
             }

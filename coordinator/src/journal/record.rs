@@ -193,6 +193,17 @@ pub enum Observation {
         /// Why.
         reason: Reason,
     },
+    /// Peers were turned away before they could take part, all for the same reason.
+    TurnedAway {
+        /// Where the last one came from.
+        peer: String,
+        /// Why.
+        reason: Reason,
+        /// How many since the last such record.
+        count: u64,
+        /// How many since the coordinator took the run up.
+        total: u64,
+    },
     /// A checkpoint is on disk.
     CheckpointWritten {
         /// Updates done.

@@ -6,7 +6,7 @@ use aggregation::tree::Node;
 use bytes::Bytes;
 use proto::{
     convert,
-    message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkResult},
+    message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
     payload::VectorAssembler,
     shared_memory::{Region, SLOTS_MAX},
 };
@@ -27,6 +27,7 @@ pub(crate) fn result_slots(vectors: usize) -> u32 {
 
 /// One worker's connection.
 pub(crate) struct Connection {
+    pub address: String,
     pub hello: Hello,
     pub accepted: bool,
     pub works_done: u64,
@@ -43,6 +44,10 @@ pub(crate) struct Connection {
 
 /// What an answer has to be.
 pub(crate) struct Asked {
+    pub step: u64,
+    pub phase: u32,
+    pub kind: WorkKind,
+    pub feeds: Vec<u32>,
     pub node: Node,
     /// The tasks and ranges of the layout of its vectors.
     pub vectors: Vec<(Option<u32>, Range<usize>)>,
@@ -62,8 +67,9 @@ pub(crate) struct Assembling {
 pub(crate) struct Unreachable;
 
 impl Connection {
-    pub(crate) fn new(hello: Hello, outbox: Outbox) -> Connection {
+    pub(crate) fn new(address: String, hello: Hello, outbox: Outbox) -> Connection {
         Connection {
+            address,
             hello,
             accepted: false,
             works_done: 0,

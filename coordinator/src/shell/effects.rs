@@ -24,6 +24,9 @@ impl Shell {
             Effect::Drop { worker, work } => {
                 self.counts.dropped += 1;
                 self.arrived.remove(&(worker, work));
+                if let Some(connection) = self.connections.get_mut(&worker) {
+                    connection.asked.remove(&work);
+                }
             }
             Effect::Clear => {
                 self.gradients.clear();
@@ -79,6 +82,7 @@ impl Shell {
             self.timing.step_began = Some(now);
         }
         let envelope = self.envelope(worker);
+        let (step, phase) = (envelope.step, envelope.phase);
         let all = || (0..self.setup.prepared.plan.feeds().len() as u32).collect();
         let (kind, feeds, split, scales) = match assignment.job.kind {
             JobKind::Gradient { feed } => {
@@ -104,8 +108,9 @@ impl Shell {
         let Some(connection) = self.connections.get_mut(&worker) else { return };
         let slots = connection.slots(&assignment, vectors.len());
         let (id, node) = (assignment.work, assignment.job.node);
-        let work = Work { id, kind, version, step: self.run.done(), feeds, node, scales, by_task, split, slots };
-        connection.asked.insert(id, Asked { node, vectors, slots: work.slots.clone() });
+        let asked = Asked { step, phase, node, kind, feeds: feeds.clone(), vectors, slots: slots.clone() };
+        connection.asked.insert(id, asked);
+        let work = Work { id, kind, version, step, feeds, node, scales, by_task, split, slots };
         if connection.assign(envelope, work, || parameters.bytes(version)).is_err() {
             self.unreachable.push(worker);
         }

@@ -6,29 +6,32 @@ use proto::{
     memory,
     message::{
         Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Ready, Refusal, RefusalKind, Share, SharedMemory, Slot,
-        Vector, Welcome, WorkResult, WorkerMessage,
+        Welcome, WorkResult, WorkerMessage,
     },
     payload::{self, VectorAssembler},
 };
 
 use super::{
-    Shell,
+    Shell, answer,
     connection::{Assembling, Connection, name},
+    cool_down::Identity,
 };
 use crate::{
     compute::{Contribution, Place},
     journal::{Observation, Reason},
     parameters,
     run::{self, Event, Loss, WorkerId, divide},
-    server::{Inbound, Outbox},
+    server::Inbound,
 };
 
 impl Shell {
     pub(crate) fn on_inbound(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Hello { worker, hello, outbox } => self.on_hello(worker, hello, outbox),
-            Inbound::Message { worker, envelope, message } => self.on_message(worker, &envelope, message),
-            Inbound::Garbled { worker, reason } => self.refuse(worker, RefusalKind::Protocol, reason),
+            Inbound::Hello { worker, address, hello, outbox } => {
+                self.on_hello(worker, Connection::new(address, hello, outbox));
+            }
+            Inbound::Message { worker, envelope, message, room: _room } => self.on_message(worker, &envelope, message),
+            Inbound::Garbled { worker, reason } => self.put_aside(worker, RefusalKind::Protocol, reason),
             Inbound::Disconnected(worker) => {
                 if self.connections.remove(&worker).is_some() {
                     self.tell(Event::Lost(worker, Loss::Disconnected));
@@ -59,17 +62,23 @@ impl Shell {
         *peak = bytes.max(*peak);
     }
 
-    fn on_hello(&mut self, worker: WorkerId, hello: Hello, outbox: Outbox) {
-        let refusal = self.unfit(&hello);
-        self.connections.insert(worker, Connection::new(hello, outbox));
+    fn on_hello(&mut self, worker: WorkerId, connection: Connection) {
+        let identity = Identity::new(&connection.address, &connection.hello);
+        if let Some(remaining) = self.cool_down.remaining(self.started.elapsed(), &identity) {
+            let seconds = remaining.as_secs() + 1;
+            let reason = format!("the worker was sent away for a fault of its own: it may come back in {seconds} s");
+            self.turned_away.add(RefusalKind::CoolDown, &name(worker, &connection.hello), reason.clone());
+            let refusal = Refusal { kind: RefusalKind::CoolDown, reason };
+            let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(refusal));
+            return;
+        }
+        let refusal = self.unfit(&connection.hello);
+        self.connections.insert(worker, connection);
         self.tell(Event::Joined(worker));
         if let Some((kind, reason)) = refusal {
             return self.refuse(worker, kind, reason);
         }
-        let welcome = match self.welcome(worker) {
-            Ok(welcome) => welcome,
-            Err(error) => return self.refuse(worker, RefusalKind::Protocol, format!("no shared memory: {error}")),
-        };
+        let welcome = self.welcome(worker);
         let envelope = self.envelope(worker);
         let plan = payload::chunks(ChunkOf::Plan, self.plan_json.clone());
         let connection = &self.connections[&worker];
@@ -106,16 +115,18 @@ impl Shell {
         None
     }
 
-    fn welcome(&mut self, worker: WorkerId) -> std::io::Result<Welcome> {
+    fn welcome(&mut self, worker: WorkerId) -> Welcome {
         let elements = self.parameters.elements();
         let parameters_path = self.parameters.path();
         let slots = self.run.settings().result_slots;
-        let results_path = match self.connections.get_mut(&worker) {
-            Some(connection) => connection.offer_results(slots, elements)?,
-            None => None,
-        };
+        let offered = self.connections.get_mut(&worker).map(|connection| connection.offer_results(slots, elements));
+        let results_path = offered.transpose().unwrap_or_else(|error| {
+            tracing::warn!(worker = worker.0, %error, "no shared memory: vectors travel over the stream");
+            None
+        });
+        let results_path = results_path.flatten();
         let experiment = &self.setup.loaded.experiment;
-        Ok(Welcome {
+        Welcome {
             experiment: experiment.to_toml(),
             base: self.setup.base().to_string_lossy().into_owned(),
             plan_bytes: self.plan_json.len() as u64,
@@ -130,7 +141,7 @@ impl Shell {
                 results_slots: slots,
             }),
             parameters: elements as u64,
-        })
+        }
     }
 
     /// The partitions that the worker gets to compute if as many workers come as the experiment says.
@@ -156,9 +167,9 @@ impl Shell {
             return self.refuse(worker, RefusalKind::Stale, "a message for another run, epoch or lease".into());
         }
         match message {
-            WorkerMessage::Hello(_) => self.refuse(worker, RefusalKind::Protocol, "a second hello".into()),
+            WorkerMessage::Hello(_) => self.put_aside(worker, RefusalKind::Protocol, "a second hello".into()),
             WorkerMessage::Ready(ready) => self.on_ready(worker, ready),
-            WorkerMessage::Result(result) => self.on_result(worker, result),
+            WorkerMessage::Result(result) => self.on_result(worker, envelope, result),
             WorkerMessage::Chunk(chunk) => self.on_chunk(worker, &chunk),
             WorkerMessage::Failure { work, reason } => {
                 tracing::warn!(worker = worker.0, work, reason, "work failed");
@@ -175,6 +186,9 @@ impl Shell {
     }
 
     fn on_ready(&mut self, worker: WorkerId, ready: Ready) {
+        if self.connections.get(&worker).is_some_and(|connection| connection.accepted) {
+            return self.put_aside(worker, RefusalKind::Protocol, "a second ready".into());
+        }
         self.note_memory(worker, ready.resident_bytes);
         let mixed = self.setup.loaded.experiment.cluster.mixed;
         let known = self.fingerprint.get_or_insert_with(|| ready.fingerprint.clone());
@@ -201,19 +215,11 @@ impl Shell {
         self.tell(Event::Ready(worker));
     }
 
-    fn on_result(&mut self, worker: WorkerId, result: WorkResult) {
+    fn on_result(&mut self, worker: WorkerId, envelope: &Envelope, result: WorkResult) {
         let Some(connection) = self.connections.get_mut(&worker) else { return };
         let Some(asked) = connection.asked.get(&result.work) else { return };
-        let announced = |vector: &Vector| (vector.task, vector.lo as usize..vector.hi as usize);
-        if result.node != asked.node || result.vectors.iter().any(|vector| vector.node != asked.node) {
-            return self.refuse(worker, RefusalKind::Protocol, "a result for another node than was asked for".into());
-        }
-        if !result.vectors.iter().map(announced).eq(asked.vectors.iter().cloned()) {
-            return self.refuse(
-                worker,
-                RefusalKind::Protocol,
-                "vectors of other tasks or lengths than were asked for".into(),
-            );
+        if let Some(fault) = answer::fault(asked, envelope, &result, self.setup.prepared.plan.shapes()) {
+            return self.put_aside(worker, RefusalKind::Protocol, fault);
         }
         let slots: Vec<Slot> = result.vectors.iter().filter_map(|vector| vector.slot).collect();
         let work = result.work;
@@ -228,7 +234,7 @@ impl Shell {
         }
         let region = connection.shared_results().map(Arc::clone);
         let Some(region) = region.filter(|_| slots == asked.slots) else {
-            return self.refuse(worker, RefusalKind::Protocol, "slots that were not given".into());
+            return self.put_aside(worker, RefusalKind::Protocol, "slots that were not given".into());
         };
         let place = |slot| Place::Shared(Arc::clone(&region), slot);
         let vectors = asked.vectors.iter().zip(slots);
@@ -242,16 +248,19 @@ impl Shell {
     fn on_chunk(&mut self, worker: WorkerId, chunk: &Chunk) {
         let Some(connection) = self.connections.get_mut(&worker) else { return };
         let ChunkOf::Result { work, .. } = chunk.of else {
-            return self.refuse(worker, RefusalKind::Protocol, "a chunk that is not of a result".into());
+            return self.put_aside(worker, RefusalKind::Protocol, "a chunk that is not of a result".into());
         };
         let asked = connection.asked.get(&work).map(|asked| asked.vectors.clone());
         let (Some(vectors), Some(assembling)) = (asked, connection.assembling.get_mut(&work)) else {
-            return self.refuse(worker, RefusalKind::Protocol, "a chunk of a result that was not announced".into());
+            return self.put_aside(worker, RefusalKind::Protocol, "a chunk of a result that was not announced".into());
         };
         match assembling.next.push(chunk) {
             Ok(false) => return,
             Ok(true) => {}
-            Err(broken) => return self.refuse(worker, RefusalKind::Protocol, broken.to_string()),
+            Err(broken) => return self.put_aside(worker, RefusalKind::Protocol, broken.to_string()),
+        }
+        if !assembling.next.is_finite() && assembling.result.losses.iter().all(|sum| sum.loss.is_finite()) {
+            return self.on_not_finite(worker, work);
         }
         let index = assembling.done.len() + 1;
         let elements = vectors.get(index).map_or(0, |(_, span)| span.len());
@@ -267,15 +276,38 @@ impl Shell {
         }
     }
 
+    /// Takes a gradient that is not finite where the losses are: the worker's fault, or the model's. Another worker's answer tells.
+    fn on_not_finite(&mut self, worker: WorkerId, work: u64) {
+        let reason = format!("its gradient of step {} is not finite, and its losses are", self.run.done());
+        if self.run.ready().any(|other| other != worker) {
+            return self.put_aside(worker, RefusalKind::NotFinite, reason);
+        }
+        if let Some(connection) = self.connections.get_mut(&worker) {
+            connection.asked.remove(&work);
+            connection.assembling.remove(&work);
+        }
+        tracing::warn!(worker = worker.0, work, reason, "nobody else is there to compute it");
+        self.tell(Event::Failed { worker, work, reason });
+    }
+
+    /// Sends a worker away for a fault of its own, and keeps it out for a while.
+    fn put_aside(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
+        if let Some(connection) = self.connections.get(&worker) {
+            let identity = Identity::new(&connection.address, &connection.hello);
+            self.cool_down.begin(self.started.elapsed(), identity);
+        }
+        self.refuse(worker, kind, reason);
+    }
+
     /// Tells a worker why it can't take part (any more), and writes it down.
     pub(crate) fn refuse(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
         let Some(connection) = self.connections.get(&worker) else { return };
         let name = name(worker, &connection.hello);
-        self.counts.refused += 1;
         tracing::warn!(worker = name, kind = kind.name(), reason, "refused");
         let refusal = Refusal { kind, reason: reason.clone() };
         // A worker that can't be told finds its stream closed.
         let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(refusal));
+        self.turned_away.count(kind);
         self.observe(Observation::WorkerRefused { name, reason: Reason::new(kind.name(), reason.clone()) });
         self.last_refusal = Some(format!("{} ({})", reason, kind.name()));
         self.drop_worker(worker, Loss::Left(reason));

@@ -9,6 +9,7 @@ use tokio::time;
 use super::{RETRY, Shell, weighting};
 use crate::{
     CoordinatorError, checkpoint,
+    door::Turns,
     journal::{self, JournalError, Number, Observation, Reason, Record},
     report::{PeakMemory, Report},
     run::{Evaluation, Outcome},
@@ -17,6 +18,9 @@ use crate::{
 
 /// The pauses between tries to write the last records.
 const SETTLE_MS: [u64; 6] = [100, 200, 400, 800, 1600, 3200];
+
+/// How often those who were turned away are written down, at most.
+const TURNED_AWAY_EVERY: Duration = Duration::from_secs(10);
 
 impl Shell {
     /// Writes an observation.
@@ -56,6 +60,26 @@ impl Shell {
         self.timing.journal_tried = Some(now);
         if self.fence.check().is_ok() && self.journal.flush().is_ok() {
             tracing::warn!("the journal has caught up");
+        }
+    }
+
+    /// Writes down who was turned away at the door, one record for each reason now and then however many there were.
+    pub(crate) fn record_turned_away(&mut self, last: bool) {
+        let recorded = self.timing.turned_away_recorded;
+        if !last && recorded.is_some_and(|recorded| recorded.elapsed() < TURNED_AWAY_EVERY) {
+            return;
+        }
+        let taken = self.turned_away.take_unrecorded();
+        if taken.is_empty() {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
+        let now = Instant::now();
+        self.timing.turned_away_recorded = Some(now);
+        for (kind, Turns { total, unrecorded: count, peer, reason }) in taken {
+            let kind = kind.name();
+            tracing::warn!(peer, kind, count, reason, "turned away");
+            self.observe(Observation::TurnedAway { peer, reason: Reason::new(kind, reason), count, total });
         }
     }
 
@@ -161,7 +185,8 @@ impl Shell {
         metrics.insert("outside_gradient_fraction".into(), Number(report.outside_gradient_fraction));
         metrics.insert("results_dropped".into(), Number(self.counts.dropped as f64));
         metrics.insert("stragglers".into(), Number(self.counts.stragglers as f64));
-        metrics.insert("refused".into(), Number(self.counts.refused as f64));
+        let refused: u64 = self.turned_away.totals().values().sum();
+        metrics.insert("refused".into(), Number(refused as f64));
         metrics.insert("aggregation_seconds".into(), Number(self.timing.aggregation.as_secs_f64()));
         metrics.insert("peak_rss_bytes".into(), Number(report.peak_rss_bytes.coordinator as f64));
         let step = report.step;

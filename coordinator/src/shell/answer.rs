@@ -1,0 +1,40 @@
+//! What an answer has to be: that of the work which was asked for, of the right shape. What passes here can be computed with.
+
+use datasets::CHUNK_ROWS;
+use experiment::{Shapes, TaskShape};
+use proto::message::{Envelope, Vector, WorkKind, WorkResult};
+
+use super::connection::Asked;
+
+/// What is wrong with a worker's answer, if anything is.
+pub(super) fn fault(asked: &Asked, envelope: &Envelope, result: &WorkResult, shapes: &Shapes) -> Option<String> {
+    if (envelope.step, envelope.phase) != (asked.step, asked.phase) {
+        let (step, phase) = (envelope.step, envelope.phase);
+        return Some(format!(
+            "a result of step {step}, phase {phase}, for work of step {}, phase {}",
+            asked.step, asked.phase
+        ));
+    }
+    if result.node != asked.node || result.vectors.iter().any(|vector| vector.node != asked.node) {
+        return Some("a result for another node than was asked for".into());
+    }
+    let announced = |vector: &Vector| (vector.task, vector.lo as usize..vector.hi as usize);
+    if !result.vectors.iter().map(announced).eq(asked.vectors.iter().cloned()) {
+        return Some("vectors of other tasks or lengths than were asked for".into());
+    }
+    let is_evaluation = asked.kind == WorkKind::Evaluate;
+    let losses = if is_evaluation { 0 } else { shapes.tasks.len() as u32 };
+    if !result.losses.iter().map(|sum| sum.task).eq(0..losses) {
+        return Some("loss sums of other tasks than were asked for".into());
+    }
+    let is_asked = |(_, task): &(usize, &TaskShape)| is_evaluation && asked.feeds.contains(&(task.feed as u32));
+    let tasks = shapes.tasks.iter().enumerate().filter(is_asked).map(|(number, _)| number as u32);
+    if !result.sums.iter().map(|(task, _)| *task).eq(tasks) {
+        return Some("metric sums of other tasks than were asked for".into());
+    }
+    let rows_max = u64::from(asked.node.hi - asked.node.lo) * CHUNK_ROWS;
+    let misshapen = |(task, sums): &&(u32, _)| !model::metric::fits(&shapes.tasks[*task as usize], sums, rows_max);
+    result.sums.iter().find(misshapen).map(|(task, _)| {
+        format!("metric sums of task `{}` that its kind can't have", shapes.tasks[*task as usize].name)
+    })
+}

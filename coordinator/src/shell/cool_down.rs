@@ -1,0 +1,80 @@
+//! Workers that were sent away for a fault of their own may not come back for a while.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proto::message::Hello;
+
+/// How long they are kept out.
+const COOL_DOWN: Duration = Duration::from_secs(60);
+/// How many are remembered, at most: those that may come back soonest are forgotten first.
+const WORKERS_MAX: usize = 1024;
+
+/// A worker, as it is known when it comes back: where it calls from, and the host and process that it says it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Identity {
+    address: String,
+    host: String,
+    pid: u32,
+}
+
+impl Identity {
+    pub(crate) fn new(address: &str, hello: &Hello) -> Identity {
+        Identity { address: address.to_owned(), host: hello.host.clone(), pid: hello.pid }
+    }
+}
+
+/// Who is kept out, and until when.
+#[derive(Debug, Default)]
+pub(crate) struct CoolDown {
+    until: BTreeMap<Identity, Duration>,
+}
+
+impl CoolDown {
+    /// Keeps a worker out from `now` on, which is the time since any fixed moment.
+    pub(crate) fn begin(&mut self, now: Duration, worker: Identity) {
+        self.until.retain(|_, until| *until > now);
+        if self.until.len() >= WORKERS_MAX
+            && let Some(first) = self.until.iter().min_by_key(|(_, until)| **until).map(|(worker, _)| worker.clone())
+        {
+            self.until.remove(&first);
+        }
+        self.until.insert(worker, now + COOL_DOWN);
+    }
+
+    /// How much longer a worker is kept out.
+    pub(crate) fn remaining(&self, now: Duration, worker: &Identity) -> Option<Duration> {
+        self.until.get(worker).and_then(|until| until.checked_sub(now)).filter(|remaining| !remaining.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(pid: u32) -> Identity {
+        Identity::new("10.0.0.1", &Hello { host: "node-1".into(), pid, ..Hello::default() })
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_worker_is_kept_out_until_its_time_is_over() {
+        let mut out = CoolDown::default();
+        out.begin(SECOND, worker(1));
+        assert_eq!(out.remaining(SECOND, &worker(1)), Some(COOL_DOWN));
+        assert_eq!(out.remaining(SECOND, &worker(2)), None);
+        assert_eq!(out.remaining(SECOND + COOL_DOWN - SECOND / 2, &worker(1)), Some(SECOND / 2));
+        assert_eq!(out.remaining(SECOND + COOL_DOWN, &worker(1)), None);
+    }
+
+    #[test]
+    fn of_too_many_the_first_are_forgotten() {
+        let mut out = CoolDown::default();
+        for pid in 0..=WORKERS_MAX as u32 {
+            out.begin(SECOND * (1 + pid / 1000), worker(pid));
+        }
+        assert_eq!(out.until.len(), WORKERS_MAX);
+        assert_eq!(out.remaining(SECOND, &worker(0)), None);
+        assert!(out.remaining(SECOND, &worker(WORKERS_MAX as u32)).is_some());
+    }
+}

@@ -1,0 +1,208 @@
+//! `trunkline certificates`: a small private authority for a cluster, with certificates for its coordinator and its workers, and a
+//! join token.
+//!
+//! An authority that is in the folder already signs what is added, so that a cluster can grow; no file is ever overwritten.
+
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use proto::tls::{self, Identity};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use time::{Duration, OffsetDateTime};
+
+use crate::exit::{Failure, say};
+
+/// What the authority is called in its certificate; one that is taken up again is known by it.
+const AUTHORITY: &str = "Trunkline cluster authority";
+/// How long the authority lasts: longer than what it signs.
+const AUTHORITY_DAYS: u32 = 3650;
+/// How far back certificates are valid, for clocks that are behind.
+const CLOCK_SKEW: Duration = Duration::hours(1);
+/// Random bytes in a join token.
+const TOKEN_BYTES: usize = 32;
+
+/// What others may read, and what only its owner may.
+const PUBLIC: u32 = 0o644;
+const SECRET: u32 = 0o600;
+const SECRET_FOLDER: u32 = 0o700;
+
+/// Arguments of `trunkline certificates`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder to write to: ca.pem, ca.key, token, coordinator.pem, coordinator.key, worker.pem, worker.key.
+    folder: PathBuf,
+    /// A name or address by which workers reach the coordinator; may be given several times.
+    #[arg(long = "coordinator", value_name = "NAME")]
+    coordinators: Vec<String>,
+    /// A worker that gets a certificate of its own, NAME.pem and NAME.key; may be given several times [default: one for all, `worker`].
+    #[arg(long = "worker", value_name = "NAME")]
+    workers: Vec<String>,
+    /// Days for which the certificates are valid.
+    #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: u32,
+}
+
+/// What a certificate is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Coordinator,
+    Worker,
+}
+
+/// Writes the files.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = &arguments.folder;
+    let is_new = !folder.join("ca.pem").exists() && !folder.join("ca.key").exists();
+    if is_new && arguments.coordinators.is_empty() {
+        let message =
+            "a new cluster needs `--coordinator NAME`: the name or address by which workers reach the coordinator";
+        return Err(Failure::Refused(message.into()));
+    }
+    let workers = match &arguments.workers[..] {
+        [] if is_new => vec!["worker".to_owned()],
+        given => given.to_vec(),
+    };
+    let mut wanted: Vec<(&str, Purpose, Vec<String>)> = Vec::new();
+    if !arguments.coordinators.is_empty() {
+        wanted.push(("coordinator", Purpose::Coordinator, arguments.coordinators.clone()));
+    }
+    for worker in &workers {
+        check_file_name(worker)?;
+        wanted.push((worker, Purpose::Worker, vec![worker.clone()]));
+    }
+    if wanted.is_empty() {
+        return Err(Failure::Refused(format!(
+            "{} has an authority: say what to add, --worker NAME or --coordinator NAME",
+            folder.display()
+        )));
+    }
+    for (name, ..) in &wanted {
+        for file in [format!("{name}.pem"), format!("{name}.key")] {
+            if folder.join(&file).exists() {
+                return Err(Failure::Refused(format!(
+                    "{} is there: it is not overwritten",
+                    folder.join(file).display()
+                )));
+            }
+        }
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(SECRET_FOLDER).create(folder).map_err(|e| failed(folder, &e))?;
+    let now = now();
+    let issuer = if is_new { begin(folder, now)? } else { take_up(folder, now)? };
+    let not_after = now + Duration::days(arguments.days.into());
+    for (name, purpose, names) in wanted {
+        let identity = Identity { cert: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
+        issue(&issuer, &identity, name, purpose, names, (now - CLOCK_SKEW, not_after))?;
+        let checked = match purpose {
+            Purpose::Coordinator => tls::server(&identity, Some(&folder.join("ca.pem"))).map(drop),
+            Purpose::Worker => tls::client(&folder.join("ca.pem"), Some(&identity)).map(drop),
+        };
+        checked.map_err(Failure::failed)?;
+        say(&format!("wrote {} and its key, valid until {}", identity.cert.display(), not_after.date()));
+    }
+    Ok(())
+}
+
+/// A new authority, and a new token.
+fn begin(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>, Failure> {
+    let key = KeyPair::generate().map_err(Failure::failed)?;
+    let params = authority(now);
+    let certificate = params.self_signed(&key).map_err(Failure::failed)?;
+    write(&folder.join("ca.key"), &key.serialize_pem(), SECRET)?;
+    write(&folder.join("ca.pem"), &certificate.pem(), PUBLIC)?;
+    let mut token = [0; TOKEN_BYTES];
+    getrandom::getrandom(&mut token).map_err(Failure::failed)?;
+    let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+    if !folder.join("token").exists() {
+        write(&folder.join("token"), &format!("{token}\n"), SECRET)?;
+    }
+    say(&format!("wrote {}: keep ca.key to yourself, it lets anyone in", folder.join("ca.pem").display()));
+    Ok(Issuer::new(params, key))
+}
+
+/// The authority that this command wrote before. Whether it is that one shows when what it signs is checked.
+fn take_up(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>, Failure> {
+    let path = folder.join("ca.key");
+    let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
+    let key = KeyPair::from_pem(&text)
+        .map_err(|error| Failure::Refused(format!("{}: it is no private key: {error}", path.display())))?;
+    Ok(Issuer::new(authority(now), key))
+}
+
+fn authority(now: OffsetDateTime) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named(AUTHORITY);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = now - CLOCK_SKEW;
+    params.not_after = now + Duration::days(AUTHORITY_DAYS.into());
+    params
+}
+
+fn issue(
+    issuer: &Issuer<'_, KeyPair>,
+    identity: &Identity,
+    name: &str,
+    purpose: Purpose,
+    names: Vec<String>,
+    (not_before, not_after): (OffsetDateTime, OffsetDateTime),
+) -> Result<(), Failure> {
+    let mut params = CertificateParams::new(names)
+        .map_err(|error| Failure::Refused(format!("--coordinator, --worker: not a name or an address: {error}")))?;
+    params.distinguished_name = named(name);
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![match purpose {
+        Purpose::Coordinator => ExtendedKeyUsagePurpose::ServerAuth,
+        Purpose::Worker => ExtendedKeyUsagePurpose::ClientAuth,
+    }];
+    (params.not_before, params.not_after) = (not_before, not_after);
+    let key = KeyPair::generate().map_err(Failure::failed)?;
+    let certificate = params.signed_by(&key, issuer).map_err(Failure::failed)?;
+    write(&identity.key, &key.serialize_pem(), SECRET)?;
+    write(&identity.cert, &certificate.pem(), PUBLIC)
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+/// A worker's name becomes that of its files.
+fn check_file_name(name: &str) -> Result<(), Failure> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+        return Err(Failure::Refused(format!("--worker: `{name}` is no name of a host")));
+    }
+    if ["ca", "coordinator"].contains(&name) {
+        return Err(Failure::Refused(format!("--worker: `{name}` is the name of another file")));
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::Refused(format!("{} is there: it is not overwritten", path.display()))
+        }
+        _ => failed(path, &error),
+    })
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("{}: {error}", path.display()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "certificates are valid from now on")]
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from(std::time::SystemTime::now())
+}

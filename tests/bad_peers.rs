@@ -1,0 +1,494 @@
+//! Peers that send what no worker sends: each is refused with a typed reason, which is recorded and counted; memory stays bounded,
+//! and the run gives the bits of one without them.
+
+mod support;
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use proto::{
+    MESSAGE_BYTES_MAX,
+    address::Address,
+    v1::{self, coordinator_message::Body as Said, worker_message::Body},
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
+use support::{Coordinator, bits, example, journal, report, resident_bytes, results, train, wait_for};
+use tokio::{runtime::Runtime, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use worker::{access::Access, compute::Computer, connection::connect};
+
+const SHORT: [&str; 4] = ["--set", "train.steps=40", "--set", "train.evaluate_every=1"];
+/// Peers made by hand give no signs of life.
+const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
+/// What a coordinator's memory may grow by, whatever comes.
+const GROWTH_MAX: u64 = 96 << 20;
+
+/// A worker made by hand, which can do all that a real one does and sends what the test says.
+struct Peer {
+    runtime: Arc<Runtime>,
+    to: mpsc::Sender<v1::WorkerMessage>,
+    from: tonic::Streaming<v1::CoordinatorMessage>,
+    parameters: Vec<f32>,
+}
+
+/// What a peer was asked for.
+struct Asked {
+    envelope: v1::Envelope,
+    work: v1::Work,
+}
+
+fn runtime() -> Arc<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    Arc::new(runtime.expect("a runtime"))
+}
+
+fn hello(pid: u32) -> v1::Hello {
+    let version = env!("CARGO_PKG_VERSION").into();
+    v1::Hello { version, host: "elsewhere".into(), pid, device: "flex".into(), threads: 1, local: true }
+}
+
+impl Peer {
+    /// Opens the stream with this message.
+    fn open(
+        coordinator: &Coordinator,
+        runtime: &Arc<Runtime>,
+        first: v1::WorkerMessage,
+    ) -> Result<Peer, tonic::Status> {
+        let address: Address = coordinator.address.parse().expect("an address");
+        runtime.block_on(async {
+            let client = connect(&address, &Access::default(), Duration::from_secs(20)).await;
+            let mut client = client.expect("connects").max_encoding_message_size(2 * MESSAGE_BYTES_MAX);
+            let (to, messages) = mpsc::channel(64);
+            to.send(first).await.expect("there is room");
+            let from = client.work(ReceiverStream::new(messages)).await?.into_inner();
+            Ok(Peer { runtime: Arc::clone(runtime), to, from, parameters: Vec::new() })
+        })
+    }
+
+    fn hello(coordinator: &Coordinator, runtime: &Arc<Runtime>, hello: v1::Hello) -> Peer {
+        let first = message(v1::Envelope::default(), Body::Hello(hello));
+        Peer::open(coordinator, runtime, first).expect("is heard")
+    }
+
+    /// Joins as a worker does, with the fingerprint of this processor.
+    fn join(coordinator: &Coordinator, runtime: &Arc<Runtime>) -> (Peer, Computer) {
+        let mut peer = Peer::hello(coordinator, runtime, hello(1));
+        let (envelope, Said::Welcome(welcome)) = peer.hear().expect("an answer") else { panic!("a welcome") };
+        assert!(welcome.shared_memory.is_none(), "a peer over TCP is not local, whatever it says");
+        let mut plan = Vec::new();
+        while plan.len() < welcome.plan_bytes as usize {
+            let Some((_, Said::Chunk(chunk))) = peer.hear() else { panic!("the plan") };
+            plan.extend_from_slice(&chunk.data);
+        }
+        let loaded = experiment::parse(&welcome.experiment, Path::new("experiment.toml"), &[]).expect("is right");
+        let plan: datasets::Plan = serde_json::from_slice(&plan).expect("is a plan");
+        let store = datasets::Store::open(Arc::new(plan), Path::new(&welcome.base)).expect("opens");
+        let computer = Computer::new(&loaded.experiment, store, &model::Device::Flex).expect("is built");
+        let fingerprint = computer.network().fingerprint().expect("is computed");
+        peer.say(envelope, Body::Ready(v1::Ready { fingerprint, ..Default::default() }));
+        let Some((_, Said::Accepted(_))) = peer.hear() else { panic!("accepted") };
+        (peer, computer)
+    }
+
+    fn say(&self, envelope: v1::Envelope, body: Body) {
+        // A coordinator that has heard enough does not listen any more.
+        let _ = self.runtime.block_on(self.to.send(message(envelope, body)));
+    }
+
+    fn hear(&mut self) -> Option<(v1::Envelope, Said)> {
+        let message = async { tokio::time::timeout(Duration::from_secs(60), self.from.message()).await };
+        let heard = self.runtime.block_on(message);
+        let message = heard.expect("something comes").ok()??;
+        Some((message.envelope?, message.body?))
+    }
+
+    /// Waits for work, and takes the parameters that come with it.
+    fn work(&mut self) -> Asked {
+        loop {
+            match self.hear().expect("the stream goes on") {
+                (_, Said::Chunk(chunk)) => {
+                    if chunk.offset == 0 {
+                        self.parameters.clear();
+                    }
+                    let elements = chunk.data.chunks_exact(4).map(|e| f32::from_le_bytes([e[0], e[1], e[2], e[3]]));
+                    self.parameters.extend(elements);
+                }
+                (envelope, Said::Work(work)) => return Asked { envelope, work },
+                _ => {}
+            }
+        }
+    }
+
+    /// The refusal that the stream ends with.
+    fn refused(&mut self) -> v1::Refused {
+        loop {
+            match self.hear().expect("a refusal before the end") {
+                (_, Said::Refused(refused)) => return refused,
+                _ => continue,
+            }
+        }
+    }
+}
+
+fn message(envelope: v1::Envelope, body: Body) -> v1::WorkerMessage {
+    v1::WorkerMessage { envelope: Some(envelope), body: Some(body) }
+}
+
+impl Asked {
+    /// A right answer to work for a gradient: its result and its vector.
+    fn gradient(&self, computer: &mut Computer, parameters: &[f32]) -> (v1::Result, Vec<f32>) {
+        let v1::Node { lo, hi } = self.work.node.expect("a node");
+        computer.set_parameters(parameters).expect("fit");
+        let mut gradient = vec![0.0; parameters.len()];
+        let node = aggregation::tree::Node { lo, hi };
+        let losses = computer.gradient(self.work.step, node, &self.work.scales, &mut gradient).expect("is computed");
+        let losses = losses.iter().enumerate();
+        let losses = losses.map(|(task, sum)| v1::LossSum { task: task as u32, loss: sum.loss, rows: sum.rows });
+        let hi = gradient.len() as u64;
+        let vector = v1::Vector { node: self.work.node, lo: 0, hi, dtype: v1::DType::F32.into(), ..Default::default() };
+        let (node, losses) = (self.work.node, losses.collect());
+        let result = v1::Result { work: self.work.id, node, losses, vectors: vec![vector], ..Default::default() };
+        (result, gradient)
+    }
+
+    fn chunk(&self, offset: usize, total: usize, data: Vec<u8>) -> Body {
+        let of = v1::ResultVector { work: self.work.id, index: 0 };
+        let of = Some(v1::chunk::Of::Result(of));
+        Body::Chunk(v1::Chunk { of, offset: offset as u64, total: total as u64, data: data.into() })
+    }
+}
+
+fn bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|element| element.to_le_bytes()).collect()
+}
+
+/// The bits that every run here has to have.
+struct Quiet {
+    folder: tempfile::TempDir,
+    report: Value,
+    results: Vec<Value>,
+}
+
+impl Quiet {
+    fn new() -> Quiet {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = folder.path().join("quiet");
+        let report = report(&train(&example("digits"), &run, &SHORT).output().expect("starts"));
+        Quiet { report, results: results(&run), folder }
+    }
+
+    fn coordinator(&self, name: &str) -> Coordinator {
+        self.coordinator_with(name, PATIENT)
+    }
+
+    fn coordinator_with(&self, name: &str, lease: [&str; 2]) -> Coordinator {
+        let run = self.folder.path().join(name.replace(' ', "-"));
+        Coordinator::start(&example("digits"), &run, &[&SHORT[..], &lease[..]].concat())
+    }
+
+    /// Lets the run end with a worker that does as it should.
+    fn finish(&self, coordinator: Coordinator) {
+        let run = coordinator.run.clone();
+        let _worker = coordinator.start_worker(&[]);
+        let (found, said) = coordinator.finish();
+        assert_eq!(bits(&self.report), bits(&found), "{said}");
+        assert_eq!(self.results, results(&run));
+    }
+}
+
+/// What a peer that has joined sends, once it was asked for a gradient.
+type Deed = fn(&Peer, &mut Computer, Asked);
+
+const DEEDS: [(&str, Deed, &str); 12] = [
+    (
+        "another node",
+        |peer, computer, asked| {
+            let (mut result, _) = asked.gradient(computer, &peer.parameters);
+            result.node = Some(v1::Node { lo: 0, hi: 1 });
+            peer.say(asked.envelope, Body::Result(result));
+        },
+        "another node",
+    ),
+    (
+        "another length",
+        |peer, computer, asked| {
+            let (mut result, _) = asked.gradient(computer, &peer.parameters);
+            result.vectors[0].hi -= 1;
+            peer.say(asked.envelope, Body::Result(result));
+        },
+        "other tasks or lengths",
+    ),
+    (
+        "another task",
+        |peer, computer, asked| {
+            let (mut result, _) = asked.gradient(computer, &peer.parameters);
+            result.vectors[0].task = Some(7);
+            peer.say(asked.envelope, Body::Result(result));
+        },
+        "other tasks or lengths",
+    ),
+    (
+        "losses of no task",
+        |peer, computer, asked| {
+            let (mut result, _) = asked.gradient(computer, &peer.parameters);
+            result.losses[1].task = 99;
+            peer.say(asked.envelope, Body::Result(result));
+        },
+        "loss sums of other tasks",
+    ),
+    (
+        "another step",
+        |peer, computer, asked| {
+            let (result, _) = asked.gradient(computer, &peer.parameters);
+            let step = asked.envelope.step + 1;
+            peer.say(v1::Envelope { step, ..asked.envelope }, Body::Result(result));
+        },
+        "a result of step 1",
+    ),
+    (
+        "metric sums where none were asked for",
+        |peer, computer, asked| {
+            let (mut result, _) = asked.gradient(computer, &peer.parameters);
+            result.sums = vec![v1::TaskSums { task: 3, ..Default::default() }];
+            peer.say(asked.envelope, Body::Result(result));
+        },
+        "metric sums of other tasks",
+    ),
+    (
+        "a chunk out of order",
+        |peer, computer, asked| {
+            let (result, gradient) = asked.gradient(computer, &peer.parameters);
+            let bytes = bytes(&gradient);
+            peer.say(asked.envelope.clone(), Body::Result(result));
+            peer.say(asked.envelope.clone(), asked.chunk(0, bytes.len(), bytes[..400].to_vec()));
+            let later = asked.chunk(1200, bytes.len(), bytes[1200..1600].to_vec());
+            peer.say(asked.envelope, later);
+        },
+        "a chunk at byte 1200 where byte 400 was next",
+    ),
+    (
+        "a vector that never ends",
+        |peer, computer, asked| {
+            let (result, gradient) = asked.gradient(computer, &peer.parameters);
+            let total = bytes(&gradient).len();
+            peer.say(asked.envelope.clone(), Body::Result(result));
+            for chunk in 0..200 {
+                let body = asked.chunk(chunk << 19, total, vec![1; 1 << 19]);
+                peer.say(asked.envelope.clone(), body);
+            }
+        },
+        "a chunk of 524288 bytes at byte 0",
+    ),
+    (
+        "a chunk that nobody announced",
+        |peer, _, asked| {
+            let body = asked.chunk(0, 8, vec![0; 8]);
+            peer.say(asked.envelope, body);
+        },
+        "not announced",
+    ),
+    (
+        "a message without a body",
+        |peer, _, asked| {
+            let empty = v1::WorkerMessage { envelope: Some(asked.envelope), body: None };
+            let _ = peer.runtime.block_on(peer.to.send(empty));
+        },
+        "message without `body`",
+    ),
+    (
+        "a message beyond the limit",
+        |peer, _, asked| {
+            let body = asked.chunk(0, MESSAGE_BYTES_MAX + 1, vec![0; MESSAGE_BYTES_MAX + 1]);
+            peer.say(asked.envelope, body);
+        },
+        "too large",
+    ),
+    ("a second hello", |peer, _, asked| peer.say(asked.envelope, Body::Hello(hello(1))), "a second hello"),
+];
+
+#[test]
+fn a_worker_that_sends_what_no_worker_sends_is_put_aside_and_the_bits_are_the_same() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    for (name, deed, reason) in DEEDS {
+        let coordinator = quiet.coordinator(name);
+        let before = resident_bytes(coordinator.pid());
+        let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+        let asked = peer.work();
+        deed(&peer, &mut computer, asked);
+        let refused = peer.refused();
+        assert_eq!(refused.kind, "protocol", "{name}: {}", refused.reason);
+        assert!(refused.reason.contains(reason), "{name}: {}", refused.reason);
+        // The same worker does not come back at once; another process of its host does.
+        let again = Peer::hello(&coordinator, &runtime, hello(1)).refused();
+        assert_eq!(again.kind, "cool_down", "{name}: {}", again.reason);
+        let mut other = Peer::hello(&coordinator, &runtime, hello(2));
+        assert!(matches!(other.hear(), Some((_, Said::Welcome(_)))), "{name}");
+        drop(other);
+        wait_for("the counts", || (coordinator.refusals("cool_down", &[]) == 1).then_some(()));
+        assert_eq!(coordinator.refusals("protocol", &[]), 1, "{name}");
+        let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
+        assert!(grown < GROWTH_MAX, "{name}: {grown} bytes");
+        let records = journal(&coordinator.run);
+        let written = records.iter().find(|record| record["kind"] == "worker_refused").expect(name);
+        assert_eq!(written["reason"]["code"], "protocol", "{name}");
+        quiet.finish(coordinator);
+    }
+}
+
+#[test]
+fn metric_sums_of_another_shape_are_refused() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let coordinator = quiet.coordinator("sums");
+    let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+    let asked = loop {
+        let asked = peer.work();
+        if asked.work.kind() == v1::WorkKind::Evaluate {
+            break asked;
+        }
+        let (result, gradient) = asked.gradient(&mut computer, &peer.parameters);
+        let bytes = bytes(&gradient);
+        peer.say(asked.envelope.clone(), Body::Result(result));
+        let body = asked.chunk(0, bytes.len(), bytes);
+        peer.say(asked.envelope, body);
+    };
+    let sums = |task| v1::TaskSums { task, rows: 3, counts: vec![u64::MAX; 4], ..Default::default() };
+    let (work, node) = (asked.work.id, asked.work.node);
+    let result = v1::Result { work, node, sums: vec![sums(0), sums(1)], ..Default::default() };
+    peer.say(asked.envelope, Body::Result(result));
+    let refused = peer.refused();
+    assert!(refused.reason.contains("metric sums of task `digit` that its kind can't have"), "{}", refused.reason);
+    quiet.finish(coordinator);
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_costs_the_worker_its_place_where_another_can_tell() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    for (name, wrong) in [("nan", f32::NAN), ("infinity", f32::NEG_INFINITY)] {
+        let coordinator = quiet.coordinator(name);
+        let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+        let asked = peer.work();
+        let _worker = coordinator.start_worker(&[]);
+        wait_for("the other worker", || {
+            let status = report(&coordinator.status(&[]));
+            let working = |workers: &Vec<Value>| workers.iter().filter(|w| w["state"] == "working").count() == 2;
+            status["workers"].as_array().filter(|workers| working(workers)).map(drop)
+        });
+        let (result, mut gradient) = asked.gradient(&mut computer, &peer.parameters);
+        gradient[4321] = wrong;
+        let bytes = bytes(&gradient);
+        peer.say(asked.envelope.clone(), Body::Result(result));
+        let body = asked.chunk(0, bytes.len(), bytes);
+        peer.say(asked.envelope, body);
+        let refused = peer.refused();
+        assert_eq!(refused.kind, "not_finite", "{}", refused.reason);
+        quiet.finish(coordinator);
+    }
+}
+
+#[test]
+fn a_worker_alone_whose_gradients_are_never_finite_ends_the_run_with_the_work_named() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let coordinator = quiet.coordinator("alone");
+    let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+    let run = coordinator.run.clone();
+    for _ in 0..3 {
+        let asked = peer.work();
+        let (result, mut gradient) = asked.gradient(&mut computer, &peer.parameters);
+        gradient[0] = f32::NAN;
+        let bytes = bytes(&gradient);
+        peer.say(asked.envelope.clone(), Body::Result(result));
+        let body = asked.chunk(0, bytes.len(), bytes);
+        peer.say(asked.envelope, body);
+    }
+    let ended = wait_for("the end", || journal(&run).into_iter().find(|record| record["kind"] == "finished"));
+    assert_eq!(ended["status"], "failed");
+    let message = ended["message"].as_str().expect("a reason");
+    assert!(message.contains("3 times") && message.contains("is not finite"), "{message}");
+}
+
+#[test]
+fn whoever_does_not_begin_as_a_worker_is_refused_at_once() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let coordinator = quiet.coordinator("begin");
+    let other = Peer::hello(&coordinator, &runtime, v1::Hello { version: "0.0.9".into(), ..hello(1) }).refused();
+    assert_eq!(other.kind, "version");
+    let long = v1::Hello { host: "x".repeat(1 << 20), ..hello(2) };
+    let first = message(v1::Envelope::default(), Body::Hello(long));
+    let refused = Peer::open(&coordinator, &runtime, first).err().expect("refused");
+    assert!(refused.message().contains("a text of 1048576 bytes"), "{refused}");
+    let leave = v1::Leave { kind: "data".into(), reason: "x".into() };
+    let refused = Peer::open(&coordinator, &runtime, message(v1::Envelope::default(), Body::Leave(leave))).err();
+    assert!(refused.expect("refused").message().contains("has to be a hello"));
+    wait_for("the counts", || (coordinator.refusals("protocol", &[]) == 2).then_some(()));
+    quiet.finish(coordinator);
+}
+
+#[test]
+fn a_worker_that_neither_reads_nor_gives_a_sign_of_life_loses_its_place() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let coordinator = quiet.coordinator_with("deaf", ["--set", "cluster.lease_ms=5000"]);
+    let (peer, _) = Peer::join(&coordinator, &runtime);
+    // It was accepted, holds the first step's work, and reads none of it.
+    let run = coordinator.run.clone();
+    let lost = wait_for("the lease", || journal(&run).into_iter().find(|record| record["kind"] == "worker_lost"));
+    assert_eq!(lost["reason"]["code"], "silent");
+    quiet.finish(coordinator);
+    drop(peer);
+}
+
+#[test]
+fn bytes_that_are_not_the_protocol_are_turned_away() {
+    let quiet = Quiet::new();
+    let coordinator = quiet.coordinator("bytes");
+    let before = resident_bytes(coordinator.pid());
+    let noise: Vec<u8> = (0..4 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
+    for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3], &noise] {
+        let mut stream = TcpStream::connect(&coordinator.address).expect("connects");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+        // The other side may have closed before all is written, or answer before it closes.
+        let _ = stream.write_all(bytes);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    wait_for("the counts", || (coordinator.refusals("handshake", &[]) == 3).then_some(()));
+    let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{grown} bytes");
+    let records = journal(&coordinator.run);
+    assert!(records.iter().any(|record| record["reason"]["code"] == "handshake"));
+    quiet.finish(coordinator);
+}
+
+#[test]
+fn ten_thousand_connections_cost_bounded_memory_and_a_worker_gets_in() {
+    const WANTED: u64 = 10_000;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).expect("raised");
+    let count = limit.maximum.map_or(WANTED, |files| WANTED.min(files.saturating_sub(500)));
+    let quiet = Quiet::new();
+    let coordinator = quiet.coordinator("crowd");
+    let before = resident_bytes(coordinator.pid());
+    let crowd: Vec<TcpStream> =
+        (0..count).map(|_| TcpStream::connect(&coordinator.address).expect("connects")).collect();
+    // Those beyond the bound are closed at once, the others when they have said nothing for too long.
+    let mut streams = crowd.iter();
+    let mut last = streams.next_back().expect("many");
+    last.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    let ended = last.read_to_end(&mut Vec::new());
+    assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it is still open");
+    let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
+    eprintln!("{count} connections: the coordinator's memory grew by {} KiB", grown / 1024);
+    assert!(grown < GROWTH_MAX, "{grown} bytes");
+    quiet.finish(coordinator);
+    drop(crowd);
+}
