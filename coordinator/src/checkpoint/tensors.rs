@@ -48,7 +48,7 @@ pub(super) fn to_blocks(file: &[u8], blocks: &[Block]) -> Result<Vec<f32>, Strin
     if tensors.len() != blocks.len() {
         return Err(format!("it has {} tensors for {} blocks", tensors.len(), blocks.len()));
     }
-    let mut parameters = vec![0.0; blocks.iter().map(|b| b.offset + b.len()).max().unwrap_or(0)];
+    let mut by_offset = Vec::with_capacity(blocks.len());
     for block in blocks {
         let tensor = tensors.tensor(&block.name).map_err(|e| format!("{}: {e}", block.name))?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != block.shape {
@@ -60,10 +60,17 @@ pub(super) fn to_blocks(file: &[u8], blocks: &[Block]) -> Result<Vec<f32>, Strin
                 block.shape
             ));
         }
-        let into = &mut parameters[block.offset..block.offset + block.len()];
-        for (value, bytes) in into.iter_mut().zip(tensor.data().as_chunks().0) {
-            *value = f32::from_le_bytes(*bytes);
+        by_offset.push((block, tensor));
+    }
+    // From here on the lengths are those of data that are there, not those that a manifest claims.
+    by_offset.sort_by_key(|(block, _)| block.offset);
+    let mut parameters = Vec::new();
+    for (block, tensor) in by_offset {
+        if block.offset != parameters.len() {
+            let end = parameters.len();
+            return Err(format!("{} starts at {}, and the one before it ends at {end}", block.name, block.offset));
         }
+        parameters.extend(tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
     }
     Ok(parameters)
 }

@@ -1,0 +1,70 @@
+//! Whatever has become of a checkpoint's files: it is passed over with a reason, or all of it is there.
+//!
+//! The first byte says which file the others stand for. A file of tensors gets its hash written into the manifest, so that what
+//! is behind the hashes is reached too.
+
+use std::{fs, path::PathBuf, sync::OnceLock};
+
+use coordinator::{
+    checkpoint::{self, Block, Checkpoint, Tensor},
+    disk::LocalDisk,
+};
+
+const FILES: [&str; 5] =
+    ["manifest.json", "model.safetensors", "optimizer.safetensors", "weighting.safetensors", "preprocessing.json"];
+
+/// The checkpoint that is damaged, and the sound contents of its files.
+struct Sound {
+    folder: PathBuf,
+    files: Vec<Vec<u8>>,
+    _keep: tempfile::TempDir,
+}
+
+fn sound() -> &'static Sound {
+    static SOUND: OnceLock<Sound> = OnceLock::new();
+    SOUND.get_or_init(|| {
+        let keep = tempfile::tempdir().expect("a folder");
+        let block = |name: &str, shape: &[usize], offset| Block { name: name.into(), shape: shape.into(), offset };
+        let checkpoint = Checkpoint {
+            step: 7,
+            blocks: vec![block("trunk.weight", &[2, 3], 0), block("trunk.bias", &[2], 6)],
+            parameters: (0..8).map(|i| i as f32).collect(),
+            optimizer: vec![Tensor::new("m", vec![0.5_f32; 8]), Tensor::new("v", vec![0.25_f32; 8])],
+            weighting: vec![Tensor::new("alpha", vec![1.0_f64, 2.0])],
+            preprocessing: "{}".into(),
+            ..Checkpoint::default()
+        };
+        let folder = checkpoint::write(&LocalDisk, keep.path(), &checkpoint).expect("written");
+        let files = FILES.iter().map(|name| fs::read(folder.join(name)).expect("written")).collect();
+        Sound { folder, files, _keep: keep }
+    })
+}
+
+/// A sound file of the checkpoint, as [`check`] takes it.
+#[allow(dead_code)] // fuzzing goes on from the corpus alone
+pub fn seed(file: u8) -> Vec<u8> {
+    [&[file], &sound().files[usize::from(file)][..]].concat()
+}
+
+/// Holds for any bytes.
+pub fn check(bytes: &[u8]) {
+    let Some((&file, damaged)) = bytes.split_first() else { return };
+    let Sound { folder, files, .. } = sound();
+    let file = usize::from(file) % FILES.len();
+    for (name, bytes) in FILES.iter().zip(files) {
+        fs::write(folder.join(name), bytes).expect("written");
+    }
+    fs::write(folder.join(FILES[file]), damaged).expect("written");
+    if file > 0 {
+        let manifest = String::from_utf8(files[0].clone()).expect("text");
+        let manifest = manifest.replace(&checkpoint::sha256(&files[file]), &checkpoint::sha256(damaged));
+        fs::write(folder.join(FILES[0]), manifest).expect("written");
+    }
+    match checkpoint::load(folder) {
+        Err(error) => assert!(!error.to_string().is_empty()),
+        Ok(found) => {
+            let covered: usize = found.blocks.iter().map(Block::len).sum();
+            assert_eq!(covered, found.parameters.len(), "the blocks cover the parameters");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Whatever stands in an experiment file: it is refused in words, or says one thing, which it still says once it was resolved and written
+//! down.
+
+use std::path::Path;
+
+/// Holds for any bytes.
+pub fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match experiment::parse(text, Path::new("experiment.toml"), &[]) {
+        Err(error) => assert!(error.to_string().contains("experiment.toml"), "{error}"),
+        Ok(loaded) => {
+            let resolved = loaded.experiment.to_toml();
+            let again = experiment::parse(&resolved, Path::new("resolved.toml"), &[]);
+            let again = again.unwrap_or_else(|error| panic!("{error}\n{resolved}"));
+            assert_eq!(again.experiment, loaded.experiment);
+        }
+    }
+}
