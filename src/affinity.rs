@@ -85,6 +85,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The mean cosines of a finished run's tasks, and which to train together, where the run computed gradients by task.
+///
+/// # Errors
+/// The run's records can't be read.
+pub fn summary(run_dir: &Path) -> Result<Option<String>, Failure> {
+    let recorded = recorded::read(run_dir)?;
+    let tasks = recorded.tasks();
+    if recorded.check_gramians(run_dir).is_err() || tasks.len() < 2 {
+        return Ok(None);
+    }
+    let cosines = measure(&recorded, tasks.len())?.cosines();
+    let shown = matrix(&tasks, &cosines, |value| format!("{value:.3}"));
+    Ok(Some(format!("mean cosine of the gradients\n{shown}\n{}", recommendation(&tasks, &grouping(&cosines)))))
+}
+
 fn measure(recorded: &Recorded, tasks: usize) -> Result<Affinity, Failure> {
     let mut affinity = Affinity::new(tasks);
     for record in &recorded.records {

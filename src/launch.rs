@@ -22,6 +22,7 @@ use model::Device;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    affinity,
     exit::{Failure, print, say},
     progress, table,
 };
@@ -181,10 +182,10 @@ fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {
     for warning in &setup.prepared.summary.warnings {
         say(&format!("warning: {warning}"));
     }
-    let (workers, microbatches) = (setup.loaded.experiment.cluster.workers, setup.prepared.plan.microbatches());
-    if workers > microbatches {
-        let idle = workers - microbatches;
-        say(&format!("warning: {workers} workers for {microbatches} microbatches: {idle} will be idle in training"));
+    let (workers, units) = (setup.loaded.experiment.cluster.workers, setup.units());
+    if workers > units {
+        let idle = workers - units;
+        say(&format!("warning: {workers} workers for {units} microbatches: {idle} will be idle in training"));
     }
     Ok(setup)
 }
@@ -221,6 +222,9 @@ fn finish(report: &Report, json: bool) -> Result<(), Failure> {
         print(&serde_json::to_string(report).map_err(Failure::failed)?);
     } else if report.status == "finished" {
         print(&table::report(report));
+        if let Some(affinity) = affinity::summary(Path::new(&report.run_dir))? {
+            print(&affinity);
+        }
     }
     match report.status {
         "finished" => Ok(()),

@@ -72,6 +72,13 @@ impl Setup {
             .collect()
     }
 
+    /// Pieces that a step's gradient can be divided into at most: microbatches, of each feed by itself in per-task mode.
+    pub fn units(&self) -> u32 {
+        let plan = &self.prepared.plan;
+        let is_per_task = self.method.needs().iter().any(|need| need.is_per_task());
+        plan.microbatches() * if is_per_task { plan.feeds().len() as u32 } else { 1 }
+    }
+
     /// Rows of all feeds in a step.
     pub fn rows_per_step(&self) -> u64 {
         let plan = &self.prepared.plan;
