@@ -269,6 +269,21 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 }
 
 #[test]
+fn an_evaluation_that_found_the_best_parameters_is_not_made_twice() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let more = [&MIXED[..], &["--set", "train.checkpoint.every=1000"]].concat();
+    let expected = quiet(&example("mixed"), &run, &more);
+    let (best, last) = (&expected.0["selected_step"], &expected.0["step"]);
+    let (best, last) = (best.as_u64().expect("a number"), last.as_u64().expect("a number"));
+    assert!(best < last && last < 1000, "stopped early, after the best step: {best}, {last}");
+    std::fs::remove_dir_all(checkpoint_of(&run, last)).expect("removes");
+    let done = report(&resume(&run).output().expect("starts"));
+    assert_eq!(done["resumed_from"], best);
+    assert_equal(&expected, &done, &run);
+}
+
+#[test]
 fn without_a_good_checkpoint_the_run_begins_anew() {
     let folder = folder();
     let more = ["--set", "train.steps=60", "--set", "train.evaluate_every=20"];

@@ -156,7 +156,7 @@ impl Shell {
         self.fence.check()?;
         let written = match self.journal.sync() {
             Ok(()) => {
-                let checkpoint = self.checkpoint(step);
+                let checkpoint = self.checkpoint(step, best);
                 return self.order(Job::Save { checkpoint, best });
             }
             Err(error @ JournalError::Io { .. }) => Err(CheckpointError::JournalFirst(error)),
@@ -166,9 +166,10 @@ impl Shell {
         self.executor.say(done).map_err(|_| CoordinatorError::Crashed)
     }
 
-    fn checkpoint(&self, step: u64) -> Box<Checkpoint> {
+    /// The state after `step`; `evaluated` where its evaluation is in the selection's state though the machine has not heard of it.
+    fn checkpoint(&self, step: u64, evaluated: bool) -> Box<Checkpoint> {
         let mut states = self.selection.states();
-        states.insert(EVALUATION_DUE.into(), self.run.evaluation_due().to_string());
+        states.insert(EVALUATION_DUE.into(), (self.run.evaluation_due() && !evaluated).to_string());
         states.insert("base".into(), self.setup.base().to_string_lossy().into_owned());
         states.insert("device".into(), self.setup.device.to_string());
         states.insert(FINGERPRINT.into(), self.fingerprint.clone().unwrap_or_default());
