@@ -99,8 +99,11 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
             let before = last_step(&run);
             let mut running = again();
             if i % 2 == 0 {
-                // At a drawn instant, which may lie before the first record.
-                std::thread::sleep(Duration::from_millis(u64::from(draws.u32_at(i)) % 400));
+                // At a drawn instant, which may lie before the first record, but not so late that nothing is left to do.
+                let pauses = u64::from(draws.u32_at(i)) % 80;
+                let is_late = || last_step(&run) >= (i + 1) * steps / 25;
+                let mut waits = (0..pauses).take_while(|_| !is_late());
+                waits.by_ref().for_each(|_| std::thread::sleep(Duration::from_millis(5)));
             } else {
                 recovery.wait_for("a new step", || (last_step(&run) > before).then_some(()));
                 let target = i * steps / 40;
