@@ -1,7 +1,7 @@
 //! Pictures: a [`Scene`] of lines, areas and texts, written as SVG for documents and drawn as PNG for everything else.
 //!
 //! A scene knows pixels only. What turns data into marks stands above it: [`Axes`] for two numbers, [`contour`] for a function of two numbers,
-//! [`heat_map`] for a matrix. Both forms of a picture are made from the same marks, and a picture of the same data has the same bytes.
+//! [`heat_map()`] for a matrix. Both forms of a picture are made from the same marks, and a picture of the same data has the same bytes.
 //!
 //! Colours are chosen to be told apart with any colour vision, and no meaning is in colour alone.
 

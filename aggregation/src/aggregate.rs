@@ -30,7 +30,7 @@ pub struct Request<'a> {
 pub struct Answer {
     /// One alpha a task, where the aggregate is sum over t of alpha_t g_t.
     pub weights: Option<Vec<f64>>,
-    /// The direction, [parameters].
+    /// The direction, `[parameters]`.
     pub aggregate: Vec<f64>,
     /// The solver's certificate, where there is one.
     pub certificate: Option<Certificate>,
