@@ -12,8 +12,8 @@ use aggregation::random::{Purpose, Stream};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{
-    Recovery, Running, bits, example, journal, kill, last_step, report, required, results, train, trunkline, wait_for,
-    wait_for_step,
+    Recovery, Running, bits, example, journal, kill, last_step, report, required, results, train, trunkline,
+    wait_at_most, wait_for, wait_for_step,
 };
 
 /// Steps that take their time, so that twenty kills come before the end on a busy machine too; a checkpoint now and then.
@@ -100,10 +100,8 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
             let mut running = again();
             if i % 2 == 0 {
                 // At a drawn instant, which may lie before the first record, but not so late that nothing is left to do.
-                let pauses = u64::from(draws.u32_at(i)) % 80;
-                let is_late = || last_step(&run) >= (i + 1) * steps / 25;
-                let mut waits = (0..pauses).take_while(|_| !is_late());
-                waits.by_ref().for_each(|_| std::thread::sleep(Duration::from_millis(5)));
+                let instant = Duration::from_millis(u64::from(draws.u32_at(i)) % 400);
+                wait_at_most(instant, || (last_step(&run) >= (i + 1) * steps / 25).then_some(()));
             } else {
                 recovery.wait_for("a new step", || (last_step(&run) > before).then_some(()));
                 let target = i * steps / 40;

@@ -67,14 +67,19 @@ pub fn results(run: &Path) -> Vec<Value> {
 }
 
 /// Waits until something is there.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(LONG, look).unwrap_or_else(|| panic!("waited too long for {what}"))
+}
+
+/// Waits until something is there, or for so long.
+pub fn wait_at_most<T>(bound: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     #[expect(clippy::disallowed_methods, reason = "a bound on waiting")]
     let began = Instant::now();
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || began.elapsed() >= bound {
             return found;
         }
-        assert!(began.elapsed() < LONG, "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

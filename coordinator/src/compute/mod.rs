@@ -5,7 +5,9 @@
 
 mod ahead;
 mod jacobian;
+mod piece;
 mod reduce;
+mod report;
 mod updater;
 mod weigher;
 
@@ -24,7 +26,8 @@ use tokio::sync::mpsc;
 
 pub use ahead::Recipient;
 pub use reduce::{Contribution, Missing, Place};
-pub use updater::{Factors, NotFinite, StepReport, Updater, Weighed};
+pub use report::{Factors, NotFinite, StepReport, Weighed};
+pub use updater::Updater;
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError},

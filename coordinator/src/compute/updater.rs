@@ -9,10 +9,10 @@ use std::{
 
 use aggregation::{
     Gramian, Optimizer, Schedule, clip,
-    optimizer::{OptimizerState, StatePart, Update},
+    optimizer::OptimizerState,
     random::{Purpose, Stream},
     tree::{self, Node},
-    weighting::{Certificate, Failure, Method, Moment, Need, Observed, Outcome, State, Statistics},
+    weighting::{Failure, Method, Moment, Need, Observed, Outcome, State, Statistics},
 };
 use datasets::{Labels, Plan};
 use experiment::{Experiment, Shapes, SplitName};
@@ -24,109 +24,21 @@ use super::{
     Gradient, Losses, Missing, Recipient,
     ahead::Ahead,
     jacobian::{self, ByTask},
+    piece::{PART, Piece, cuts, is_finite, pieces},
     reduce::sum_into,
+    report::{Factors, NotFinite, StepReport, Weighed},
     weigher::Weigher,
 };
 use crate::{
     checkpoint::{Block, Checkpoint, Tensor, Values},
     parameters::Parameters,
-    run::WorkerId,
 };
 
-/// Elements that are added and updated at a time: with the optimizer's state they fit a core's cache.
-const PART: usize = 1 << 15;
 /// So many parts are worked on before they go over the network: 1 MiB.
 const PARTS_AHEAD: usize = 8;
 
 /// The state's name in a checkpoint.
 const OPTIMIZER_STEP: &str = "optimizer.step";
-
-/// What an update did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepReport {
-    /// The step.
-    pub step: u64,
-    /// Mean training loss by task; `None` for a task without labelled rows in this step.
-    pub losses: Vec<Option<f64>>,
-    /// Global norm of the combined gradient before clipping, where it was computed.
-    pub gradient_norm: Option<f64>,
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// How the tasks were weighed.
-    pub weighed: Weighed,
-    /// What the next step's gradients are computed with, where that is known already.
-    pub next: Option<Factors>,
-    /// Workers to whom the new parameters are on their way already.
-    pub served: Vec<WorkerId>,
-}
-
-/// Something in a step is not a finite number.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum NotFinite {
-    /// A task's loss.
-    #[error("step {step}: the training loss of task `{task}` is {loss}; the parameters before this step are kept")]
-    Loss {
-        /// The step.
-        step: u64,
-        /// The task's name.
-        task: String,
-        /// The loss.
-        loss: f64,
-    },
-    /// The combined gradient, or the parameters that come from it.
-    #[error("step {step}: the update is not finite though all losses are; the parameters before this step are kept")]
-    Update {
-        /// The step.
-        step: u64,
-    },
-    /// What the workers sent does not add up, or the weighting has no answer.
-    #[error("step {step}: {reason}")]
-    Impossible {
-        /// The step.
-        step: u64,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl NotFinite {
-    /// The step.
-    pub fn step(&self) -> u64 {
-        match self {
-            NotFinite::Loss { step, .. } | NotFinite::Update { step } | NotFinite::Impossible { step, .. } => *step,
-        }
-    }
-}
-
-/// What workers multiply a step's gradients with.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Factors {
-    /// By task: alpha * weight / labelled rows of the whole batch, alpha being 1 in per-task mode; zero for a task without rows.
-    pub scales: Vec<f32>,
-    /// The tasks that have labelled rows, ascending.
-    pub present: Vec<u32>,
-}
-
-/// How a step's tasks were weighed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Weighed {
-    /// The tasks that have labelled rows, ascending; the other lists are in this order.
-    pub present: Vec<usize>,
-    /// Weight times mean loss.
-    pub losses: Vec<f64>,
-    /// One alpha for the whole of each task's gradient, where the method gives that.
-    pub alpha: Option<Vec<f64>>,
-    /// How good the solver's answer is.
-    pub certificate: Option<Certificate>,
-    /// Of the gradients over the shared blocks, in per-task mode.
-    pub gramian: Option<Gramian>,
-    /// Inner products of the gradients with the direction, in per-task mode.
-    pub products: Option<Vec<f64>>,
-    /// Whether the step is one of those that are written down; Gramian and products are known of these.
-    pub recorded: bool,
-    /// Time that statistics, weighting and combination took.
-    pub took: Duration,
-}
 
 /// Everything that an update reads and changes.
 pub struct Updater {
@@ -601,95 +513,10 @@ fn present(counts: &[u64]) -> Vec<usize> {
     counts.iter().enumerate().filter(|(_, rows)| **rows > 0).map(|(task, _)| task).collect()
 }
 
-fn cuts(elements: usize) -> Vec<usize> {
-    (0..elements).step_by(PART).chain([elements]).collect()
-}
-
 fn add_losses(mut left: Vec<LossSum>, right: Vec<LossSum>) -> Vec<LossSum> {
     for (left, right) in left.iter_mut().zip(right) {
         left.loss += right.loss;
         left.rows += right.rows;
     }
     left
-}
-
-/// A part of the layout with everything that an update of it touches.
-struct Piece<'a> {
-    state: StatePart<'a>,
-    current: &'a [f32],
-    gradient: &'a mut [f32],
-    next: &'a mut [f32],
-}
-
-fn pieces<'a>(
-    states: Vec<StatePart<'a>>,
-    current: &'a [f32],
-    mut gradient: &'a mut [f32],
-    mut next: &'a mut [f32],
-) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::with_capacity(states.len());
-    for state in states {
-        let range = state.range.clone();
-        let (own_gradient, rest) = std::mem::take(&mut gradient).split_at_mut(range.len());
-        gradient = rest;
-        let (own_next, rest) = std::mem::take(&mut next).split_at_mut(range.len());
-        next = rest;
-        pieces.push(Piece { current: &current[range], gradient: own_gradient, next: own_next, state });
-    }
-    pieces
-}
-
-impl<'a> Piece<'a> {
-    /// Adds (unless that is done) and updates; gives the new parameters, and whether all of them are finite.
-    fn run(
-        mut self,
-        update: &Update,
-        blocks: &[Range<usize>],
-        root: Node,
-        vectors: &BTreeMap<Node, &[f32]>,
-        added: bool,
-    ) -> Result<(bool, &'a [f32]), Missing> {
-        let range = self.state.range.clone();
-        let gradient: &[f32] = match vectors.get(&root) {
-            Some(vector) if !added => &vector[range],
-            _ => {
-                if !added {
-                    sum_into(root, vectors, range, self.gradient)?;
-                }
-                self.gradient
-            }
-        };
-        update.apply(&mut self.state, blocks, self.current, gradient, self.next);
-        Ok((is_finite(gradient) && is_finite(self.next), self.next))
-    }
-}
-
-/// Whether every element is finite, without a branch for each.
-fn is_finite(vector: &[f32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    vector.iter().fold(0, |all, value| all | u32::from(value.to_bits() & EXPONENT == EXPONENT)) == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_element_that_is_not_finite_is_seen() {
-        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut vector = vec![f32::MAX; 100];
-            assert!(is_finite(&vector));
-            vector[77] = wrong;
-            assert!(!is_finite(&vector));
-        }
-    }
-
-    #[test]
-    fn the_parts_cover_every_element_once() {
-        for elements in [1, PART - 1, PART, PART + 1, 3 * PART] {
-            let cuts = cuts(elements);
-            assert!(cuts.windows(2).all(|cut| cut[0] < cut[1]), "{elements}: {cuts:?}");
-            assert_eq!((cuts[0], *cuts.last().unwrap()), (0, elements));
-        }
-    }
 }

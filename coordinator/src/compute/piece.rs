@@ -1,0 +1,100 @@
+//! An update in parts: each is added up and updated while it is in a core's cache, by whatever thread; the bits are the same for every cut.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use aggregation::{
+    optimizer::{StatePart, Update},
+    tree::Node,
+};
+
+use super::reduce::{Missing, sum_into};
+
+/// Elements that are added and updated at a time: with the optimizer's state they fit a core's cache.
+pub(super) const PART: usize = 1 << 15;
+
+/// Where the parts begin and end.
+pub(super) fn cuts(elements: usize) -> Vec<usize> {
+    (0..elements).step_by(PART).chain([elements]).collect()
+}
+
+/// A part of the layout with everything that an update of it touches.
+pub(super) struct Piece<'a> {
+    state: StatePart<'a>,
+    current: &'a [f32],
+    gradient: &'a mut [f32],
+    next: &'a mut [f32],
+}
+
+/// The whole of an update in parts, in the order of the layout.
+pub(super) fn pieces<'a>(
+    states: Vec<StatePart<'a>>,
+    current: &'a [f32],
+    mut gradient: &'a mut [f32],
+    mut next: &'a mut [f32],
+) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::with_capacity(states.len());
+    for state in states {
+        let range = state.range.clone();
+        let (own_gradient, rest) = std::mem::take(&mut gradient).split_at_mut(range.len());
+        gradient = rest;
+        let (own_next, rest) = std::mem::take(&mut next).split_at_mut(range.len());
+        next = rest;
+        pieces.push(Piece { current: &current[range], gradient: own_gradient, next: own_next, state });
+    }
+    pieces
+}
+
+impl<'a> Piece<'a> {
+    /// Adds (unless that is done) and updates; gives the new parameters, and whether all of them are finite.
+    pub(super) fn run(
+        mut self,
+        update: &Update,
+        blocks: &[Range<usize>],
+        root: Node,
+        vectors: &BTreeMap<Node, &[f32]>,
+        added: bool,
+    ) -> Result<(bool, &'a [f32]), Missing> {
+        let range = self.state.range.clone();
+        let gradient: &[f32] = match vectors.get(&root) {
+            Some(vector) if !added => &vector[range],
+            _ => {
+                if !added {
+                    sum_into(root, vectors, range, self.gradient)?;
+                }
+                self.gradient
+            }
+        };
+        update.apply(&mut self.state, blocks, self.current, gradient, self.next);
+        Ok((is_finite(gradient) && is_finite(self.next), self.next))
+    }
+}
+
+/// Whether every element is finite, without a branch for each.
+pub(super) fn is_finite(vector: &[f32]) -> bool {
+    const EXPONENT: u32 = 0x7f80_0000;
+    vector.iter().fold(0, |all, value| all | u32::from(value.to_bits() & EXPONENT == EXPONENT)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_element_that_is_not_finite_is_seen() {
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut vector = vec![f32::MAX; 100];
+            assert!(is_finite(&vector));
+            vector[77] = wrong;
+            assert!(!is_finite(&vector));
+        }
+    }
+
+    #[test]
+    fn the_parts_cover_every_element_once() {
+        for elements in [1, PART - 1, PART, PART + 1, 3 * PART] {
+            let cuts = cuts(elements);
+            assert!(cuts.windows(2).all(|cut| cut[0] < cut[1]), "{elements}: {cuts:?}");
+            assert_eq!((cuts[0], *cuts.last().unwrap()), (0, elements));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a step came to, and why one could not.
+
+use std::time::Duration;
+
+use aggregation::{Gramian, weighting::Certificate};
+
+use crate::run::WorkerId;
+
+/// What an update did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepReport {
+    /// The step.
+    pub step: u64,
+    /// Mean training loss by task; `None` for a task without labelled rows in this step.
+    pub losses: Vec<Option<f64>>,
+    /// Global norm of the combined gradient before clipping, where it was computed.
+    pub gradient_norm: Option<f64>,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// How the tasks were weighed.
+    pub weighed: Weighed,
+    /// What the next step's gradients are computed with, where that is known already.
+    pub next: Option<Factors>,
+    /// Workers to whom the new parameters are on their way already.
+    pub served: Vec<WorkerId>,
+}
+
+/// Something in a step is not a finite number.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NotFinite {
+    /// A task's loss.
+    #[error("step {step}: the training loss of task `{task}` is {loss}; the parameters before this step are kept")]
+    Loss {
+        /// The step.
+        step: u64,
+        /// The task's name.
+        task: String,
+        /// The loss.
+        loss: f64,
+    },
+    /// The combined gradient, or the parameters that come from it.
+    #[error("step {step}: the update is not finite though all losses are; the parameters before this step are kept")]
+    Update {
+        /// The step.
+        step: u64,
+    },
+    /// What the workers sent does not add up, or the weighting has no answer.
+    #[error("step {step}: {reason}")]
+    Impossible {
+        /// The step.
+        step: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl NotFinite {
+    /// The step.
+    pub fn step(&self) -> u64 {
+        match self {
+            NotFinite::Loss { step, .. } | NotFinite::Update { step } | NotFinite::Impossible { step, .. } => *step,
+        }
+    }
+}
+
+/// What workers multiply a step's gradients with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Factors {
+    /// By task: alpha * weight / labelled rows of the whole batch, alpha being 1 in per-task mode; zero for a task without rows.
+    pub scales: Vec<f32>,
+    /// The tasks that have labelled rows, ascending.
+    pub present: Vec<u32>,
+}
+
+/// How a step's tasks were weighed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighed {
+    /// The tasks that have labelled rows, ascending; the other lists are in this order.
+    pub present: Vec<usize>,
+    /// Weight times mean loss.
+    pub losses: Vec<f64>,
+    /// One alpha for the whole of each task's gradient, where the method gives that.
+    pub alpha: Option<Vec<f64>>,
+    /// How good the solver's answer is.
+    pub certificate: Option<Certificate>,
+    /// Of the gradients over the shared blocks, in per-task mode.
+    pub gramian: Option<Gramian>,
+    /// Inner products of the gradients with the direction, in per-task mode.
+    pub products: Option<Vec<f64>>,
+    /// Whether the step is one of those that are written down; Gramian and products are known of these.
+    pub recorded: bool,
+    /// Time that statistics, weighting and combination took.
+    pub took: Duration,
+}

@@ -1,0 +1,205 @@
+//! What the machine hears and what it answers.
+
+use std::time::Duration;
+
+use super::{Assignment, Evaluation, Job};
+
+/// A worker's lease: its identity in this run, given once, in the order of joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u64);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A worker was welcomed and loads its data.
+    Joined(WorkerId),
+    /// A worker can compute.
+    Ready(WorkerId),
+    /// A worker gave a sign of life.
+    Beat(WorkerId),
+    /// A worker is gone.
+    Lost(WorkerId, Loss),
+    /// A worker's result is complete in the shell.
+    Result {
+        /// Who computed it.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+    },
+    /// A worker could not do its work.
+    Failed {
+        /// Who tried.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The tasks are weighed.
+    Weighed {
+        /// The step.
+        step: u64,
+    },
+    /// The weighting has learned of the losses after the update.
+    Learned {
+        /// The step.
+        step: u64,
+    },
+    /// The new parameters stand beside the current ones.
+    Updated {
+        /// The step that they come from.
+        step: u64,
+    },
+    /// The update can't be: something in it is not finite.
+    NotFinite {
+        /// The step.
+        step: u64,
+        /// What it is, for people.
+        reason: String,
+    },
+    /// The metrics of an evaluation are known.
+    Evaluated {
+        /// Whether early stopping has run out of patience.
+        stop: bool,
+    },
+    /// The checkpoint is on disk, or could not be written (which the shell has said).
+    Saved,
+    /// Time has passed.
+    Tick,
+    /// Someone asks the run to end, after a checkpoint.
+    Interrupt,
+    /// Someone asks for a checkpoint.
+    Save,
+}
+
+/// Why a worker is gone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// Its stream broke.
+    #[error("its connection broke")]
+    Disconnected,
+    /// It was silent for longer than the lease.
+    #[error("it was silent for {0:?}")]
+    Silent(Duration),
+    /// It went by itself, or was told to go.
+    #[error("{0}")]
+    Left(String),
+}
+
+/// What the shell has to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Give a worker something to compute.
+    Assign(WorkerId, Assignment),
+    /// The result counts: keep it until the phase is over.
+    Keep {
+        /// Who computed it.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+        /// What it was about.
+        job: Job,
+    },
+    /// The result counts for nothing.
+    Drop {
+        /// Who sent it.
+        worker: WorkerId,
+        /// The work's id.
+        work: u64,
+    },
+    /// Forget what was kept and not used: the phase it was for is over or given up.
+    Clear,
+    /// Weigh the tasks with the losses that were kept.
+    Weigh {
+        /// The step.
+        step: u64,
+    },
+    /// Let the weighting learn of the losses that were kept, which are those after the update.
+    Learn {
+        /// The step.
+        step: u64,
+    },
+    /// Add what was kept, weigh it, and build the parameters of the next step beside the current ones.
+    Update {
+        /// The step.
+        step: u64,
+    },
+    /// The parameters beside are the current ones from now on.
+    Commit {
+        /// Number of updates done.
+        step: u64,
+    },
+    /// Make metrics of what was kept.
+    Decide(Evaluation),
+    /// Make the parameters that the run selects the current ones.
+    Select,
+    /// Write a checkpoint of the current state.
+    Save {
+        /// Number of updates done.
+        step: u64,
+    },
+    /// End the worker's stream.
+    Dismiss(WorkerId, Loss),
+    /// Tell the workers that all is over, and end.
+    Finish(Outcome),
+    /// Something for the journal and for people.
+    Notice(Notice),
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done, or early stopping ended them.
+    Finished {
+        /// Whether early stopping did.
+        early: bool,
+    },
+    /// Someone asked for it.
+    Interrupted,
+    /// It can't go on.
+    Failed(String),
+}
+
+/// What people may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A worker takes part.
+    WorkerReady {
+        /// Who.
+        worker: WorkerId,
+        /// How many take part now.
+        workers: usize,
+    },
+    /// A worker is gone; its work goes to others.
+    WorkerLost {
+        /// Who.
+        worker: WorkerId,
+        /// Why.
+        loss: Loss,
+        /// Pieces of work that go back to the pile.
+        reissued: usize,
+        /// How many take part now.
+        workers: usize,
+    },
+    /// A worker is late; another that has nothing to do computes the same. Whoever answers first counts.
+    Straggler {
+        /// Who is late.
+        worker: WorkerId,
+        /// With what.
+        job: Job,
+        /// Who has it too.
+        other: WorkerId,
+    },
+    /// Too few workers take part.
+    Waiting {
+        /// How many take part.
+        workers: usize,
+        /// How many have to.
+        needed: usize,
+    },
+    /// There are more workers than microbatches.
+    Idle {
+        /// How many have nothing to do in a step.
+        idle: usize,
+    },
+}
