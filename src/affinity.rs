@@ -77,8 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         print(&object.to_string());
         return Ok(());
     }
-    let heading = format!("mean cosine of the gradients over {} recorded steps", affinity.steps());
-    print(&format!("{heading}\n{}", matrix(&tasks, &cosines, |value| format!("{value:.3}"))));
+    print(&shown_cosines(&tasks, &affinity));
     let heading = "first-order transfer: the share of a column's loss that a step along a row's gradient takes away";
     print(&format!("{heading}\n{}", matrix(&tasks, &transfers, |value| format!("{value:.2e}"))));
     print(&recommendation(&tasks, &grouping));
@@ -95,9 +94,9 @@ pub fn summary(run_dir: &Path) -> Result<Option<String>, Failure> {
     if recorded.check_gramians(run_dir).is_err() || tasks.len() < 2 {
         return Ok(None);
     }
-    let cosines = measure(&recorded, tasks.len())?.cosines();
-    let shown = matrix(&tasks, &cosines, |value| format!("{value:.3}"));
-    Ok(Some(format!("mean cosine of the gradients\n{shown}\n{}", recommendation(&tasks, &grouping(&cosines)))))
+    let affinity = measure(&recorded, tasks.len())?;
+    let cosines = affinity.cosines();
+    Ok(Some(format!("{}\n{}", shown_cosines(&tasks, &affinity), recommendation(&tasks, &grouping(&cosines)))))
 }
 
 fn measure(recorded: &Recorded, tasks: usize) -> Result<Affinity, Failure> {
@@ -109,6 +108,13 @@ fn measure(recorded: &Recorded, tasks: usize) -> Result<Affinity, Failure> {
         }
     }
     Ok(affinity)
+}
+
+fn shown_cosines(tasks: &[&str], affinity: &Affinity) -> String {
+    let steps = affinity.steps();
+    let steps = if steps == 1 { "one recorded step".to_owned() } else { format!("{steps} recorded steps") };
+    let cosines = matrix(tasks, &affinity.cosines(), |value| format!("{value:.3}"));
+    format!("mean cosine of the gradients over {steps}\n{cosines}")
 }
 
 fn matrix(tasks: &[&str], values: &Matrix, shown: impl Fn(f64) -> String) -> comfy_table::Table {

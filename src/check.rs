@@ -85,7 +85,8 @@ fn plan(setup: &Setup) -> Value {
     let workers = shares.iter().map(|Share { part, rows_read, rows, bytes }| {
         let microbatches: usize = part.microbatches.iter().map(|(_, range)| range.len()).max().unwrap_or(0);
         json!({"microbatches": microbatches, "nodes": part.nodes, "rows_read": rows_read, "rows": rows, "bytes": bytes,
-            "bytes_up": part.bytes_up, "bytes_down": part.bytes_down, "multiply_adds": part.multiply_adds})
+            "bytes_up": part.bytes_up, "bytes_down": part.bytes_down, "multiply_adds": part.multiply_adds,
+            "measuring": {"bytes_up": part.measuring.bytes_up, "multiply_adds": part.measuring.multiply_adds}})
     });
     json!({
         "name": setup.loaded.experiment.name,
@@ -94,6 +95,7 @@ fn plan(setup: &Setup) -> Value {
         "data": setup.prepared.summary,
         "model": {"parameters": layout.len(), "blocks": blocks.collect::<Vec<_>>()},
         "multiply_adds_per_step": multiply_adds(&shares),
+        "gramian_every": setup.gramian_interval(),
         "workers": workers.collect::<Vec<_>>(),
     })
 }

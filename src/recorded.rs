@@ -51,8 +51,8 @@ impl Recorded {
         }
         let method = self.records.first().map_or("its weighting", |record| record.method.as_str());
         Err(Failure::Refused(format!(
-            "{}: the run has no inner products between its tasks' gradients: {method} needs no gradients by task, so that none were computed. \
-             A run with a weighting from them has some, for example `--set weighting.method=upgrad`",
+            "{}: the run has no inner products between its tasks' gradients: {method} needs no gradients by task, and `tracking.gramian_every` had none computed. \
+             A run with `--set tracking.gramian_every=10`, say, has some",
             dir.display()
         )))
     }

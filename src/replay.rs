@@ -83,10 +83,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         print(&object.to_string());
         return Ok(());
     }
-    if !replay.has_all_steps() {
-        say(
-            "note: not every step is recorded (`tracking.weighting_every`); a method with a state learns from those that are",
-        );
+    if !steps.iter().zip(1..).all(|(step, number)| step.step == number) {
+        say("note: not every step has a record that serves (`tracking.weighting_every`, `tracking.gramian_every`); \
+             a method with a state learns from those that do");
     }
     print(&describe(&weighting, was, &tasks, &steps));
     Ok(())
@@ -157,10 +156,6 @@ impl Replay<'_> {
             certificate: outcome.certificate,
             present,
         }))
-    }
-
-    fn has_all_steps(&self) -> bool {
-        self.recorded.records.iter().zip(1..).all(|(record, step)| record.step == step)
     }
 }
 

@@ -2,16 +2,16 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{example, report, train, trunkline};
+use support::{bits, example, report, results, train, trunkline};
 
-fn trained(folder: &Path, method: &str) -> std::path::PathBuf {
+fn trained(folder: &Path, method: &str, more: &[&str]) -> PathBuf {
     let run = folder.join(method);
     let method = format!("weighting.method={method}");
     let sets = ["--set", "train.steps=30", "--set", &method, "--set", "tracking.weighting_every=1"];
-    report(&train(&example("digits"), &run, &sets).output().expect("starts"));
+    report(&train(&example("digits"), &run, &[&sets, more].concat()).output().expect("starts"));
     run
 }
 
@@ -22,7 +22,7 @@ fn json_of(command: &str, run: &Path, more: &[&str]) -> Value {
 #[test]
 fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = trained(folder.path(), "upgrad");
+    let run = trained(folder.path(), "upgrad", &[]);
     let (csv, svg) = (folder.path().join("affinity.csv"), folder.path().join("affinity.svg"));
     let mut command = trunkline();
     command.arg("affinity").arg(&run).arg("--csv").arg(&csv).arg("--svg").arg(&svg).arg("--json");
@@ -66,10 +66,98 @@ fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() 
     }
 }
 
+/// Four tasks on three tables: the report, and the results.
+fn mixed(folder: &Path, method: &str, every: u64, workers: &str) -> (Value, Vec<Value>) {
+    let run = folder.join(format!("{method}-{every}-{workers}"));
+    let (chosen, every) = (format!("weighting.method={method}"), format!("tracking.gramian_every={every}"));
+    let sets = ["--set", "train.steps=20", "--set", &chosen, "--set", "tracking.weighting_every=1", "--set", &every];
+    let done = train(&example("mixed"), &run, &[&["--workers", workers], &sets[..]].concat()).output();
+    (report(&done.expect("starts")), results(&run))
+}
+
+/// The records without what gradients by task add to them.
+fn bare(results: &[Value]) -> Vec<Value> {
+    let mut bare = results.to_vec();
+    for record in bare.iter_mut().filter_map(Value::as_object_mut) {
+        ["gramian", "cosines", "products"].map(|key| record.remove(key));
+        if let Some(metrics) = record.get_mut("metrics").and_then(Value::as_object_mut) {
+            ["gradient_norm", "conflicting_pairs", "min_inner_product"].map(|key| metrics.remove(key));
+        }
+    }
+    bare
+}
+
+#[test]
+fn gradients_by_task_for_the_record_change_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let by_task = mixed(folder.path(), "upgrad", 0, "2").1;
+    let first = |results: &[Value]| results.iter().find(|record| record["kind"] == "weighting").cloned();
+    // Constants, losses before the gradient, losses after the update.
+    for method in ["sum", "geometric", "famo"] {
+        let (quiet, quiet_results) = mixed(folder.path(), method, 0, "2");
+        let (one, one_results) = mixed(folder.path(), method, 3, "1");
+        assert_eq!(bits(&quiet), bits(&one), "{method}");
+        assert_eq!(bare(&quiet_results), bare(&one_results), "{method}");
+        let with_gramian = one_results.iter().filter(|record| record["gramian"].is_array());
+        let steps: Vec<u64> = with_gramian.filter_map(|record| record["step"].as_u64()).collect();
+        assert_eq!(steps, [1, 4, 7, 10, 13, 16, 19], "{method}");
+        // The first step has the parameters that every run begins with.
+        let (ours, theirs) = (first(&one_results), first(&by_task));
+        assert_eq!(ours.expect("a record")["gramian"], theirs.expect("a record")["gramian"], "{method}");
+        for workers in ["2", "3"] {
+            let (other, other_results) = mixed(folder.path(), method, 3, workers);
+            assert_eq!(bits(&one), bits(&other), "{method} with {workers} workers");
+            assert_eq!(one_results, other_results, "{method} with {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn a_task_without_labels_in_a_step_is_not_in_its_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = (0..80).map(|row| {
+        let rare = if row % 8 == 0 { (row % 3).to_string() } else { String::new() };
+        format!("{},{},{},{rare}\n", row % 7, row % 5, row % 11)
+    });
+    std::fs::write(folder.path().join("rows.csv"), format!("a,b,common,rare\n{}", rows.collect::<String>())).expect("written");
+    let task = |name: &str| format!("[task.{name}]\ndataset = \"rows\"\ntarget = \"{name}\"\nkind = \"regression\"\n");
+    let file = folder.path().join("rare.toml");
+    let head = "name = \"rare\"\n[dataset.rows]\npath = \"rows.csv\"\n[train]\nsteps = 30\nbatch_size = 4\n[tracking]\ngramian_every = 1\n";
+    std::fs::write(&file, format!("{head}{}{}", task("common"), task("rare"))).expect("written");
+    let run = |workers: &str| {
+        let run = folder.path().join(workers);
+        report(&train(&file, &run, &["--workers", workers]).output().expect("starts"));
+        (results(&run), run)
+    };
+    let ((one, folder), (two, _)) = (run("1"), run("2"));
+    assert_eq!(one, two);
+    let records = one.iter().filter(|record| record["kind"] == "weighting");
+    let (alone, both): (Vec<&Value>, Vec<&Value>) = records.partition(|record| record["tasks"] == json!(["common"]));
+    assert!(!alone.is_empty() && !both.is_empty() && alone.len() + both.len() == 30);
+    assert!(alone.iter().all(|record| record["gramian"].as_array().is_some_and(|rows| rows.len() == 1)));
+    assert!(both.iter().all(|record| record["gramian"].as_array().is_some_and(|rows| rows.len() == 2)));
+    let affinity = json_of("affinity", &folder, &[]);
+    assert!(affinity["steps"] == 30 && affinity["cosine"][0][1].is_number(), "{affinity}");
+}
+
+#[test]
+fn a_run_with_sum_tells_of_its_tasks_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = trained(folder.path(), "sum", &["--set", "tracking.gramian_every=10"]);
+    let affinity = json_of("affinity", &run, &[]);
+    assert_eq!((&affinity["steps"], &affinity["tasks"]), (&json!(3), &json!(["digit", "odd"])));
+    let replayed = json_of("replay", &run, &["--method", "upgrad"]);
+    let steps = replayed["steps"].as_array().expect("a list");
+    assert_eq!(steps.iter().map(|step| step["step"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(11), Some(21)]);
+    let second = &steps[1];
+    assert_eq!(second["recorded_alpha"], json!([1.0, 1.0]));
+    assert!(second["recorded_products"][0].is_number() && second["certificate"]["kind"] == "kkt_residual", "{second}");
+}
+
 #[test]
 fn what_a_run_has_not_recorded_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = trained(folder.path(), "sum");
+    let run = trained(folder.path(), "sum", &["--set", "tracking.gramian_every=0"]);
     let check = |arguments: &[&str], expected: &str| {
         let done = trunkline().args(arguments).arg(&run).output().expect("starts");
         let said = String::from_utf8_lossy(&done.stderr).into_owned();

@@ -93,4 +93,22 @@ fn the_workers_share_the_multiply_adds_of_a_step() {
     let diabetes = 32 * weights(&["encoder.diabetes", "trunk", "head.progression"]);
     let breast_cancer = 32 * weights(&["encoder.breast_cancer", "trunk", "head.malignant"]);
     assert_eq!(plan["multiply_adds_per_step"].as_u64(), Some(3 * (digits + diabetes + breast_cancer)));
+    // Gradients by task, for the record: backward once for each of the tasks on digits.
+    let alone = |task: &str| 64 * weights(&["encoder.digits", "trunk", task]);
+    let by_task = digits + 2 * (alone("head.digit") + alone("head.odd")) + 3 * (diabetes + breast_cancer);
+    let measuring: u64 = workers.iter().filter_map(|worker| worker["measuring"]["multiply_adds"].as_u64()).sum();
+    assert_eq!(measuring, by_task);
+    // A hundredth of the work, unless the experiment says otherwise.
+    let update = 3 * (digits + diabetes + breast_cancer);
+    assert_eq!(plan["gramian_every"].as_u64(), Some((100 * by_task).div_ceil(update)));
+}
+
+#[test]
+fn what_the_record_of_gradients_costs_is_shown() {
+    let chosen = check(&example("mixed"), &["--set", "tracking.gramian_every=7"]);
+    assert!(chosen.contains("every 7 steps also the gradient of each task, for the record"), "{chosen}");
+    for other in ["tracking.gramian_every=0", "weighting.method=upgrad"] {
+        let without = check(&example("mixed"), &["--set", other]);
+        assert!(!without.contains("for the record"), "{without}");
+    }
 }

@@ -27,8 +27,8 @@ const LONG: [&str; 8] = [
     "--set",
     "model.trunk.hidden=[512, 256]",
 ];
-/// The same on three tables, with a weighting that remembers, best parameters, and early stopping after 675 steps.
-const MIXED: [&str; 10] = [
+/// The same on three tables, with a weighting that remembers, gradients by task for the record, best parameters, and early stopping after 675 steps.
+const MIXED: [&str; 12] = [
     "--set",
     "train.steps=1000",
     "--set",
@@ -37,6 +37,8 @@ const MIXED: [&str; 10] = [
     "train.early_stopping.patience=20",
     "--set",
     "weighting.method=dwa",
+    "--set",
+    "tracking.gramian_every=3",
     "--set",
     "model.trunk.hidden=[512, 512]",
 ];

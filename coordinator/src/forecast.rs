@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::run::{JobKind, Mode, Settings, WorkerId, divide, gradient_jobs};
+use crate::run::{JobKind, Mode, Settings, WorkerId, divide, gradient_jobs, task_gradient_jobs};
 use crate::serve::settings;
 use crate::setup::Setup;
 
@@ -19,6 +19,17 @@ pub struct Part {
     pub bytes_down: u64,
     /// Multiply-adds.
     pub multiply_adds: u64,
+    /// What is added to that in a step whose record has inner products of gradients that the weighting does without.
+    pub measuring: Measuring,
+}
+
+/// Work for the record alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Measuring {
+    /// Bytes of the gradients by task that a worker sends.
+    pub bytes_up: u64,
+    /// Multiply-adds.
+    pub multiply_adds: u64,
 }
 
 /// The parts of so many workers, by rank, if each computes as fast as the others.
@@ -30,12 +41,15 @@ pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
     let ranks: Vec<WorkerId> = (0..u64::from(workers)).map(WorkerId).collect();
     let all = element * layout.len() as u64;
     let mut parts = vec![Part { bytes_down: all, ..Part::default() }; workers as usize];
+    let bytes_by_task = |feed: u32| {
+        let tasks = plan.feeds()[feed as usize].tasks.iter();
+        tasks.map(|task| element * layout.span(*task).len() as u64).sum::<u64>()
+    };
     for (worker, job) in gradient_jobs(&settings, &ranks) {
         let JobKind::Gradient { feed } = job.kind else { continue };
         let part = &mut parts[worker.0 as usize];
         part.nodes += 1;
-        let span = |task: &usize| element * layout.span(*task).len() as u64;
-        part.bytes_up += feed.map_or(all, |feed| plan.feeds()[feed as usize].tasks.iter().map(span).sum());
+        part.bytes_up += feed.map_or(all, bytes_by_task);
         let feeds = feed.map_or(0..plan.feeds().len(), |feed| feed as usize..feed as usize + 1);
         for feed in feeds {
             part.multiply_adds += share(gradient_multiply_adds(setup, &settings, feed), job.node.len(), &settings);
@@ -45,10 +59,16 @@ pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
             }
         }
     }
+    for (worker, job) in task_gradient_jobs(&settings, &ranks) {
+        let (Some(asked), Some(feed)) = (&settings.task_gradients, job.kind.feed()) else { continue };
+        let measuring = &mut parts[worker.0 as usize].measuring;
+        measuring.bytes_up += bytes_by_task(feed);
+        measuring.multiply_adds += share(asked.feeds[feed as usize].cost, job.node.len(), &settings);
+    }
     let passes = u64::from(settings.losses_before) + u64::from(settings.losses_after);
     let together = Settings { mode: Mode::Combined, ..settings.clone() };
     for part in divide(&together, &ranks) {
-        let forward = (0..plan.feeds().len()).map(|feed| passes * forward_multiply_adds(setup, feed)).sum();
+        let forward = (0..plan.feeds().len()).map(|feed| passes * setup.forward_multiply_adds(feed)).sum();
         parts[part.worker.0 as usize].multiply_adds += share(forward, part.range.len() as u32, &settings);
     }
     parts
@@ -58,16 +78,10 @@ fn share(whole: u64, microbatches: u32, settings: &Settings) -> u64 {
     whole * u64::from(microbatches) / u64::from(settings.leaves)
 }
 
-/// Of a feed's rows in a step, through all of their tasks' layers.
-fn forward_multiply_adds(setup: &Setup, feed: usize) -> u64 {
-    let plan = &setup.prepared.plan;
-    setup.network.multiply_adds(feed, &plan.feeds()[feed].tasks) * u64::from(plan.batch_size(feed))
-}
-
 /// Forward and about twice that backward: once, or once a task where every task's gradient is wanted.
 fn gradient_multiply_adds(setup: &Setup, settings: &Settings, feed: usize) -> u64 {
     match &settings.mode {
-        Mode::Combined => 3 * forward_multiply_adds(setup, feed),
+        Mode::Combined => 3 * setup.forward_multiply_adds(feed),
         Mode::PerTask { feeds, .. } => feeds[feed].cost,
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{service::interceptor::InterceptedService, transport::Server};
 
 use crate::{
-    compute::{self, Desk, Executor, Updater},
+    compute::{self, Desk, Executor, Factors, Updater},
     disk::Disk,
     door::{Listener, TurnedAway},
     folder::{Fenced, FolderError, RunFolder},
@@ -18,7 +18,7 @@ use crate::{
     parameters::Parameters,
     progress::Progress,
     report::Report,
-    run::{FeedWork, Mode, Run, Settings},
+    run::{Mode, Run, Settings, TaskGradients},
     selection::Selection,
     server::Service,
     setup::Setup,
@@ -133,7 +133,7 @@ pub async fn serve(
     };
     let parameters = Arc::new(Parameters::new(done_steps, &first).map_err(system("memory for the parameters"))?);
     let plan_json = bytes::Bytes::from(setup.plan_json());
-    let mut updater = updater(&setup, Arc::clone(&parameters));
+    let mut updater = Updater::new(&setup, Arc::clone(&parameters));
     let mut selection = Selection::new(&setup.loaded.experiment.train);
     let mut run = Run::new(settings(&setup), done_steps);
     if let Some(checkpoint) = checkpoint {
@@ -142,7 +142,7 @@ pub async fn serve(
         let stop_early = selection.restore(checkpoint);
         run = run.taken_up(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early);
     }
-    let factors = if done_steps < setup.steps { updater.begin()? } else { None };
+    let factors = if done_steps < setup.steps { updater.begin()? } else { Factors::default() };
     let fingerprint = checkpoint.and_then(|checkpoint| checkpoint.states.get(FINGERPRINT).cloned());
     let saved = checkpoint.map(|checkpoint| checkpoint.step);
     let best = found.and_then(|found| found.best);
@@ -196,7 +196,7 @@ pub async fn serve(
         gradients: Vec::new(),
         parts: Vec::new(),
         losses: Vec::new(),
-        factors: factors.unwrap_or_default(),
+        factors,
         best,
         selected: 0,
         unreachable: Vec::new(),
@@ -248,13 +248,15 @@ pub(crate) fn settings(setup: &Setup) -> Settings {
     let experiment = &setup.loaded.experiment;
     let train = &experiment.train;
     let needs = experiment.weighting.needs();
-    let is_per_task = needs.iter().any(|need| need.is_per_task());
-    let (mode, vectors) = if is_per_task {
-        let halves = needs.contains(&Need::GramianCross);
-        (Mode::PerTask { feeds: feed_work(setup), halves }, setup.prepared.plan.shapes().tasks.len())
+    let is_per_task = setup.is_per_task();
+    let tasks = setup.prepared.plan.shapes().tasks.len();
+    let feeds = || setup.feed_work();
+    let (mode, task_gradients) = if is_per_task {
+        (Mode::PerTask { feeds: feeds(), halves: needs.contains(&Need::GramianCross) }, None)
     } else {
-        (Mode::Combined, 1)
+        (Mode::Combined, setup.gramian_interval().map(|every| TaskGradients { every, feeds: feeds() }))
     };
+    let vectors = if is_per_task || task_gradients.is_some() { tasks } else { 1 };
     Settings {
         leaves: setup.prepared.plan.microbatches(),
         steps: setup.steps,
@@ -269,30 +271,9 @@ pub(crate) fn settings(setup: &Setup) -> Settings {
         losses_before: !is_per_task && needs.contains(&Need::LossesBefore),
         losses_after: needs.contains(&Need::LossesAfter),
         mode,
+        task_gradients,
         tries_max: 3,
     }
-}
-
-/// What each feed means in per-task mode: a forward pass of its rows, and a backward pass for each task.
-fn feed_work(setup: &Setup) -> Vec<FeedWork> {
-    let plan = &setup.prepared.plan;
-    let feed = |feed: usize| {
-        let tasks = plan.shapes().tasks.iter().enumerate().filter(|(_, task)| task.feed == feed).map(|(task, _)| task);
-        let tasks: Vec<usize> = tasks.collect();
-        let alone = tasks.iter().map(|task| setup.network.multiply_adds(feed, &[*task]));
-        let row = setup.network.multiply_adds(feed, &tasks) + 2 * alone.sum::<u64>();
-        FeedWork { tasks: tasks.len() as u32, cost: row * u64::from(plan.batch_size(feed)) }
-    };
-    (0..plan.feeds().len()).map(feed).collect()
-}
-
-fn updater(setup: &Setup, parameters: Arc<Parameters>) -> Updater {
-    let experiment = &setup.loaded.experiment;
-    let names: Vec<&str> = setup.prepared.plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect();
-    let method = experiment.weighting.build(&names).expect("built once in the setup");
-    let labels = setup.prepared.labels.clone();
-    let layout = setup.network.layout().clone();
-    Updater::new(experiment, setup.plan(), labels, layout, method, parameters, setup.steps)
 }
 
 fn start_tracker(

@@ -7,7 +7,16 @@ use datasets::{DataError, Plan, Prepared};
 use experiment::{Experiment, ExperimentError, Loaded, Order, SplitName};
 use model::{Device, ModelError, Network};
 
-use crate::{checkpoint, resume::each_path, run::Chunks};
+use crate::{
+    checkpoint,
+    resume::each_path,
+    run::{Chunks, FeedWork},
+};
+
+/// Where nobody says how often, gradients by task that the update does without take this part of a run's arithmetic.
+const UNASKED_PART: u64 = 100;
+/// And none are computed where the vectors of a step are larger than this.
+const UNASKED_BYTES_MAX: usize = 16 << 20;
 
 /// An experiment that can be trained.
 pub struct Setup {
@@ -48,8 +57,7 @@ impl Setup {
         device.burn()?;
         let prepared = datasets::prepare(&loaded)?;
         let plan = &prepared.plan;
-        let names: Vec<&str> = plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect();
-        let method = loaded.experiment.weighting.build(&names).map_err(|invalid| {
+        let method = loaded.experiment.weighting.build(&task_names(plan)).map_err(|invalid| {
             let key = ["weighting", invalid.key.as_str()];
             Box::new(loaded.source.error_at(&key, invalid.to_string()))
         })?;
@@ -72,11 +80,64 @@ impl Setup {
             .collect()
     }
 
+    /// Whether the update is made of gradients by task.
+    pub fn is_per_task(&self) -> bool {
+        self.method.needs().iter().any(|need| need.is_per_task())
+    }
+
     /// Pieces that a step's gradient can be divided into at most: microbatches, of each feed by itself in per-task mode.
     pub fn units(&self) -> u32 {
         let plan = &self.prepared.plan;
-        let is_per_task = self.method.needs().iter().any(|need| need.is_per_task());
-        plan.microbatches() * if is_per_task { plan.feeds().len() as u32 } else { 1 }
+        plan.microbatches() * if self.is_per_task() { plan.feeds().len() as u32 } else { 1 }
+    }
+
+    /// The weighting, in its first state.
+    ///
+    /// # Panics
+    /// It was built once when the setup was prepared.
+    pub fn build_method(&self) -> Box<dyn Method> {
+        let method = self.loaded.experiment.weighting.build(&task_names(&self.prepared.plan));
+        method.expect("built once when the setup was prepared")
+    }
+
+    /// Steps between two that are written down with the inner products of the tasks' gradients, beside those that are written down anyway; `None`: no others.
+    pub fn gramian_interval(&self) -> Option<u64> {
+        match self.loaded.experiment.tracking.gramian_every {
+            Some(every) => (every > 0).then_some(every),
+            None if self.is_per_task() => None,
+            None => self.unasked_interval(),
+        }
+    }
+
+    /// The same where nobody says it and the update does without the tasks' gradients.
+    fn unasked_interval(&self) -> Option<u64> {
+        let tasks = self.prepared.plan.shapes().tasks.len();
+        let layout = self.network.layout();
+        let elements: usize = (0..tasks).map(|task| layout.span(task).len()).sum();
+        if tasks < 2 || elements * size_of::<f32>() > UNASKED_BYTES_MAX {
+            return None;
+        }
+        let feeds = 0..self.prepared.plan.feeds().len();
+        let update: u64 = feeds.map(|feed| 3 * self.forward_multiply_adds(feed)).sum();
+        let by_task: u64 = self.feed_work().iter().map(|feed| feed.cost).sum();
+        Some((UNASKED_PART * by_task).div_ceil(update.max(1)))
+    }
+
+    /// Of a feed's rows in a step, through all of their tasks' layers.
+    pub fn forward_multiply_adds(&self, feed: usize) -> u64 {
+        let plan = &self.prepared.plan;
+        self.network.multiply_adds(feed, &plan.feeds()[feed].tasks) * u64::from(plan.batch_size(feed))
+    }
+
+    /// What each feed's gradients by task mean: a forward pass of its rows, and a backward pass for each task, of about twice that.
+    pub fn feed_work(&self) -> Vec<FeedWork> {
+        let plan = &self.prepared.plan;
+        let feed = |(feed, tasks): (usize, &[usize])| {
+            let alone = tasks.iter().map(|task| self.network.multiply_adds(feed, &[*task]));
+            let row = self.network.multiply_adds(feed, tasks) + 2 * alone.sum::<u64>();
+            FeedWork { tasks: tasks.len() as u32, cost: row * u64::from(plan.batch_size(feed)) }
+        };
+        plan.feeds().iter().map(|feed| &feed.tasks[..]).enumerate().map(feed).collect()
     }
 
     /// Rows of all feeds in a step.
@@ -114,6 +175,10 @@ impl Setup {
     pub fn plan(&self) -> Arc<datasets::Plan> {
         Arc::clone(&self.prepared.plan)
     }
+}
+
+fn task_names(plan: &Plan) -> Vec<&str> {
+    plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect()
 }
 
 /// Refuses methods that need two independent halves of a batch where there are none.

@@ -39,6 +39,10 @@ pub struct Tracking {
     /// Steps between two whose weighting is recorded (losses, alpha, Gramian); default: as many as make at most 1,000 records a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighting_every: Option<u64>,
+    /// Steps between two whose record has the inner products of the tasks' gradients, for which workers are asked beside the update where the weighting
+    /// does without them; 0: never. Default: so rarely that it is hardly felt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gramian_every: Option<u64>,
 }
 
 impl Tracking {

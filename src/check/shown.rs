@@ -24,11 +24,23 @@ pub fn plan(setup: &Setup) -> String {
     let tables = [datasets(summary), columns(summary), feeds(summary), tasks(summary), model(setup), workers];
     let tables: String = tables.iter().map(|table| format!("{table}\n")).collect();
     format!(
-        "experiment {}: {} steps\n{tables}{} rows and {} multiply-adds a step",
+        "experiment {}: {} steps\n{tables}{} rows and {} multiply-adds a step{}",
         setup.loaded.experiment.name,
         setup.steps,
         setup.rows_per_step(),
-        count(multiply_adds(&shares))
+        count(multiply_adds(&shares)),
+        measuring(setup, &shares)
+    )
+}
+
+/// What the inner products of gradients that the weighting does without cost, in words.
+fn measuring(setup: &Setup, shares: &[Share]) -> String {
+    let Some(every) = setup.gramian_interval().filter(|_| !setup.is_per_task()) else { return String::new() };
+    let all = |of: fn(&Share) -> u64| shares.iter().map(of).sum::<u64>();
+    format!(
+        "\nevery {every} steps also the gradient of each task, for the record: {} up and {} multiply-adds more",
+        bytes(all(|share| share.part.measuring.bytes_up)),
+        count(all(|share| share.part.measuring.multiply_adds))
     )
 }
 

@@ -65,6 +65,13 @@ pub struct Losses {
 /// Something for the thread to do.
 #[derive(Debug)]
 pub enum Job {
+    /// Take the inner products of the tasks' gradients, for the record.
+    Measure {
+        /// The step.
+        step: u64,
+        /// Nodes of every feed that cover all its microbatches.
+        gradients: Vec<Gradient>,
+    },
     /// Weigh the tasks with the losses before the gradient.
     Weigh {
         /// The step.
@@ -107,6 +114,11 @@ pub enum Job {
 /// What the thread has done.
 #[derive(Debug)]
 pub enum Done {
+    /// The inner products of the tasks' gradients are taken.
+    Measured {
+        /// The step.
+        step: u64,
+    },
     /// What a step's gradients are to be computed with.
     Weighed {
         /// The step.
@@ -209,7 +221,7 @@ impl Executor {
     /// When the thread has ended.
     pub fn order(&self, job: Job) -> Result<(), Ended> {
         let idle = self.queued.load(Ordering::Acquire) == 0;
-        let of_step = matches!(job, Job::Update { .. } | Job::Weigh { .. } | Job::Learn { .. });
+        let of_step = matches!(job, Job::Measure { .. } | Job::Update { .. } | Job::Weigh { .. } | Job::Learn { .. });
         if self.at_once && idle && of_step {
             let said = lock(&self.desk).take(job);
             return self.done.send(said).map_err(|_| Ended);
@@ -242,6 +254,10 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 impl Desk {
     fn take(&mut self, job: Job) -> Done {
         match job {
+            Job::Measure { step, gradients } => match self.updater.measure(step, &gradients) {
+                Ok(()) => Done::Measured { step },
+                Err(error) => Done::NotFinite(error),
+            },
             Job::Weigh { step, losses } => match self.updater.weigh(step, losses) {
                 Ok(factors) => Done::Weighed { step, factors },
                 Err(error) => Done::NotFinite(error),

@@ -66,8 +66,10 @@ impl NotFinite {
 /// What workers multiply a step's gradients with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Factors {
-    /// By task: alpha * weight / labelled rows of the whole batch, alpha being 1 in per-task mode; zero for a task without rows.
-    pub scales: Vec<f32>,
+    /// Of gradients by task: weight / labelled rows of the whole batch; zero for a task without rows.
+    pub by_task: Vec<f32>,
+    /// Of the tasks in one gradient: the same times alpha; empty as long as alpha is not known, and in per-task mode.
+    pub combined: Vec<f32>,
     /// The tasks that have labelled rows, ascending.
     pub present: Vec<u32>,
 }
@@ -83,11 +85,11 @@ pub struct Weighed {
     pub alpha: Option<Vec<f64>>,
     /// How good the solver's answer is.
     pub certificate: Option<Certificate>,
-    /// Of the gradients over the shared blocks, in per-task mode.
+    /// Of the gradients over the shared blocks, in a step that is written down and computed them one by one.
     pub gramian: Option<Gramian>,
-    /// Inner products of the gradients with the direction, in per-task mode.
+    /// Inner products of the gradients with the direction; known where the Gramian is.
     pub products: Option<Vec<f64>>,
-    /// Whether the step is one of those that are written down; Gramian and products are known of these.
+    /// Whether the step is one of those that are written down.
     pub recorded: bool,
     /// Time that statistics, weighting and combination took.
     pub took: Duration,

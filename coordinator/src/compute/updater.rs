@@ -12,10 +12,10 @@ use aggregation::{
     optimizer::OptimizerState,
     random::{Purpose, Stream},
     tree::{self, Node},
-    weighting::{Failure, Method, Moment, Need, Observed, Outcome, State, Statistics},
+    weighting::{Failure, Moment, Need, Observed, Outcome, State, Statistics},
 };
 use datasets::{Labels, Plan};
-use experiment::{Experiment, Shapes, SplitName};
+use experiment::{Shapes, SplitName};
 use model::Layout;
 use proto::message::LossSum;
 use rayon::prelude::*;
@@ -32,6 +32,7 @@ use super::{
 use crate::{
     checkpoint::{Block, Checkpoint, Tensor, Values},
     parameters::Parameters,
+    setup::Setup,
 };
 
 /// So many parts are worked on before they go over the network: 1 MiB.
@@ -60,21 +61,19 @@ pub struct Updater {
     counts: BTreeMap<u64, Vec<u64>>,
     /// Losses of the step in progress with the parameters before the update.
     losses: Vec<Option<f64>>,
+    /// Inner products of the gradients of the step in progress, where they were asked for beside the update, and the time that they took.
+    measured: Option<(Gramian, Duration)>,
     /// How many steps there are between two whose weighting is written down.
     record_every: u64,
+    /// And between two that are written down with the inner products of the gradients.
+    gramian_every: Option<u64>,
 }
 
 impl Updater {
     /// For a run that begins with `parameters` at step 0.
-    pub fn new(
-        experiment: &Experiment,
-        plan: Arc<Plan>,
-        labels: Labels,
-        layout: Layout,
-        method: Box<dyn Method>,
-        parameters: Arc<Parameters>,
-        steps: u64,
-    ) -> Updater {
+    pub fn new(setup: &Setup, parameters: Arc<Parameters>) -> Updater {
+        let (experiment, plan, steps) = (&setup.loaded.experiment, setup.plan(), setup.steps);
+        let layout = setup.network.layout().clone();
         let shared: usize = layout.shared().iter().map(Range::len).sum();
         let elements = parameters.elements();
         let mut updater = Updater {
@@ -86,13 +85,15 @@ impl Updater {
             gradient: vec![0.0; elements],
             counts: BTreeMap::new(),
             step: 0,
-            weigher: Weigher::new(method, plan.shapes().tasks.len(), shared),
+            weigher: Weigher::new(setup.build_method(), plan.shapes().tasks.len(), shared),
             weighed: None,
+            measured: None,
             losses: Vec::new(),
             record_every: experiment.tracking.weighting_interval(steps),
+            gramian_every: setup.gramian_interval(),
             parameters,
             plan,
-            labels,
+            labels: setup.prepared.labels.clone(),
             layout,
             steps,
         };
@@ -133,20 +134,34 @@ impl Updater {
         self.counts[&step].clone()
     }
 
-    /// What the workers compute the next step's gradients with; none where the tasks are weighed with losses first.
+    /// What the workers compute the next step's gradients with, as far as that is known before the step.
     ///
     /// # Errors
     /// When the weighting has no answer.
-    pub fn begin(&mut self) -> Result<Option<Factors>, NotFinite> {
+    pub fn begin(&mut self) -> Result<Factors, NotFinite> {
         let counts = self.counts(self.step);
-        if self.weigher.is_per_task() {
-            let ones = vec![1.0; present(&counts).len()];
-            return Ok(Some(self.factors(&counts, &ones)));
+        if self.weigher.is_per_task() || self.weigher.weighs_losses_first() {
+            return Ok(self.factors(&counts, None));
         }
-        if self.weigher.weighs_losses_first() {
-            return Ok(None);
-        }
-        self.weigh_combined(&counts, None).map(Some)
+        self.weigh_combined(&counts, None)
+    }
+
+    /// Takes the inner products of the tasks' gradients for the record of a step whose update does without them. Where a gradient is not finite
+    /// there are none: what that means for the run, the update tells.
+    ///
+    /// # Errors
+    /// When the workers' vectors do not add up.
+    pub fn measure(&mut self, step: u64, gradients: &[Gradient]) -> Result<(), NotFinite> {
+        #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
+        let began = Instant::now();
+        let counts = self.counts(step);
+        let vectors = self.vectors_by_task(gradients)?;
+        let rows = jacobian::rows(&self.layout, &present(&counts), &vectors, Node::root(self.plan.microbatches()));
+        let rows = rows.map_err(|missing| self.impossible(missing.to_string()))?;
+        let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();
+        let is_finite = rows.iter().all(|row| is_finite(row));
+        self.measured = is_finite.then(|| (Gramian::of_rows(&rows), began.elapsed()));
+        Ok(())
     }
 
     /// Weighs the tasks with the losses of the step's rows before the gradient.
@@ -166,16 +181,21 @@ impl Updater {
         let outcome = self.ask_weighting(&present, |weigher, moment| weigher.weigh(moment, &statistics))?;
         let alpha = outcome.combination.alpha().ok_or_else(|| self.impossible("the weighting gave no alpha"))?.to_vec();
         self.weighed = Some(outcome);
-        Ok(self.factors(counts, &alpha))
+        Ok(self.factors(counts, Some(&alpha)))
     }
 
-    fn factors(&self, counts: &[u64], alpha: &[f64]) -> Factors {
+    fn factors(&self, counts: &[u64], alpha: Option<&[f64]>) -> Factors {
         let present = present(counts);
-        let mut scales = vec![0.0; counts.len()];
-        for (alpha, &task) in alpha.iter().zip(&present) {
-            scales[task] = (alpha * self.plan.shapes().tasks[task].weight / counts[task] as f64) as f32;
-        }
-        Factors { scales, present: present.into_iter().map(|task| task as u32).collect() }
+        let scales = |alpha: &[f64]| {
+            let mut scales = vec![0.0; counts.len()];
+            for (alpha, &task) in alpha.iter().zip(&present) {
+                scales[task] = (alpha * self.plan.shapes().tasks[task].weight / counts[task] as f64) as f32;
+            }
+            scales
+        };
+        let by_task = scales(&vec![1.0; present.len()]);
+        let combined = alpha.map(scales).unwrap_or_default();
+        Factors { by_task, combined, present: present.into_iter().map(|task| task as u32).collect() }
     }
 
     fn ask_weighting<R>(
@@ -257,7 +277,7 @@ impl Updater {
         self.ask_weighting(&present, |weigher, moment| weigher.learn(moment, &observed))?;
         self.counts.remove(&self.step);
         self.step += 1;
-        if self.step < self.steps { self.begin() } else { Ok(None) }
+        if self.step < self.steps { self.begin().map(Some) } else { Ok(None) }
     }
 
     /// Mean losses by task from sums over the nodes: of all feeds at once, or feed by feed.
@@ -326,7 +346,7 @@ impl Updater {
         if !rows.iter().all(|row| is_finite(row)) {
             return Err(NotFinite::Update { step: self.step });
         }
-        let recorded = self.step.is_multiple_of(self.record_every);
+        let recorded = self.is_recorded();
         let layout = self.layout.clone();
         let gramian = (recorded || self.weigher.needs(Need::Gramian)).then(|| Gramian::of_rows(&rows));
         let by_block = self.weigher.needs(Need::GramianByBlock).then(|| jacobian::gramian_by_block(&layout, &rows));
@@ -357,16 +377,24 @@ impl Updater {
     fn weighed_before(&mut self, counts: &[u64]) -> Weighed {
         let present = present(counts);
         let outcome = self.weighed.take();
+        let alpha = outcome.as_ref().and_then(|outcome| outcome.combination.alpha()).map(<[f64]>::to_vec);
+        let (gramian, took) = self.measured.take().unzip();
         Weighed {
             losses: self.weighted(&present, &self.losses),
-            alpha: outcome.as_ref().and_then(|outcome| outcome.combination.alpha()).map(<[f64]>::to_vec),
             certificate: outcome.and_then(|outcome| outcome.certificate),
-            gramian: None,
-            products: None,
-            recorded: self.step.is_multiple_of(self.record_every),
-            took: Duration::ZERO,
+            products: gramian.as_ref().zip(alpha.as_ref()).map(|(gramian, alpha)| gramian.times(alpha)),
+            recorded: self.is_recorded(),
+            took: took.unwrap_or_default(),
+            alpha,
+            gramian,
             present,
         }
+    }
+
+    /// Whether the weighting of the step in progress is written down.
+    fn is_recorded(&self) -> bool {
+        let with_gramian = self.gramian_every.is_some_and(|every| self.step.is_multiple_of(every));
+        with_gramian || self.step.is_multiple_of(self.record_every)
     }
 
     fn vectors_by_task<'a>(&self, gradients: &'a [Gradient]) -> Result<ByTask<'a>, NotFinite> {

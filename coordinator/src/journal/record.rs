@@ -113,8 +113,8 @@ pub struct Weighting {
     /// The factor of each task's gradient; none where the method gives no single one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Vec<Number>>,
-    /// Inner products of the tasks' gradients over the shared blocks, `[tasks, tasks]`; none in combined mode, where there are no
-    /// gradients by task.
+    /// Inner products of the tasks' gradients over the shared blocks, `[tasks, tasks]`; none in a step without gradients by task: in
+    /// combined mode there are some every `tracking.gramian_every` steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gramian: Option<Vec<Vec<Number>>>,
     /// Their cosines, `[tasks, tasks]`.

@@ -10,7 +10,7 @@ use aggregation::tree::{Node, cover};
 use experiment::SplitName;
 use proto::message::Slot;
 
-use super::{Mode, Settings, WorkerId, division::Division, pace::Pace};
+use super::{Mode, Settings, TaskGradients, WorkerId, division::Division, pace::Pace};
 
 /// The most chunks in one piece of evaluation work: bounds the size of its answer.
 const CHUNKS_MAX: u32 = 16;
@@ -34,6 +34,11 @@ pub enum JobKind {
         /// The feed whose tasks have a vector each; `None`: all feeds, in one vector.
         feed: Option<u32>,
     },
+    /// The gradients of a feed's tasks over a node of microbatches, a vector each, beside those of the update.
+    TaskGradients {
+        /// The feed's number.
+        feed: u32,
+    },
     /// The losses of all feeds over a node of microbatches.
     Losses,
     /// The sums of one feed over a node of a split's chunks.
@@ -45,12 +50,23 @@ pub enum JobKind {
     },
 }
 
+impl JobKind {
+    /// The feed that it is about; `None`: all.
+    pub fn feed(self) -> Option<u32> {
+        match self {
+            JobKind::Gradient { feed } => feed,
+            JobKind::TaskGradients { feed } | JobKind::Evaluate { feed, .. } => Some(feed),
+            JobKind::Losses => None,
+        }
+    }
+}
+
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Node { lo, hi } = self.node;
         match self.kind {
             JobKind::Gradient { feed: None } => write!(f, "the gradient of microbatches [{lo}, {hi})"),
-            JobKind::Gradient { feed: Some(feed) } => {
+            JobKind::Gradient { feed: Some(feed) } | JobKind::TaskGradients { feed } => {
                 write!(f, "the gradients of microbatches [{lo}, {hi}) of feed {feed}")
             }
             JobKind::Losses => write!(f, "the losses of microbatches [{lo}, {hi})"),
@@ -78,7 +94,14 @@ pub struct Assignment {
 pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
     let mut pile = Pile::default();
     pile.gradient(settings, workers);
-    pile.waiting.into_iter().filter_map(|open| Some((open.preferred?, open.job))).collect()
+    pile.preferred()
+}
+
+/// What they are handed beside that, where the tasks' gradients are asked for.
+pub fn task_gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
+    let mut pile = Pile::default();
+    pile.task_gradients(settings, workers);
+    pile.preferred()
 }
 
 #[derive(Debug, Clone)]
@@ -133,6 +156,11 @@ impl Pile {
         self.slots_used.clear();
     }
 
+    /// Who is to have what.
+    fn preferred(self) -> Vec<(WorkerId, Job)> {
+        self.waiting.into_iter().filter_map(|open| Some((open.preferred?, open.job))).collect()
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.waiting.is_empty() && self.held.is_empty()
     }
@@ -155,6 +183,22 @@ impl Pile {
                 };
                 let job = Job { kind: JobKind::Gradient { feed: share.feed }, node };
                 self.waiting.push_back(Open { job, vectors, tries: 0, preferred: Some(share.worker) });
+            }
+        }
+    }
+
+    /// The jobs of a phase that asks for gradients by task beside the update: divided as the update is, so that each worker goes
+    /// over rows that it has.
+    pub(super) fn task_gradients(&mut self, settings: &Settings, ready: &[WorkerId]) {
+        self.clear();
+        let Some(TaskGradients { feeds, .. }) = &settings.task_gradients else { return };
+        for share in self.division.shares(&Mode::Combined, settings.leaves, ready, &self.pace) {
+            let nodes = cover(Node::root(settings.leaves), share.range.start, share.range.end);
+            for (feed, work) in (0..).zip(feeds) {
+                for &node in &nodes {
+                    let job = Job { kind: JobKind::TaskGradients { feed }, node };
+                    self.waiting.push_back(Open { job, vectors: work.tasks, tries: 0, preferred: Some(share.worker) });
+                }
             }
         }
     }

@@ -35,6 +35,11 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
+    /// The inner products of the tasks' gradients are taken.
+    Measured {
+        /// The step.
+        step: u64,
+    },
     /// The tasks are weighed.
     Weighed {
         /// The step.
@@ -109,6 +114,11 @@ pub enum Effect {
     },
     /// Forget what was kept and not used: the phase it was for is over or given up.
     Clear,
+    /// Take the inner products of the tasks' gradients that were kept, for the record.
+    Measure {
+        /// The step.
+        step: u64,
+    },
     /// Weigh the tasks with the losses that were kept.
     Weigh {
         /// The step.

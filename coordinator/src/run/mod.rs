@@ -11,6 +11,8 @@
 //! all of it is covered), *updating* (the shell adds, weighs, clips and applies the optimizer beside the
 //! current parameters) and *commit*. Where the weighting needs losses of this step beforehand, *losses before* and
 //! *weighing* come first; where it needs those after the update, *losses after* and *learning* come before the commit.
+//! At steps whose record is to have inner products of gradients that the weighting does without, *task gradients* and *measuring* precede
+//! all of these; no update depends on them.
 //! At the steps that the experiment names follow *evaluating* (chunks
 //! of the validation split, handed out in the same way), *deciding* (the shell makes metrics of the
 //! sums) and *saving* (a checkpoint). After the last step the selected parameters are evaluated on the
@@ -40,12 +42,12 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use assignment::{Assignment, Job, JobKind, gradient_jobs};
+pub use assignment::{Assignment, Job, JobKind, gradient_jobs, task_gradient_jobs};
 pub use division::{Share, divide};
 pub use event::{Effect, Event, Loss, Notice, Outcome, WorkerId};
 use experiment::SplitName;
 pub use phase::{Evaluation, Phase};
-pub use schedule::{Chunks, FeedWork, Mode, Settings};
+pub use schedule::{Chunks, FeedWork, Mode, Settings, TaskGradients};
 
 use assignment::{GivenUp, Pile};
 
@@ -149,6 +151,9 @@ impl Run {
             }
             Event::Failed { worker, work, reason } => self.on_failed(worker, work, &reason, &mut effects),
             Event::Updated { step } => self.on_updated(step, &mut effects),
+            Event::Measured { step } if self.phase == Phase::Measuring && step == self.step => {
+                self.ask(self.first_of_update(), &mut effects);
+            }
             Event::Weighed { step } if self.phase == Phase::Weighing && step == self.step => {
                 self.ask(Phase::Gradient, &mut effects);
             }
@@ -156,7 +161,7 @@ impl Run {
             Event::NotFinite { step, reason } if self.waits_for_shell() && step == self.step => {
                 self.finish(Outcome::Failed(reason), &mut effects);
             }
-            Event::Weighed { .. } | Event::Learned { .. } | Event::NotFinite { .. } => {}
+            Event::Measured { .. } | Event::Weighed { .. } | Event::Learned { .. } | Event::NotFinite { .. } => {}
             Event::Evaluated { stop } => self.on_evaluated(stop, &mut effects),
             Event::Saved => self.on_saved(&mut effects),
             Event::Tick => self.on_tick(now, &mut effects),
@@ -213,6 +218,10 @@ impl Run {
         }
         let step = self.step;
         match self.phase.clone() {
+            Phase::TaskGradients => {
+                self.phase = Phase::Measuring;
+                effects.push(Effect::Measure { step });
+            }
             Phase::LossesBefore => {
                 self.phase = Phase::Weighing;
                 effects.push(Effect::Weigh { step });
@@ -255,7 +264,7 @@ impl Run {
 
     /// Whether the shell works on the step.
     fn waits_for_shell(&self) -> bool {
-        matches!(self.phase, Phase::Weighing | Phase::Updating | Phase::Learning)
+        matches!(self.phase, Phase::Measuring | Phase::Weighing | Phase::Updating | Phase::Learning)
     }
 
     /// Begins a phase in which workers go over the step's microbatches.
@@ -340,6 +349,8 @@ impl Run {
         match self.phase {
             // What can't be waited for: workers may never come back. The step in progress is given up.
             Phase::Start
+            | Phase::TaskGradients
+            | Phase::Measuring
             | Phase::LossesBefore
             | Phase::Weighing
             | Phase::Gradient
@@ -361,7 +372,12 @@ impl Run {
     fn on_save(&mut self, effects: &mut Vec<Effect>) {
         match self.phase {
             // The parameters stand: the checkpoint is written beside what goes on.
-            Phase::Start | Phase::LossesBefore | Phase::Weighing | Phase::Gradient => {
+            Phase::Start
+            | Phase::TaskGradients
+            | Phase::Measuring
+            | Phase::LossesBefore
+            | Phase::Weighing
+            | Phase::Gradient => {
                 effects.push(Effect::Save { step: self.step });
             }
             // After the present step.
@@ -382,13 +398,21 @@ impl Run {
             effects.push(Effect::Save { step: self.step });
             return;
         }
-        self.ask(if self.settings.losses_before { Phase::LossesBefore } else { Phase::Gradient }, effects);
+        let measures = self.settings.measures_after(self.step);
+        self.ask(if measures { Phase::TaskGradients } else { self.first_of_update() }, effects);
+    }
+
+    /// The phase in which workers begin with what the update is made of.
+    fn first_of_update(&self) -> Phase {
+        if self.settings.losses_before { Phase::LossesBefore } else { Phase::Gradient }
     }
 
     /// Divides the step's microbatches over the workers that take part now.
     fn divide(&mut self, ready: &[WorkerId], effects: &mut Vec<Effect>) {
-        if self.phase != Phase::Gradient {
-            return self.pile.losses(&self.settings, ready);
+        match self.phase {
+            Phase::Gradient => {}
+            Phase::TaskGradients => return self.pile.task_gradients(&self.settings, ready),
+            _ => return self.pile.losses(&self.settings, ready),
         }
         let units = match &self.settings.mode {
             Mode::Combined => self.settings.leaves as usize,
@@ -447,7 +471,7 @@ impl Run {
     /// The version of the parameters that the phase's work is done with; none where there is no work.
     fn version(&self) -> Option<u64> {
         match self.phase {
-            Phase::LossesBefore | Phase::Gradient | Phase::Evaluating(_) => Some(self.step),
+            Phase::TaskGradients | Phase::LossesBefore | Phase::Gradient | Phase::Evaluating(_) => Some(self.step),
             Phase::LossesAfter => Some(self.step + 1),
             _ => None,
         }

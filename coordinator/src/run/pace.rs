@@ -18,7 +18,7 @@ const NEWEST: f64 = 0.2;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
     /// Seconds a unit took, the newest last, by kind of work.
-    durations: [VecDeque<f64>; 3],
+    durations: [VecDeque<f64>; 4],
     /// Units of gradient a second.
     speeds: BTreeMap<WorkerId, f64>,
 }
@@ -28,6 +28,7 @@ fn place(kind: JobKind) -> usize {
         JobKind::Gradient { .. } => 0,
         JobKind::Losses => 1,
         JobKind::Evaluate { .. } => 2,
+        JobKind::TaskGradients { .. } => 3,
     }
 }
 

@@ -7,6 +7,10 @@ use experiment::SplitName;
 pub enum Phase {
     /// No worker has been ready yet.
     Start,
+    /// Workers compute the tasks' gradients one by one, for the record.
+    TaskGradients,
+    /// The shell takes their inner products.
+    Measuring,
     /// Workers compute the losses that the weighting needs before the gradient.
     LossesBefore,
     /// The shell weighs the tasks.
@@ -34,7 +38,9 @@ impl Phase {
     pub fn name(&self) -> &'static str {
         match self {
             Phase::Start => "waiting for workers",
-            Phase::LossesBefore
+            Phase::TaskGradients
+            | Phase::Measuring
+            | Phase::LossesBefore
             | Phase::Weighing
             | Phase::Gradient
             | Phase::Updating
@@ -58,6 +64,7 @@ impl Phase {
             Phase::Saving | Phase::Over => 4,
             Phase::LossesBefore | Phase::Weighing => 5,
             Phase::LossesAfter | Phase::Learning => 6,
+            Phase::TaskGradients | Phase::Measuring => 7,
         }
     }
 }

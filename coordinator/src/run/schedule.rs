@@ -31,6 +31,8 @@ pub struct Settings {
     pub result_slots: u32,
     /// What a step's gradient phase hands out.
     pub mode: Mode,
+    /// Gradients by task that are asked for beside the update.
+    pub task_gradients: Option<TaskGradients>,
     /// Whether losses are asked for before the gradient, to weigh the tasks with.
     pub losses_before: bool,
     /// Whether losses are asked for after the update, on the same rows.
@@ -51,6 +53,15 @@ pub enum Mode {
         /// The root is handed out as its two halves, whose sums are wanted apart.
         halves: bool,
     },
+}
+
+/// Gradients by task in combined mode, for the record: nothing in the update depends on them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskGradients {
+    /// Steps from one at which they are asked for to the next.
+    pub every: u64,
+    /// The feeds, in order.
+    pub feeds: Vec<FeedWork>,
 }
 
 /// What a feed means for those who compute its gradients.
@@ -88,8 +99,16 @@ impl Settings {
         let leaves = u64::from(job.node.len());
         match (job.kind, &self.mode) {
             (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => leaves * feeds[feed as usize].cost,
+            (JobKind::TaskGradients { feed }, _) => {
+                leaves * self.task_gradients.as_ref().map_or(1, |asked| asked.feeds[feed as usize].cost)
+            }
             _ => leaves,
         }
+    }
+
+    /// Whether the tasks' gradients are asked for beside the update after so many.
+    pub fn measures_after(&self, step: u64) -> bool {
+        self.task_gradients.as_ref().is_some_and(|asked| step.is_multiple_of(asked.every))
     }
 
     /// Whether the validation split is evaluated after so many updates.

@@ -19,6 +19,7 @@ fn settings(leaves: u32, steps: u64) -> Settings {
         patience_min: Duration::from_millis(100),
         result_slots: 2,
         mode: Mode::Combined,
+        task_gradients: None,
         losses_before: false,
         losses_after: false,
         tries_max: 3,
@@ -26,8 +27,16 @@ fn settings(leaves: u32, steps: u64) -> Settings {
 }
 
 /// Two feeds with two tasks and one, of which the first costs three times as much.
+fn feeds() -> Vec<FeedWork> {
+    vec![FeedWork { tasks: 2, cost: 3 }, FeedWork { tasks: 1, cost: 1 }]
+}
+
 fn per_task(halves: bool) -> Mode {
-    Mode::PerTask { feeds: vec![FeedWork { tasks: 2, cost: 3 }, FeedWork { tasks: 1, cost: 1 }], halves }
+    Mode::PerTask { feeds: feeds(), halves }
+}
+
+fn measuring(every: u64) -> Option<TaskGradients> {
+    Some(TaskGradients { every, feeds: feeds() })
 }
 
 /// What a job takes a worker, in milliseconds.
@@ -79,6 +88,11 @@ impl Theatre {
                 }
                 Effect::Drop { .. } => {}
                 Effect::Clear => self.covered.clear(),
+                Effect::Measure { step } => {
+                    assert_eq!(self.leaves(), 2 * self.run.settings.leaves, "gradients without all microbatches");
+                    self.story.push(format!("measure {step}"));
+                    self.tell(Event::Measured { step });
+                }
                 Effect::Weigh { step } => {
                     assert_eq!(self.leaves(), self.run.settings.leaves, "losses without all microbatches");
                     self.story.push(format!("weigh {step}"));
@@ -232,6 +246,40 @@ fn losses_after_the_update_are_those_of_the_next_parameters() {
     theatre.answer(1);
     let (_, after) = theatre.held.values().next().unwrap();
     assert_eq!((after.job.kind, after.version, theatre.run.done()), (JobKind::Losses, 1, 0));
+}
+
+#[test]
+fn gradients_by_task_are_asked_for_before_all_that_the_update_is_made_of() {
+    let settings = Settings { losses_before: true, task_gradients: measuring(2), ..settings(4, 3) };
+    let mut story = quiet_story_of(settings.clone());
+    assert_eq!(story[..4], ["measure 0", "weigh 0", "update 0", "commit 1"]);
+    story.retain(|line| !["measure 0", "measure 2"].contains(&line.as_str()));
+    assert_eq!(story, quiet_story_of(Settings { task_gradients: None, ..settings }));
+}
+
+#[test]
+fn gradients_by_task_are_divided_as_the_update_is() {
+    let mut theatre = Theatre::new(Settings { min_workers: 2, task_gradients: measuring(1), ..settings(4, 1) });
+    (1..=2).for_each(|worker| theatre.join(worker));
+    let held = |theatre: &Theatre| -> Vec<(u64, JobKind, (u32, u32))> {
+        let jobs = theatre.held.values().map(|(worker, a)| (worker.0, a.job.kind, (a.job.node.lo, a.job.node.hi)));
+        jobs.collect()
+    };
+    let of = |feed| JobKind::TaskGradients { feed };
+    let first = [(1, of(0), (0, 2)), (1, of(1), (0, 2)), (2, of(0), (2, 4)), (2, of(1), (2, 4))];
+    assert_eq!(held(&theatre), first);
+    (1..=4).for_each(|work| theatre.answer(work));
+    let update = JobKind::Gradient { feed: None };
+    assert_eq!(held(&theatre), [(1, update, (0, 2)), (2, update, (2, 4))]);
+}
+
+#[test]
+fn an_interrupt_while_gradients_by_task_are_computed_gives_up_the_step() {
+    let mut theatre = Theatre::new(Settings { task_gradients: measuring(1), ..settings(4, 9) });
+    theatre.join(1);
+    assert_eq!(theatre.run.phase(), &Phase::TaskGradients);
+    theatre.tell(Event::Interrupt);
+    assert_eq!((theatre.outcome, theatre.story), (Some(Outcome::Interrupted), vec!["save 0".to_owned()]));
 }
 
 #[test]
@@ -476,9 +524,12 @@ proptest! {
         leaves in 1u32..9,
         mode in prop::sample::select(vec![Mode::Combined, per_task(false), per_task(true)]),
         (losses_before, losses_after) in any::<(bool, bool)>(),
+        every in prop::option::of(1u64..4),
         moves in prop::collection::vec((0u8..10, any::<prop::sample::Index>()), 0..200),
     ) {
-        let settings = Settings { mode, losses_before, losses_after, tries_max: u32::MAX, ..settings(leaves, 4) };
+        let task_gradients = every.filter(|_| mode == Mode::Combined).and_then(measuring);
+        let settings =
+            Settings { mode, task_gradients, losses_before, losses_after, tries_max: u32::MAX, ..settings(leaves, 4) };
         let mut theatre = Theatre::new(settings.clone());
         let mut last = 0;
         for (kind, choice) in moves {

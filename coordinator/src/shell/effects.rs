@@ -33,6 +33,10 @@ impl Shell {
                 self.losses.clear();
                 self.parts.clear();
             }
+            Effect::Measure { step } => {
+                let gradients = std::mem::take(&mut self.gradients);
+                self.order(Job::Measure { step, gradients })?;
+            }
             Effect::Weigh { step } => {
                 let losses = std::mem::take(&mut self.losses);
                 self.order(Job::Weigh { step, losses })?;
@@ -75,8 +79,7 @@ impl Shell {
     }
 
     fn assign(&mut self, worker: WorkerId, assignment: Assignment) {
-        if self.timing.step_began.is_none() && matches!(assignment.job.kind, JobKind::Gradient { .. } | JobKind::Losses)
-        {
+        if self.timing.step_began.is_none() && !matches!(assignment.job.kind, JobKind::Evaluate { .. }) {
             #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
             let now = Instant::now();
             self.timing.step_began = Some(now);
@@ -85,15 +88,17 @@ impl Shell {
         let (step, phase) = (envelope.step, envelope.phase);
         let all = || (0..self.setup.prepared.plan.feeds().len() as u32).collect();
         let (kind, feeds, split, scales) = match assignment.job.kind {
-            JobKind::Gradient { feed } => {
-                let feeds = feed.map_or_else(all, |feed| vec![feed]);
-                (WorkKind::Gradient, feeds, SplitName::Train, self.factors.scales.clone())
+            JobKind::Gradient { feed: None } => {
+                (WorkKind::Gradient, all(), SplitName::Train, self.factors.combined.clone())
+            }
+            JobKind::Gradient { feed: Some(feed) } | JobKind::TaskGradients { feed } => {
+                (WorkKind::Gradient, vec![feed], SplitName::Train, self.factors.by_task.clone())
             }
             JobKind::Losses => (WorkKind::Losses, all(), SplitName::Train, Vec::new()),
             JobKind::Evaluate { feed, split } => (WorkKind::Evaluate, vec![feed], split, Vec::new()),
         };
         let by_task = match assignment.job.kind {
-            JobKind::Gradient { feed: Some(feed) } => Some(self.present_on(feed)),
+            JobKind::Gradient { feed: Some(feed) } | JobKind::TaskGradients { feed } => Some(self.present_on(feed)),
             _ => None,
         };
         let layout = self.setup.network.layout();
@@ -136,7 +141,8 @@ impl Shell {
         }
         let node = job.node;
         match job.kind {
-            JobKind::Gradient { feed } => {
+            JobKind::Gradient { .. } | JobKind::TaskGradients { .. } => {
+                let feed = job.kind.feed();
                 *self.timing.compute.entry(worker).or_default() += result.compute_us;
                 self.gradients.push(Gradient { feed, node, losses: result.losses, vectors });
             }
@@ -224,6 +230,7 @@ impl Shell {
 
     pub(crate) fn on_done(&mut self, done: Done) {
         match done {
+            Done::Measured { step } => self.tell(Event::Measured { step }),
             Done::Weighed { step, factors } => {
                 self.factors = factors;
                 self.tell(Event::Weighed { step });

@@ -25,6 +25,7 @@ pub struct Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     Gradient(Option<u32>),
+    TaskGradients(u32),
     Losses,
     Validation(u32),
 }
@@ -45,6 +46,7 @@ impl Model {
             What::Gradient(feed) => [1, feed.map_or(0, |feed| 1 + u64::from(feed))],
             What::Losses => [2, 0],
             What::Validation(feed) => [3, u64::from(feed)],
+            What::TaskGradients(feed) => [4, u64::from(feed)],
         };
         let stream = Stream::new(7, Purpose::Synthetic, &[place[0], place[1], step, u64::from(leaf)]);
         std::array::from_fn(|i| {
@@ -109,6 +111,10 @@ pub fn quiet(settings: &Settings) -> Quiet {
     let mut results = BTreeMap::new();
     for step in 0..settings.steps {
         let now = models[step as usize];
+        if let Some(asked) = settings.task_gradients.as_ref().filter(|_| settings.measures_after(step)) {
+            let sums = (0..asked.feeds.len() as u32).map(|feed| now.sum(What::TaskGradients(feed), step, root));
+            results.insert((step + 1, "measured"), measured(&sums.collect::<Vec<_>>()));
+        }
         let alpha =
             if settings.losses_before { now.alpha(&now.sum(What::Losses, step, root)) } else { now.weight as f32 };
         let sums: Vec<Sum> = feeds(settings).iter().map(|feed| now.sum(What::Gradient(*feed), step, root)).collect();
@@ -123,6 +129,11 @@ pub fn quiet(settings: &Settings) -> Quiet {
         models.push(next);
     }
     Quiet { models, results }
+}
+
+/// The number that stands for the inner products of sums by feed.
+pub fn measured(sums: &[Sum]) -> f64 {
+    sums.iter().flatten().map(|sum| f64::from(*sum) * f64::from(*sum)).sum()
 }
 
 fn validation(model: &Model, settings: &Settings, step: u64) -> f64 {

@@ -19,7 +19,7 @@ use experiment::SplitName;
 
 use super::{
     faulty_disk::FaultyDisk,
-    model::{Model, PARAMETERS, Quiet, Sum, add, feeds},
+    model::{Model, PARAMETERS, Quiet, Sum, add, feeds, measured},
     world::{Tally, Violation, Work, violated},
 };
 
@@ -66,6 +66,8 @@ pub struct Shell {
     model: Model,
     next: Option<Model>,
     alpha: f32,
+    /// What the step in progress measured, for the record.
+    measured: Option<f64>,
     arrived: BTreeMap<(WorkerId, u64), Sum>,
     kept: Vec<(Job, Sum)>,
     hosts: BTreeMap<WorkerId, usize>,
@@ -140,6 +142,7 @@ impl Shell {
             model,
             next: None,
             alpha: 0.0,
+            measured: None,
             arrived: BTreeMap::new(),
             kept: Vec::new(),
             hosts: BTreeMap::new(),
@@ -243,6 +246,13 @@ impl Shell {
                 }
             }
             Effect::Clear => self.kept.clear(),
+            Effect::Measure { step } => {
+                let feeds = self.settings.task_gradients.iter().flat_map(|asked| 0..asked.feeds.len() as u32);
+                let kinds: Vec<JobKind> = feeds.map(|feed| JobKind::TaskGradients { feed }).collect();
+                let sums: Result<Vec<Sum>, Violation> = kinds.into_iter().map(|kind| self.total(kind, root)).collect();
+                self.measured = Some(measured(&sums?));
+                self.done.push(Event::Measured { step });
+            }
             Effect::Weigh { step } => {
                 let losses = self.total(JobKind::Losses, root)?;
                 self.alpha = self.model.alpha(&losses);
@@ -272,6 +282,9 @@ impl Shell {
                 }
                 self.model = next;
                 self.record(step, "train", next.loss())?;
+                if let Some(measured) = self.measured.take() {
+                    self.record(step, "measured", measured)?;
+                }
             }
             Effect::Decide(evaluation) => self.decide(evaluation)?,
             Effect::Select => {}
@@ -364,7 +377,11 @@ impl Shell {
             let Record::Result { outcome: Outcome::Metrics { step, split, metrics, .. }, .. } = record else {
                 continue;
             };
-            let split = if split == "train" { "train" } else { "validation" };
+            let split = match split.as_str() {
+                "train" => "train",
+                "measured" => "measured",
+                _ => "validation",
+            };
             match expected.remove(&(step, split)) {
                 Some(value) if metrics["loss"].same(Number(value)) => {}
                 Some(value) => return violated(format!("{split} of step {step}: {} and not {value}", metrics["loss"])),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use coordinator::run::{Assignment, Chunks, Event, FeedWork, JobKind, Loss, Mode, Settings, WorkerId};
+use coordinator::run::{Assignment, Chunks, Event, FeedWork, JobKind, Loss, Mode, Settings, TaskGradients, WorkerId};
 
 use super::{
     dice::Dice,
@@ -457,6 +457,7 @@ impl World {
         if let Some(Work { assignment, step, model }) = worker.queue.pop_front() {
             let what = match assignment.job.kind {
                 JobKind::Gradient { feed } => What::Gradient(feed),
+                JobKind::TaskGradients { feed } => What::TaskGradients(feed),
                 JobKind::Losses => What::Losses,
                 JobKind::Evaluate { feed, .. } => What::Validation(feed),
             };
@@ -563,6 +564,8 @@ fn settings(dice: &mut Dice) -> Settings {
         straggler_multiple: 4.0,
         patience_min: Duration::from_millis(20),
         result_slots: 4,
+        task_gradients: (mode == Mode::Combined && dice.chance(30))
+            .then(|| TaskGradients { every: dice.between(1, 4), feeds: vec![feed(dice), feed(dice)] }),
         mode,
         losses_before: dice.chance(30),
         losses_after: dice.chance(30),
