@@ -119,7 +119,8 @@ fn a_task_without_labels_in_a_step_is_not_in_its_record() {
         let rare = if row % 8 == 0 { (row % 3).to_string() } else { String::new() };
         format!("{},{},{},{rare}\n", row % 7, row % 5, row % 11)
     });
-    std::fs::write(folder.path().join("rows.csv"), format!("a,b,common,rare\n{}", rows.collect::<String>())).expect("written");
+    std::fs::write(folder.path().join("rows.csv"), format!("a,b,common,rare\n{}", rows.collect::<String>()))
+        .expect("written");
     let task = |name: &str| format!("[task.{name}]\ndataset = \"rows\"\ntarget = \"{name}\"\nkind = \"regression\"\n");
     let file = folder.path().join("rare.toml");
     let head = "name = \"rare\"\n[dataset.rows]\npath = \"rows.csv\"\n[train]\nsteps = 30\nbatch_size = 4\n[tracking]\ngramian_every = 1\n";

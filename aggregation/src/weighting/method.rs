@@ -238,7 +238,7 @@ pub trait Method: fmt::Debug + Send + Sync {
         Needs::new()
     }
 
-    /// What losses the method works with; a task whose loss can be negative is refused at the start otherwise.
+    /// What losses the method works with. Those of tasks are never negative; those of the toy problems can be, and are moved up for it.
     fn accepts(&self) -> Loss {
         Loss::Any
     }
