@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::{
-    exit::{Failure, print},
-    picture::{HeatMap, Scene, heat_map},
+    exit::{Failure, print, write},
+    picture::{Files, HeatMap, Scene, heat_map},
     recorded::{self, Recorded},
     table,
 };
@@ -24,12 +24,8 @@ pub struct Arguments {
     /// Write both measures as CSV.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Write a heat map.
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// Write the same heat map as PNG.
-    #[arg(long, value_name = "FILE")]
-    png: Option<PathBuf>,
+    #[command(flatten)]
+    picture: Files,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -54,19 +50,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let affinity = measure(&recorded, tasks.len())?;
     let (cosines, transfers) = (affinity.cosines(), affinity.transfers());
     let grouping = grouping(&cosines);
-    let write = |path: &Path, bytes: &[u8]| {
-        std::fs::write(path, bytes).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
-    };
     if let Some(path) = &arguments.csv {
         write(path, csv(&tasks, &cosines, &transfers).as_bytes())?;
     }
-    let scene = || draw(arguments, &tasks, &affinity);
-    if let Some(path) = &arguments.svg {
-        write(path, scene().svg().as_bytes())?;
-    }
-    if let Some(path) = &arguments.png {
-        write(path, &scene().png().map_err(Failure::failed)?)?;
-    }
+    arguments.picture.write(|| draw(arguments, &tasks, &affinity))?;
     let names = |group: &Vec<usize>| group.iter().map(|task| tasks[*task]).collect::<Vec<_>>();
     if arguments.json {
         let groups: Vec<_> = grouping.groups.iter().map(names).collect();

@@ -1,6 +1,6 @@
 //! How a command ends: 0 done, 1 failed at run time, 2 bad usage or bad experiment, 130 interrupted.
 
-use std::{fmt::Display, io::Write, process::ExitCode};
+use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
 
 /// The code of a command that was stopped.
 pub const INTERRUPTED: u8 = 130;
@@ -44,6 +44,11 @@ pub fn code(outcome: Result<(), Failure>) -> ExitCode {
 /// Writes a result to standard output; a reader that has gone away is no error.
 pub fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a result to a file.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
 /// Writes something for people to standard error.

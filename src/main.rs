@@ -20,6 +20,7 @@ mod status;
 mod table;
 mod toy;
 mod train;
+mod weighting;
 mod worker;
 
 use std::{io::IsTerminal, process::ExitCode, time::Instant};

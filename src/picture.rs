@@ -8,6 +8,7 @@
 mod axes;
 mod colour;
 pub mod contour;
+mod files;
 mod font;
 mod heat_map;
 mod png;
@@ -16,6 +17,7 @@ mod svg;
 
 pub use axes::{Axes, nice_ticks, number};
 pub use colour::{BLACK, Colour, GREY, LINES, WHITE, sequential};
+pub use files::Files;
 pub use font::width;
 pub use heat_map::{HeatMap, heat_map};
 pub use scene::{Align, Path, Point, Rect, Scene, Stroke};

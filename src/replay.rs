@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     exit::{Failure, print, say},
     recorded::{self, Recorded, numbers},
-    table,
+    table, weighting,
 };
 
 /// Arguments of `trunkline replay`.
@@ -26,12 +26,8 @@ use crate::{
 pub struct Arguments {
     /// The run's folder.
     run_dir: PathBuf,
-    /// The other weighting.
-    #[arg(long)]
-    method: String,
-    /// A parameter of that weighting, such as `c=0.4`.
-    #[arg(long = "param", value_name = "KEY=VALUE")]
-    parameters: Vec<String>,
+    #[command(flatten)]
+    weighting: weighting::Arguments,
     /// Print one JSON object with all recorded steps.
     #[arg(long)]
     json: bool,
@@ -57,13 +53,10 @@ struct Step {
 
 /// Replays.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let parameters = arguments::parameters(&arguments.parameters).map_err(Failure::refused)?;
-    let weighting = arguments::weighting(&arguments.method, parameters).map_err(Failure::refused)?;
+    check(&arguments.weighting.weighting()?)?;
     let recorded = recorded::read(&arguments.run_dir)?;
     let tasks = recorded.tasks();
-    let unfit = |invalid| Failure::refused(arguments::explain(invalid, weighting.parameters()));
-    let method = weighting.build(&tasks).map_err(unfit)?;
-    check(&weighting, method.as_ref())?;
+    let (weighting, method) = arguments.weighting.build(&tasks)?;
     if method.needs().contains(&Need::Gramian) {
         recorded.check_gramians(&arguments.run_dir)?;
     }
@@ -92,20 +85,25 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Refuses what records can't serve.
-fn check(weighting: &Weighting, method: &dyn Method) -> Result<(), Failure> {
-    let missing = method.needs().into_iter().find_map(|need| match need {
+fn check(weighting: &Weighting) -> Result<(), Failure> {
+    let Some(what) = weighting.needs().into_iter().find_map(unrecorded) else { return Ok(()) };
+    let is_served = |weighting: Weighting| weighting.needs().into_iter().all(|need| unrecorded(need).is_none());
+    let with_defaults = |name: &&str| arguments::weighting(name, Default::default()).is_ok_and(is_served);
+    let names: Vec<&str> = Weighting::names().into_iter().filter(with_defaults).collect();
+    Err(Failure::Refused(format!(
+        "{weighting} needs {what}; a run records losses and the inner products of whole gradients\n = with their defaults can be replayed: {}",
+        names.join(", ")
+    )))
+}
+
+/// What a run does not record of what a method may need.
+fn unrecorded(need: Need) -> Option<&'static str> {
+    match need {
         Need::Jacobian => Some("the gradients themselves"),
         Need::GramianByBlock => Some("inner products by block"),
         Need::GramianCross => Some("inner products between the halves of a batch"),
         Need::LossesAfter => Some("losses after the update"),
         Need::LossesBefore | Need::LossesWith | Need::Gramian => None,
-    });
-    match missing {
-        None => Ok(()),
-        Some(what) => Err(Failure::Refused(format!(
-            "{} needs {what}; a run records losses and the inner products of whole gradients",
-            weighting.method()
-        ))),
     }
 }
 

@@ -2,30 +2,23 @@
 
 mod figure;
 
-use std::path::{Path, PathBuf};
-
 use aggregation::{
     Weighting,
-    table::Table,
     toy::{self, Problem, Trajectory},
 };
-use experiment::arguments;
 use serde_json::json;
 
 use crate::{
     exit::{Failure, print},
-    table,
+    picture::Files,
+    table, weighting,
 };
 
 /// Arguments of `trunkline toy`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The weighting.
-    #[arg(long)]
-    method: String,
-    /// A parameter of the weighting, such as `c=0.4`.
-    #[arg(long = "param", value_name = "KEY=VALUE")]
-    parameters: Vec<String>,
+    #[command(flatten)]
+    weighting: weighting::Arguments,
     /// The setting: cagrad or nash.
     #[arg(long, default_value = "cagrad", value_parser = problem)]
     problem: Problem,
@@ -35,12 +28,8 @@ pub struct Arguments {
     /// What random choices are made from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write a picture of the trajectories.
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// Write the same picture as PNG.
-    #[arg(long, value_name = "FILE")]
-    png: Option<PathBuf>,
+    #[command(flatten)]
+    picture: Files,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -56,32 +45,17 @@ fn problem(text: &str) -> Result<Problem, String> {
 
 /// Descends.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let parameters: Table = arguments::parameters(&arguments.parameters).map_err(Failure::refused)?;
-    let weighting = arguments::weighting(&arguments.method, parameters).map_err(Failure::refused)?;
-    let unfit = |invalid| Failure::refused(arguments::explain(invalid, weighting.parameters()));
-    let method = weighting.build(&["f1", "f2"]).map_err(unfit)?;
+    let (weighting, method) = arguments.weighting.build(&["f1", "f2"])?;
     let (problem, seed) = (arguments.problem, arguments.seed);
     let steps = arguments.steps.unwrap_or(problem.steps());
     let trajectories = toy::trajectories(problem, method.as_ref(), steps, seed, POINTS_MAX).map_err(Failure::failed)?;
-    if arguments.svg.is_some() || arguments.png.is_some() {
-        let scene = figure::draw(problem, &weighting, steps, &trajectories);
-        if let Some(path) = &arguments.svg {
-            write(path, scene.svg().as_bytes())?;
-        }
-        if let Some(path) = &arguments.png {
-            write(path, &scene.png().map_err(Failure::failed)?)?;
-        }
-    }
+    arguments.picture.write(|| figure::draw(problem, &weighting, steps, &trajectories))?;
     if arguments.json {
         print(&object(&weighting, problem, steps, &trajectories).to_string());
     } else {
         print(&describe(&weighting, problem, steps, &trajectories));
     }
     Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
 fn object(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &[Trajectory]) -> serde_json::Value {

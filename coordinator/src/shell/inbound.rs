@@ -20,7 +20,7 @@ use crate::{
     compute::{Contribution, Place},
     journal::{Observation, Reason},
     parameters,
-    run::{self, Event, Loss, WorkerId, divide},
+    run::{self, Event, Loss, Phase, WorkerId, divide},
     server::Inbound,
 };
 
@@ -250,8 +250,8 @@ impl Shell {
         let ChunkOf::Result { work, .. } = chunk.of else {
             return self.put_aside(worker, RefusalKind::Protocol, "a chunk that is not of a result".into());
         };
-        let asked = connection.asked.get(&work).map(|asked| asked.vectors.clone());
-        let (Some(vectors), Some(assembling)) = (asked, connection.assembling.get_mut(&work)) else {
+        let asked = connection.asked.get(&work).map(|asked| (asked.vectors.clone(), asked.phase));
+        let (Some((vectors, phase)), Some(assembling)) = (asked, connection.assembling.get_mut(&work)) else {
             return self.put_aside(worker, RefusalKind::Protocol, "a chunk of a result that was not announced".into());
         };
         match assembling.next.push(chunk) {
@@ -259,7 +259,12 @@ impl Shell {
             Ok(true) => {}
             Err(broken) => return self.put_aside(worker, RefusalKind::Protocol, broken.to_string()),
         }
-        if !assembling.next.is_finite() && assembling.result.losses.iter().all(|sum| sum.loss.is_finite()) {
+        // What is for the record alone ends in no record.
+        let is_for_update = phase != Phase::TaskGradients.number();
+        if is_for_update
+            && !assembling.next.is_finite()
+            && assembling.result.losses.iter().all(|sum| sum.loss.is_finite())
+        {
             return self.on_not_finite(worker, work);
         }
         let index = assembling.done.len() + 1;
