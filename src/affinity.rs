@@ -104,12 +104,19 @@ fn shown_cosines(tasks: &[&str], affinity: &Affinity) -> String {
     format!("mean cosine of the gradients over {steps}\n{cosines}")
 }
 
+/// Names that take more than this over the columns stand at the rows only, with numbers that the columns have.
+const NAMES_WIDE: usize = 100;
+
 fn matrix(tasks: &[&str], values: &Matrix, shown: impl Fn(f64) -> String) -> comfy_table::Table {
-    let header: Vec<&str> = std::iter::once("").chain(tasks.iter().copied()).collect();
-    let mut rows = table::new(&header);
-    for (name, values) in tasks.iter().zip(values) {
+    let is_wide = tasks.iter().map(|name| name.len() + 3).sum::<usize>() > NAMES_WIDE;
+    let numbers: Vec<String> = (1..=tasks.len()).map(|number| number.to_string()).collect();
+    let columns =
+        numbers.iter().map(String::as_str).zip(tasks).map(|(number, name)| if is_wide { number } else { name });
+    let mut rows = table::new(&std::iter::once("").chain(columns).collect::<Vec<_>>());
+    for ((number, name), values) in numbers.iter().zip(tasks).zip(values) {
+        let row = if is_wide { format!("{number} {name}") } else { (*name).to_owned() };
         let values = values.iter().map(|value| value.map_or_else(|| "-".to_owned(), &shown));
-        rows.add_row(std::iter::once((*name).to_owned()).chain(values));
+        rows.add_row(std::iter::once(row).chain(values));
     }
     rows
 }
@@ -196,6 +203,19 @@ mod tests {
         let text = csv(&["a,\"b\"", "c"], &values, &values);
         let expected = "from,to,cosine,transfer\n\"a,\"\"b\"\"\",\"a,\"\"b\"\"\",1,1\n\"a,\"\"b\"\"\",c,,\nc,\"a,\"\"b\"\"\",-0.5,-0.5\nc,c,1,1\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn names_too_long_for_a_line_stand_at_the_rows_only() {
+        let names: Vec<String> = (0..12).map(|task| format!("attribute_{task}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let of = |tasks: &[&str]| {
+            let values = vec![vec![Some(0.5); tasks.len()]; tasks.len()];
+            matrix(tasks, &values, |value| value.to_string()).to_string()
+        };
+        let (few, many) = (of(&names[..2]), of(&names));
+        assert_eq!((few.matches("attribute_1").count(), few.contains("1 attribute_0")), (2, false), "{few}");
+        assert!(many.contains("12 attribute_11") && many.lines().all(|line| line.chars().count() < 130), "{many}");
     }
 
     #[test]

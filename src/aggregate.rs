@@ -63,6 +63,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => answer_all(&defaults, io::stdin().lock(), output, "standard input"),
         Some(path) => {
             let name = path.display().to_string();
+            if path.is_dir() {
+                return Err(Failure::Refused(format!("{name}: a folder has no lines")));
+            }
             let file =
                 File::open(path).map_err(|error| Failure::Refused(format!("{name}: can't be opened: {error}")))?;
             answer_all(&defaults, BufReader::with_capacity(1 << 20, file), output, &name)
@@ -162,9 +165,9 @@ fn aggregate(defaults: &Defaults, line: &Line) -> Result<Answer, String> {
     let shared = defaults.method.as_ref().is_none_or(|default| default == method);
     let mut parameters = if shared { defaults.parameters.clone() } else { Table::new() };
     parameters.extend(line.params.clone());
-    let weighting: Weighting = arguments::weighting(method, parameters).map_err(|error| error.to_string())?;
+    let weighting: Weighting = arguments::weighting(method, parameters).map_err(|error| error.in_one_line())?;
     aggregation::aggregate::aggregate(&weighting, &line.request(defaults.seed)).map_err(|error| match error {
-        AggregateError::Invalid(invalid) => arguments::explain(invalid, weighting.parameters()).to_string(),
+        AggregateError::Invalid(invalid) => arguments::explain(invalid, weighting.parameters()).in_one_line(),
         other => other.to_string(),
     })
 }

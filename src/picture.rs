@@ -22,17 +22,31 @@ pub use font::width;
 pub use heat_map::{HeatMap, heat_map};
 pub use scene::{Align, Path, Point, Rect, Scene, Stroke};
 
-/// What cuts off a text that is wider than `width_max`.
+/// A text without its middle where it is wider than `width_max`: names that begin alike often differ at their ends.
 pub fn shortened(text: &str, size: f64, width_max: f64) -> String {
     if width(text, size) <= width_max {
         return text.to_owned();
     }
-    let mut kept: Vec<char> = text.chars().collect();
-    while kept.pop().is_some() {
-        let short: String = kept.iter().chain(&['…']).collect();
-        if width(&short, size) <= width_max {
-            return short;
-        }
+    let all: Vec<char> = text.chars().collect();
+    let without_middle = |kept: usize| -> String {
+        let (first, last) = (&all[..kept.div_ceil(2)], &all[all.len() - kept / 2..]);
+        first.iter().chain(&['…']).chain(last).collect()
+    };
+    let mut shorter = (0..all.len()).rev().map(without_middle);
+    shorter.find(|short| width(short, size) <= width_max).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_loses_its_middle() {
+        assert_eq!(shortened("short", 12.0, 200.0), "short");
+        let (one, other) = ("attribute_with_a_long_name_1", "attribute_with_a_long_name_2");
+        let (short, else_short) = (shortened(one, 12.0, 80.0), shortened(other, 12.0, 80.0));
+        assert!(short != else_short && width(&short, 12.0) <= 80.0, "{short}");
+        assert!(short.starts_with("attri") && short.contains('…') && short.ends_with("_1"), "{short}");
+        assert_eq!(shortened(one, 12.0, 1.0), "");
     }
-    String::new()
 }

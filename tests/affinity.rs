@@ -194,7 +194,10 @@ fn what_a_run_has_not_recorded_is_said() {
     check(&["replay", "--method", "gradvac", "--param", "granularity=layer"], "by block");
     check(&["replay", "--method", "db_mtl"], "can be replayed: sum, mean, random,");
     check(&["replay", "--method", "upgard"], "did you mean `upgrad`?");
-    check(&["replay", "--method", "cagrad", "--param", "c=-1"], "`c`: -1 is not allowed: at least 0");
+    check(
+        &["replay", "--method", "cagrad", "--param", "c=-1"],
+        "`c`: -1 is not allowed here; it must be a number of at least 0",
+    );
     check(&["replay", "--method", "mgda", "--param", "normalise=l2"], "did you mean `normalize`?");
     // Losses are always there.
     let replayed = json_of("replay", &run, &["--method", "dwa"]);

@@ -81,7 +81,7 @@ fn lines_without_an_answer_get_an_error_with_their_number_and_the_others_are_ans
     assert!(said(&done).contains("10 of 12 lines have no answer"), "{}", said(&done));
     let answers = lines(&done);
     let expected = [
-        ("ragged", 2, "row 1 has 1 values and the first row has 2"),
+        ("ragged", 2, "row 1 is 1 long and the first row 2"),
         ("empty", 4, "at least one row"),
         ("narrow", 5, "one column"),
         ("python", 6, "row 1, column 0 is not finite"),
@@ -89,7 +89,7 @@ fn lines_without_an_answer_get_an_error_with_their_number_and_the_others_are_ans
         ("method", 8, "did you mean `upgrad`?"),
         ("parameter", 9, "`c`: -1 is not allowed here; it must be a number of at least 0"),
         ("weights", 10, "1 weights are given for 2 tasks"),
-        ("needs", 11, "`losses`: famo needs this"),
+        ("needs", 11, "`losses`: famo needs it"),
     ];
     for ((id, line, message), answer) in expected.into_iter().zip(&answers[1..]) {
         assert_eq!((&answer["id"], &answer["line"]), (&json!(id), &json!(line)));

@@ -78,7 +78,7 @@ pub enum AggregateError {
         parameters: usize,
     },
     /// The method needs something that was not given.
-    #[error("`{member}`: {method} needs this")]
+    #[error("`{member}`: {method} needs it, and it is not there")]
     Missing {
         /// The method.
         method: String,
@@ -306,7 +306,7 @@ mod tests {
         };
         check(&[], "at least one row");
         check(&rows(&[&[], &[]]), "at least one row and one column");
-        check(&rows(&[&[1.0, 2.0], &[1.0]]), "row 1 has 1 values and the first row has 2");
+        check(&rows(&[&[1.0, 2.0], &[1.0]]), "row 1 is 1 long and the first row 2");
         check(&rows(&[&[1.0], &[f64::NAN]]), "row 1, column 0 is not finite");
     }
 
@@ -314,8 +314,8 @@ mod tests {
     fn what_a_method_needs_beside_the_matrix_is_asked_for() {
         let matrix = rows(&[&[1.0, 0.0], &[0.0, 1.0]]);
         let request = Request { matrix: &matrix, ..Request::default() };
-        assert_eq!(refuse("method = \"modo\"", &request), "`halves`: modo needs this");
-        assert_eq!(refuse("method = \"geometric\"", &request), "`losses`: geometric needs this");
+        assert_eq!(refuse("method = \"modo\"", &request), "`halves`: modo needs it, and it is not there");
+        assert_eq!(refuse("method = \"geometric\"", &request), "`losses`: geometric needs it, and it is not there");
         let losses = [1.0, 4.0];
         let with_losses = Request { losses: Some(&losses), ..request };
         let answer = aggregate(&weighting("method = \"geometric\""), &with_losses).expect("has an answer");

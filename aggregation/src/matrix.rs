@@ -19,7 +19,7 @@ pub enum MatrixError {
     #[error("a gradient matrix has at least one row and one column")]
     Empty,
     /// Rows of unequal length.
-    #[error("row {row} has {len} values and the first row has {expected}")]
+    #[error("row {row} is {len} long and the first row {expected}")]
     Ragged {
         /// The row, from 0.
         row: usize,

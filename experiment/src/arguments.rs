@@ -18,6 +18,13 @@ pub struct ArgumentError {
     pub help: Vec<String>,
 }
 
+impl ArgumentError {
+    /// All of it in one line, for where a line is all there is.
+    pub fn in_one_line(&self) -> String {
+        self.help.iter().fold(self.message.clone(), |text, help| format!("{text}; {help}"))
+    }
+}
+
 fn lines(message: &str, help: &[String]) -> String {
     help.iter().fold(message.to_owned(), |text, line| format!("{text}\n = {line}"))
 }
