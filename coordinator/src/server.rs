@@ -59,13 +59,20 @@ pub enum Inbound {
     Garbled {
         /// Who.
         worker: WorkerId,
+        /// What kind of fault it is.
+        kind: RefusalKind,
         /// What is wrong with it.
         reason: String,
     },
     /// A worker's stream is over.
     Disconnected(WorkerId),
     /// A sign of life.
-    Beat(Beat),
+    Beat {
+        /// The beat.
+        beat: Beat,
+        /// Where to say whether the beat's lease is known.
+        known: oneshot::Sender<bool>,
+    },
 }
 
 /// Where messages to a worker go: bounded, so that a worker that does not read costs bounded memory.
@@ -104,17 +111,18 @@ impl Service {
 
     /// The hello that a stream has to begin with; whoever begins with something else is turned away.
     async fn hello(&self, messages: &mut Streaming<v1::WorkerMessage>, caller: &Caller) -> Result<Hello, Status> {
-        let refuse = |reason: String| {
-            self.turned_away.add(RefusalKind::Protocol, caller.address(), reason.clone());
+        let refuse = |kind, reason: String| {
+            self.turned_away.add(kind, caller.address(), reason.clone());
             Status::invalid_argument(reason)
         };
+        let protocol = |reason| refuse(RefusalKind::Protocol, reason);
         let first = timeout(HELLO_WAIT, messages.message()).await;
-        let first = first.map_err(|_| refuse(format!("no hello within {} s", HELLO_WAIT.as_secs())))?;
-        let first = first.map_err(|status| refuse(status.message().to_owned()))?;
-        let first = first.ok_or_else(|| refuse("no hello".into()))?;
-        match convert::worker_message_in(first).map_err(|e| refuse(e.to_string()))? {
+        let first = first.map_err(|_| protocol(format!("no hello within {} s", HELLO_WAIT.as_secs())))?;
+        let first = first.map_err(|status| protocol(status.message().to_owned()))?;
+        let first = first.ok_or_else(|| protocol("no hello".into()))?;
+        match convert::worker_message_in(first).map_err(|invalid| refuse(invalid.refusal(), invalid.to_string()))? {
             (_, WorkerMessage::Hello(hello)) => Ok(Hello { local: hello.local && caller.is_local(), ..hello }),
-            _ => Err(refuse("the first message has to be a hello".into())),
+            _ => Err(protocol("the first message has to be a hello".into())),
         }
     }
 }
@@ -152,11 +160,15 @@ impl v1::coordinator_server::Coordinator for Service {
                         let Ok(room) = make_room(&room, &message).await else { return };
                         match convert::worker_message_in(message) {
                             Ok((envelope, message)) => Inbound::Message { worker, envelope, message, room },
-                            Err(invalid) => Inbound::Garbled { worker, reason: invalid.to_string() },
+                            Err(invalid) => {
+                                Inbound::Garbled { worker, kind: invalid.refusal(), reason: invalid.to_string() }
+                            }
                         }
                     }
-                    Err(status) if is_peers_fault(&status) => {
-                        Inbound::Garbled { worker, reason: status.message().to_owned() }
+                    // What can't be decoded has no checksum that holds.
+                    Err(status) if is_garbled(&status) => {
+                        let reason = status.message().to_owned();
+                        Inbound::Garbled { worker, kind: RefusalKind::Damaged, reason }
                     }
                     Err(_) => break,
                 };
@@ -177,17 +189,22 @@ impl v1::coordinator_server::Coordinator for Service {
         &self,
         request: Request<Streaming<v1::Beat>>,
     ) -> Result<Response<Self::HeartbeatStream>, Status> {
-        let inbox = self.inbox.clone();
+        let (inbox, turned_away, caller) = (self.inbox.clone(), self.turned_away.clone(), caller(&request));
         let echoes = request.into_inner().then(move |beat| {
-            let inbox = inbox.clone();
+            let (inbox, turned_away, caller) = (inbox.clone(), turned_away.clone(), caller.clone());
             async move {
-                let beat = beat?;
-                if beat.encoded_len() > BEAT_BYTES_MAX {
+                let echo = beat?;
+                if echo.encoded_len() > BEAT_BYTES_MAX {
                     return Err(Status::invalid_argument("a beat is short"));
                 }
-                let over = |_| Status::unavailable("the run is over");
-                inbox.send(Inbound::Beat(convert::beat_in(beat.clone()))).await.map_err(over)?;
-                Ok(beat)
+                let beat = convert::beat_in(echo.clone()).map_err(|invalid| {
+                    turned_away.add(invalid.refusal(), caller.address(), invalid.to_string());
+                    Status::data_loss(invalid.to_string())
+                })?;
+                let (known, answer) = oneshot::channel();
+                let over = || Status::unavailable("the run is over");
+                inbox.send(Inbound::Beat { beat, known }).await.map_err(|_| over())?;
+                if answer.await.map_err(|_| over())? { Ok(echo) } else { Err(stale()) }
             }
         });
         Ok(Response::new(Box::pin(echoes)))
@@ -230,7 +247,15 @@ async fn make_room(room: &Arc<Semaphore>, message: &v1::WorkerMessage) -> Result
     Arc::clone(room).acquire_many_owned(room_of as u32).await
 }
 
-/// Whether a stream ended by what the worker sent: a message that is too large or can't be decoded.
-fn is_peers_fault(status: &Status) -> bool {
+/// What a worker hears whose lease is over.
+fn stale() -> Status {
+    let mut status = Status::failed_precondition("the lease is over");
+    let name = RefusalKind::Stale.name().parse().expect("names are plain ASCII");
+    status.metadata_mut().insert(proto::REFUSAL, name);
+    status
+}
+
+/// Whether a stream ended by what came: a message that is too large or can't be decoded.
+fn is_garbled(status: &Status) -> bool {
     matches!(status.code(), Code::OutOfRange | Code::Internal | Code::Unimplemented)
 }

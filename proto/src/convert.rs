@@ -1,16 +1,19 @@
 //! Conversions between [`crate::message`] and the generated [`crate::v1`].
 //!
-//! Going out can't fail. Coming in refuses what a peer of this version never sends: a message without
-//! body, a node that is no range, an unknown kind.
+//! Going out can't fail, and seals the message with its checksum. Coming in refuses what is damaged, and what a peer of this version never
+//! sends: a message without body, a node that is no range, an unknown kind.
 
 use aggregation::{sums::TaskSums, tree::Node};
 use experiment::SplitName;
 
-use crate::{message as m, v1};
+use crate::{checksum, message as m, v1};
 
 /// Why a message from a peer can't be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
+    /// Its checksum does not hold.
+    #[error(transparent)]
+    Damaged(#[from] checksum::Damaged),
     /// A field that has to be there is not.
     #[error("message without `{0}`")]
     Missing(&'static str),
@@ -36,6 +39,16 @@ pub enum Invalid {
         /// Its length.
         bytes: usize,
     },
+}
+
+impl Invalid {
+    /// What its sender is refused for.
+    pub fn refusal(&self) -> m::RefusalKind {
+        match self {
+            Invalid::Damaged(_) => m::RefusalKind::Damaged,
+            _ => m::RefusalKind::Protocol,
+        }
+    }
 }
 
 /// A text of a peer, which the coordinator keeps and writes down: short.
@@ -106,7 +119,7 @@ pub fn worker_message_out(envelope: m::Envelope, message: m::WorkerMessage) -> v
             Body::Leave(v1::Leave { kind: refusal.kind.name().into(), reason: text_out(refusal.reason) })
         }
     };
-    v1::WorkerMessage { envelope: Some(envelope_out(envelope)), body: Some(body) }
+    checksum::sealed(v1::WorkerMessage { envelope: Some(envelope_out(envelope)), body: Some(body), checksum: 0 })
 }
 
 /// A worker's message as it came off the wire.
@@ -115,6 +128,7 @@ pub fn worker_message_out(envelope: m::Envelope, message: m::WorkerMessage) -> v
 /// [`Invalid`] for a message that no worker of this version sends.
 pub fn worker_message_in(message: v1::WorkerMessage) -> Result<(m::Envelope, m::WorkerMessage), Invalid> {
     use v1::worker_message::Body;
+    let message = checksum::opened(message)?;
     let mut envelope = envelope_in(message.envelope)?;
     envelope.run = text_in(envelope.run)?;
     let message = match required(message.body, "body")? {
@@ -149,7 +163,7 @@ pub fn coordinator_message_out(envelope: m::Envelope, message: m::CoordinatorMes
         m::CoordinatorMessage::Work(work) => Body::Work(work_out(work)),
         m::CoordinatorMessage::Finished { reason } => Body::Finished(v1::Finished { reason }),
     };
-    v1::CoordinatorMessage { envelope: Some(envelope_out(envelope)), body: Some(body) }
+    checksum::sealed(v1::CoordinatorMessage { envelope: Some(envelope_out(envelope)), body: Some(body), checksum: 0 })
 }
 
 /// A coordinator's message as it came off the wire.
@@ -160,6 +174,7 @@ pub fn coordinator_message_in(
     message: v1::CoordinatorMessage,
 ) -> Result<(m::Envelope, m::CoordinatorMessage), Invalid> {
     use v1::coordinator_message::Body;
+    let message = checksum::opened(message)?;
     let envelope = envelope_in(message.envelope)?;
     let message = match required(message.body, "body")? {
         Body::Welcome(welcome) => m::CoordinatorMessage::Welcome(Box::new(welcome_in(welcome))),
@@ -352,13 +367,16 @@ fn chunk_in(chunk: v1::Chunk) -> Result<m::Chunk, Invalid> {
 /// A heartbeat as it goes on the wire.
 pub fn beat_out(beat: m::Beat) -> v1::Beat {
     let m::Beat { run, epoch, lease, sequence, resident_bytes } = beat;
-    v1::Beat { run, epoch, lease, sequence, resident_bytes }
+    checksum::sealed(v1::Beat { run, epoch, lease, sequence, resident_bytes, checksum: 0 })
 }
 
 /// A heartbeat as it came off the wire.
-pub fn beat_in(beat: v1::Beat) -> m::Beat {
-    let v1::Beat { run, epoch, lease, sequence, resident_bytes } = beat;
-    m::Beat { run, epoch, lease, sequence, resident_bytes }
+///
+/// # Errors
+/// [`Invalid`] for one that is damaged.
+pub fn beat_in(beat: v1::Beat) -> Result<m::Beat, Invalid> {
+    let v1::Beat { run, epoch, lease, sequence, resident_bytes, .. } = checksum::opened(beat)?;
+    Ok(m::Beat { run, epoch, lease, sequence, resident_bytes })
 }
 
 #[cfg(test)]
@@ -436,12 +454,12 @@ mod tests {
     #[test]
     fn a_message_without_body_or_with_an_empty_node_is_refused() {
         let envelope = Some(v1::Envelope::default());
-        let bare = v1::WorkerMessage { envelope: envelope.clone(), body: None };
-        assert_eq!(worker_message_in(bare), Err(Invalid::Missing("body")));
+        let bare = v1::WorkerMessage { envelope: envelope.clone(), ..Default::default() };
+        assert_eq!(worker_message_in(checksum::sealed(bare)), Err(Invalid::Missing("body")));
         let work = v1::Work { kind: 1, split: 1, node: Some(v1::Node { lo: 3, hi: 3 }), ..Default::default() };
         let body = Some(v1::coordinator_message::Body::Work(work));
-        let message = v1::CoordinatorMessage { envelope, body };
-        assert_eq!(coordinator_message_in(message), Err(Invalid::Range { lo: 3, hi: 3 }));
+        let message = v1::CoordinatorMessage { envelope, body, ..Default::default() };
+        assert_eq!(coordinator_message_in(checksum::sealed(message)), Err(Invalid::Range { lo: 3, hi: 3 }));
     }
 
     #[test]
@@ -455,7 +473,7 @@ mod tests {
         assert_eq!(reason.len(), crate::TEXT_BYTES_MAX);
         let Some(v1::worker_message::Body::Failure(failure)) = &mut wire.body else { panic!("a failure") };
         failure.reason.push('x');
-        assert_eq!(worker_message_in(wire), Err(Invalid::Text { bytes: crate::TEXT_BYTES_MAX + 1 }));
+        assert_eq!(worker_message_in(checksum::sealed(wire)), Err(Invalid::Text { bytes: crate::TEXT_BYTES_MAX + 1 }));
     }
 
     #[test]

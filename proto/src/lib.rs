@@ -4,10 +4,11 @@
 //! [`v1`] is generated from `trunkline/v1/trunkline.proto`; [`message`] has the same content as plain
 //! Rust types, which the state machine and the worker use; [`convert`] goes from one to the other
 //! and refuses what can't be right. Where a vector's elements travel is decided by [`payload`]: in
-//! chunks of the stream, or through [`shared_memory`] between processes of one machine. How peers prove who they are is in
-//! [`tls`] and [`token`].
+//! chunks of the stream, or through [`shared_memory`] between processes of one machine. What a line does to a message is noticed by its
+//! [`checksum`]. How peers prove who they are is in [`tls`] and [`token`].
 
 pub mod address;
+pub mod checksum;
 pub mod convert;
 pub mod memory;
 pub mod message;

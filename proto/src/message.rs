@@ -162,6 +162,8 @@ pub enum RefusalKind {
     Device,
     /// The message can't be right.
     Protocol,
+    /// What came is not what was sent: the line's fault, not the peer's.
+    Damaged,
     /// The worker asked to go.
     Shutdown,
     /// What came is not the protocol, or its handshake failed.
@@ -180,13 +182,14 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// All kinds with their stable names.
-    pub const ALL: [(RefusalKind, &'static str); 13] = [
+    pub const ALL: [(RefusalKind, &'static str); 14] = [
         (RefusalKind::Version, "version"),
         (RefusalKind::Stale, "stale"),
         (RefusalKind::Data, "data"),
         (RefusalKind::Fingerprint, "fingerprint"),
         (RefusalKind::Device, "device"),
         (RefusalKind::Protocol, "protocol"),
+        (RefusalKind::Damaged, "damaged"),
         (RefusalKind::Shutdown, "shutdown"),
         (RefusalKind::Handshake, "handshake"),
         (RefusalKind::Certificate, "certificate"),

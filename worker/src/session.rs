@@ -21,7 +21,7 @@ use crate::{
     bench::{Bench, Task},
     connection::{call_failed, connect},
     error::WorkerError,
-    heartbeat::{self, Heartbeat},
+    heartbeat::{self, Beating, Heartbeat},
 };
 
 /// Messages that may wait to be sent. A vector travels in pieces, so this bounds memory too.
@@ -58,6 +58,8 @@ const STAYS_MAX: u32 = 10;
 /// The pause before the coordinator is looked for again; each further one is twice as long, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long a coordinator on another machine may take with its next message, until the worker is accepted. Thereafter its signs of life tell.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Takes part in a run until it is over, or `stop` is ready.
 ///
@@ -73,7 +75,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         let mut accepted = false;
         let lost = match stay(&options, stop.as_mut(), &mut accepted).await {
             Err(lost @ WorkerError::Disconnected(_)) => lost,
-            Err(WorkerError::Refused(refusal)) if refusal.kind == RefusalKind::Stale => WorkerError::Refused(refusal),
+            Err(WorkerError::Refused(refusal)) if may_come_back(refusal.kind) => WorkerError::Refused(refusal),
             ended => return ended,
         };
         if accepted {
@@ -92,6 +94,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
     }
 }
 
+/// Whether a worker that is refused for this may be let in the next time: neither its data nor its answers were wrong.
+fn may_come_back(kind: RefusalKind) -> bool {
+    matches!(kind, RefusalKind::Stale | RefusalKind::Damaged)
+}
+
 /// One connection to the coordinator, from hello to its end.
 async fn stay(
     options: &Options,
@@ -106,7 +113,8 @@ async fn stay(
     let hello = WorkerMessage::Hello(hello(options));
     let first = convert::worker_message_out(Envelope::default(), hello);
     outbox.send(first).await.map_err(|_| WorkerError::Disconnected("at once".into()))?;
-    let replies = client.work(ReceiverStream::new(messages)).await.map_err(|status| call_failed(&status))?.into_inner();
+    let heard = answer(&options.coordinator, client.work(ReceiverStream::new(messages))).await?;
+    let replies = heard.map_err(|status| call_failed(&status))?.into_inner();
     let mut session = Session {
         bench: Bench::new(options.clone()),
         options: options.clone(),
@@ -125,6 +133,17 @@ async fn stay(
     };
     *accepted = session.accepted;
     ended
+}
+
+/// Waits for what a coordinator owes. One on this machine may be stopped for as long as it likes: its socket tells when it is gone.
+async fn answer<T>(coordinator: &Address, answer: impl Future<Output = T>) -> Result<T, WorkerError> {
+    match coordinator {
+        Address::Unix(_) => Ok(answer.await),
+        Address::Tcp(_) => {
+            let late = |_| WorkerError::Disconnected(format!("it did not answer within {} s", ANSWER.as_secs()));
+            time::timeout(ANSWER, answer).await.map_err(late)
+        }
+    }
 }
 
 fn hello(options: &Options) -> Hello {
@@ -157,10 +176,16 @@ struct Session {
 
 impl Session {
     async fn listen(&mut self, mut replies: tonic::Streaming<v1::CoordinatorMessage>) -> Result<Ended, WorkerError> {
-        while let Some(reply) = replies.next().await {
+        while let Some(reply) = self.next(&mut replies).await? {
             let reply = reply.map_err(|status| call_failed(&status))?;
-            let (envelope, message) =
-                convert::coordinator_message_in(reply).map_err(|e| WorkerError::Protocol(e.to_string()))?;
+            let (envelope, message) = match convert::coordinator_message_in(reply) {
+                Ok(message) => message,
+                Err(invalid) if invalid.refusal() == RefusalKind::Damaged => {
+                    self.leave(RefusalKind::Damaged, format!("from the coordinator: {invalid}")).await;
+                    return Err(WorkerError::Disconnected(invalid.to_string()));
+                }
+                Err(invalid) => return Err(WorkerError::Protocol(invalid.to_string())),
+            };
             if let Some((stay, _)) = &self.stay
                 && (envelope.run != stay.run || envelope.epoch != stay.epoch || envelope.lease != stay.lease)
             {
@@ -176,14 +201,35 @@ impl Session {
         Err(WorkerError::Disconnected("the stream ended".into()))
     }
 
+    /// The next message, unless the coordinator gives no sign of life.
+    async fn next(
+        &mut self,
+        replies: &mut tonic::Streaming<v1::CoordinatorMessage>,
+    ) -> Result<Option<Result<v1::CoordinatorMessage, tonic::Status>>, WorkerError> {
+        if !self.accepted {
+            return answer(&self.options.coordinator, replies.next()).await;
+        }
+        let lost = async {
+            match &mut self.heartbeat {
+                Some(heartbeat) => heartbeat.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            reply = replies.next() => Ok(reply),
+            reason = lost => Err(WorkerError::Disconnected(reason)),
+        }
+    }
+
     async fn take(&mut self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), WorkerError> {
         match message {
             CoordinatorMessage::Welcome(welcome) => {
                 self.stay = Some((envelope.clone(), welcome.parameters));
                 let interval = Duration::from_millis(welcome.heartbeat_ms.max(1));
-                let address = self.options.coordinator.clone();
-                self.heartbeat =
-                    Some(heartbeat::start(address, self.options.access.clone(), self.options.wait, envelope, interval));
+                let lease = Duration::from_millis(welcome.lease_ms.max(1));
+                let (address, access) = (self.options.coordinator.clone(), self.options.access.clone());
+                self.heartbeat = Some(heartbeat::start(Beating { address, access, envelope, interval, lease }));
                 let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
                 self.receiving = Some(Receiving::Plan(welcome, plan));
             }

@@ -300,6 +300,11 @@ impl Pile {
         assigned
     }
 
+    /// What a job usually takes; none before any of its kind was measured.
+    pub(super) fn usual(&self, job: &Job, settings: &Settings) -> Option<Duration> {
+        Some(self.pace.usual(job.kind)?.mul_f64(settings.units(job) as f64))
+    }
+
     /// Since when a job is computed, where it takes too long.
     fn late_since(&self, now: Duration, held: &Held, settings: &Settings) -> Option<Duration> {
         let began = self.began(held);

@@ -86,6 +86,9 @@ pub enum Loss {
     /// It was silent for longer than the lease.
     #[error("it was silent for {0:?}")]
     Silent(Duration),
+    /// It gave signs of life and did not answer: its stream is cut in silence, or its computation hangs.
+    #[error("it did not answer for {0:?}")]
+    Unanswered(Duration),
     /// It went by itself, or was told to go.
     #[error("{0}")]
     Left(String),

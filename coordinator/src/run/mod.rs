@@ -20,7 +20,7 @@
 //!
 //! A worker that is lost takes its open work back to the pile, from where others get it within the same
 //! phase. A worker may join in any phase: it gets work that lies on the pile at once and its share from
-//! the next step on.
+//! the next step on. One that gives signs of life and no answers is sent away, and may come back.
 //!
 //! # What must hold
 //!
@@ -34,6 +34,7 @@
 mod assignment;
 mod division;
 mod event;
+mod owed;
 mod pace;
 mod phase;
 mod schedule;
@@ -50,11 +51,13 @@ pub use phase::{Evaluation, Phase};
 pub use schedule::{Chunks, FeedWork, Mode, Settings, TaskGradients};
 
 use assignment::{GivenUp, Pile};
+use owed::Owed;
 
 #[derive(Debug, Clone)]
 struct Worker {
     ready: bool,
     seen: Duration,
+    owed: Owed,
 }
 
 /// The state of a run.
@@ -74,6 +77,8 @@ pub struct Run {
     undivided: bool,
     waiting_said: bool,
     idle_said: usize,
+    /// How many workers were sent away that did not answer.
+    unanswered: u32,
 }
 
 impl Run {
@@ -92,6 +97,7 @@ impl Run {
             undivided: false,
             waiting_said: false,
             idle_said: 0,
+            unanswered: 0,
         }
     }
 
@@ -140,16 +146,19 @@ impl Run {
         }
         match event {
             Event::Joined(worker) => {
-                self.workers.insert(worker, Worker { ready: false, seen: now });
+                self.workers.insert(worker, Worker { ready: false, seen: now, owed: Owed::default() });
             }
             Event::Ready(worker) => self.on_ready(now, worker, &mut effects),
             Event::Beat(worker) => self.on_sign_of_life(now, worker),
             Event::Lost(worker, loss) => self.on_lost(worker, loss, &mut effects),
             Event::Result { worker, work } => {
-                self.on_sign_of_life(now, worker);
+                self.on_answer(now, worker, work);
                 self.on_result(now, worker, work, &mut effects);
             }
-            Event::Failed { worker, work, reason } => self.on_failed(worker, work, &reason, &mut effects),
+            Event::Failed { worker, work, reason } => {
+                self.on_answer(now, worker, work);
+                self.on_failed(worker, work, &reason, &mut effects);
+            }
             Event::Updated { step } => self.on_updated(step, &mut effects),
             Event::Measured { step } if self.phase == Phase::Measuring && step == self.step => {
                 self.ask(self.first_of_update(), &mut effects);
@@ -190,6 +199,13 @@ impl Run {
     fn on_sign_of_life(&mut self, now: Duration, worker: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.seen = now;
+        }
+    }
+
+    fn on_answer(&mut self, now: Duration, id: WorkerId, work: u64) {
+        self.on_sign_of_life(now, id);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.owed.answered(now, work);
         }
     }
 
@@ -340,6 +356,16 @@ impl Run {
             effects.push(Effect::Dismiss(worker, Loss::Silent(silence)));
             self.on_lost(worker, Loss::Silent(silence), effects);
         }
+        let overdue: Vec<(WorkerId, Duration)> = self
+            .workers
+            .iter()
+            .filter_map(|(id, worker)| Some((*id, worker.owed.overdue(now, &self.settings, self.unanswered)?)))
+            .collect();
+        for (worker, waited) in overdue {
+            self.unanswered += 1;
+            effects.push(Effect::Dismiss(worker, Loss::Unanswered(waited)));
+            self.on_lost(worker, Loss::Unanswered(waited), effects);
+        }
         self.hand_out(now, effects);
         self.help_stragglers(now, effects);
     }
@@ -454,7 +480,7 @@ impl Run {
         }
         let slots = self.settings.result_slots;
         for (worker, assignment) in self.pile.hand_out(now, &ready, version, slots) {
-            effects.push(Effect::Assign(worker, assignment));
+            self.assign(now, worker, assignment, effects);
         }
     }
 
@@ -464,8 +490,16 @@ impl Run {
         let ready: Vec<WorkerId> = self.ready().collect();
         for (other, assignment, late) in self.pile.hand_out_late(now, &ready, version, &self.settings) {
             effects.push(Effect::Notice(Notice::Straggler { worker: late.holder, job: late.job, other }));
-            effects.push(Effect::Assign(other, assignment));
+            self.assign(now, other, assignment, effects);
         }
+    }
+
+    fn assign(&mut self, now: Duration, worker: WorkerId, assignment: Assignment, effects: &mut Vec<Effect>) {
+        let usual = self.pile.usual(&assignment.job, &self.settings);
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.owed.asked(now, assignment.work, usual);
+        }
+        effects.push(Effect::Assign(worker, assignment));
     }
 
     /// The version of the parameters that the phase's work is done with; none where there is no work.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn settings(leaves: u32, steps: u64) -> Settings {
+pub(super) fn settings(leaves: u32, steps: u64) -> Settings {
     Settings {
         leaves,
         steps,

@@ -204,6 +204,7 @@ impl Shell {
                 let code = match loss {
                     Loss::Disconnected => "disconnected",
                     Loss::Silent(_) => "silent",
+                    Loss::Unanswered(_) => "unanswered",
                     Loss::Left(_) => "left",
                 };
                 let reason = Reason::new(code, loss.to_string());

@@ -31,15 +31,20 @@ impl Shell {
                 self.on_hello(worker, Connection::new(address, hello, outbox));
             }
             Inbound::Message { worker, envelope, message, room: _room } => self.on_message(worker, &envelope, message),
-            Inbound::Garbled { worker, reason } => self.put_aside(worker, RefusalKind::Protocol, reason),
+            Inbound::Garbled { worker, kind: RefusalKind::Damaged, reason } => self.cut_off(worker, reason),
+            Inbound::Garbled { worker, kind, reason } => self.put_aside(worker, kind, reason),
             Inbound::Disconnected(worker) => {
                 if self.connections.remove(&worker).is_some() {
                     self.tell(Event::Lost(worker, Loss::Disconnected));
                 }
             }
-            Inbound::Beat(beat) => {
+            Inbound::Beat { beat, known } => {
                 let worker = WorkerId(beat.lease);
-                if beat.run == self.run_id && beat.epoch == self.epoch && self.connections.contains_key(&worker) {
+                let is_known =
+                    beat.run == self.run_id && beat.epoch == self.epoch && self.connections.contains_key(&worker);
+                // Whoever is gone by now needs no answer.
+                let _ = known.send(is_known);
+                if is_known {
                     self.note_memory(worker, beat.resident_bytes);
                     self.tell(Event::Beat(worker));
                 }
@@ -175,13 +180,11 @@ impl Shell {
                 tracing::warn!(worker = worker.0, work, reason, "work failed");
                 self.tell(Event::Failed { worker, work, reason });
             }
-            WorkerMessage::Leave(refusal) => {
-                if refusal.kind == RefusalKind::Shutdown {
-                    self.drop_worker(worker, Loss::Left(refusal.reason));
-                } else {
-                    self.refuse(worker, refusal.kind, refusal.reason);
-                }
-            }
+            WorkerMessage::Leave(Refusal { kind, reason }) => match kind {
+                RefusalKind::Shutdown => self.drop_worker(worker, Loss::Left(reason)),
+                RefusalKind::Damaged => self.cut_off(worker, reason),
+                _ => self.refuse(worker, kind, reason),
+            },
         }
     }
 
@@ -304,8 +307,18 @@ impl Shell {
         self.refuse(worker, kind, reason);
     }
 
+    /// Ends a worker's stay because of its line: it may come back at once. For the unit that it was computing it counts as a crash, so
+    /// that a line that lets nothing through ends the run with that unit named.
+    fn cut_off(&mut self, worker: WorkerId, reason: String) {
+        self.send_away(worker, RefusalKind::Damaged, reason, Loss::Disconnected);
+    }
+
     /// Tells a worker why it can't take part (any more), and writes it down.
     pub(crate) fn refuse(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
+        self.send_away(worker, kind, reason.clone(), Loss::Left(reason));
+    }
+
+    fn send_away(&mut self, worker: WorkerId, kind: RefusalKind, reason: String, loss: Loss) {
         let Some(connection) = self.connections.get(&worker) else { return };
         let name = name(worker, &connection.hello);
         tracing::warn!(worker = name, kind = kind.name(), reason, "refused");
@@ -315,7 +328,7 @@ impl Shell {
         self.turned_away.count(kind);
         self.observe(Observation::WorkerRefused { name, reason: Reason::new(kind.name(), reason.clone()) });
         self.last_refusal = Some(format!("{} ({})", reason, kind.name()));
-        self.drop_worker(worker, Loss::Left(reason));
+        self.drop_worker(worker, loss);
     }
 
     /// Ends a worker's stream and gives its work to others.
