@@ -14,6 +14,7 @@ use std::{
 use proto::{
     MESSAGE_BYTES_MAX,
     address::Address,
+    checksum,
     v1::{self, coordinator_message::Body as Said, worker_message::Body},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -137,7 +138,7 @@ impl Peer {
 }
 
 fn message(envelope: v1::Envelope, body: Body) -> v1::WorkerMessage {
-    v1::WorkerMessage { envelope: Some(envelope), body: Some(body) }
+    checksum::sealed(v1::WorkerMessage { envelope: Some(envelope), body: Some(body), checksum: 0 })
 }
 
 impl Asked {
@@ -205,7 +206,7 @@ impl Quiet {
 /// What a peer that has joined sends, once it was asked for a gradient.
 type Deed = fn(&Peer, &mut Computer, Asked);
 
-const DEEDS: [(&str, Deed, &str); 12] = [
+const DEEDS: [(&str, Deed, &str); 11] = [
     (
         "another node",
         |peer, computer, asked| {
@@ -296,18 +297,10 @@ const DEEDS: [(&str, Deed, &str); 12] = [
     (
         "a message without a body",
         |peer, _, asked| {
-            let empty = v1::WorkerMessage { envelope: Some(asked.envelope), body: None };
-            let _ = peer.runtime.block_on(peer.to.send(empty));
+            let empty = v1::WorkerMessage { envelope: Some(asked.envelope), ..Default::default() };
+            let _ = peer.runtime.block_on(peer.to.send(checksum::sealed(empty)));
         },
         "message without `body`",
-    ),
-    (
-        "a message beyond the limit",
-        |peer, _, asked| {
-            let body = asked.chunk(0, MESSAGE_BYTES_MAX + 1, vec![0; MESSAGE_BYTES_MAX + 1]);
-            peer.say(asked.envelope, body);
-        },
-        "too large",
     ),
     ("a second hello", |peer, _, asked| peer.say(asked.envelope, Body::Hello(hello(1))), "a second hello"),
 ];
@@ -338,6 +331,60 @@ fn a_worker_that_sends_what_no_worker_sends_is_put_aside_and_the_bits_are_the_sa
         let records = journal(&coordinator.run);
         let written = records.iter().find(|record| record["kind"] == "worker_refused").expect(name);
         assert_eq!(written["reason"]["code"], "protocol", "{name}");
+        quiet.finish(coordinator);
+    }
+}
+
+/// What a line may do to a message.
+const DAMAGES: [(&str, Deed, &str); 2] = [
+    (
+        "a gradient in which a bit flipped",
+        |peer, computer, asked| {
+            let (result, gradient) = asked.gradient(computer, &peer.parameters);
+            let bytes = bytes(&gradient);
+            peer.say(asked.envelope.clone(), Body::Result(result));
+            let mut damaged = message(asked.envelope.clone(), asked.chunk(0, bytes.len(), bytes));
+            let Some(Body::Chunk(chunk)) = &mut damaged.body else { panic!("a chunk") };
+            let mut data = chunk.data.to_vec();
+            data[4321] ^= 4;
+            chunk.data = data.into();
+            let _ = peer.runtime.block_on(peer.to.send(damaged));
+        },
+        "checksum",
+    ),
+    (
+        "a message beyond the limit",
+        |peer, _, asked| {
+            let body = asked.chunk(0, MESSAGE_BYTES_MAX + 1, vec![0; MESSAGE_BYTES_MAX + 1]);
+            peer.say(asked.envelope, body);
+        },
+        "too large",
+    ),
+];
+
+#[test]
+fn a_message_that_is_damaged_on_the_way_costs_a_connection_and_nobody_is_put_aside() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    for (name, deed, reason) in DAMAGES {
+        let coordinator = quiet.coordinator(name);
+        let before = resident_bytes(coordinator.pid());
+        let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+        let asked = peer.work();
+        deed(&peer, &mut computer, asked);
+        let refused = peer.refused();
+        assert_eq!(refused.kind, "damaged", "{name}: {}", refused.reason);
+        assert!(refused.reason.contains(reason), "{name}: {}", refused.reason);
+        // It may come back at once.
+        let mut again = Peer::hello(&coordinator, &runtime, hello(1));
+        assert!(matches!(again.hear(), Some((_, Said::Welcome(_)))), "{name}");
+        drop(again);
+        assert_eq!(coordinator.refusals("damaged", &[]), 1, "{name}");
+        let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
+        assert!(grown < GROWTH_MAX, "{name}: {grown} bytes");
+        let records = journal(&coordinator.run);
+        let written = records.iter().find(|record| record["kind"] == "worker_refused").expect(name);
+        assert_eq!(written["reason"]["code"], "damaged", "{name}");
         quiet.finish(coordinator);
     }
 }

@@ -1,9 +1,9 @@
 //! Whatever bytes a peer sends: they are refused, or mean one thing, which they still mean after another way over the wire. Chunks take no
-//! more memory than was agreed on.
+//! more memory than was agreed on. Messages get a checksum that holds, so that what is behind it is reached too.
 
 use prost::Message;
 use proto::{
-    convert,
+    checksum, convert,
     message::{Chunk, ChunkOf, CoordinatorMessage, WorkerMessage},
     payload::{Assembler, VectorAssembler},
     v1,
@@ -15,7 +15,7 @@ const AGREED_BYTES: usize = 4096;
 /// Holds for any bytes.
 pub fn check(bytes: &[u8]) {
     if let Ok(message) = v1::WorkerMessage::decode(bytes)
-        && let Ok((envelope, message)) = convert::worker_message_in(message)
+        && let Ok((envelope, message)) = convert::worker_message_in(checksum::sealed(message))
     {
         if let WorkerMessage::Chunk(chunk) = &message {
             take(chunk);
@@ -26,7 +26,7 @@ pub fn check(bytes: &[u8]) {
         assert_eq!(convert::worker_message_out(envelope, message).encode_to_vec(), once);
     }
     if let Ok(message) = v1::CoordinatorMessage::decode(bytes)
-        && let Ok((envelope, message)) = convert::coordinator_message_in(message)
+        && let Ok((envelope, message)) = convert::coordinator_message_in(checksum::sealed(message))
     {
         if let CoordinatorMessage::Chunk(chunk) = &message {
             take(chunk);

@@ -77,6 +77,7 @@ pub fn sealed<M: Checked>(mut message: M) -> M {
 pub fn opened<M: Checked>(mut message: M) -> Result<M, Damaged> {
     let said = *message.checksum();
     let found = of(&mut message);
+    *message.checksum() = said;
     if said == found { Ok(message) } else { Err(Damaged { said, found }) }
 }
 

@@ -1,6 +1,8 @@
 //! Running the built program, and reading what it leaves.
 #![allow(dead_code)] // each test file uses a part
 
+pub mod proxy;
+
 use std::{
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -208,8 +210,13 @@ impl Coordinator {
     }
 
     pub fn worker(&self, more: &[&str]) -> Command {
+        self.worker_by_way_of(&self.address, more)
+    }
+
+    /// The same, where the way to the coordinator begins at another address.
+    pub fn worker_by_way_of(&self, address: &str, more: &[&str]) -> Command {
         let mut command = trunkline();
-        command.args(["worker", "--wait", "20", "--coordinator", &self.address]).args(more);
+        command.args(["worker", "--wait", "20", "--coordinator", address]).args(more);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }

@@ -340,6 +340,26 @@ fn a_silent_worker_is_dismissed_after_the_lease_and_not_before() {
 }
 
 #[test]
+fn a_worker_that_lives_and_never_answers_is_sent_away_and_its_work_is_done_by_the_next() {
+    let mut theatre = Theatre::new(settings(4, 3));
+    theatre.join(1);
+    theatre.answer_step();
+    // Four leases and twenty times the usual 200 ms for all that it holds; signs of life come all the while.
+    (0..22).for_each(|_| theatre.pass(1000));
+    assert_eq!(theatre.run.ready().count(), 1, "too soon");
+    (0..6).for_each(|_| theatre.pass(1000));
+    assert_eq!(theatre.run.ready().count(), 0);
+    let lost = theatre.notices.iter().find_map(|notice| match notice {
+        Notice::WorkerLost { loss, reissued, .. } => Some((loss.clone(), *reissued)),
+        _ => None,
+    });
+    assert!(matches!(lost, Some((Loss::Unanswered(_), 1))), "{lost:?}");
+    theatre.join(2);
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 3));
+}
+
+#[test]
 fn too_few_workers_are_waited_for() {
     let mut theatre = Theatre::new(Settings { min_workers: 2, ..settings(4, 1) });
     theatre.join(1);

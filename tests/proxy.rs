@@ -1,0 +1,88 @@
+//! Networks that delay, cut and corrupt, between real processes: the run ends in the bits and results of the quiet one.
+
+mod support;
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use serde_json::Value;
+use support::{
+    Coordinator, Running, bits, example, journal,
+    proxy::{Fault, Proxy},
+    report, results, train, trunkline, wait_at_most,
+};
+
+/// Vectors of half a megabyte, and enough steps for the whole budget.
+const LONG: [&str; 6] =
+    ["--set", "train.steps=700", "--set", "train.evaluate_every=100", "--set", "model.trunk.hidden=[512, 256]"];
+const LEASE: [&str; 4] = ["--set", "cluster.lease_ms=500", "--set", "cluster.heartbeat_ms=50"];
+const BUDGET: [(Fault, usize); 4] =
+    [(Fault::Delay, 12), (Fault::Corruption, 16), (Fault::Reset, 8), (Fault::Silence, 4)];
+/// About what three steps send and receive.
+const EVERY_BYTES: u64 = 16 << 20;
+/// How long the budget may take.
+const SPENT: Duration = Duration::from_secs(180);
+
+fn quiet(run: &Path) -> (Value, Vec<Value>) {
+    let done = train(&example("digits"), run, &LONG).output().expect("starts");
+    (report(&done), results(run))
+}
+
+fn count(run: &Path, kind: &str, code: &str) -> usize {
+    journal(run).iter().filter(|record| record["kind"] == kind && record["reason"]["code"] == code).count()
+}
+
+/// Carries out a run whose workers come by way of the proxy, which has to spend its budget; how often a checksum did not hold.
+fn through(name: &str, seed: u64, folder: &Path, ours: &[&str], theirs: &[&str]) -> usize {
+    let expected = quiet(&folder.join("quiet"));
+    let run = folder.join(name);
+    let coordinator = Coordinator::start(&example("digits"), &run, &[&LONG[..], &LEASE, ours].concat());
+    let proxy = Proxy::start(&coordinator.address, seed, &BUDGET, EVERY_BYTES);
+    let worker = || {
+        let mut command = coordinator.worker_by_way_of(&proxy.address, theirs);
+        Running(command.stderr(Stdio::null()).spawn().expect("starts"))
+    };
+    let workers = [worker(), worker()];
+    wait_at_most(SPENT, || (proxy.left() == 0).then_some(())).expect("the budget is spent");
+    let (found, said) = coordinator.finish();
+    assert_eq!((bits(&expected.0), &expected.1), (bits(&found), &results(&run)), "{said}");
+    for worker in workers {
+        let done = worker.wait();
+        assert!(done.status.success(), "a worker did not see the end");
+    }
+    let damaged = count(&run, "worker_refused", "damaged");
+    let lost = journal(&run).iter().filter(|record| record["kind"] == "worker_lost").count();
+    eprintln!(
+        "{name}: {} changed bytes, {damaged} noticed by checksums; {lost} connections lost",
+        proxy.count(Fault::Corruption)
+    );
+    damaged
+}
+
+#[test]
+fn a_network_that_delays_cuts_and_corrupts_changes_no_bit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let damaged = through("plain", 1, folder.path(), &[], &[]);
+    assert!(damaged >= 4, "{damaged}: few of the changed bytes were noticed by their checksums");
+}
+
+#[test]
+fn under_tls_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = folder.path().join("cluster");
+    let made = trunkline().arg("certificates").arg(&cluster).args(["--coordinator", "127.0.0.1"]).output();
+    assert!(made.expect("starts").status.success());
+    let file = |name: &str| cluster.join(name).to_str().expect("text").to_owned();
+    let shown = |side: &str| {
+        let arguments = [
+            ("--tls-ca", "ca.pem".to_owned()),
+            ("--tls-cert", format!("{side}.pem")),
+            ("--tls-key", format!("{side}.key")),
+        ];
+        arguments.into_iter().flat_map(|(name, path)| [name.to_owned(), file(&path)]).collect::<Vec<_>>()
+    };
+    let (ours, theirs) = (shown("coordinator"), shown("worker"));
+    let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
+    let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+    // TLS notices what is changed before a checksum can.
+    assert_eq!(through("tls", 2, folder.path(), &ours, &theirs), 0);
+}
