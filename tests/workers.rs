@@ -12,8 +12,8 @@ use aggregation::random::{Purpose, Stream};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{
-    Recovery, Running, bits, children, example, is_alive, journal, kill, last_step, report, results, train, trunkline,
-    wait_for, wait_for_step,
+    Coordinator, Recovery, Running, bits, children, example, is_alive, journal, kill, last_step, report, results,
+    train, trunkline, wait_for, wait_for_step,
 };
 
 /// Steps that take their time, so that all that is done to the workers comes before the end.
@@ -98,6 +98,59 @@ fn a_worker_that_hangs_is_dismissed_and_comes_back() {
     assert!(is_alive(worker), "it is another one");
     let done = report(&running.wait());
     assert_eq!((bits(&expected.0), &expected.1), (bits(&done), &results(&run)));
+}
+
+#[test]
+fn an_answer_for_an_old_step_is_recognised_dropped_and_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = quiet(&folder.path().join("quiet"));
+    let run = folder.path().join("late");
+    // It is back long before its lease is over.
+    let patient = [&LONG[..], &["--set", "cluster.lease_ms=60000"]].concat();
+    let coordinator = Coordinator::start(&example("digits"), &run, &patient);
+    let workers = [coordinator.start_worker(&[]), coordinator.start_worker(&[])];
+    wait_for_step(&run, 50);
+    let stragglers = || journal(&run).iter().filter(|record| record["name"] == "straggler").count();
+    kill(workers[0].0.id(), Signal::STOP);
+    // Others do its work, also in the steps after the one in which it was stopped.
+    let before = last_step(&run);
+    wait_for("help", || (stragglers() >= 2 && last_step(&run) >= before + 2).then_some(()));
+    kill(workers[0].0.id(), Signal::CONT);
+    let (found, said) = coordinator.finish();
+    assert_eq!((bits(&expected.0), &expected.1), (bits(&found), &results(&run)), "{said}");
+    assert_eq!((count(&run, "worker_joined"), count(&run, "worker_lost")), (2, 0), "{said}");
+    let finished = journal(&run).into_iter().find(|record| record["kind"] == "finished").expect("an end");
+    let metrics = &finished["metrics"];
+    assert!(metrics["results_dropped"].as_f64().expect("a count") >= 1.0, "{metrics}");
+    assert!(metrics["stragglers"].as_f64().expect("a count") >= 2.0, "{metrics}");
+    eprintln!(
+        "stopped and helped {} times; {} late answers dropped",
+        metrics["stragglers"], metrics["results_dropped"]
+    );
+}
+
+#[test]
+fn a_worker_that_is_asked_to_go_hands_its_work_back_and_too_few_are_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = quiet(&folder.path().join("quiet"));
+    let run = folder.path().join("left");
+    let both = [&LONG[..], &["--set", "cluster.min_workers=2"]].concat();
+    let coordinator = Coordinator::start(&example("digits"), &run, &both);
+    let (first, _second) = (coordinator.start_worker(&[]), coordinator.start_worker(&[]));
+    wait_for_step(&run, 50);
+    kill(first.0.id(), Signal::TERM);
+    assert_eq!(first.wait().status.code(), Some(130));
+    let waiting =
+        wait_for("a word about it", || journal(&run).into_iter().find(|r| r["name"] == "waiting" && r["step"] != 0));
+    assert_eq!(waiting["message"], "1 workers take part, at least 2 have to");
+    let lost = journal(&run).into_iter().find(|record| record["kind"] == "worker_lost").expect("its leave");
+    assert_eq!(lost["reason"]["code"], "left");
+    let before = last_step(&run);
+    let mut recovery = Recovery::of("a worker joins where too few were left, from its start to the next step");
+    let _third = coordinator.start_worker(&[]);
+    recovery.wait_for("a step", || (last_step(&run) > before).then_some(()));
+    let (found, said) = coordinator.finish();
+    assert_eq!((bits(&expected.0), &expected.1), (bits(&found), &results(&run)), "{said}");
 }
 
 #[test]
