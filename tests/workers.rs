@@ -53,7 +53,8 @@ fn workers_that_are_killed_are_replaced() {
     }
     let done = running.wait();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(said.matches("another takes its place").count(), 12, "{said}");
+    // The last one may not be replaced any more where the run ends first.
+    assert!(said.matches("another takes its place").count() >= 11, "{said}");
     let done = report(&done);
     assert_eq!((bits(&expected.0), &expected.1), (bits(&done), &results(&run)));
     assert_eq!(done["world_size"], 2);
