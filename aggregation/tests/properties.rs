@@ -181,7 +181,7 @@ fn of_gramian(short: &str, gramian: &Gramian) -> (Vec<f64>, Option<Certificate>)
 #[test]
 fn every_method_is_among_those_tested() {
     for name in Weighting::names() {
-        assert!(ALL.iter().any(|short| short.split(' ').next() == Some(name)), "{name}");
+        assert!(ALL.iter().any(|short| short.split(' ').next() == Some(name)), "`{name}` has no entry in ALL");
     }
 }
 

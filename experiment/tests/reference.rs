@@ -79,7 +79,7 @@ fn every_value_stands_in_the_reference() {
 /// The keys of a method's row: the first column is the method, the second its keys.
 fn check_method(heading: &str, tag: &str, path: &str, method: &str, common: &[&str]) {
     let row = section(heading).lines().find(|line| line.starts_with(&format!("| `{method}` |")));
-    let row = row.unwrap_or_else(|| panic!("{method} is not under {heading:?}"));
+    let row = row.unwrap_or_else(|| panic!("`{method}` has no row under {heading:?} of docs/experiment.md"));
     let keys = row.split('|').nth(2).unwrap_or_default();
     let documented = keys.split('`').skip(1).step_by(2).map(str::to_owned);
     let common = common.iter().map(|&key| key.to_owned());

@@ -6,10 +6,10 @@
 use super::nonnegative::minimise;
 use crate::gramian::{Gramian, dot};
 
-/// The cosine with a gradient below which a ridge's answer is not taken. It has to lie somewhere: torchjd's references have its ridge in them, in one
-/// a cosine of -0.16 with a task; in the valleys of the toy problems the ridge outweighs the small gradient, and with a bound of -0.3 and below they are never
-/// crossed. No ridge at all, or its answer projected once more on the cone, harms nobody and crosses the valleys, and misses 6 or 4 of the 24
-/// references of `upgrad` and `dualproj`: with `reg_eps = 0` that is the user's to choose.
+/// The cosine with a gradient below which a ridge's answer is not taken: torchjd's references have its ridge in them, one at a cosine of -0.16, while the
+/// toy problems' valleys, where the ridge outweighs the small gradient, are crossed in time with bounds down to -0.4 only. Without a ridge, or with its
+/// answer projected once more on the cone, nobody is harmed and the valleys are crossed, but 6 or 4 of the 24 references of `upgrad` and `dualproj` are
+/// missed. `reg_eps = 0` is for those who want that.
 const HARM: f64 = -0.2;
 
 /// The weights that `project` gives with a ridge; those without it where the ridge is so large beside a gradient that it would be harmed, its
