@@ -44,8 +44,13 @@ impl Recorded {
         record.tasks.iter().map(|name| number(name).ok_or_else(|| unknown(name))).collect()
     }
 
-    /// Refuses a run without a single Gramian.
+    /// Refuses a run without a single Gramian, or with nothing to compare in it.
     pub fn check_gramians(&self, dir: &Path) -> Result<(), Failure> {
+        if let [task] = self.tasks()[..] {
+            let message =
+                format!("{}: the run has one task, `{task}`: there are no others to compare it with", dir.display());
+            return Err(Failure::Refused(message));
+        }
         if self.records.iter().any(|record| record.gramian.is_some()) {
             return Ok(());
         }

@@ -199,6 +199,16 @@ fn what_a_run_has_not_recorded_is_said() {
         "`c`: -1 is not allowed here; it must be a number of at least 0",
     );
     check(&["replay", "--method", "mgda", "--param", "normalise=l2"], "did you mean `normalize`?");
+    let one = folder.path().join("one");
+    let of_one = "name = \"one\"\n[dataset.d]\npath = \"rows.csv\"\n[task.y]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"regression\"\n[train]\nsteps = 2\n";
+    let rows: String = (0..40).map(|row| format!("{},{}\n", row % 7, row % 3)).collect();
+    std::fs::write(folder.path().join("rows.csv"), format!("x,y\n{rows}")).expect("written");
+    std::fs::write(folder.path().join("one.toml"), of_one).expect("written");
+    let every = ["--set", "tracking.gramian_every=1"];
+    report(&train(&folder.path().join("one.toml"), &one, &every).output().expect("starts"));
+    let done = trunkline().arg("affinity").arg(&one).output().expect("starts");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(2) && said.contains("the run has one task, `y`"), "{said}");
     // Losses are always there.
     let replayed = json_of("replay", &run, &["--method", "dwa"]);
     assert_eq!(replayed["steps"].as_array().map(Vec::len), Some(30));

@@ -102,19 +102,21 @@ impl Setup {
 
     /// Steps between two that are written down with the inner products of the tasks' gradients, beside those that are written down anyway; `None`: no others.
     pub fn gramian_interval(&self) -> Option<u64> {
+        let tasks = self.prepared.plan.shapes().tasks.len();
         match self.loaded.experiment.tracking.gramian_every {
+            // One task has nothing to share.
+            _ if tasks < 2 => None,
             Some(every) => (every > 0).then_some(every),
             None if self.is_per_task() => None,
-            None => self.unasked_interval(),
+            None => self.unasked_interval(tasks),
         }
     }
 
     /// The same where nobody says it and the update does without the tasks' gradients.
-    fn unasked_interval(&self) -> Option<u64> {
-        let tasks = self.prepared.plan.shapes().tasks.len();
+    fn unasked_interval(&self, tasks: usize) -> Option<u64> {
         let layout = self.network.layout();
         let elements: usize = (0..tasks).map(|task| layout.span(task).len()).sum();
-        if tasks < 2 || elements * size_of::<f32>() > UNASKED_BYTES_MAX {
+        if elements * size_of::<f32>() > UNASKED_BYTES_MAX {
             return None;
         }
         let feeds = 0..self.prepared.plan.feeds().len();
