@@ -168,6 +168,7 @@ impl Pile {
     /// The jobs of a gradient phase: a share for each worker that takes part.
     pub(super) fn gradient(&mut self, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
+        self.pace.close();
         let root = Node::root(settings.leaves);
         let halves = matches!(settings.mode, Mode::PerTask { halves: true, .. });
         for share in self.division.shares(&settings.mode, settings.leaves, ready, &self.pace) {

@@ -11,16 +11,32 @@ use super::{JobKind, WorkerId};
 
 /// How many durations the median is taken of.
 const KEPT: usize = 33;
-/// The weight of the newest measurement in a worker's speed.
-const NEWEST: f64 = 0.2;
+/// The same for a worker's speed.
+const KEPT_OF_WORKER: usize = 9;
+/// A worker's speed is known after so many phases: in the first it may have waited for its rows.
+const KNOWN_AFTER: usize = 3;
+/// After so many phases without work a worker's speed is forgotten, so that it is tried again; each time after twice as many.
+const FORGOTTEN_AFTER: u64 = 32;
 
 /// What was measured.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
     /// Seconds a unit took, the newest last, by kind of work.
     durations: [VecDeque<f64>; 4],
-    /// Units of gradient a second.
-    speeds: BTreeMap<WorkerId, f64>,
+    workers: BTreeMap<WorkerId, OfWorker>,
+}
+
+/// A worker's gradients.
+#[derive(Debug, Clone)]
+struct OfWorker {
+    /// Units and seconds of the present phase.
+    units: u64,
+    seconds: f64,
+    /// Seconds a unit took, by phase, the newest last.
+    durations: VecDeque<f64>,
+    /// Phases without work since, and how many are let pass.
+    idle: u64,
+    idle_max: u64,
 }
 
 fn place(kind: JobKind) -> usize {
@@ -36,35 +52,75 @@ impl Pace {
     /// A worker took so long for so many units.
     pub(super) fn note(&mut self, worker: WorkerId, kind: JobKind, units: u64, took: Duration) {
         let unit = took.as_secs_f64() / units.max(1) as f64;
-        let durations = &mut self.durations[place(kind)];
-        durations.push_back(unit);
-        if durations.len() > KEPT {
-            durations.pop_front();
-        }
+        push(&mut self.durations[place(kind)], unit, KEPT);
         if matches!(kind, JobKind::Gradient { .. }) && unit > 0.0 {
-            let speed = self.speeds.entry(worker).or_insert(1.0 / unit);
-            *speed += NEWEST * (1.0 / unit - *speed);
+            let of_worker = self.workers.entry(worker).or_default();
+            of_worker.units += units;
+            of_worker.seconds += took.as_secs_f64();
         }
+    }
+
+    /// A gradient phase is over.
+    pub(super) fn close(&mut self) {
+        self.workers.values_mut().for_each(OfWorker::close);
     }
 
     /// A worker is gone.
     pub(super) fn forget(&mut self, worker: WorkerId) {
-        self.speeds.remove(&worker);
+        self.workers.remove(&worker);
     }
 
     /// What a unit usually takes, the median; none before anything was measured.
     pub(super) fn usual(&self, kind: JobKind) -> Option<Duration> {
-        let mut sorted: Vec<f64> = self.durations[place(kind)].iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).map(|seconds| Duration::from_secs_f64(*seconds))
+        median(&self.durations[place(kind)]).map(Duration::from_secs_f64)
     }
 
-    /// The workers' speeds beside each other; one that is not known yet counts as the mean of the others.
+    /// The workers' speeds beside each other, in units a second; one that is not known yet counts as the mean of the others.
     pub(super) fn speeds(&self, workers: &[WorkerId]) -> Vec<f64> {
-        let known: Vec<f64> = workers.iter().filter_map(|worker| self.speeds.get(worker).copied()).collect();
+        let speeds: Vec<Option<f64>> =
+            workers.iter().map(|worker| self.workers.get(worker).and_then(OfWorker::speed)).collect();
+        let known: Vec<f64> = speeds.iter().flatten().copied().collect();
         let mean = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
-        workers.iter().map(|worker| self.speeds.get(worker).copied().unwrap_or(mean)).collect()
+        speeds.into_iter().map(|speed| speed.unwrap_or(mean)).collect()
     }
+}
+
+impl Default for OfWorker {
+    fn default() -> OfWorker {
+        OfWorker { units: 0, seconds: 0.0, durations: VecDeque::new(), idle: 0, idle_max: FORGOTTEN_AFTER }
+    }
+}
+
+impl OfWorker {
+    fn close(&mut self) {
+        if self.units > 0 {
+            push(&mut self.durations, self.seconds / self.units as f64, KEPT_OF_WORKER);
+            (self.units, self.seconds, self.idle) = (0, 0.0, 0);
+            return;
+        }
+        self.idle += 1;
+        if self.idle == self.idle_max {
+            self.durations.clear();
+            (self.idle, self.idle_max) = (0, self.idle_max.saturating_mul(2));
+        }
+    }
+
+    fn speed(&self) -> Option<f64> {
+        if self.durations.len() < KNOWN_AFTER { None } else { median(&self.durations).map(|seconds| 1.0 / seconds) }
+    }
+}
+
+fn push(durations: &mut VecDeque<f64>, duration: f64, kept: usize) {
+    durations.push_back(duration);
+    if durations.len() > kept {
+        durations.pop_front();
+    }
+}
+
+fn median(durations: &VecDeque<f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = durations.iter().copied().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
 
 #[cfg(test)]
@@ -84,15 +140,48 @@ mod tests {
         assert_eq!(pace.usual(kind), Some(Duration::from_millis(40)));
     }
 
+    const KIND: JobKind = JobKind::Gradient { feed: None };
+
+    /// A phase in which each worker took so many seconds for two units.
+    fn phase(pace: &mut Pace, took: &[(u64, u64)]) {
+        for (worker, seconds) in took {
+            pace.note(WorkerId(*worker), KIND, 1, Duration::from_secs(*seconds));
+            pace.note(WorkerId(*worker), KIND, 1, Duration::from_secs(*seconds));
+        }
+        pace.close();
+    }
+
     #[test]
     fn a_worker_whose_speed_is_not_known_counts_as_the_others() {
         let mut pace = Pace::default();
-        let kind = JobKind::Gradient { feed: None };
-        pace.note(WorkerId(1), kind, 2, Duration::from_secs(1));
-        pace.note(WorkerId(2), kind, 4, Duration::from_secs(1));
+        (0..KNOWN_AFTER).for_each(|_| phase(&mut pace, &[(1, 4), (2, 2)]));
         let speeds = pace.speeds(&[WorkerId(1), WorkerId(2), WorkerId(3)]);
-        assert_eq!(speeds, [2.0, 4.0, 3.0]);
+        assert_eq!(speeds, [0.25, 0.5, 0.375]);
         pace.forget(WorkerId(1));
-        assert_eq!(pace.speeds(&[WorkerId(1), WorkerId(2)]), [4.0, 4.0]);
+        assert_eq!(pace.speeds(&[WorkerId(1), WorkerId(2)]), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn the_phase_in_which_a_worker_waited_for_its_rows_does_not_count() {
+        let mut pace = Pace::default();
+        for took in [100, 1, 1] {
+            assert_eq!(pace.speeds(&[WorkerId(1), WorkerId(2)]), [1.0, 1.0]);
+            phase(&mut pace, &[(1, took), (2, 1)]);
+        }
+        assert_eq!(pace.speeds(&[WorkerId(1), WorkerId(2)]), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn a_worker_that_was_too_slow_for_a_share_is_tried_again_and_later_each_time() {
+        let mut pace = Pace::default();
+        let workers = [WorkerId(1), WorkerId(2)];
+        for idle_max in [FORGOTTEN_AFTER, 2 * FORGOTTEN_AFTER] {
+            (0..KNOWN_AFTER).for_each(|_| phase(&mut pace, &[(1, 10), (2, 1)]));
+            for _ in 0..idle_max {
+                assert_eq!(pace.speeds(&workers), [0.1, 1.0]);
+                phase(&mut pace, &[(2, 1)]);
+            }
+            assert_eq!(pace.speeds(&workers), [1.0, 1.0]);
+        }
     }
 }
