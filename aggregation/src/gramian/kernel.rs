@@ -1,7 +1,7 @@
 //! The inner products of all rows with all rows, in one pass over their columns.
 //!
-//! Some columns of all rows are widened to f64 into a [`Panel`] that stays in the cache, and a tile of few rows by few rows is kept
-//! in registers while it goes over them. Threads take blocks of columns.
+//! Some columns of all rows are gone over at a time, so that they stay in the first cache; a tile of few rows by few rows is kept in registers
+//! meanwhile, and values are widened to f64 as they are loaded. Threads take blocks of columns.
 //!
 //! The bits depend on the two rows of a product alone, whatever rows share the pass and however many threads and whatever vectors there
 //! are: a block has eight partial sums, column by column in turn, which are added in a fixed tree; blocks have a fixed size and are added
@@ -19,22 +19,14 @@ const LANES: usize = 8;
 /// Columns of a block, which one thread takes.
 const BLOCK: usize = 1 << 16;
 
-/// Columns of a panel: ten rows and the values they come from fit the first cache.
-const COLUMNS: usize = 384;
-
-/// From row to row of a panel, in eights: one more than there are, so that rows don't fall on the same lines of the first cache.
-const STRIDE: usize = COLUMNS / LANES + 1;
+/// Columns that are gone over at a time, in eights: those of ten rows fit the first cache.
+const EIGHTS: usize = 1024 / LANES;
 
 /// The inner products of left rows with right rows: [left, right], row by row.
 pub(super) fn products(left: &[&[f32]], right: &[&[f32]]) -> Vec<f64> {
     added(left, right, |columns| {
         let mut block = Block::new(left.len(), right.len(), false);
-        let (level, mut above, mut beside) = (Level::widest(), Panel::new(left.len()), Panel::new(right.len()));
-        for columns in parts(columns, COLUMNS) {
-            above.widen(level, left, &columns);
-            beside.widen(level, right, &columns);
-            block.add(level, &above, &beside);
-        }
+        block.add(Level::widest(), &part(left, &columns), &part(right, &columns));
         block
     })
 }
@@ -43,11 +35,8 @@ pub(super) fn products(left: &[&[f32]], right: &[&[f32]]) -> Vec<f64> {
 pub(super) fn products_below(rows: &[&[f32]]) -> Vec<f64> {
     added(rows, rows, |columns| {
         let mut block = Block::new(rows.len(), rows.len(), true);
-        let (level, mut panel) = (Level::widest(), Panel::new(rows.len()));
-        for columns in parts(columns, COLUMNS) {
-            panel.widen(level, rows, &columns);
-            block.add(level, &panel, &panel);
-        }
+        let rows = part(rows, &columns);
+        block.add(Level::widest(), &rows, &rows);
         block
     })
 }
@@ -55,26 +44,25 @@ pub(super) fn products_below(rows: &[&[f32]]) -> Vec<f64> {
 /// The products of all blocks, added in their order.
 fn added(left: &[&[f32]], right: &[&[f32]], block: impl Fn(Range<usize>) -> Block + Sync) -> Vec<f64> {
     let columns = left.first().map_or(0, |row| row.len());
-    let blocks: Vec<Range<usize>> = parts(0..columns, BLOCK).collect();
-    let of_block = |columns: &Range<usize>| block(columns.clone()).products(left.len(), right.len());
+    let blocks: Vec<Range<usize>> =
+        (0..columns).step_by(BLOCK).map(|start| start..columns.min(start + BLOCK)).collect();
     let blocks: Vec<Vec<f64>> = match blocks.as_slice() {
-        [only] => vec![of_block(only)],
-        many => many.par_iter().map(of_block).collect(),
+        [only] => vec![block(only.clone()).products()],
+        many => many.par_iter().map(|columns| block(columns.clone()).products()).collect(),
     };
     let mut sum = vec![0.0; left.len() * right.len()];
     blocks.iter().for_each(|block| sum.iter_mut().zip(block).for_each(|(sum, product)| *sum += product));
     sum
 }
 
-/// A range in parts of one length; the last may be shorter.
-fn parts(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
-    range.clone().step_by(length).map(move |start| start..range.end.min(start + length))
+fn part<'a>(rows: &[&'a [f32]], columns: &Range<usize>) -> Vec<&'a [f32]> {
+    rows.iter().map(|row| &row[columns.clone()]).collect()
 }
 
 /// The eight partial sums of every inner product over a block.
 #[derive(Debug)]
 struct Block {
-    /// The numbers of left and right rows, made even.
+    /// The numbers of left and right rows.
     rows: usize,
     columns: usize,
     sums: Vec<Eight>,
@@ -82,37 +70,55 @@ struct Block {
     symmetric: bool,
 }
 
-/// Some columns of all rows in f64: an even number of rows, a multiple of eight columns, zeros where nothing is.
-#[derive(Debug)]
-struct Panel {
-    rows: usize,
-    columns: usize,
-    values: Vec<Eight>,
-}
-
 /// Eight numbers that begin where a line of the cache does.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Eight([f64; LANES]);
 
+/// A row in eights.
+type Eights<'a> = &'a [[f32; LANES]];
+
+/// The rows but for their last columns.
+fn eights<'a>(rows: &[&'a [f32]]) -> Vec<Eights<'a>> {
+    rows.iter().map(|row| row.as_chunks().0).collect()
+}
+
+/// A row's last columns, and zeros.
+fn last(row: &[f32]) -> [f32; LANES] {
+    let rest = row.as_chunks::<LANES>().1;
+    std::array::from_fn(|lane| rest.get(lane).copied().unwrap_or_default())
+}
+
+fn ones(rows: &[[f32; LANES]]) -> Vec<Eights<'_>> {
+    rows.iter().map(std::slice::from_ref).collect()
+}
+
 impl Block {
-    fn new(left: usize, right: usize, symmetric: bool) -> Self {
-        let (rows, columns) = (left.next_multiple_of(2), right.next_multiple_of(2));
+    fn new(rows: usize, columns: usize, symmetric: bool) -> Self {
         Self { rows, columns, sums: vec![Eight([0.0; LANES]); rows * columns], symmetric }
     }
 
-    /// The sums of so many left and right rows.
-    fn products(&self, left: usize, right: usize) -> Vec<f64> {
-        let product = |(i, j): (usize, usize)| {
-            let Eight([a, b, c, d, e, f, g, h]) = self.sums[i * self.columns + j];
-            let wanted = !self.symmetric || j <= i;
+    /// The sums, [left, right].
+    fn products(&self) -> Vec<f64> {
+        let product = |(at, sum): (usize, &Eight)| {
+            let Eight([a, b, c, d, e, f, g, h]) = sum;
+            let wanted = !self.symmetric || at % self.columns <= at / self.columns;
             if wanted { ((a + e) + (c + g)) + ((b + f) + (d + h)) } else { 0.0 }
         };
-        (0..left).flat_map(|i| (0..right).map(move |j| (i, j))).map(product).collect()
+        self.sums.iter().enumerate().map(product).collect()
     }
 
-    fn add(&mut self, level: Level, left: &Panel, right: &Panel) {
-        assert!(left.rows == self.rows && right.rows == self.columns && left.columns == right.columns);
+    /// Adds the products of left with right rows of one length; the last columns are filled up with zeros.
+    fn add(&mut self, level: Level, left: &[&[f32]], right: &[&[f32]]) {
+        assert!(left.len() == self.rows && right.len() == self.columns);
+        self.sweep(level, &eights(left), &eights(right));
+        if left.first().is_some_and(|row| row.len() % LANES > 0) {
+            let [left, right] = [left, right].map(|rows| rows.iter().copied().map(last).collect::<Vec<_>>());
+            self.sweep(level, &ones(&left), &ones(&right));
+        }
+    }
+
+    fn sweep(&mut self, level: Level, left: &[Eights<'_>], right: &[Eights<'_>]) {
         debug_assert!(level.is_there());
         match level {
             // SAFETY: the level was seen to be there.
@@ -127,41 +133,6 @@ impl Block {
     }
 }
 
-impl Panel {
-    fn new(rows: usize) -> Self {
-        let rows = rows.next_multiple_of(2);
-        Self { rows, columns: 0, values: vec![Eight([0.0; LANES]); rows * STRIDE] }
-    }
-
-    /// Takes some columns of the rows in.
-    fn widen(&mut self, level: Level, rows: &[&[f32]], columns: &Range<usize>) {
-        self.columns = columns.len().next_multiple_of(LANES);
-        for (row, values) in rows.iter().zip(self.values.chunks_exact_mut(STRIDE)) {
-            let (whole, rest) = row[columns.clone()].as_chunks::<LANES>();
-            let (values, after) = values.split_at_mut(whole.len());
-            debug_assert!(level.is_there());
-            match level {
-                // SAFETY: the level was seen to be there.
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => unsafe { x86::widen_avx512(whole, values) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => unsafe { x86::widen_avx2(whole, values) },
-                // SAFETY: as above.
-                _ => unsafe { widen::<[f64; LANES]>(whole, values) },
-            }
-            if !rest.is_empty() {
-                after[0] = Eight(std::array::from_fn(|lane| rest.get(lane).map_or(0.0, |value| f64::from(*value))));
-            }
-        }
-    }
-
-    /// The columns of a row.
-    fn row(&self, row: usize) -> &[Eight] {
-        &self.values[row * STRIDE..][..self.columns / LANES]
-    }
-}
-
 /// Eight numbers in registers.
 ///
 /// # Safety
@@ -173,7 +144,7 @@ trait Vector: Copy {
     /// `a * b + self`, where a * b is exact.
     unsafe fn plus_product(self, a: Self, b: Self) -> Self;
     /// A hint that there will be read soon; any address will do.
-    fn prefetch(from: *const f32);
+    fn prefetch(from: *const [f32; LANES]);
 }
 
 impl Vector for [f64; LANES] {
@@ -201,90 +172,119 @@ impl Vector for [f64; LANES] {
     }
 
     #[inline(always)]
-    fn prefetch(_: *const f32) {}
+    fn prefetch(_: *const [f32; LANES]) {}
 }
 
-/// # Safety
-/// The processor has V's registers.
-#[inline(always)]
-unsafe fn widen<V: Vector>(from: &[[f32; LANES]], to: &mut [Eight]) {
-    for (from, to) in from.iter().zip(to) {
-        // Row after row the memory doesn't see what comes next: it is told a panel ahead.
-        V::prefetch(from.as_ptr().wrapping_add(COLUMNS));
-        // SAFETY: the caller's.
-        unsafe { V::widen(*from).store(to) };
-    }
-}
-
-/// Adds the products of one panel's rows with another's, in tiles of `TILE` rows by `TILE` rows, or two of the last.
+/// Adds the products of left with right rows, in tiles of `TILE`, two or one of each.
 ///
 /// # Safety
 /// The processor has V's registers.
 #[inline(always)]
-unsafe fn sweep<V: Vector, const TILE: usize>(block: &mut Block, left: &Panel, right: &Panel) {
-    let mut i = 0;
-    while i < left.rows {
-        let above = if left.rows - i >= TILE { TILE } else { 2 };
-        let end = if block.symmetric { i + above } else { right.rows };
-        let mut j = 0;
-        while j < end {
-            let beside = if right.rows - j >= TILE { TILE } else { 2 };
+unsafe fn sweep<V: Vector, const TILE: usize>(block: &mut Block, left: &[Eights<'_>], right: &[Eights<'_>]) {
+    let eights = left.first().map_or(0, |row| row.len());
+    for start in (0..eights).step_by(EIGHTS) {
+        let at = start..eights.min(start + EIGHTS);
+        let mut i = 0;
+        while i < left.len() {
+            let above = tile_of::<TILE>(left.len() - i);
+            let rows = &left[i..i + above];
             // SAFETY: the caller's.
             unsafe {
-                match (above == TILE, beside == TILE) {
-                    (true, true) if block.symmetric && i == j => tile::<V, TILE, TILE, true>(block, left, right, i, j),
-                    (true, true) => tile::<V, TILE, TILE, false>(block, left, right, i, j),
-                    (true, false) => tile::<V, TILE, 2, false>(block, left, right, i, j),
-                    (false, true) => tile::<V, 2, TILE, false>(block, left, right, i, j),
-                    (false, false) => tile::<V, 2, 2, false>(block, left, right, i, j),
+                match above {
+                    1 => band::<V, TILE, 1>(block, rows, right, i, &at),
+                    2 => band::<V, TILE, 2>(block, rows, right, i, &at),
+                    _ => band::<V, TILE, TILE>(block, rows, right, i, &at),
                 }
             }
-            j += beside;
+            i += above;
         }
-        i += above;
     }
 }
 
-/// Adds the products of L rows from `i` with R rows from `j`; with BELOW, where these are the same, those up to the diagonal.
+/// How many of so many rows the next tile takes.
+fn tile_of<const TILE: usize>(rows: usize) -> usize {
+    match rows {
+        1 => 1,
+        rows if rows < TILE => 2,
+        _ => TILE,
+    }
+}
+
+/// Adds the products of L left rows, of which the first is row `i`, with right rows; where these are the same, up to the diagonal.
+///
+/// # Safety
+/// The processor has V's registers.
+#[inline(always)]
+unsafe fn band<V: Vector, const TILE: usize, const L: usize>(
+    block: &mut Block,
+    left: &[Eights<'_>],
+    right: &[Eights<'_>],
+    i: usize,
+    at: &Range<usize>,
+) {
+    let end = if block.symmetric { i } else { right.len() };
+    let mut j = 0;
+    // SAFETY: the caller's.
+    unsafe {
+        while j < end {
+            let beside = tile_of::<TILE>(end - j);
+            let rows = &right[j..j + beside];
+            match beside {
+                1 => tile::<V, L, 1, false>(block, left, rows, (i, j), at),
+                2 => tile::<V, L, 2, false>(block, left, rows, (i, j), at),
+                _ => tile::<V, L, TILE, false>(block, left, rows, (i, j), at),
+            }
+            j += beside;
+        }
+        if block.symmetric {
+            tile::<V, L, L, true>(block, left, left, (i, i), at);
+        }
+    }
+}
+
+/// Adds the products of L rows with R rows, whose first sum is at `place`; with DIAGONAL, where these are the same, those up to the diagonal.
 ///
 /// # Safety
 /// The processor has V's registers.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // loops over arrays of registers, which stay in registers
-unsafe fn tile<V: Vector, const L: usize, const R: usize, const BELOW: bool>(
+unsafe fn tile<V: Vector, const L: usize, const R: usize, const DIAGONAL: bool>(
     block: &mut Block,
-    left: &Panel,
-    right: &Panel,
-    i: usize,
-    j: usize,
+    left: &[Eights<'_>],
+    right: &[Eights<'_>],
+    (i, j): (usize, usize),
+    at: &Range<usize>,
 ) {
     let width = block.columns;
     let sums = &mut block.sums[i * width + j..];
-    let eights = left.columns / LANES;
-    let above: [&[Eight]; L] = std::array::from_fn(|row| &left.row(i + row)[..eights]);
-    let beside: [&[Eight]; R] = std::array::from_fn(|row| &right.row(j + row)[..eights]);
+    let left: [Eights<'_>; L] = std::array::from_fn(|row| &left[row][at.clone()]);
+    let right: [Eights<'_>; R] = std::array::from_fn(|row| &right[row][at.clone()]);
     // SAFETY: the caller's.
     unsafe {
         let mut tile = [[V::load(&sums[0]); R]; L];
         for row in 0..L {
-            for column in 0..if BELOW { row + 1 } else { R } {
+            for column in 0..if DIAGONAL { row + 1 } else { R } {
                 tile[row][column] = V::load(&sums[row * width + column]);
             }
         }
-        for at in 0..eights {
-            let mut b = [V::load(&beside[0][at]); R];
-            for column in 1..R {
-                b[column] = V::load(&beside[column][at]);
+        for at in 0..at.len() {
+            let mut b = [V::widen(right[0][at]); R];
+            for column in 0..R {
+                b[column] = V::widen(right[column][at]);
+                if DIAGONAL {
+                    // Here every row comes once: row after row the memory doesn't see what comes next, and is told.
+                    V::prefetch(right[column].as_ptr().wrapping_add(at + EIGHTS));
+                }
             }
             for row in 0..L {
-                let a = if BELOW { b[row] } else { V::load(&above[row][at]) };
-                for column in 0..if BELOW { row + 1 } else { R } {
+                let a = if DIAGONAL { b[row] } else { V::widen(left[row][at]) };
+                for column in 0..if DIAGONAL { row + 1 } else { R } {
                     tile[row][column] = tile[row][column].plus_product(a, b[column]);
                 }
             }
         }
         for row in 0..L {
-            for column in 0..if BELOW { row + 1 } else { R } {
+            for column in 0..if DIAGONAL { row + 1 } else { R } {
                 tile[row][column].store(&mut sums[row * width + column]);
             }
         }
@@ -300,12 +300,12 @@ mod x86 {
 
     use std::mem::transmute;
 
-    use super::{Block, Eight, LANES, Panel, Vector, sweep, widen};
+    use super::{Block, Eight, Eights, LANES, Vector, sweep};
 
     /// # Safety
     /// The processor has AVX-512.
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn avx512(block: &mut Block, left: &Panel, right: &Panel) {
+    pub(super) unsafe fn avx512(block: &mut Block, left: &[Eights<'_>], right: &[Eights<'_>]) {
         // Sixteen of 32 registers hold sums.
         // SAFETY: the caller's.
         unsafe { sweep::<__m512d, 4>(block, left, right) }
@@ -314,26 +314,10 @@ mod x86 {
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn avx2(block: &mut Block, left: &Panel, right: &Panel) {
+    pub(super) unsafe fn avx2(block: &mut Block, left: &[Eights<'_>], right: &[Eights<'_>]) {
         // Eight of 16 registers hold sums.
         // SAFETY: the caller's.
         unsafe { sweep::<[__m256d; 2], 2>(block, left, right) }
-    }
-
-    /// # Safety
-    /// The processor has AVX-512.
-    #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn widen_avx512(from: &[[f32; LANES]], to: &mut [Eight]) {
-        // SAFETY: the caller's.
-        unsafe { widen::<__m512d>(from, to) }
-    }
-
-    /// # Safety
-    /// The processor has AVX2.
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn widen_avx2(from: &[[f32; LANES]], to: &mut [Eight]) {
-        // SAFETY: the caller's.
-        unsafe { widen::<[__m256d; 2]>(from, to) }
     }
 
     impl Vector for __m512d {
@@ -362,7 +346,7 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn prefetch(from: *const f32) {
+        fn prefetch(from: *const [f32; LANES]) {
             // SAFETY: a hint reads nothing, and every x86-64 has the instruction.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
         }
@@ -399,7 +383,7 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn prefetch(from: *const f32) {
+        fn prefetch(from: *const [f32; LANES]) {
             // SAFETY: a hint reads nothing, and every x86-64 has the instruction.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
         }
@@ -413,18 +397,13 @@ mod tests {
 
     fn block(level: Level, left: &[&[f32]], right: &[&[f32]], symmetric: bool) -> Vec<f64> {
         let mut block = Block::new(left.len(), right.len(), symmetric);
-        let (mut above, mut beside) = (Panel::new(left.len()), Panel::new(right.len()));
-        for columns in parts(0..left[0].len(), COLUMNS) {
-            above.widen(level, left, &columns);
-            beside.widen(level, right, &columns);
-            block.add(level, &above, &beside);
-        }
-        block.products(left.len(), right.len())
+        block.add(level, left, right);
+        block.products()
     }
 
     #[test]
     fn a_product_has_the_same_bits_at_every_level_and_in_any_company() {
-        for columns in [0, 1, 7, 8, 100, 512, 1003] {
+        for columns in [0, 1, 7, 8, 100, 1024, 2053] {
             let row = |number: u64| {
                 let mut row = vec![0.0f32; columns];
                 Stream::new(number, Purpose::Synthetic, &[]).fill_normal(0, &mut row);
