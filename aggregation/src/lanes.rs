@@ -1,8 +1,9 @@
 //! Loops over f32 slices for the widest vectors that the processor has.
 //!
-//! The build is for baseline x86-64; `vectorised!` compiles a loop again for AVX2 and AVX-512 and chooses at run time. No level
-//! contracts a product and a sum into one rounding, and loops that add up keep a fixed number of partial sums, so that all levels
-//! give the same bits (`levels_agree_bitwise` holds that).
+//! The build is for baseline x86-64; `vectorised!` compiles a loop again for AVX2 and AVX-512 and chooses at run time. A product and a
+//! sum are rounded once where the loop says `mul_add` and nowhere else, at every level (a processor without the instruction calls a
+//! function), and loops that add up keep a fixed number of partial sums, so that all levels give the same bits
+//! (`levels_agree_bitwise` holds that).
 
 // Lanes of several arrays, walked side by side by their number, become vector instructions.
 #![allow(clippy::needless_range_loop)]
@@ -52,7 +53,7 @@ macro_rules! vectorised {
             #[inline(always)]
             fn body($($arg: $type),*) $(-> $out)? $body
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
+            #[target_feature(enable = "avx2,fma")]
             fn avx2($($arg: $type),*) $(-> $out)? {
                 body($($arg),*)
             }
@@ -132,7 +133,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// `out[i] = sum over t of alpha[t] * rows[t][i]`, added in order in f64.
+    /// `out[i] = sum over t of alpha[t] * rows[t][i]`, added in order in f64, each product and sum rounded once.
     pub(crate) fn combine(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
         assert_eq!(rows.len(), alpha.len(), "one alpha a row");
         // Some columns at a time, whose sums stay in registers.
@@ -143,14 +144,14 @@ vectorised! {
             for (row, alpha) in rows.iter().zip(alpha) {
                 let values: &[f32; 64] = row[start..start + 64].try_into().expect("there are 64");
                 for lane in 0..64 {
-                    sums[lane] += alpha * f64::from(values[lane]);
+                    sums[lane] = alpha.mul_add(f64::from(values[lane]), sums[lane]);
                 }
             }
             *out = sums.map(|sum| sum as f32);
             start += 64;
         }
         for (at, out) in (start..).zip(rest) {
-            *out = rows.iter().zip(alpha).fold(0.0, |sum, (row, alpha)| sum + alpha * f64::from(row[at])) as f32;
+            *out = rows.iter().zip(alpha).fold(0.0, |sum, (row, alpha)| alpha.mul_add(f64::from(row[at]), sum)) as f32;
         }
     }
 }

@@ -90,13 +90,23 @@ const BLOCK: usize = 1 << 14;
 /// # Panics
 /// Where there are no rows, their lengths differ, or alpha has another length than the rows.
 pub fn combine(rows: &[&[f32]], alpha: &[f64]) -> Vec<f32> {
+    let mut out = vec![0.0f32; rows[0].len()];
+    combine_into(rows, alpha, &mut out);
+    out
+}
+
+/// The same, written into `out`.
+///
+/// # Panics
+/// Where there are no rows, alpha has another length than the rows, or `out` another than each of them.
+pub fn combine_into(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
     assert_eq!(rows.len(), alpha.len(), "one alpha a row");
     let factors: Vec<f64> = alpha.iter().copied().filter(|alpha| *alpha != 0.0).collect();
-    by_columns(rows, |_, rows, out| {
+    by_columns_into(rows, out, |_, rows, out| {
         let counted = rows.iter().zip(alpha).filter(|(_, alpha)| **alpha != 0.0);
         let counted: Vec<&[f32]> = counted.map(|(row, _)| *row).collect();
         lanes::combine(Level::widest(), &counted, &factors, out);
-    })
+    });
 }
 
 /// A vector of which each value depends on the rows' values in its column; `part` gets a first column, the rows from there, and
@@ -105,20 +115,23 @@ pub fn combine(rows: &[&[f32]], alpha: &[f64]) -> Vec<f32> {
 /// # Panics
 /// Where there are no rows or their lengths differ.
 pub(crate) fn by_columns(rows: &[&[f32]], part: impl Fn(usize, &[&[f32]], &mut [f32]) + Sync) -> Vec<f32> {
-    let columns = rows[0].len();
-    assert!(rows.iter().all(|row| row.len() == columns), "rows have one length");
-    let mut out = vec![0.0f32; columns];
+    let mut out = vec![0.0f32; rows[0].len()];
+    by_columns_into(rows, &mut out, part);
+    out
+}
+
+fn by_columns_into(rows: &[&[f32]], out: &mut [f32], part: impl Fn(usize, &[&[f32]], &mut [f32]) + Sync) {
+    assert!(rows.iter().all(|row| row.len() == out.len()), "rows have one length");
     let block = |(number, out): (usize, &mut [f32])| {
         let start = number * BLOCK;
         let rows: Vec<&[f32]> = rows.iter().map(|row| &row[start..start + out.len()]).collect();
         part(start, &rows, out);
     };
-    if columns <= BLOCK {
-        block((0, &mut out));
+    if out.len() <= BLOCK {
+        block((0, out));
     } else {
         out.par_chunks_mut(BLOCK).enumerate().for_each(block);
     }
-    out
 }
 
 #[cfg(test)]
