@@ -7,7 +7,7 @@ use std::{
     ops::Range,
 };
 
-use aggregation::{Gramian, gramian::inner, matrix::combine, tree::Node, weighting::Combination};
+use aggregation::{Gramian, clip, gramian::inner, matrix::combine_into, tree::Node, weighting::Combination};
 use model::Layout;
 use rayon::prelude::*;
 
@@ -96,44 +96,66 @@ pub(super) fn gramian_cross(rows: [&[Cow<'_, [f32]>]; 2], shares: [&[f64]; 2]) -
     Gramian::new(tasks, (0..tasks * tasks).map(|at| value(at / tasks, at % tasks)).collect())
 }
 
-/// The direction over the shared blocks that a combination names.
-pub(super) fn direction(layout: &Layout, rows: &[&[f32]], combination: Combination) -> Vec<f32> {
+/// Whether all gradients are finite. A Gramian says so by its diagonal: in f64 no sum of so many squares of f32 overflows.
+pub(super) fn are_finite(rows: &[&[f32]], gramian: Option<&Gramian>) -> bool {
+    match gramian {
+        Some(gramian) => gramian.norms().iter().all(|norm| norm.is_finite()),
+        None => rows.par_iter().all(|row| clip::all_finite(row)),
+    }
+}
+
+/// Writes the direction that a combination names into the shared blocks of `gradient`.
+pub(super) fn write_direction(layout: &Layout, rows: &[&[f32]], combination: &Combination, gradient: &mut [f32]) {
+    let mut combined = |range: Range<usize>, columns: Range<usize>, alpha: &[f64]| {
+        let rows: Vec<&[f32]> = rows.iter().map(|row| &row[columns.clone()]).collect();
+        combine_into(&rows, alpha, &mut gradient[range]);
+    };
     match combination {
-        Combination::Alpha(alpha) => combine(rows, &alpha),
-        Combination::Direction(direction) => direction,
+        Combination::Alpha(alpha) => {
+            shared_columns(layout).for_each(|(range, columns)| combined(range, columns, alpha));
+        }
         Combination::AlphaByBlock(alphas) => {
-            let part = |(alpha, (_, columns)): (&Vec<f64>, (&str, Range<usize>))| {
-                let rows: Vec<&[f32]> = rows.iter().map(|row| &row[columns.clone()]).collect();
-                combine(&rows, alpha)
-            };
-            alphas.iter().zip(shared_blocks(layout)).flat_map(part).collect()
+            let ranges = layout.blocks().iter().filter(|block| block.is_shared()).map(model::Block::range);
+            let blocks = ranges.zip(shared_blocks(layout));
+            blocks.zip(alphas).for_each(|((range, (_, columns)), alpha)| combined(range, columns, alpha));
+        }
+        Combination::Direction(direction) => {
+            let parts = shared_columns(layout);
+            parts.for_each(|(range, columns)| gradient[range].copy_from_slice(&direction[columns]));
         }
     }
 }
 
-/// The inner product of each task's gradient with the direction.
-pub(super) fn products(rows: &[&[f32]], direction: &[f32]) -> Vec<f64> {
-    rows.iter().map(|row| inner(row, direction)).collect()
+/// The shared ranges of the layout and their columns in J.
+fn shared_columns(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let mut end = 0;
+    layout.shared().into_iter().map(move |range| {
+        let start = end;
+        end += range.len();
+        (range, start..end)
+    })
 }
 
-/// Writes the whole gradient: the direction into the shared blocks, each present task's own sums into its own blocks, zero into
-/// those of the others.
+/// The inner product of each task's gradient with the direction in the shared blocks of `gradient`.
+pub(super) fn products(layout: &Layout, rows: &[&[f32]], gradient: &[f32]) -> Vec<f64> {
+    let direction = match &layout.shared()[..] {
+        [range] => Cow::Borrowed(&gradient[range.clone()]),
+        ranges => Cow::Owned(ranges.iter().flat_map(|range| &gradient[range.clone()]).copied().collect()),
+    };
+    rows.par_iter().map(|row| inner(row, &direction)).collect()
+}
+
+/// Writes each present task's own sums into its own blocks of `gradient`, zero into those of the others.
 ///
 /// # Errors
 /// [`Missing`] where the vectors do not cover the node.
-pub(super) fn spread(
+pub(super) fn write_own(
     layout: &Layout,
-    direction: &[f32],
     vectors: &ByTask<'_>,
     present: &[usize],
     node: Node,
     gradient: &mut [f32],
 ) -> Result<(), Missing> {
-    let mut start = 0;
-    for range in layout.shared() {
-        gradient[range.clone()].copy_from_slice(&direction[start..start + range.len()]);
-        start += range.len();
-    }
     let there: BTreeSet<usize> = present.iter().copied().collect();
     for block in layout.blocks().iter().filter(|block| !block.is_shared()) {
         let own = &mut gradient[block.range()];

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use aggregation::{
+    clip,
     optimizer::{StatePart, Update},
     tree::Node,
 };
@@ -65,29 +66,13 @@ impl<'a> Piece<'a> {
             }
         };
         update.apply(&mut self.state, blocks, self.current, gradient, self.next);
-        Ok((is_finite(gradient) && is_finite(self.next), self.next))
+        Ok((clip::all_finite(gradient) && clip::all_finite(self.next), self.next))
     }
-}
-
-/// Whether every element is finite, without a branch for each.
-pub(super) fn is_finite(vector: &[f32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    vector.iter().fold(0, |all, value| all | u32::from(value.to_bits() & EXPONENT == EXPONENT)) == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_element_that_is_not_finite_is_seen() {
-        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut vector = vec![f32::MAX; 100];
-            assert!(is_finite(&vector));
-            vector[77] = wrong;
-            assert!(!is_finite(&vector));
-        }
-    }
 
     #[test]
     fn the_parts_cover_every_element_once() {

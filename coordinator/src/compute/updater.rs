@@ -24,7 +24,7 @@ use super::{
     Gradient, Losses, Missing, Recipient,
     ahead::Ahead,
     jacobian::{self, ByTask},
-    piece::{PART, Piece, cuts, is_finite, pieces},
+    piece::{PART, Piece, cuts, pieces},
     reduce::sum_into,
     report::{Factors, NotFinite, StepReport, Weighed},
     weigher::Weigher,
@@ -159,8 +159,8 @@ impl Updater {
         let rows = jacobian::rows(&self.layout, &present(&counts), &vectors, Node::root(self.plan.microbatches()));
         let rows = rows.map_err(|missing| self.impossible(missing.to_string()))?;
         let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();
-        let is_finite = rows.iter().all(|row| is_finite(row));
-        self.measured = is_finite.then(|| (Gramian::of_rows(&rows), began.elapsed()));
+        let gramian = Gramian::of_rows(&rows);
+        self.measured = jacobian::are_finite(&rows, Some(&gramian)).then(|| (gramian, began.elapsed()));
         Ok(())
     }
 
@@ -343,12 +343,12 @@ impl Updater {
         let missing = |missing: Missing| NotFinite::Impossible { step: self.step, reason: missing.to_string() };
         let rows = jacobian::rows(&self.layout, &present, &vectors, root).map_err(missing)?;
         let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();
-        if !rows.iter().all(|row| is_finite(row)) {
-            return Err(NotFinite::Update { step: self.step });
-        }
         let recorded = self.is_recorded();
         let layout = self.layout.clone();
         let gramian = (recorded || self.weigher.needs(Need::Gramian)).then(|| Gramian::of_rows(&rows));
+        if !jacobian::are_finite(&rows, gramian.as_ref()) {
+            return Err(NotFinite::Update { step: self.step });
+        }
         let by_block = self.weigher.needs(Need::GramianByBlock).then(|| jacobian::gramian_by_block(&layout, &rows));
         let cross = match (self.weigher.needs(Need::GramianCross), root.children()) {
             (true, Some(halves)) => Some(self.gramian_cross(&present, &vectors, gradients, halves.into())?),
@@ -362,13 +362,16 @@ impl Updater {
             jacobian: self.weigher.needs(Need::Jacobian).then_some(&rows[..]),
         };
         let outcome = self.ask_weighting(&present, |weigher, moment| weigher.weigh(moment, &statistics))?;
-        let alpha = outcome.combination.alpha().map(<[f64]>::to_vec);
-        let direction = jacobian::direction(&layout, &rows, outcome.combination);
-        let products = recorded.then(|| jacobian::products(&rows, &direction));
-        let step = self.step;
-        jacobian::spread(&layout, &direction, &vectors, &present, root, &mut self.gradient)
+        let (step, gradient) = (self.step, &mut self.gradient[..]);
+        jacobian::write_direction(&layout, &rows, &outcome.combination, gradient);
+        jacobian::write_own(&layout, &vectors, &present, root, gradient)
             .map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })?;
+        let alpha = outcome.combination.alpha().map(<[f64]>::to_vec);
         let gramian = gramian.filter(|_| recorded);
+        let products = gramian.as_ref().map(|gramian| match &alpha {
+            Some(alpha) => gramian.times(alpha),
+            None => jacobian::products(&layout, &rows, gradient),
+        });
         let (certificate, took) = (outcome.certificate, began.elapsed());
         Ok(Weighed { present, losses, alpha, certificate, gramian, products, recorded, took })
     }
