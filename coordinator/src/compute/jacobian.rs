@@ -99,7 +99,7 @@ pub(super) fn gramian_cross(rows: [&[Cow<'_, [f32]>]; 2], shares: [&[f64]; 2]) -
 /// Whether all gradients are finite. A Gramian says so by its diagonal: in f64 no sum of so many squares of f32 overflows.
 pub(super) fn are_finite(rows: &[&[f32]], gramian: Option<&Gramian>) -> bool {
     match gramian {
-        Some(gramian) => gramian.norms().iter().all(|norm| norm.is_finite()),
+        Some(gramian) => (0..rows.len()).all(|task| gramian.at(task, task).is_finite()),
         None => rows.par_iter().all(|row| clip::all_finite(row)),
     }
 }
@@ -166,4 +166,22 @@ pub(super) fn write_own(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gradient_that_is_not_finite_is_seen_with_and_without_a_gramian() {
+        let whole = vec![f32::MAX; 1000];
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut other = whole.clone();
+            other[777] = wrong;
+            for (rows, expected) in [([&whole[..], &whole], true), ([&whole, &other], false)] {
+                assert_eq!(are_finite(&rows, None), expected, "{wrong}");
+                assert_eq!(are_finite(&rows, Some(&Gramian::of_rows(&rows))), expected, "{wrong}");
+            }
+        }
+    }
 }
