@@ -161,6 +161,7 @@ impl Shell {
                 _ = ticks.tick() => {
                     self.catch_up();
                     self.record_turned_away(false);
+                    self.dismiss_cut_off();
                     self.tell(Event::Tick);
                 }
                 else => break,

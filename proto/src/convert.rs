@@ -366,8 +366,8 @@ fn chunk_in(chunk: v1::Chunk) -> Result<m::Chunk, Invalid> {
 
 /// A heartbeat as it goes on the wire.
 pub fn beat_out(beat: m::Beat) -> v1::Beat {
-    let m::Beat { run, epoch, lease, sequence, resident_bytes } = beat;
-    checksum::sealed(v1::Beat { run, epoch, lease, sequence, resident_bytes, checksum: 0 })
+    let m::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy } = beat;
+    checksum::sealed(v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, checksum: 0 })
 }
 
 /// A heartbeat as it came off the wire.
@@ -375,8 +375,8 @@ pub fn beat_out(beat: m::Beat) -> v1::Beat {
 /// # Errors
 /// [`Invalid`] for one that is damaged.
 pub fn beat_in(beat: v1::Beat) -> Result<m::Beat, Invalid> {
-    let v1::Beat { run, epoch, lease, sequence, resident_bytes, .. } = checksum::opened(beat)?;
-    Ok(m::Beat { run, epoch, lease, sequence, resident_bytes })
+    let v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, .. } = checksum::opened(beat)?;
+    Ok(m::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy })
 }
 
 #[cfg(test)]

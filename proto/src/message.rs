@@ -340,4 +340,8 @@ pub struct Beat {
     pub sequence: u64,
     /// The worker's memory, bytes.
     pub resident_bytes: u64,
+    /// How many messages have come to the worker on its stream.
+    pub heard: u64,
+    /// Whether it computes, or has something to send.
+    pub busy: bool,
 }

@@ -236,6 +236,11 @@ impl Coordinator {
         report(&self.status(more))["refusals"][kind].as_u64().unwrap_or(0)
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.0.try_wait().expect("can be asked").is_some()
+    }
+
     /// The report, and all that it said.
     pub fn finish(self) -> (Value, String) {
         let done = self.process.wait();

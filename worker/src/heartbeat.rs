@@ -1,7 +1,15 @@
 //! Signs of life, on a thread and a connection of their own: neither a long computation nor a long vector
 //! delays them. The coordinator echoes them; a worker that hears no echo is cut off, even where its stream does not say so.
 
-use std::{future, thread, time::Duration};
+use std::{
+    future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use proto::{
     address::Address,
@@ -27,12 +35,23 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How many leases a worker waits for an echo: a coordinator that is busy for one has lost nobody yet.
 const LEASES: u32 = 2;
 
+/// What a worker's signs of life say of its stream: a coordinator that waits for an answer sees by it whether anything gets through.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// Messages that have come.
+    pub heard: AtomicU64,
+    /// It computes, or has something to send.
+    pub busy: AtomicBool,
+}
+
 /// Where signs of life go, and what they say.
 pub(crate) struct Beating {
     pub address: Address,
     pub access: Access,
     /// What the worker's stay is known by.
     pub envelope: Envelope,
+    /// What it does.
+    pub activity: Arc<Activity>,
     /// Time between two of them.
     pub interval: Duration,
     /// How long the coordinator waits for one; the worker waits [`LEASES`] of it for an echo.
@@ -129,7 +148,7 @@ impl Beating {
 
     fn beats(&self) -> impl tokio_stream::Stream<Item = v1::Beat> + Send + use<> {
         let mut sequence = 0;
-        let envelope = self.envelope.clone();
+        let (envelope, activity) = (self.envelope.clone(), Arc::clone(&self.activity));
         let mut ticks = time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         IntervalStream::new(ticks).map(move |_| {
@@ -140,6 +159,8 @@ impl Beating {
                 lease: envelope.lease,
                 sequence,
                 resident_bytes: memory::resident().peak_bytes,
+                heard: activity.heard.load(Ordering::Relaxed),
+                busy: activity.busy.load(Ordering::Relaxed),
             })
         })
     }

@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -21,7 +22,7 @@ use crate::{
     bench::{Bench, Task},
     connection::{call_failed, connect},
     error::WorkerError,
-    heartbeat::{self, Beating, Heartbeat},
+    heartbeat::{self, Activity, Beating, Heartbeat},
 };
 
 /// Messages that may wait to be sent. A vector travels in pieces, so this bounds memory too.
@@ -122,6 +123,7 @@ async fn stay(
         stay: None,
         receiving: None,
         heartbeat: None,
+        activity: Arc::default(),
         accepted: false,
     };
     let ended = tokio::select! {
@@ -171,6 +173,7 @@ struct Session {
     receiving: Option<Receiving>,
     /// Signs of life under the present lease.
     heartbeat: Option<Heartbeat>,
+    activity: Arc<Activity>,
     accepted: bool,
 }
 
@@ -178,6 +181,7 @@ impl Session {
     async fn listen(&mut self, mut replies: tonic::Streaming<v1::CoordinatorMessage>) -> Result<Ended, WorkerError> {
         while let Some(reply) = self.next(&mut replies).await? {
             let reply = reply.map_err(|status| call_failed(&status))?;
+            self.activity.heard.fetch_add(1, Ordering::Relaxed);
             let (envelope, message) = match convert::coordinator_message_in(reply) {
                 Ok(message) => message,
                 Err(invalid) if invalid.refusal() == RefusalKind::Damaged => {
@@ -228,8 +232,10 @@ impl Session {
                 self.stay = Some((envelope.clone(), welcome.parameters));
                 let interval = Duration::from_millis(welcome.heartbeat_ms.max(1));
                 let lease = Duration::from_millis(welcome.lease_ms.max(1));
+                let activity = Arc::clone(&self.activity);
                 let (address, access) = (self.options.coordinator.clone(), self.options.access.clone());
-                self.heartbeat = Some(heartbeat::start(Beating { address, access, envelope, interval, lease }));
+                self.heartbeat =
+                    Some(heartbeat::start(Beating { address, access, envelope, activity, interval, lease }));
                 let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
                 self.receiving = Some(Receiving::Plan(welcome, plan));
             }
@@ -273,6 +279,7 @@ impl Session {
 
     /// Computes, here and now, and sends what came of it; messages carry the envelope of what they answer.
     async fn compute(&mut self, envelope: Envelope, task: Task) -> Result<(), WorkerError> {
+        self.activity.busy.store(true, Ordering::Relaxed);
         let messages = match self.bench.take(task) {
             Ok(messages) => messages,
             Err(refusal) => {
@@ -285,6 +292,7 @@ impl Session {
             let sent = self.outbox.send(message).await;
             sent.map_err(|_| WorkerError::Disconnected("the coordinator does not listen any more".into()))?;
         }
+        self.activity.busy.store(false, Ordering::Relaxed);
         Ok(())
     }
 

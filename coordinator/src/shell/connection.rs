@@ -1,6 +1,6 @@
 //! What the shell knows of one worker's connection.
 
-use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, io, ops::Range, sync::Arc, time::Duration};
 
 use aggregation::tree::Node;
 use bytes::Bytes;
@@ -37,6 +37,10 @@ pub(crate) struct Connection {
     pub results: Option<(Arc<Region>, bool)>,
     /// The version of the parameters that it was sent last.
     pub sent_version: Option<u64>,
+    /// How many messages it has heard, as its signs of life say.
+    heard: u64,
+    /// When something got through to it or from it, or it was busy.
+    through: Duration,
     /// Vectors that come in chunks.
     pub assembling: BTreeMap<u64, Assembling>,
     outbox: Outbox,
@@ -76,6 +80,8 @@ impl Connection {
             asked: BTreeMap::new(),
             results: None,
             sent_version: None,
+            heard: 0,
+            through: Duration::ZERO,
             assembling: BTreeMap::new(),
             outbox,
         }
@@ -105,6 +111,24 @@ impl Connection {
     /// Where the parameters of the next step go, whose sender is someone else.
     pub(crate) fn recipient(&self, worker: WorkerId, envelope: Envelope) -> Recipient {
         Recipient { worker, envelope, outbox: self.outbox.clone() }
+    }
+
+    /// Something came from it.
+    pub(crate) fn note_message(&mut self, now: Duration) {
+        self.through = now;
+    }
+
+    /// Takes what its signs of life say of the stream.
+    pub(crate) fn note_activity(&mut self, now: Duration, heard: u64, busy: bool) {
+        if busy || heard != self.heard {
+            self.through = now;
+        }
+        self.heard = heard;
+    }
+
+    /// For how long it has owed an answer, had nothing to do, and nothing got through.
+    pub(crate) fn stuck(&self, now: Duration) -> Option<Duration> {
+        (!self.asked.is_empty()).then(|| now.saturating_sub(self.through))
     }
 
     /// Queues a message; never waits.

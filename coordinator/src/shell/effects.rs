@@ -114,6 +114,9 @@ impl Shell {
         let slots = connection.slots(&assignment, vectors.len());
         let (id, node) = (assignment.work, assignment.job.node);
         let asked = Asked { step, phase, node, kind, feeds: feeds.clone(), vectors, slots: slots.clone() };
+        if connection.asked.is_empty() {
+            connection.note_message(self.started.elapsed());
+        }
         connection.asked.insert(id, asked);
         let work = Work { id, kind, version, step, feeds, node, scales, by_task, split, slots };
         if connection.assign(envelope, work, || parameters.bytes(version)).is_err() {
@@ -185,7 +188,7 @@ impl Shell {
         Box::new(Checkpoint { step, epoch, best, journal_bytes, preprocessing, states, ..Checkpoint::default() })
     }
 
-    fn dismiss(&mut self, worker: WorkerId, loss: &Loss) {
+    pub(crate) fn dismiss(&mut self, worker: WorkerId, loss: &Loss) {
         if let Some(connection) = self.connections.remove(&worker) {
             // Should it still be there, it may come again, under another lease.
             let refusal = Refusal { kind: RefusalKind::Stale, reason: format!("dismissed: {loss}") };

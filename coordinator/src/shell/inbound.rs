@@ -24,6 +24,9 @@ use crate::{
     server::Inbound,
 };
 
+/// How many leases nothing may get through to a worker that owes an answer and has nothing to do.
+const STUCK_LEASES: u32 = 2;
+
 impl Shell {
     pub(crate) fn on_inbound(&mut self, inbound: Inbound) {
         match inbound {
@@ -45,6 +48,10 @@ impl Shell {
                 // Whoever is gone by now needs no answer.
                 let _ = known.send(is_known);
                 if is_known {
+                    let now = self.started.elapsed();
+                    if let Some(connection) = self.connections.get_mut(&worker) {
+                        connection.note_activity(now, beat.heard, beat.busy);
+                    }
                     self.note_memory(worker, beat.resident_bytes);
                     self.tell(Event::Beat(worker));
                 }
@@ -165,9 +172,9 @@ impl Shell {
     }
 
     fn on_message(&mut self, worker: WorkerId, envelope: &Envelope, message: WorkerMessage) {
-        if !self.connections.contains_key(&worker) {
-            return;
-        }
+        let now = self.started.elapsed();
+        let Some(connection) = self.connections.get_mut(&worker) else { return };
+        connection.note_message(now);
         if envelope.run != self.run_id || envelope.epoch != self.epoch || envelope.lease != worker.0 {
             return self.refuse(worker, RefusalKind::Stale, "a message for another run, epoch or lease".into());
         }
@@ -334,6 +341,19 @@ impl Shell {
     /// Ends a worker's stream and gives its work to others.
     pub(crate) fn drop_worker(&mut self, worker: WorkerId, loss: Loss) {
         if self.connections.remove(&worker).is_some() {
+            self.tell(Event::Lost(worker, loss));
+        }
+    }
+
+    /// Gives workers up whose signs of life come, and say that they have nothing to do, while they owe an answer: their stream is cut in silence.
+    pub(crate) fn dismiss_cut_off(&mut self) {
+        let (now, patience) = (self.started.elapsed(), STUCK_LEASES * self.run.settings().lease);
+        let stuck = self.connections.iter().filter_map(|(id, connection)| {
+            Some((*id, Loss::Unanswered(connection.stuck(now).filter(|stuck| *stuck > patience)?)))
+        });
+        let stuck: Vec<(WorkerId, Loss)> = stuck.collect();
+        for (worker, loss) in stuck {
+            self.dismiss(worker, &loss);
             self.tell(Event::Lost(worker, loss));
         }
     }
