@@ -20,7 +20,7 @@ const BUDGET: [(Fault, usize); 4] =
 /// About what three steps send and receive.
 const EVERY_BYTES: u64 = 16 << 20;
 /// How long the budget may take.
-const SPENT: Duration = Duration::from_secs(60);
+const SPENT: Duration = Duration::from_secs(180);
 
 fn quiet(run: &Path) -> (Value, Vec<Value>) {
     let done = train(&example("digits"), run, &LONG).output().expect("starts");
@@ -65,9 +65,12 @@ fn through(name: &str, seed: u64, folder: &Path, ours: &[&str], theirs: &[&str])
 
 #[test]
 fn a_network_that_delays_cuts_and_corrupts_changes_no_bit() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let damaged = through("plain", std::env::var("SEED").map_or(1, |s| s.parse().unwrap()), folder.path(), &[], &[]);
-    assert!(damaged >= 4, "{damaged}: few of the changed bytes were noticed by their checksums");
+    // With the second seed a stream falls silent in the first evaluation, before anyone knows how long one takes.
+    for seed in [1, 4] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let damaged = through("plain", seed, folder.path(), &[], &[]);
+        assert!(damaged >= 4, "{damaged}: few of the changed bytes were noticed by their checksums");
+    }
 }
 
 #[test]

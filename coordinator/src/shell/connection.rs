@@ -113,8 +113,8 @@ impl Connection {
         Recipient { worker, envelope, outbox: self.outbox.clone() }
     }
 
-    /// Something came from it.
-    pub(crate) fn note_message(&mut self, now: Duration) {
+    /// Something came from it, or it is asked for the first thing that it owes.
+    pub(crate) fn got_through(&mut self, now: Duration) {
         self.through = now;
     }
 

@@ -115,7 +115,7 @@ impl Shell {
         let (id, node) = (assignment.work, assignment.job.node);
         let asked = Asked { step, phase, node, kind, feeds: feeds.clone(), vectors, slots: slots.clone() };
         if connection.asked.is_empty() {
-            connection.note_message(self.started.elapsed());
+            connection.got_through(self.started.elapsed());
         }
         connection.asked.insert(id, asked);
         let work = Work { id, kind, version, step, feeds, node, scales, by_task, split, slots };

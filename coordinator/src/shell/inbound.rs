@@ -174,7 +174,7 @@ impl Shell {
     fn on_message(&mut self, worker: WorkerId, envelope: &Envelope, message: WorkerMessage) {
         let now = self.started.elapsed();
         let Some(connection) = self.connections.get_mut(&worker) else { return };
-        connection.note_message(now);
+        connection.got_through(now);
         if envelope.run != self.run_id || envelope.epoch != self.epoch || envelope.lease != worker.0 {
             return self.refuse(worker, RefusalKind::Stale, "a message for another run, epoch or lease".into());
         }
