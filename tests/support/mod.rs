@@ -1,6 +1,7 @@
 //! Running the built program, and reading what it leaves.
 #![allow(dead_code)] // each test file uses a part
 
+pub mod hosts;
 pub mod proxy;
 
 use std::{
@@ -193,7 +194,13 @@ impl Coordinator {
     pub fn start(experiment: &Path, run: &Path, more: &[&str]) -> Coordinator {
         let mut command = trunkline();
         command.arg("coordinator").arg(experiment).args(["--json", "--listen", "127.0.0.1:0", "--run-dir"]).arg(run);
-        let child = command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        command.args(more);
+        Coordinator::of(command, run)
+    }
+
+    /// The one that a command starts.
+    pub fn of(mut command: Command, run: &Path) -> Coordinator {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut process = Running(child);
         let mut lines = BufReader::new(process.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
         let mut said = String::new();

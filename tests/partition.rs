@@ -1,0 +1,78 @@
+//! Three hosts, and a network between them that falls apart and heals: the run ends in the bits and results of the quiet one.
+
+mod support;
+
+use std::path::Path;
+
+use support::{
+    Coordinator, Recovery, Running, bits, example,
+    hosts::{Hosts, address},
+    journal, last_step, report, results, train, trunkline, wait_for, wait_for_step,
+};
+
+/// Steps that take their time, so that all that is done to the network comes before the end.
+const LONG: [&str; 6] =
+    ["--set", "train.steps=4000", "--set", "train.evaluate_every=400", "--set", "model.trunk.hidden=[512, 256]"];
+const LEASE: [&str; 4] = ["--set", "cluster.lease_ms=1000", "--set", "cluster.heartbeat_ms=100"];
+
+fn count(run: &Path, kind: &str) -> usize {
+    journal(run).iter().filter(|record| record["kind"] == kind).count()
+}
+
+#[test]
+fn hosts_that_lose_each_other_find_each_other_again() {
+    let hosts = Hosts::new(3);
+    let folder = tempfile::tempdir().expect("a folder");
+    let quiet = folder.path().join("quiet");
+    let expected = report(&train(&example("digits"), &quiet, &LONG).output().expect("starts"));
+    let cluster = folder.path().join("cluster");
+    let made = trunkline().arg("certificates").arg(&cluster).args(["--coordinator", &address(0)]).output();
+    assert!(made.expect("starts").status.success());
+    let shown = |side: &str| {
+        let files = ["ca.pem".into(), format!("{side}.pem"), format!("{side}.key"), "token".into()];
+        let names = ["--tls-ca", "--tls-cert", "--tls-key", "--token-file"];
+        let shown = names.into_iter().zip(files);
+        shown.flat_map(|(name, file)| [name.into(), cluster.join(file).into_os_string()]).collect::<Vec<_>>()
+    };
+
+    let run = folder.path().join("run");
+    let mut command = hosts.command(0);
+    command.arg("coordinator").arg(example("digits")).args(["--json", "--listen", &format!("{}:0", address(0))]);
+    command.arg("--run-dir").arg(&run).args(LONG).args(LEASE).args(shown("coordinator"));
+    let coordinator = Coordinator::of(command, &run);
+    let worker = |host| {
+        let mut command = hosts.command(host);
+        command.args(["worker", "--wait", "60", "--coordinator", &coordinator.address]).args(shown("worker"));
+        Running(command.stderr(std::process::Stdio::null()).spawn().expect("starts"))
+    };
+    let workers = [worker(1), worker(2)];
+    wait_for("both workers", || (count(&run, "worker_joined") == 2).then_some(()));
+    wait_for_step(&run, 50);
+
+    // One worker is cut off for longer than its lease: the other does its part.
+    hosts.cut(2);
+    wait_for("its loss", || (count(&run, "worker_lost") == 1).then_some(()));
+    let lost = journal(&run).into_iter().find(|record| record["kind"] == "worker_lost").expect("there");
+    assert_eq!(lost["reason"]["code"], "silent");
+    let before = last_step(&run);
+    let mut recovery = Recovery::of("a worker's host cut off, from its lease's end to the next step");
+    recovery.wait_for("a step without it", || (last_step(&run) > before).then_some(()));
+    hosts.heal(2);
+    let mut recovery = Recovery::of("a worker's host cut off, from the healing to its return");
+    recovery.wait_for("its return", || (count(&run, "worker_joined") == 3).then_some(()));
+
+    // The coordinator is cut off from all: the run stands still until it is back.
+    hosts.cut(0);
+    wait_for("the loss of both", || (count(&run, "worker_lost") == 3).then_some(()));
+    assert!(journal(&run).iter().any(|record| record["name"] == "waiting"), "it does not say that it waits");
+    let before = last_step(&run);
+    hosts.heal(0);
+    let mut recovery = Recovery::of("the coordinator's host cut off, from the healing to the next step");
+    recovery.wait_for("a step", || (last_step(&run) > before).then_some(()));
+
+    let (found, said) = coordinator.finish();
+    assert_eq!((bits(&expected), results(&quiet)), (bits(&found), results(&run)), "{said}");
+    for worker in workers {
+        assert!(worker.wait().status.success(), "a worker did not see the end");
+    }
+}
