@@ -35,8 +35,12 @@ pub fn report(report: &Report) -> String {
     let mut metrics = new(&["task", "metric", "validation", "test"]);
     metrics.add_rows(rows(&report.tasks));
     let early = if report.stopped_early { ", stopped early" } else { "" };
+    let skipped = match report.skipped_steps {
+        0 => String::new(),
+        steps => format!(" ({steps} skipped: not finite)"),
+    };
     format!(
-        "{metrics}\n{} steps{early}, {} parameters (of step {}: {}), {} workers, {:.1} s, {:.0} rows/s\n\
+        "{metrics}\n{} steps{skipped}{early}, {} parameters (of step {}: {}), {} workers, {:.1} s, {:.0} rows/s\n\
          parameters sha256 {}\nrun {}",
         report.step,
         report.parameters,

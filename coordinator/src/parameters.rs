@@ -1,10 +1,16 @@
 //! The current parameters, and the next ones beside them.
 //!
-//! Version v (v updates done) stands in slot `v % SLOTS` of a region that local workers map, with the
-//! generation v + 1. The next version is built in the other slot while the current one stays readable,
-//! for work that has to be done again; it becomes current when the step commits.
+//! The parameters after so many steps are known to workers by a version, v, and stand in slot `v % SLOTS` of a region that local
+//! workers map, with the generation v + 1. The next ones are built in the other slot while the current ones stay readable,
+//! for work that has to be done again; they become current when the step commits.
+//!
+//! Versions are steps, and one more for each step that was skipped: a worker that has seen what was built and given up is never
+//! told the same version of something else.
 
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use proto::shared_memory::Region;
@@ -12,22 +18,23 @@ use proto::shared_memory::Region;
 /// Two: the current parameters and the next.
 pub const SLOTS: u32 = 2;
 
-/// The parameters of a run, by version.
+/// The parameters of a run, by steps done.
 #[derive(Debug)]
 pub struct Parameters {
     region: Region,
     elements: usize,
+    skipped: AtomicU64,
 }
 
 impl Parameters {
-    /// Holds `parameters` as `version`.
+    /// Holds `parameters` as those after `step` steps.
     ///
     /// # Errors
     /// When the system has no memory to give.
-    pub fn new(version: u64, parameters: &[f32]) -> io::Result<Parameters> {
+    pub fn new(step: u64, parameters: &[f32]) -> io::Result<Parameters> {
         let region = Region::create(SLOTS as usize, parameters.len())?;
-        let held = Parameters { region, elements: parameters.len() };
-        held.set(version, parameters);
+        let held = Parameters { region, elements: parameters.len(), skipped: AtomicU64::new(0) };
+        held.set(step, parameters);
         Ok(held)
     }
 
@@ -41,29 +48,47 @@ impl Parameters {
         self.region.path().to_string_lossy().into_owned()
     }
 
-    /// Makes `parameters` those of `version`, in the place of whatever stood in its slot.
-    pub fn set(&self, version: u64, parameters: &[f32]) {
-        self.region.write(slot(version), version + 1, |into| into.copy_from_slice(parameters));
+    /// What workers know the parameters after `step` steps by.
+    pub fn version(&self, step: u64) -> u64 {
+        step + self.skipped.load(Ordering::Acquire)
     }
 
-    /// Reads a version.
+    /// Makes `parameters` those after `step` steps, in the place of whatever stood in their slot.
+    pub fn set(&self, step: u64, parameters: &[f32]) {
+        self.write(step, |into| into.copy_from_slice(parameters));
+    }
+
+    /// Reads the parameters after `step` steps.
     ///
     /// # Panics
-    /// When it is not held: only the current version and, during an update, the next one are.
-    pub fn read<R>(&self, version: u64, read: impl FnOnce(&[f32]) -> R) -> R {
+    /// When they are not held: only the current ones and, during an update, the next ones are.
+    pub fn read<R>(&self, step: u64, read: impl FnOnce(&[f32]) -> R) -> R {
+        let version = self.version(step);
         let value = self.region.read(slot(version), version + 1, read);
-        value.unwrap_or_else(|other| panic!("parameters of version {version} are not held: {other}"))
+        value.unwrap_or_else(|other| panic!("parameters of step {step} are not held: {other}"))
     }
 
-    /// Builds version `version + 1` from `version`; nobody reads it before it is announced.
-    pub fn build_next<R>(&self, version: u64, build: impl FnOnce(&[f32], &mut [f32]) -> R) -> R {
-        let next = version + 1;
-        self.read(version, |current| self.region.write(slot(next), next + 1, |into| build(current, into)))
+    /// Builds the parameters of the step after `step`; nobody reads them before they are announced.
+    pub fn build_next<R>(&self, step: u64, build: impl FnOnce(&[f32], &mut [f32]) -> R) -> R {
+        self.read(step, |current| self.write(step + 1, |into| build(current, into)))
     }
 
-    /// The bytes of a version, for workers on other machines.
-    pub fn bytes(&self, version: u64) -> Bytes {
-        self.read(version, |parameters| Bytes::copy_from_slice(bytemuck::cast_slice(parameters)))
+    /// Leaves a step out: the parameters before it are those after it, under another version.
+    pub fn skip(&self, step: u64) {
+        // Two versions on, they stand in the slot that they are in.
+        const { assert!(SLOTS == 2) };
+        self.skipped.fetch_add(1, Ordering::AcqRel);
+        self.write(step + 1, |_| ());
+    }
+
+    /// The bytes of the parameters after `step` steps, for workers on other machines.
+    pub fn bytes(&self, step: u64) -> Bytes {
+        self.read(step, |parameters| Bytes::copy_from_slice(bytemuck::cast_slice(parameters)))
+    }
+
+    fn write<R>(&self, step: u64, fill: impl FnOnce(&mut [f32]) -> R) -> R {
+        let version = self.version(step);
+        self.region.write(slot(version), version + 1, fill)
     }
 }
 
@@ -82,5 +107,18 @@ mod tests {
         assert_eq!(held.read(4, <[f32]>::to_vec), [1.0, 2.0]);
         assert_eq!(held.read(5, <[f32]>::to_vec), [2.0, 3.0]);
         assert_eq!(held.bytes(5)[..4], 2.0f32.to_le_bytes());
+    }
+
+    #[test]
+    fn a_step_that_is_skipped_leaves_the_parameters_under_a_version_that_was_never_seen() {
+        let held = Parameters::new(4, &[1.0, 2.0]).unwrap();
+        let before = held.version(4);
+        held.build_next(4, |_, next| next.fill(f32::NAN));
+        let given_up = held.version(5);
+        held.skip(4);
+        assert_eq!(held.read(5, <[f32]>::to_vec), [1.0, 2.0]);
+        assert!(held.version(5) > given_up && given_up > before);
+        held.build_next(5, |current, next| next.copy_from_slice(&[current[1], current[0]]));
+        assert_eq!((held.read(5, <[f32]>::to_vec), held.read(6, <[f32]>::to_vec)), (vec![1.0, 2.0], vec![2.0, 1.0]));
     }
 }

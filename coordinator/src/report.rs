@@ -15,8 +15,10 @@ pub struct Report {
     pub reason: Option<String>,
     /// Whether early stopping ended it.
     pub stopped_early: bool,
-    /// Updates done.
+    /// Steps done.
     pub step: u64,
+    /// How many of them changed nothing, because their losses or gradients were not finite.
+    pub skipped_steps: u64,
     /// The step that a resumed run went on from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<u64>,

@@ -1,7 +1,7 @@
 //! What a run goes on from: its newest good checkpoint, its journal, and the experiment that it was started with.
 //!
 //! Going on means the same bits as if nothing had happened, so whatever would change them is refused, with what differs: another
-//! experiment (but for workers and tracking, which change nothing), other data, another device. A checkpoint that is damaged is
+//! experiment (but for workers and tracking, which change nothing, and for what becomes of steps that are not finite), other data, another device. A checkpoint that is damaged is
 //! passed over for the one before; where none is good the run begins anew, and comes to the same results.
 
 use std::path::{Path, PathBuf};
@@ -182,6 +182,8 @@ fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
     let (mixed, default) = (experiment.cluster.mixed, experiment::Cluster::default());
     experiment.cluster = experiment::Cluster { mixed, ..default };
     experiment.tracking = Default::default();
+    // Up to a step that is not finite it makes no difference.
+    experiment.train.on_nonfinite = Default::default();
     journal::flatten(&experiment).unwrap_or_default()
 }
 

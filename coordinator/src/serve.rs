@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Instant};
 
 use aggregation::weighting::Need;
+use experiment::{OnNonfinite, Train};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use proto::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, v1};
@@ -18,11 +19,11 @@ use crate::{
     parameters::Parameters,
     progress::Progress,
     report::Report,
-    run::{Mode, Run, Settings, TaskGradients},
+    run::{Mode, Run, Settings, Skipped, TaskGradients},
     selection::Selection,
     server::Service,
     setup::Setup,
-    shell::{EVALUATION_DUE, FINGERPRINT, Shell, Timing},
+    shell::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW, Shell, Timing},
     start::{Opened, Start},
     tracking,
 };
@@ -140,7 +141,10 @@ pub async fn serve(
         let step = checkpoint.step;
         updater.restore(checkpoint).map_err(|reason| CoordinatorError::Misfit { step, reason })?;
         let stop_early = selection.restore(checkpoint);
-        run = run.taken_up(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early);
+        let count = |name| checkpoint.state(name).unwrap_or(0);
+        run = run
+            .taken_up(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early)
+            .having_skipped(Skipped { all: count(SKIPPED), in_a_row: count(SKIPPED_IN_A_ROW) });
     }
     let factors = if done_steps < setup.steps { updater.begin()? } else { Factors::default() };
     let fingerprint = checkpoint.and_then(|checkpoint| checkpoint.states.get(FINGERPRINT).cloned());
@@ -208,6 +212,7 @@ pub async fn serve(
         counts: Default::default(),
         peaks: Default::default(),
         unrecorded: None,
+        saved,
         save_failed: None,
         outcome: None,
         failed: None,
@@ -273,6 +278,7 @@ pub(crate) fn settings(setup: &Setup) -> Settings {
         mode,
         task_gradients,
         tries_max: 3,
+        skips_max: (train.on_nonfinite == OnNonfinite::SkipStep).then_some(Train::SKIPS_MAX),
     }
 }
 

@@ -53,6 +53,9 @@ const RETRY: Duration = Duration::from_secs(1);
 // States' names in a checkpoint.
 /// Whether the parameters have to be evaluated before the next step.
 pub(crate) const EVALUATION_DUE: &str = "evaluation_due";
+/// Steps that were skipped, and how many of them in a row at the end.
+pub(crate) const SKIPPED: &str = "skipped";
+pub(crate) const SKIPPED_IN_A_ROW: &str = "skipped_in_a_row";
 /// The fingerprint of the workers.
 pub(crate) const FINGERPRINT: &str = "fingerprint";
 
@@ -100,6 +103,8 @@ pub(crate) struct Shell {
     pub peaks: BTreeMap<WorkerId, u64>,
     /// A step that is committed and not in the journal yet: workers are set to work first.
     pub unrecorded: Option<StepReport>,
+    /// The step of the newest checkpoint that is on the disk.
+    pub saved: Option<u64>,
     /// Why the last checkpoint could not be written.
     pub save_failed: Option<String>,
     pub outcome: Option<Outcome>,

@@ -10,13 +10,16 @@ mod faulty_disk;
 mod model;
 #[path = "simulation/shell.rs"]
 mod shell;
+#[path = "simulation/tally.rs"]
+mod tally;
 #[path = "simulation/world.rs"]
 mod world;
 
 use std::path::Path;
 
 use shell::Mutation;
-use world::{Tally, Violation, World};
+use tally::Tally;
+use world::{Violation, World};
 
 const SEEDS: u64 = 10_000;
 /// How many seeds a mistake may stay hidden in.
@@ -96,4 +99,9 @@ fn a_message_for_a_coordinator_that_was_replaced_is_found_where_it_counts() {
 #[test]
 fn a_state_that_is_missing_in_checkpoints_is_found() {
     is_found(Mutation::ForgetWeighting);
+}
+
+#[test]
+fn an_answer_that_is_not_finite_and_is_taken_for_the_model_s_is_found() {
+    is_found(Mutation::BelieveNotFinite);
 }

@@ -40,4 +40,4 @@ pub use network::{Activation, Architecture, Encoder, Head, Model, Trunk, TrunkKi
 pub use shape::{EmbeddingShape, FeedShape, Shapes, SplitName, TaskShape};
 pub use source::Source;
 pub use task::{Kind, Scalar, Target, TargetScale, Task};
-pub use train::{Checkpoint, Criterion, EarlyStopping, Observed, Train};
+pub use train::{Checkpoint, Criterion, EarlyStopping, Observed, OnNonfinite, Train};

@@ -37,6 +37,19 @@ pub struct Train {
     /// When to stop before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
+    /// What becomes of a step whose losses or gradients are not finite.
+    pub on_nonfinite: OnNonfinite,
+}
+
+/// What becomes of a step whose losses or gradients are not finite.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNonfinite {
+    /// It ends the run.
+    #[default]
+    Stop,
+    /// It counts as done and changes nothing.
+    SkipStep,
 }
 
 impl Default for Train {
@@ -46,6 +59,9 @@ impl Default for Train {
 }
 
 impl Train {
+    /// How many steps in a row are skipped at most, where steps are skipped: a run that does nothing ends.
+    pub const SKIPS_MAX: u64 = 100;
+
     /// The share of training after which the model is evaluated and saved where the file does not say it.
     const INTERVALS: u64 = 10;
 
@@ -82,6 +98,7 @@ impl Train {
             evaluate_every: None,
             checkpoint: Checkpoint::default(),
             early_stopping: None,
+            on_nonfinite: OnNonfinite::Stop,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the one before it has left. The shell learns of the end of each by a message.
 
 mod ahead;
+mod answers;
 mod jacobian;
 mod piece;
 mod reduce;
@@ -26,7 +27,7 @@ use tokio::sync::mpsc;
 
 pub use ahead::Recipient;
 pub use reduce::{Contribution, Missing, Place};
-pub use report::{Factors, NotFinite, StepReport, Weighed};
+pub use report::{Factors, NotFinite, SkipReport, StepReport, Weighed};
 pub use updater::Updater;
 
 use crate::{
@@ -34,13 +35,15 @@ use crate::{
     disk::Disk,
     evaluation::{self, Part},
     folder::Fence,
-    run::Evaluation,
+    run::{Evaluation, Unusable, WorkerId},
     selection::Evaluated,
 };
 
 /// What a worker computed for a node of a step's microbatches.
 #[derive(Debug)]
 pub struct Gradient {
+    /// Who computed it.
+    pub worker: WorkerId,
     /// The feed; `None`: all.
     pub feed: Option<u32>,
     /// The node.
@@ -54,12 +57,23 @@ pub struct Gradient {
 /// The losses of a node of a step's microbatches.
 #[derive(Debug)]
 pub struct Losses {
-    /// The feed; `None`: all.
-    pub feed: Option<u32>,
+    /// Who computed them.
+    pub worker: WorkerId,
     /// The node.
     pub node: Node,
     /// Sums by task.
     pub sums: Vec<LossSum>,
+}
+
+/// Answers that a step could not be made of, for the shell to keep what is good of them.
+#[derive(Debug)]
+pub enum Answers {
+    /// Gradients.
+    Gradients(Vec<Gradient>),
+    /// Gradients by task for the record.
+    TaskGradients(Vec<Gradient>),
+    /// Losses.
+    Losses(Vec<Losses>),
 }
 
 /// Something for the thread to do.
@@ -94,6 +108,11 @@ pub enum Job {
         gradients: Vec<Gradient>,
         /// Workers to whom the next parameters go over the network.
         recipients: Vec<Recipient>,
+    },
+    /// Leave a step out: nothing changes but the number of steps done.
+    Skip {
+        /// The step.
+        step: u64,
     },
     /// Make metrics of sums.
     Decide {
@@ -135,8 +154,19 @@ pub enum Done {
     },
     /// The parameters of the next step stand beside the current ones.
     Updated(StepReport),
-    /// They can't be.
+    /// A step has no end, though nothing is wrong with any answer.
     NotFinite(NotFinite),
+    /// A step has no end, because of some answers.
+    Unusable {
+        /// What it came to.
+        error: NotFinite,
+        /// These.
+        unusable: Vec<Unusable>,
+        /// All answers.
+        answers: Answers,
+    },
+    /// A step is left out.
+    Skipped(SkipReport),
     /// Metrics are known.
     Decided(Evaluation, Evaluated),
     /// A checkpoint is on disk, or not; `best` where it holds the best parameters so far.
@@ -221,7 +251,10 @@ impl Executor {
     /// When the thread has ended.
     pub fn order(&self, job: Job) -> Result<(), Ended> {
         let idle = self.queued.load(Ordering::Acquire) == 0;
-        let of_step = matches!(job, Job::Measure { .. } | Job::Update { .. } | Job::Weigh { .. } | Job::Learn { .. });
+        let of_step = matches!(
+            job,
+            Job::Measure { .. } | Job::Update { .. } | Job::Weigh { .. } | Job::Learn { .. } | Job::Skip { .. }
+        );
         if self.at_once && idle && of_step {
             let said = lock(&self.desk).take(job);
             return self.done.send(said).map_err(|_| Ended);
@@ -256,18 +289,22 @@ impl Desk {
         match job {
             Job::Measure { step, gradients } => match self.updater.measure(step, &gradients) {
                 Ok(()) => Done::Measured { step },
-                Err(error) => Done::NotFinite(error),
+                Err(error) => self.failed(error, Answers::TaskGradients(gradients)),
             },
-            Job::Weigh { step, losses } => match self.updater.weigh(step, losses) {
+            Job::Weigh { step, losses } => match self.updater.weigh(step, &losses) {
                 Ok(factors) => Done::Weighed { step, factors },
-                Err(error) => Done::NotFinite(error),
+                Err(error) => self.failed(error, Answers::Losses(losses)),
             },
-            Job::Learn { step, losses } => match self.updater.learn(step, losses) {
+            Job::Learn { step, losses } => match self.updater.learn(step, &losses) {
                 Ok(next) => Done::Learned { step, next },
-                Err(error) => Done::NotFinite(error),
+                Err(error) => self.failed(error, Answers::Losses(losses)),
             },
-            Job::Update { step, gradients, recipients } => match self.updater.update(step, gradients, recipients) {
+            Job::Update { step, gradients, recipients } => match self.updater.update(step, &gradients, recipients) {
                 Ok(report) => Done::Updated(report),
+                Err(error) => self.failed(error, Answers::Gradients(gradients)),
+            },
+            Job::Skip { step } => match self.updater.skip(step) {
+                Ok(report) => Done::Skipped(report),
                 Err(error) => Done::NotFinite(error),
             },
             Job::Decide { evaluation, parts } => {
@@ -284,6 +321,12 @@ impl Desk {
                 Done::Saved { step, best, written, tidied, took: began.elapsed() }
             }
         }
+    }
+
+    /// Why a step has no end: because of an answer, if any is to blame.
+    fn failed(&self, error: NotFinite, answers: Answers) -> Done {
+        let unusable = self.updater.unusable(&answers);
+        if unusable.is_empty() { Done::NotFinite(error) } else { Done::Unusable { error, unusable, answers } }
     }
 
     /// Writes a checkpoint, unless it is there; says whether it did.

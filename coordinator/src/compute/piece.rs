@@ -1,16 +1,13 @@
-//! An update in parts: each is added up and updated while it is in a core's cache, by whatever thread; the bits are the same for every cut.
+//! An update in parts, by whatever thread: the bits are the same for every cut.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use aggregation::{
-    clip,
+    clip::all_finite,
     optimizer::{StatePart, Update},
-    tree::Node,
 };
 
-use super::reduce::{Missing, sum_into};
-
-/// Elements that are added and updated at a time: with the optimizer's state they fit a core's cache.
+/// Elements that are added, or updated, at a time: with the optimizer's state they fit a core's cache.
 pub(super) const PART: usize = 1 << 15;
 
 /// Where the parts begin and end.
@@ -22,7 +19,7 @@ pub(super) fn cuts(elements: usize) -> Vec<usize> {
 pub(super) struct Piece<'a> {
     state: StatePart<'a>,
     current: &'a [f32],
-    gradient: &'a mut [f32],
+    gradient: &'a [f32],
     next: &'a mut [f32],
 }
 
@@ -30,43 +27,24 @@ pub(super) struct Piece<'a> {
 pub(super) fn pieces<'a>(
     states: Vec<StatePart<'a>>,
     current: &'a [f32],
-    mut gradient: &'a mut [f32],
+    gradient: &'a [f32],
     mut next: &'a mut [f32],
 ) -> Vec<Piece<'a>> {
     let mut pieces = Vec::with_capacity(states.len());
     for state in states {
         let range = state.range.clone();
-        let (own_gradient, rest) = std::mem::take(&mut gradient).split_at_mut(range.len());
-        gradient = rest;
         let (own_next, rest) = std::mem::take(&mut next).split_at_mut(range.len());
         next = rest;
-        pieces.push(Piece { current: &current[range], gradient: own_gradient, next: own_next, state });
+        pieces.push(Piece { current: &current[range.clone()], gradient: &gradient[range], next: own_next, state });
     }
     pieces
 }
 
 impl<'a> Piece<'a> {
-    /// Adds (unless that is done) and updates; gives the new parameters, and whether all of them are finite.
-    pub(super) fn run(
-        mut self,
-        update: &Update,
-        blocks: &[Range<usize>],
-        root: Node,
-        vectors: &BTreeMap<Node, &[f32]>,
-        added: bool,
-    ) -> Result<(bool, &'a [f32]), Missing> {
-        let range = self.state.range.clone();
-        let gradient: &[f32] = match vectors.get(&root) {
-            Some(vector) if !added => &vector[range],
-            _ => {
-                if !added {
-                    sum_into(root, vectors, range, self.gradient)?;
-                }
-                self.gradient
-            }
-        };
-        update.apply(&mut self.state, blocks, self.current, gradient, self.next);
-        Ok((clip::all_finite(gradient) && clip::all_finite(self.next), self.next))
+    /// Gives the new parameters, and whether all of them are finite.
+    pub(super) fn run(mut self, update: &Update, blocks: &[Range<usize>]) -> (bool, &'a [f32]) {
+        update.apply(&mut self.state, blocks, self.current, self.gradient, self.next);
+        (all_finite(self.next), self.next)
     }
 }
 

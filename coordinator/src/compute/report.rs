@@ -25,11 +25,24 @@ pub struct StepReport {
     pub served: Vec<WorkerId>,
 }
 
+/// A step that changed nothing, because something in it was not finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SkipReport {
+    /// The step.
+    pub step: u64,
+    /// Mean training loss by task, not finite ones included; none where the step was over but for what its weighting learns.
+    pub losses: Option<Vec<Option<f64>>>,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// What the next step's gradients are computed with, where that is known already.
+    pub next: Option<Factors>,
+}
+
 /// Something in a step is not a finite number.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotFinite {
     /// A task's loss.
-    #[error("step {step}: the training loss of task `{task}` is {loss}; the parameters before this step are kept")]
+    #[error("step {step}: the training loss of task `{task}` is {loss}")]
     Loss {
         /// The step.
         step: u64,
@@ -38,8 +51,16 @@ pub enum NotFinite {
         /// The loss.
         loss: f64,
     },
-    /// The combined gradient, or the parameters that come from it.
-    #[error("step {step}: the update is not finite though all losses are; the parameters before this step are kept")]
+    /// A gradient.
+    #[error("step {step}: the gradient of {} is not finite though every loss is", of_tasks(.tasks))]
+    Gradient {
+        /// The step.
+        step: u64,
+        /// The tasks' names; in combined mode, in which gradients travel together, all of them.
+        tasks: Vec<String>,
+    },
+    /// The parameters that come from a gradient which is finite.
+    #[error("step {step}: the parameters after the update are not finite though the gradient is")]
     Update {
         /// The step.
         step: u64,
@@ -58,8 +79,23 @@ impl NotFinite {
     /// The step.
     pub fn step(&self) -> u64 {
         match self {
-            NotFinite::Loss { step, .. } | NotFinite::Update { step } | NotFinite::Impossible { step, .. } => *step,
+            NotFinite::Loss { step, .. }
+            | NotFinite::Gradient { step, .. }
+            | NotFinite::Update { step }
+            | NotFinite::Impossible { step, .. } => *step,
         }
+    }
+
+    /// Whether nothing has changed yet, so that the step can be left out.
+    pub fn can_be_skipped(&self) -> bool {
+        matches!(self, NotFinite::Loss { .. } | NotFinite::Gradient { .. })
+    }
+}
+
+fn of_tasks(tasks: &[String]) -> String {
+    match tasks {
+        [task] => format!("task `{task}`"),
+        several => format!("the tasks {}", several.join(", ")),
     }
 }
 

@@ -1,5 +1,8 @@
 //! One update: theta_{s+1} from theta_s and the workers' vectors.
 
+mod descent;
+mod state;
+
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -8,38 +11,27 @@ use std::{
 };
 
 use aggregation::{
-    Gramian, Optimizer, Schedule, clip,
+    Gramian, Optimizer, Schedule,
     optimizer::OptimizerState,
     random::{Purpose, Stream},
     tree::{self, Node},
-    weighting::{Failure, Moment, Need, Observed, Outcome, State, Statistics},
+    weighting::{Failure, Moment, Need, Observed, Outcome, Statistics},
 };
 use datasets::{Labels, Plan};
-use experiment::{Shapes, SplitName};
+use experiment::{OnNonfinite, Shapes, SplitName};
 use model::Layout;
 use proto::message::LossSum;
-use rayon::prelude::*;
 
+use self::descent::is_finite;
 use super::{
-    Gradient, Losses, Missing, Recipient,
+    Answers, Gradient, Losses, Missing, Recipient,
     ahead::Ahead,
+    answers,
     jacobian::{self, ByTask},
-    piece::{PART, Piece, cuts, pieces},
-    reduce::sum_into,
-    report::{Factors, NotFinite, StepReport, Weighed},
+    report::{Factors, NotFinite, SkipReport, StepReport, Weighed},
     weigher::Weigher,
 };
-use crate::{
-    checkpoint::{Block, Checkpoint, Tensor, Values},
-    parameters::Parameters,
-    setup::Setup,
-};
-
-/// So many parts are worked on before they go over the network: 1 MiB.
-const PARTS_AHEAD: usize = 8;
-
-/// The state's name in a checkpoint.
-const OPTIMIZER_STEP: &str = "optimizer.step";
+use crate::{parameters::Parameters, run::Unusable, setup::Setup};
 
 /// Everything that an update reads and changes.
 pub struct Updater {
@@ -58,7 +50,11 @@ pub struct Updater {
     steps: u64,
     step: u64,
     gradient: Vec<f32>,
-    counts: BTreeMap<u64, Vec<u64>>,
+    /// Labelled rows of steps to come, by step, task and microbatch.
+    counts: BTreeMap<u64, Vec<Vec<u64>>>,
+    /// The optimizer's state before the update, where the step may be left out after it.
+    before: Option<OptimizerState>,
+    may_skip: bool,
     /// Losses of the step in progress with the parameters before the update.
     losses: Vec<Option<f64>>,
     /// Inner products of the gradients of the step in progress, where they were asked for beside the update, and the time that they took.
@@ -84,6 +80,8 @@ impl Updater {
             seed: experiment.seed,
             gradient: vec![0.0; elements],
             counts: BTreeMap::new(),
+            before: None,
+            may_skip: experiment.train.on_nonfinite == OnNonfinite::SkipStep,
             step: 0,
             weigher: Weigher::new(setup.build_method(), plan.shapes().tasks.len(), shared),
             weighed: None,
@@ -125,13 +123,20 @@ impl Updater {
     pub fn look_ahead(&mut self) {
         for step in self.step..self.step + 3 {
             let (labels, tasks) = (&self.labels, self.plan.shapes().tasks.len());
-            self.counts.entry(step).or_insert_with(|| (0..tasks).map(|task| labels.labelled(task, step)).collect());
+            let by_microbatch = |task| (0..self.plan.microbatches()).map(move |v| labels.labelled_in(task, step, v));
+            self.counts.entry(step).or_insert_with(|| (0..tasks).map(|task| by_microbatch(task).collect()).collect());
         }
     }
 
     fn counts(&mut self, step: u64) -> Vec<u64> {
         self.look_ahead();
-        self.counts[&step].clone()
+        self.counts[&step].iter().map(|of_task| of_task.iter().sum()).collect()
+    }
+
+    /// Which answers of the present step are of no use, with what is wrong.
+    pub fn unusable(&self, answers: &Answers) -> Vec<Unusable> {
+        let counts = self.counts.get(&self.step);
+        counts.map_or_else(Vec::new, |counts| answers::unusable(answers, self.plan.shapes(), counts))
     }
 
     /// What the workers compute the next step's gradients with, as far as that is known before the step.
@@ -150,17 +155,22 @@ impl Updater {
     /// there are none: what that means for the run, the update tells.
     ///
     /// # Errors
-    /// When the workers' vectors do not add up.
+    /// When the workers' vectors do not add up, or are not finite.
     pub fn measure(&mut self, step: u64, gradients: &[Gradient]) -> Result<(), NotFinite> {
         #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
         let began = Instant::now();
-        let counts = self.counts(step);
+        self.measured = None;
+        let present = present(&self.counts(step));
+        self.mean_losses(gradients.iter().map(|part| (part.feed, part.node, &part.losses)))?;
         let vectors = self.vectors_by_task(gradients)?;
-        let rows = jacobian::rows(&self.layout, &present(&counts), &vectors, Node::root(self.plan.microbatches()));
+        let rows = jacobian::rows(&self.layout, &present, &vectors, Node::root(self.plan.microbatches()));
         let rows = rows.map_err(|missing| self.impossible(missing.to_string()))?;
         let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();
         let gramian = Gramian::of_rows(&rows);
-        self.measured = jacobian::are_finite(&rows, Some(&gramian)).then(|| (gramian, began.elapsed()));
+        if !jacobian::are_finite(&rows, Some(&gramian)) {
+            return Err(self.gradient_of(&present));
+        }
+        self.measured = Some((gramian, began.elapsed()));
         Ok(())
     }
 
@@ -168,10 +178,11 @@ impl Updater {
     ///
     /// # Errors
     /// When a loss is not finite, or the weighting has no answer.
-    pub fn weigh(&mut self, step: u64, losses: Vec<Losses>) -> Result<Factors, NotFinite> {
+    pub fn weigh(&mut self, step: u64, losses: &[Losses]) -> Result<Factors, NotFinite> {
         let counts = self.counts(step);
-        let losses = self.fold_losses(step, &counts, losses)?;
-        let losses = self.weighted(&present(&counts), &losses);
+        self.losses = self.mean_losses(losses.iter().map(|part| (None, part.node, &part.sums)))?;
+        self.finite(&self.losses)?;
+        let losses = self.weighted(&present(&counts), &self.losses);
         self.weigh_combined(&counts, Some(&losses))
     }
 
@@ -227,31 +238,58 @@ impl Updater {
     /// Adds the gradients in the canonical tree and builds the next parameters beside the current ones.
     ///
     /// # Errors
-    /// [`NotFinite`] when the step can't count; the current parameters are as they were.
+    /// [`NotFinite`] when the step can't count; where it [can be skipped](NotFinite::can_be_skipped), nothing has changed.
     pub fn update(
         &mut self,
         step: u64,
-        gradients: Vec<Gradient>,
+        gradients: &[Gradient],
         recipients: Vec<Recipient>,
     ) -> Result<StepReport, NotFinite> {
         debug_assert_eq!(step, self.step, "updates come in order");
         let counts = self.counts(step);
-        let sums = gradients.iter().map(|g| Losses { feed: g.feed, node: g.node, sums: g.losses.clone() });
-        self.losses = self.fold_losses(step, &counts, sums.collect())?;
+        self.losses = self.mean_losses(gradients.iter().map(|part| (part.feed, part.node, &part.losses)))?;
+        self.finite(&self.losses)?;
         let learning_rate = self.learning_rate();
-        let mut ahead = Ahead::new(recipients, step + 1, self.parameters.elements());
-        let (weighed, gradient_norm) = if self.weigher.is_per_task() {
-            let weighed = self.combine(&counts, &gradients)?;
-            (weighed, self.descend(learning_rate, &BTreeMap::new(), true, &mut ahead)?)
+        let root = Node::root(self.plan.microbatches());
+        let (weighed, vectors) = if self.weigher.is_per_task() {
+            let weighed = self.combine(&counts, gradients)?;
+            (Some(weighed), BTreeMap::from([]))
         } else {
-            let vectors = self.vectors(&gradients)?;
-            let weighed = self.weighed_before(&counts);
-            (weighed, self.descend(learning_rate, &vectors, false, &mut ahead)?)
+            (None, self.vectors(gradients)?)
         };
+        let finite = if weighed.is_some() { is_finite(&self.gradient) } else { self.add_up(root, &vectors)? };
+        if !finite {
+            return Err(self.gradient_of(&present(&counts)));
+        }
+        if self.may_skip && self.learns_later() {
+            self.before = Some(self.state.clone());
+        }
+        let mut ahead = Ahead::new(recipients, self.parameters.version(step + 1), self.parameters.elements());
+        let gradient_norm = self.descend(learning_rate, vectors.get(&root).copied(), &mut ahead)?;
+        let weighed = weighed.unwrap_or_else(|| self.weighed_before(&counts));
         let served = ahead.into_served();
         let losses = self.losses.clone();
         let next = if self.learns_later() { None } else { self.learn_and_begin(&counts, None)? };
         Ok(StepReport { step, losses, gradient_norm, learning_rate, weighed, next, served })
+    }
+
+    /// Leaves the present step out: parameters, optimizer and weighting are as they were before it.
+    ///
+    /// # Errors
+    /// When the weighting has no answer for the next step.
+    pub fn skip(&mut self, step: u64) -> Result<SkipReport, NotFinite> {
+        debug_assert_eq!(step, self.step, "steps come in order");
+        let learning_rate = self.learning_rate();
+        // After the update the step is written down already.
+        let losses = self.before.is_none().then(|| self.losses.clone());
+        if let Some(before) = self.before.take() {
+            self.state = before;
+        }
+        self.parameters.skip(step);
+        self.weigher.forget();
+        (self.weighed, self.measured) = (None, None);
+        let next = self.begin_next()?;
+        Ok(SkipReport { step, losses, learning_rate, next })
     }
 
     /// Whether the weighting learns of losses after the update before the step is over.
@@ -263,9 +301,11 @@ impl Updater {
     ///
     /// # Errors
     /// When a loss is not finite, or the weighting has no answer.
-    pub fn learn(&mut self, step: u64, losses: Vec<Losses>) -> Result<Option<Factors>, NotFinite> {
+    pub fn learn(&mut self, step: u64, losses: &[Losses]) -> Result<Option<Factors>, NotFinite> {
         let counts = self.counts(step);
-        let after = self.fold_losses(step, &counts, losses)?;
+        let after = self.mean_losses(losses.iter().map(|part| (None, part.node, &part.sums)))?;
+        self.finite(&after)?;
+        self.before = None;
         let after = self.weighted(&present(&counts), &after);
         self.learn_and_begin(&counts, Some(&after))
     }
@@ -275,43 +315,55 @@ impl Updater {
         let before = self.weighted(&present, &self.losses);
         let observed = Observed { losses: &before, losses_after: after };
         self.ask_weighting(&present, |weigher, moment| weigher.learn(moment, &observed))?;
+        self.begin_next()
+    }
+
+    fn begin_next(&mut self) -> Result<Option<Factors>, NotFinite> {
         self.counts.remove(&self.step);
         self.step += 1;
         if self.step < self.steps { self.begin().map(Some) } else { Ok(None) }
     }
 
-    /// Mean losses by task from sums over the nodes: of all feeds at once, or feed by feed.
-    fn fold_losses(&self, step: u64, counts: &[u64], parts: Vec<Losses>) -> Result<Vec<Option<f64>>, NotFinite> {
+    /// Mean losses by task from sums over nodes, of all feeds at once or of one each.
+    fn mean_losses<'a>(
+        &self,
+        parts: impl Iterator<Item = (Option<u32>, Node, &'a Vec<LossSum>)>,
+    ) -> Result<Vec<Option<f64>>, NotFinite> {
+        let tasks = &self.plan.shapes().tasks;
+        let counts = &self.counts[&self.step];
         let mut by_feed: BTreeMap<Option<u32>, BTreeMap<Node, Vec<LossSum>>> = BTreeMap::new();
-        for Losses { feed, node, sums } in parts {
-            by_feed.entry(feed).or_default().insert(node, sums);
+        for (feed, node, sums) in parts {
+            if let Some(reason) = answers::miscounted(tasks, counts, feed, node, sums) {
+                return Err(self.impossible(reason));
+            }
+            by_feed.entry(feed).or_default().insert(node, sums.clone());
         }
         let root = Node::root(self.plan.microbatches());
-        let tasks = &self.plan.shapes().tasks;
-        let mut losses = vec![None; counts.len()];
+        let mut losses = vec![None; tasks.len()];
         for (feed, nodes) in by_feed {
             let sums = tree::fold(root, nodes, &mut add_losses).map_err(|u| self.impossible(u.to_string()))?;
-            for sum in sums {
-                let task = sum.task as usize;
-                if feed.is_some_and(|feed| tasks[task].feed != feed as usize) {
-                    continue;
-                }
-                if counts[task] != sum.rows {
-                    let (name, rows, planned) = (&tasks[task].name, sum.rows, counts[task]);
-                    let reason = format!("workers counted {rows} labels of task `{name}`, the plan {planned}");
-                    return Err(self.impossible(reason));
-                }
-                if sum.rows == 0 {
-                    continue;
-                }
-                let loss = sum.loss / sum.rows as f64;
-                if !loss.is_finite() {
-                    return Err(NotFinite::Loss { step, task: tasks[task].name.clone(), loss });
-                }
-                losses[task] = Some(loss);
+            let of_feed = |sum: &LossSum| feed.is_none_or(|feed| tasks[sum.task as usize].feed == feed as usize);
+            for sum in sums.into_iter().filter(|sum| of_feed(sum) && sum.rows > 0) {
+                losses[sum.task as usize] = Some(sum.loss / sum.rows as f64);
             }
         }
         Ok(losses)
+    }
+
+    /// Refuses losses of which one is not finite.
+    fn finite(&self, losses: &[Option<f64>]) -> Result<(), NotFinite> {
+        let tasks = self.plan.shapes().tasks.iter();
+        let wrong = tasks.zip(losses).find_map(|(task, loss)| Some((task, loss.filter(|loss| !loss.is_finite())?)));
+        match wrong {
+            None => Ok(()),
+            Some((task, loss)) => Err(NotFinite::Loss { step: self.step, task: task.name.clone(), loss }),
+        }
+    }
+
+    /// The gradient of these tasks, or one of them, is not finite.
+    fn gradient_of(&self, tasks: &[usize]) -> NotFinite {
+        let name = |task: &usize| self.plan.shapes().tasks[*task].name.clone();
+        NotFinite::Gradient { step: self.step, tasks: tasks.iter().map(name).collect() }
     }
 
     /// Weight times loss of the present tasks.
@@ -347,7 +399,8 @@ impl Updater {
         let layout = self.layout.clone();
         let gramian = (recorded || self.weigher.needs(Need::Gramian)).then(|| Gramian::of_rows(&rows));
         if !jacobian::are_finite(&rows, gramian.as_ref()) {
-            return Err(NotFinite::Update { step: self.step });
+            let wrong = present.iter().zip(&rows).filter(|(_, row)| !is_finite(row)).map(|(task, _)| *task);
+            return Err(self.gradient_of(&wrong.collect::<Vec<usize>>()));
         }
         let by_block = self.weigher.needs(Need::GramianByBlock).then(|| jacobian::gramian_by_block(&layout, &rows));
         let cross = match (self.weigher.needs(Need::GramianCross), root.children()) {
@@ -440,103 +493,6 @@ impl Updater {
         });
         let [left, right] = [rows(halves[0])?, rows(halves[1])?];
         Ok(jacobian::gramian_cross([&left, &right], [&shares[0], &shares[1]]))
-    }
-
-    /// Builds the next parameters: with the gradient that is `added` up, or with vectors that still are to be.
-    fn descend(
-        &mut self,
-        learning_rate: f64,
-        vectors: &BTreeMap<Node, &[f32]>,
-        added: bool,
-        ahead: &mut Ahead,
-    ) -> Result<Option<f64>, NotFinite> {
-        let step = self.step;
-        let impossible = |missing: Missing| NotFinite::Impossible { step, reason: missing.to_string() };
-        let root = Node::root(self.plan.microbatches());
-        let elements = self.parameters.elements();
-        let blocks = self.layout.ranges();
-        let cuts = if self.optimizer.is_elementwise() { cuts(elements) } else { vec![0, elements] };
-        if self.clip_norm.is_some() && !added {
-            let parts = self.gradient.par_chunks_mut(PART).enumerate();
-            parts
-                .try_for_each(|(i, sum)| sum_into(root, vectors, i * PART..i * PART + sum.len(), sum))
-                .map_err(impossible)?;
-        }
-        let norm = self.clip_norm.map(|_| clip::norm(&self.gradient));
-        let added = added || norm.is_some();
-        let scale = match (norm, self.clip_norm) {
-            (Some(norm), Some(clip_norm)) => clip::scale_for(norm, clip_norm),
-            _ => 1.0,
-        };
-        let update = self.optimizer.begin(&mut self.state, learning_rate, scale);
-        let parts = self.state.parts(&cuts);
-        let (gradient, parameters) = (&mut self.gradient, &self.parameters);
-        // What goes over the network leaves in parts; otherwise there is nothing to wait for.
-        let together = if ahead.is_empty() { usize::MAX } else { PARTS_AHEAD };
-        let finite = parameters.build_next(step, |current, next| {
-            let mut work = pieces(parts, current, gradient, next).into_iter().peekable();
-            let mut finite = true;
-            while work.peek().is_some() {
-                let group: Vec<Piece<'_>> = work.by_ref().take(together).collect();
-                let done = group.into_par_iter().map(|piece| piece.run(&update, &blocks, root, vectors, added));
-                let done: Result<Vec<(bool, &[f32])>, Missing> = done.collect();
-                for (part_is_finite, part) in done? {
-                    finite &= part_is_finite;
-                    ahead.send(part);
-                }
-            }
-            Ok(finite)
-        });
-        match finite.map_err(impossible)? {
-            true => Ok(norm),
-            false => Err(NotFinite::Update { step }),
-        }
-    }
-
-    /// Puts parameters and states into a checkpoint of the current step.
-    pub fn fill(&self, checkpoint: &mut Checkpoint) {
-        checkpoint.parameters = self.parameters.read(checkpoint.step, <[f32]>::to_vec);
-        let block = |b: &model::Block| Block { name: b.name.clone(), shape: b.shape.clone(), offset: b.offset };
-        checkpoint.blocks = self.layout.blocks().iter().map(block).collect();
-        let slots = self.state.slots.iter();
-        checkpoint.optimizer = slots.map(|(name, values)| Tensor::new(name.clone(), values.clone())).collect();
-        let numbers = self.weigher.numbers().iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
-        let vectors = self.weigher.vectors().iter().map(|(name, v)| Tensor::new(name.clone(), v.clone()));
-        checkpoint.weighting = numbers.chain(vectors).collect();
-        checkpoint.states.insert(OPTIMIZER_STEP.into(), self.state.step.to_string());
-    }
-
-    /// Takes up the states of a checkpoint, whose parameters stand already.
-    ///
-    /// # Errors
-    /// What does not fit this experiment's layout, optimizer or weighting.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
-        let ours = self.layout.blocks().iter().map(|block| (&block.name, &block.shape, block.offset));
-        if !ours.eq(checkpoint.blocks.iter().map(|block| (&block.name, &block.shape, block.offset))) {
-            return Err("its parameters have other names or shapes than the model".into());
-        }
-        for (name, slot) in &mut self.state.slots {
-            let saved = checkpoint.optimizer.iter().find(|tensor| tensor.name == *name);
-            match saved.map(|tensor| &tensor.values) {
-                Some(Values::F32(values)) if values.len() == slot.len() => slot.copy_from_slice(values),
-                _ => return Err(format!("the optimizer's `{name}` is not in it, or has another length")),
-            }
-        }
-        let step = checkpoint.state(OPTIMIZER_STEP);
-        self.state.step = step.ok_or_else(|| format!("`{OPTIMIZER_STEP}` is not in it"))?;
-        let mut weighting = State::default();
-        for Tensor { name, values } in &checkpoint.weighting {
-            match values {
-                Values::F64(numbers) => drop(weighting.numbers.insert(name.clone(), numbers.clone())),
-                Values::F32(vector) => drop(weighting.vectors.insert(name.clone(), vector.clone())),
-                Values::U64(_) => return Err(format!("the weighting's `{name}` is of whole numbers")),
-            }
-        }
-        self.weigher.restore(weighting);
-        self.step = checkpoint.step;
-        self.counts.clear();
-        self.look_ahead();
-        Ok(())
     }
 }
 

@@ -48,6 +48,11 @@ impl Weigher {
         Ok(())
     }
 
+    /// Leaves out what the step in progress has changed.
+    pub(super) fn forget(&mut self) {
+        self.begun = None;
+    }
+
     /// Takes up the state of a checkpoint.
     pub(super) fn restore(&mut self, committed: State) {
         (self.committed, self.begun) = (committed, None);

@@ -111,6 +111,14 @@ struct Open {
     vectors: u32,
     tries: u32,
     preferred: Option<WorkerId>,
+    /// Whose answer is in doubt: another worker is asked where there is one.
+    not: Option<WorkerId>,
+}
+
+impl Open {
+    fn new(job: Job, vectors: u32, preferred: Option<WorkerId>) -> Open {
+        Open { job, vectors, tries: 0, preferred, not: None }
+    }
 }
 
 /// A job that somebody computes.
@@ -178,12 +186,9 @@ impl Pile {
                 _ => vec![node],
             });
             for node in nodes {
-                let vectors = match (&settings.mode, share.feed) {
-                    (Mode::PerTask { feeds, .. }, Some(feed)) => feeds[feed as usize].tasks,
-                    _ => 1,
-                };
                 let job = Job { kind: JobKind::Gradient { feed: share.feed }, node };
-                self.waiting.push_back(Open { job, vectors, tries: 0, preferred: Some(share.worker) });
+                let vectors = settings.vectors(&job);
+                self.waiting.push_back(Open::new(job, vectors, Some(share.worker)));
             }
         }
     }
@@ -198,7 +203,7 @@ impl Pile {
             for (feed, work) in (0..).zip(feeds) {
                 for &node in &nodes {
                     let job = Job { kind: JobKind::TaskGradients { feed }, node };
-                    self.waiting.push_back(Open { job, vectors: work.tasks, tries: 0, preferred: Some(share.worker) });
+                    self.waiting.push_back(Open::new(job, work.tasks, Some(share.worker)));
                 }
             }
         }
@@ -215,7 +220,7 @@ impl Pile {
         for share in shares {
             for node in cover(Node::root(leaves), share.range.start, share.range.end) {
                 let job = Job { kind: JobKind::Losses, node };
-                self.waiting.push_back(Open { job, vectors: 0, tries: 0, preferred: Some(share.worker) });
+                self.waiting.push_back(Open::new(job, 0, Some(share.worker)));
             }
         }
     }
@@ -234,10 +239,16 @@ impl Pile {
             for lo in (0..leaves).step_by(size as usize) {
                 for node in cover(root, lo, leaves.min(lo + size)) {
                     let job = Job { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
-                    self.waiting.push_back(Open { job, vectors: 0, tries: 0, preferred: None });
+                    self.waiting.push_back(Open::new(job, 0, None));
                 }
             }
         }
+    }
+
+    /// Puts a job back whose answer, from `worker`, does not count.
+    pub(super) fn ask_again(&mut self, job: Job, worker: WorkerId, settings: &Settings) {
+        let vectors = settings.vectors(&job);
+        self.waiting.push_back(Open { not: Some(worker), ..Open::new(job, vectors, None) });
     }
 
     /// Hands out what lies on the pile. Jobs of a worker that is not there any more go to whoever holds least.
@@ -256,7 +267,8 @@ impl Pile {
         for open in std::mem::take(&mut self.waiting) {
             let held_max =
                 if matches!(open.job.kind, JobKind::Evaluate { .. }) { EVALUATIONS_HELD } else { usize::MAX };
-            let least = || load.iter().min_by_key(|(id, held)| (**held, **id)).map(|(id, _)| *id);
+            let least =
+                || load.iter().min_by_key(|(id, held)| (open.not == Some(**id), **held, **id)).map(|(id, _)| *id);
             let worker = open.preferred.filter(|worker| load.contains_key(worker)).or_else(least);
             let Some(worker) = worker.filter(|worker| load[worker] < held_max) else {
                 self.waiting.push_back(open);
@@ -281,7 +293,7 @@ impl Pile {
             return Vec::new();
         }
         let load = self.load(ready);
-        let idle = load.iter().filter(|(_, held)| **held == 0).map(|(worker, _)| *worker);
+        let idle: Vec<WorkerId> = load.iter().filter(|(_, held)| **held == 0).map(|(worker, _)| *worker).collect();
         let mut late: Vec<(Duration, u64)> = Vec::new();
         for (work, held) in &self.held {
             let twice = self.held.values().filter(|other| other.open.job == held.open.job).count() > 1;
@@ -290,10 +302,10 @@ impl Pile {
             }
         }
         late.sort_unstable();
-        let pairs: Vec<(WorkerId, u64)> = idle.zip(late.into_iter().map(|(_, work)| work)).collect();
         let mut assigned = Vec::new();
-        for (worker, work) in pairs {
-            let Some(held) = self.held.get(&work) else { continue };
+        for (worker, (_, work)) in idle.into_iter().zip(late) {
+            // Whoever's answer is in doubt has given it.
+            let Some(held) = self.held.get(&work).filter(|held| held.open.not != Some(worker)) else { continue };
             let late = Late { holder: held.worker, job: held.open.job.clone() };
             let assignment = self.assign(now, worker, held.open.clone(), version, settings.result_slots);
             assigned.push((worker, assignment, late));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Assignment, Evaluation, Job};
+use super::{Assignment, Evaluation, Fault, Job, Unusable};
 
 /// A worker's lease: its identity in this run, given once, in the order of joining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,13 +55,29 @@ pub enum Event {
         /// The step that they come from.
         step: u64,
     },
-    /// The update can't be: something in it is not finite.
+    /// Some of the answers that were kept can't be used.
+    Unusable {
+        /// The step.
+        step: u64,
+        /// What the step would come to with them, for people.
+        reason: String,
+        /// These.
+        answers: Vec<Unusable>,
+    },
+    /// The step can't be: something in it is not finite though every answer is.
     NotFinite {
         /// The step.
         step: u64,
         /// What it is, for people.
         reason: String,
     },
+    /// Nothing has changed but the number of steps done.
+    Skipped {
+        /// The step.
+        step: u64,
+    },
+    /// The run can't go on, for this reason.
+    Impossible(String),
     /// The metrics of an evaluation are known.
     Evaluated {
         /// Whether early stopping has run out of patience.
@@ -115,6 +131,11 @@ pub enum Effect {
         /// The work's id.
         work: u64,
     },
+    /// The answers about these jobs do not count any more: they are asked for again.
+    Retract {
+        /// These.
+        jobs: Vec<Job>,
+    },
     /// Forget what was kept and not used: the phase it was for is over or given up.
     Clear,
     /// Take the inner products of the tasks' gradients that were kept, for the record.
@@ -137,6 +158,11 @@ pub enum Effect {
         /// The step.
         step: u64,
     },
+    /// Leave everything as it was before the step, and take the next one.
+    Skip {
+        /// The step.
+        step: u64,
+    },
     /// The parameters beside are the current ones from now on.
     Commit {
         /// Number of updates done.
@@ -153,6 +179,13 @@ pub enum Effect {
     },
     /// End the worker's stream.
     Dismiss(WorkerId, Loss),
+    /// End the stream of a worker that is at fault, and keep it out for a while.
+    PutAside {
+        /// Who.
+        worker: WorkerId,
+        /// What it did.
+        fault: Fault,
+    },
     /// Tell the workers that all is over, and end.
     Finish(Outcome),
     /// Something for the journal and for people.
@@ -202,6 +235,13 @@ pub enum Notice {
         job: Job,
         /// Who has it too.
         other: WorkerId,
+    },
+    /// A worker's answer is not finite: it is asked for again, of another worker where there is one.
+    Doubted {
+        /// Whose.
+        worker: WorkerId,
+        /// About what.
+        job: Job,
     },
     /// Too few workers take part.
     Waiting {

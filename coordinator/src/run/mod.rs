@@ -12,7 +12,7 @@
 //! current parameters) and *commit*. Where the weighting needs losses of this step beforehand, *losses before* and
 //! *weighing* come first; where it needs those after the update, *losses after* and *learning* come before the commit.
 //! At steps whose record is to have inner products of gradients that the weighting does without, *task gradients* and *measuring* precede
-//! all of these; no update depends on them.
+//! all of these; no update depends on them. A step that is not finite by the model's own doing is *skipping* where the experiment says so.
 //! At the steps that the experiment names follow *evaluating* (chunks
 //! of the validation split, handed out in the same way), *deciding* (the shell makes metrics of the
 //! sums) and *saving* (a checkpoint). After the last step the selected parameters are evaluated on the
@@ -33,6 +33,7 @@
 
 mod assignment;
 mod division;
+mod doubt;
 mod event;
 mod owed;
 mod pace;
@@ -45,6 +46,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub use assignment::{Assignment, Job, JobKind, gradient_jobs, task_gradient_jobs};
 pub use division::{Share, divide};
+pub use doubt::{Fault, Skipped, Unusable};
 pub use event::{Effect, Event, Loss, Notice, Outcome, WorkerId};
 use experiment::SplitName;
 pub use phase::{Evaluation, Phase};
@@ -79,6 +81,9 @@ pub struct Run {
     idle_said: usize,
     /// How many workers were sent away that did not answer.
     unanswered: u32,
+    /// Whose answer was not finite and is asked of another now.
+    doubts: BTreeMap<Job, WorkerId>,
+    skipped: Skipped,
 }
 
 impl Run {
@@ -98,6 +103,8 @@ impl Run {
             waiting_said: false,
             idle_said: 0,
             unanswered: 0,
+            doubts: BTreeMap::new(),
+            skipped: Skipped::default(),
         }
     }
 
@@ -161,16 +168,22 @@ impl Run {
             }
             Event::Updated { step } => self.on_updated(step, &mut effects),
             Event::Measured { step } if self.phase == Phase::Measuring && step == self.step => {
+                self.settle(&[], &mut effects);
                 self.ask(self.first_of_update(), &mut effects);
             }
             Event::Weighed { step } if self.phase == Phase::Weighing && step == self.step => {
+                self.settle(&[], &mut effects);
                 self.ask(Phase::Gradient, &mut effects);
             }
-            Event::Learned { step } if self.phase == Phase::Learning && step == self.step => self.commit(&mut effects),
-            Event::NotFinite { step, reason } if self.waits_for_shell() && step == self.step => {
-                self.finish(Outcome::Failed(reason), &mut effects);
+            Event::Learned { step } if self.phase == Phase::Learning && step == self.step => {
+                self.settle(&[], &mut effects);
+                self.commit(&mut effects);
             }
-            Event::Measured { .. } | Event::Weighed { .. } | Event::Learned { .. } | Event::NotFinite { .. } => {}
+            Event::Measured { .. } | Event::Weighed { .. } | Event::Learned { .. } => {}
+            Event::Unusable { step, reason, answers } => self.on_unusable(step, &reason, answers, &mut effects),
+            Event::NotFinite { step, reason } => self.on_not_finite(step, &reason, &mut effects),
+            Event::Skipped { step } => self.on_skipped(step, &mut effects),
+            Event::Impossible(reason) => self.finish(Outcome::Failed(reason), &mut effects),
             Event::Evaluated { stop } => self.on_evaluated(stop, &mut effects),
             Event::Saved => self.on_saved(&mut effects),
             Event::Tick => self.on_tick(now, &mut effects),
@@ -271,6 +284,7 @@ impl Run {
         if self.phase != Phase::Updating || step != self.step {
             return;
         }
+        self.settle(&[], effects);
         if self.settings.losses_after {
             self.ask(Phase::LossesAfter, effects);
         } else {
@@ -288,10 +302,16 @@ impl Run {
         effects.push(Effect::Clear);
         self.phase = phase;
         self.pile.clear();
+        self.doubts.clear();
         self.undivided = true;
     }
 
     fn commit(&mut self, effects: &mut Vec<Effect>) {
+        self.skipped.in_a_row = 0;
+        self.end_step(effects);
+    }
+
+    fn end_step(&mut self, effects: &mut Vec<Effect>) {
         self.step += 1;
         effects.push(Effect::Commit { step: self.step });
         effects.push(Effect::Clear);
@@ -390,7 +410,7 @@ impl Run {
                 self.finish(Outcome::Interrupted, effects);
             }
             // What has changed the optimizer's state is carried through.
-            Phase::Updating | Phase::LossesAfter | Phase::Learning => {}
+            Phase::Updating | Phase::LossesAfter | Phase::Learning | Phase::Skipping => {}
             Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
         }
     }
@@ -410,6 +430,7 @@ impl Run {
             Phase::Updating
             | Phase::LossesAfter
             | Phase::Learning
+            | Phase::Skipping
             | Phase::Evaluating(Evaluation::Progress)
             | Phase::Deciding(Evaluation::Progress) => self.save_asked = true,
             // One is being written, or the last is there.

@@ -23,6 +23,8 @@ pub enum Phase {
     LossesAfter,
     /// The weighting learns of them.
     Learning,
+    /// The shell undoes what the step has changed, and takes the next one.
+    Skipping,
     /// Workers compute the sums of an evaluation.
     Evaluating(Evaluation),
     /// The shell makes metrics of the sums.
@@ -45,7 +47,8 @@ impl Phase {
             | Phase::Gradient
             | Phase::Updating
             | Phase::LossesAfter
-            | Phase::Learning => "training",
+            | Phase::Learning
+            | Phase::Skipping => "training",
             Phase::Evaluating(_) | Phase::Deciding(_) => "evaluating",
             Phase::Saving => "saving",
             Phase::Over => "over",
@@ -55,7 +58,7 @@ impl Phase {
     /// The number that messages carry, so that a result of another phase of the step is recognised.
     pub fn number(&self) -> u32 {
         match self {
-            Phase::Start | Phase::Gradient | Phase::Updating => 0,
+            Phase::Start | Phase::Gradient | Phase::Updating | Phase::Skipping => 0,
             Phase::Evaluating(evaluation) | Phase::Deciding(evaluation) => match evaluation {
                 Evaluation::Progress => 1,
                 Evaluation::Final(SplitName::Validation) => 2,

@@ -39,6 +39,8 @@ pub struct Settings {
     pub losses_after: bool,
     /// How often one piece of work may fail before the run ends.
     pub tries_max: u32,
+    /// How many steps in a row may be skipped because they are not finite; `None`: none, such a step ends the run.
+    pub skips_max: Option<u64>,
 }
 
 /// What a gradient phase hands out.
@@ -109,6 +111,18 @@ impl Settings {
     /// Whether the tasks' gradients are asked for beside the update after so many.
     pub fn measures_after(&self, step: u64) -> bool {
         self.task_gradients.as_ref().is_some_and(|asked| step.is_multiple_of(asked.every))
+    }
+
+    /// How many vectors a job gives.
+    pub(super) fn vectors(&self, job: &Job) -> u32 {
+        match (job.kind, &self.mode) {
+            (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => feeds[feed as usize].tasks,
+            (JobKind::Gradient { .. }, _) => 1,
+            (JobKind::TaskGradients { feed }, _) => {
+                self.task_gradients.as_ref().map_or(0, |asked| asked.feeds[feed as usize].tasks)
+            }
+            _ => 0,
+        }
     }
 
     /// Whether the validation split is evaluated after so many updates.

@@ -1,6 +1,9 @@
 //! The state machine alone, told stories.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
@@ -23,6 +26,7 @@ pub(super) fn settings(leaves: u32, steps: u64) -> Settings {
         losses_before: false,
         losses_after: false,
         tries_max: 3,
+        skips_max: None,
     }
 }
 
@@ -49,7 +53,13 @@ struct Theatre {
     held: BTreeMap<u64, (WorkerId, Assignment)>,
     /// What happened to the parameters, which must not depend on the workers.
     story: Vec<String>,
-    covered: Vec<Job>,
+    covered: Vec<(WorkerId, Job)>,
+    /// Workers that were put aside.
+    aside: Vec<u64>,
+    /// Workers none of whose answers is finite.
+    bad: BTreeSet<u64>,
+    /// Steps in which, with the true answers, losses before, gradients or losses after are not finite.
+    not_finite: BTreeMap<u64, JobKind>,
     notices: Vec<Notice>,
     /// What a checkpoint would hold, and where in the story it was written.
     saved: Vec<(u64, bool, usize)>,
@@ -68,6 +78,9 @@ impl Theatre {
             held: BTreeMap::new(),
             story: Vec::new(),
             covered: Vec::new(),
+            aside: Vec::new(),
+            bad: BTreeSet::new(),
+            not_finite: BTreeMap::new(),
             notices: Vec::new(),
             saved: Vec::new(),
             outcome: None,
@@ -82,32 +95,33 @@ impl Theatre {
                     assert!(self.run.ready().any(|id| id == worker), "work for a worker that is not there");
                     assert!(self.held.insert(assignment.work, (worker, assignment)).is_none(), "an id used twice");
                 }
-                Effect::Keep { job, .. } => {
-                    assert!(!self.covered.contains(&job), "{job} counted twice");
-                    self.covered.push(job);
+                Effect::Keep { worker, job, .. } => {
+                    assert!(!self.covered.iter().any(|(_, covered)| *covered == job), "{job} counted twice");
+                    self.covered.push((worker, job));
                 }
                 Effect::Drop { .. } => {}
                 Effect::Clear => self.covered.clear(),
                 Effect::Measure { step } => {
                     assert_eq!(self.leaves(), 2 * self.run.settings.leaves, "gradients without all microbatches");
-                    self.story.push(format!("measure {step}"));
-                    self.tell(Event::Measured { step });
+                    self.conclude(step, format!("measure {step}"), Event::Measured { step });
                 }
                 Effect::Weigh { step } => {
                     assert_eq!(self.leaves(), self.run.settings.leaves, "losses without all microbatches");
-                    self.story.push(format!("weigh {step}"));
-                    self.tell(Event::Weighed { step });
+                    self.conclude(step, format!("weigh {step}"), Event::Weighed { step });
                 }
                 Effect::Learn { step } => {
                     assert_eq!(self.leaves(), self.run.settings.leaves, "losses without all microbatches");
-                    self.story.push(format!("learn {step}"));
-                    self.tell(Event::Learned { step });
+                    self.conclude(step, format!("learn {step}"), Event::Learned { step });
                 }
                 Effect::Update { step } => {
                     let feeds = if self.run.settings.mode == Mode::Combined { 1 } else { 2 };
                     assert_eq!(self.leaves(), feeds * self.run.settings.leaves, "a step without all its microbatches");
-                    self.story.push(format!("update {step}"));
-                    self.tell(Event::Updated { step });
+                    self.conclude(step, format!("update {step}"), Event::Updated { step });
+                }
+                Effect::Retract { jobs } => self.covered.retain(|(_, job)| !jobs.contains(job)),
+                Effect::Skip { step } => {
+                    self.story.push(format!("skip {step}"));
+                    self.tell(Event::Skipped { step });
                 }
                 Effect::Commit { step } => self.story.push(format!("commit {step}")),
                 Effect::Decide(evaluation) => {
@@ -121,14 +135,33 @@ impl Theatre {
                     self.tell(Event::Saved);
                 }
                 Effect::Dismiss(worker, _) => self.held.retain(|_, (holder, _)| *holder != worker),
+                Effect::PutAside { worker, .. } => {
+                    self.held.retain(|_, (holder, _)| *holder != worker);
+                    self.aside.push(worker.0);
+                }
                 Effect::Finish(outcome) => self.outcome = Some(outcome),
                 Effect::Notice(notice) => self.notices.push(notice),
             }
         }
     }
 
+    /// Ends a phase with what came: as it should, or with what is not finite of it.
+    fn conclude(&mut self, step: u64, line: String, end: Event) {
+        let is_wrong = |(worker, job): &&(WorkerId, Job)| {
+            self.bad.contains(&worker.0) || self.not_finite.get(&step) == Some(&job.kind)
+        };
+        let wrong = self.covered.iter().filter(is_wrong).cloned();
+        let unusable = wrong.map(|(worker, job)| Unusable { worker, fault: Fault::NotFinite(job.clone()), job });
+        let answers: Vec<Unusable> = unusable.collect();
+        if answers.is_empty() {
+            self.story.push(line);
+            return self.tell(end);
+        }
+        self.tell(Event::Unusable { step, reason: format!("step {step} is not finite"), answers });
+    }
+
     fn leaves(&self) -> u32 {
-        self.covered.iter().map(|job| job.node.hi - job.node.lo).sum()
+        self.covered.iter().map(|(_, job)| job.node.hi - job.node.lo).sum()
     }
 
     fn join(&mut self, worker: u64) {
@@ -156,6 +189,14 @@ impl Theatre {
         }
     }
 
+    /// Answers until a unit is in doubt.
+    fn answer_step_until_doubt(&mut self) {
+        while self.run.doubts.is_empty() {
+            let work = *self.held.keys().next().unwrap();
+            self.answer(work);
+        }
+    }
+
     /// Lets time pass, with signs of life of all workers.
     fn pass(&mut self, milliseconds: u64) {
         self.now += Duration::from_millis(milliseconds);
@@ -176,7 +217,12 @@ fn quiet_story(leaves: u32, steps: u64) -> Vec<String> {
 }
 
 fn quiet_story_of(settings: Settings) -> Vec<String> {
+    story_with(settings, &BTreeMap::new())
+}
+
+fn story_with(settings: Settings, not_finite: &BTreeMap<u64, JobKind>) -> Vec<String> {
     let mut theatre = Theatre::new(settings);
+    theatre.not_finite.clone_from(not_finite);
     theatre.join(1);
     theatre.answer_all();
     assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
@@ -535,6 +581,111 @@ fn an_update_that_is_not_finite_ends_the_run() {
     run.step(Duration::ZERO, Event::Result { worker: WorkerId(1), work: 1 });
     let effects = run.step(Duration::ZERO, Event::NotFinite { step: 0, reason: "the loss of task a".into() });
     assert_eq!(effects, [Effect::Finish(Outcome::Failed("the loss of task a".into()))]);
+}
+
+const GRADIENT: JobKind = JobKind::Gradient { feed: None };
+
+#[test]
+fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_put_aside() {
+    for bad in [1, 2] {
+        let mut theatre = Theatre::new(settings(4, 3));
+        theatre.bad.insert(bad);
+        theatre.join(1);
+        theatre.join(2);
+        theatre.join(3);
+        theatre.answer_all();
+        assert_eq!(theatre.aside, [bad]);
+        assert_eq!(theatre.story, quiet_story(4, 3));
+        let doubted = theatre.notices.iter().filter(|notice| matches!(notice, Notice::Doubted { .. })).count();
+        assert_eq!(doubted, 1, "one unit is enough");
+    }
+}
+
+#[test]
+fn several_bad_workers_are_found_one_after_the_other() {
+    let mut theatre = Theatre::new(settings(8, 2));
+    theatre.bad.extend([1, 3]);
+    (1..=5).for_each(|worker| theatre.join(worker));
+    // The first unit that is in doubt goes to the worker that has least to do, with the lowest number: not the other bad one.
+    theatre.answer_all();
+    theatre.aside.sort_unstable();
+    assert_eq!((theatre.aside.clone(), theatre.story.clone()), (vec![1, 3], quiet_story(8, 2)));
+}
+
+#[test]
+fn a_step_that_two_workers_find_not_finite_ends_the_run_with_nobody_put_aside() {
+    for workers in 1..=3 {
+        let mut theatre = Theatre::new(settings(4, 3));
+        theatre.not_finite.insert(1, GRADIENT);
+        (1..=workers).for_each(|worker| theatre.join(worker));
+        theatre.answer_all();
+        assert_eq!(theatre.outcome, Some(Outcome::Failed("step 1 is not finite".into())));
+        assert!(theatre.aside.is_empty());
+    }
+}
+
+#[test]
+fn a_unit_in_doubt_is_not_asked_of_the_worker_whose_answer_it_is() {
+    let mut theatre = Theatre::new(settings(2, 1));
+    theatre.bad.insert(1);
+    theatre.join(1);
+    theatre.join(2);
+    theatre.answer_step_until_doubt();
+    let (_, (worker, _)) = theatre.held.first_key_value().unwrap();
+    assert_eq!(worker.0, 2);
+    // It is late, and the other one has nothing to do: it is not asked all the same.
+    for _ in 0..10 {
+        theatre.pass(1000);
+    }
+    assert!(theatre.held.values().all(|(worker, _)| worker.0 == 2));
+    // The second one dies: there is nobody else to ask.
+    theatre.kill(2);
+    assert!(theatre.held.values().all(|(worker, _)| worker.0 == 1));
+}
+
+#[test]
+fn steps_that_are_not_finite_are_skipped_where_that_is_asked_for() {
+    let skipping = Settings { skips_max: Some(2), losses_before: true, losses_after: true, ..settings(4, 6) };
+    for kind in [GRADIENT, JobKind::Losses] {
+        let mut theatre = Theatre::new(skipping.clone());
+        theatre.not_finite = BTreeMap::from([(1, kind), (2, kind), (4, kind)]);
+        (1..=3).for_each(|worker| theatre.join(worker));
+        theatre.answer_all();
+        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+        assert_eq!(theatre.run.skipped(), Skipped { all: 3, in_a_row: 0 });
+        assert_eq!(theatre.story, story_with(skipping.clone(), &theatre.not_finite));
+        let skips: Vec<&String> = theatre.story.iter().filter(|line| line.starts_with("skip")).collect();
+        assert_eq!(skips, ["skip 1", "skip 2", "skip 4"]);
+    }
+}
+
+#[test]
+fn too_many_skipped_steps_in_a_row_end_the_run() {
+    let mut theatre = Theatre::new(Settings { skips_max: Some(2), ..settings(4, 6) });
+    theatre.not_finite = (1..5).map(|step| (step, GRADIENT)).collect();
+    theatre.join(1);
+    theatre.answer_all();
+    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("it ends") };
+    assert_eq!(reason, "step 3 is not finite; 2 steps in a row were skipped before it");
+    // They are counted through a resume too.
+    let mut run = Theatre::of(Run::new(settings(4, 6), 2).having_skipped(Skipped { all: 2, in_a_row: 2 }));
+    run.run.settings.skips_max = Some(2);
+    run.not_finite.insert(2, GRADIENT);
+    run.join(1);
+    run.answer_all();
+    assert!(matches!(run.outcome, Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn a_signal_while_a_unit_is_in_doubt_gives_the_step_up() {
+    let mut theatre = Theatre::new(settings(2, 3));
+    theatre.bad.insert(1);
+    theatre.join(1);
+    theatre.join(2);
+    theatre.answer_step_until_doubt();
+    theatre.tell(Event::Interrupt);
+    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.story, ["save 0"]);
 }
 
 proptest! {

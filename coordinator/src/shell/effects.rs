@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use experiment::SplitName;
 use proto::message::{CoordinatorMessage, Refusal, RefusalKind, Work, WorkKind};
 
-use super::{EVALUATION_DUE, FINGERPRINT, Shell, connection::Asked};
+use super::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW, Shell, connection::Asked};
 use crate::{
     CoordinatorError,
     checkpoint::{self, Checkpoint, CheckpointError},
-    compute::{Done, Factors, Gradient, Job, Losses, StepReport},
+    compute::{Answers, Done, Factors, Gradient, Job, Losses, NotFinite, SkipReport, StepReport},
     evaluation::Part,
     journal::{JournalError, Observation, Reason},
-    run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, WorkerId},
+    run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, Skipped, WorkerId},
     selection::Evaluated,
 };
 
@@ -52,6 +52,12 @@ impl Shell {
                 let recipients = recipients.collect();
                 self.order(Job::Update { step, gradients, recipients })?;
             }
+            Effect::Retract { jobs } => {
+                let counts = |feed, node| !jobs.iter().any(|job| job.kind.feed() == feed && job.node == node);
+                self.gradients.retain(|part| counts(part.feed, part.node));
+                self.losses.retain(|part| counts(None, part.node));
+            }
+            Effect::Skip { step } => self.order(Job::Skip { step })?,
             Effect::Commit { .. } => {}
             Effect::Decide(evaluation) => {
                 let parts = std::mem::take(&mut self.parts);
@@ -68,6 +74,7 @@ impl Shell {
             }
             Effect::Save { step } => self.save(step, false)?,
             Effect::Dismiss(worker, loss) => self.dismiss(worker, &loss),
+            Effect::PutAside { worker, fault } => self.put_faulty_aside(worker, &fault),
             Effect::Finish(outcome) => self.outcome = Some(outcome),
             Effect::Notice(notice) => self.notice(notice),
         }
@@ -108,7 +115,8 @@ impl Shell {
             _ => Vec::new(),
         };
         // At the end the parameters are the selected ones, which need not be the last.
-        let version = if self.finals_begun() { self.selected } else { assignment.version };
+        let of_step = if self.finals_begun() { self.selected } else { assignment.version };
+        let version = self.parameters.version(of_step);
         let parameters = std::sync::Arc::clone(&self.parameters);
         let Some(connection) = self.connections.get_mut(&worker) else { return };
         let slots = connection.slots(&assignment, vectors.len());
@@ -119,7 +127,7 @@ impl Shell {
         }
         connection.asked.insert(id, asked);
         let work = Work { id, kind, version, step, feeds, node, scales, by_task, split, slots };
-        if connection.assign(envelope, work, || parameters.bytes(version)).is_err() {
+        if connection.assign(envelope, work, || parameters.bytes(of_step)).is_err() {
             self.unreachable.push(worker);
         }
     }
@@ -147,11 +155,11 @@ impl Shell {
             JobKind::Gradient { .. } | JobKind::TaskGradients { .. } => {
                 let feed = job.kind.feed();
                 *self.timing.compute.entry(worker).or_default() += result.compute_us;
-                self.gradients.push(Gradient { feed, node, losses: result.losses, vectors });
+                self.gradients.push(Gradient { worker, feed, node, losses: result.losses, vectors });
             }
             JobKind::Losses => {
                 *self.timing.compute.entry(worker).or_default() += result.compute_us;
-                self.losses.push(Losses { feed: None, node, sums: result.losses });
+                self.losses.push(Losses { worker, node, sums: result.losses });
             }
             JobKind::Evaluate { feed, .. } => {
                 self.parts.push(Part { feed: feed as usize, node, sums: result.sums });
@@ -182,6 +190,9 @@ impl Shell {
         states.insert("base".into(), self.setup.base().to_string_lossy().into_owned());
         states.insert("device".into(), self.setup.device.to_string());
         states.insert(FINGERPRINT.into(), self.fingerprint.clone().unwrap_or_default());
+        let Skipped { all, in_a_row } = self.run.skipped();
+        states.insert(SKIPPED.into(), all.to_string());
+        states.insert(SKIPPED_IN_A_ROW.into(), in_a_row.to_string());
         let preprocessing = String::from_utf8_lossy(&self.plan_json).into_owned();
         let best = self.best.as_ref().map(|(step, _)| *step);
         let (epoch, journal_bytes) = (self.epoch, self.journal.length());
@@ -219,6 +230,11 @@ impl Shell {
                 let message = format!("worker {} is late with {job}; worker {} computes it too", worker.0, other.0);
                 self.observe(Observation::Event { name: "straggler".into(), step: Some(step), message });
             }
+            Notice::Doubted { worker, job } => {
+                tracing::warn!(worker = worker.0, %job, "not finite; it is asked for again");
+                let message = format!("{job} by worker {} is not finite; it is asked for again", worker.0);
+                self.observe(Observation::Event { name: "doubted".into(), step: Some(step), message });
+            }
             Notice::Waiting { workers, needed } => {
                 tracing::warn!(workers, needed, "waiting for workers");
                 let message = format!("{workers} workers take part, at least {needed} have to");
@@ -245,9 +261,20 @@ impl Shell {
                 self.executor.look_ahead();
             }
             Done::Updated(report) => self.on_updated(report),
-            Done::NotFinite(error) => {
-                self.tell(Event::NotFinite { step: error.step(), reason: error.to_string() });
+            Done::NotFinite(error) if error.can_be_skipped() => {
+                let reason = self.with_checkpoint(&error);
+                self.tell(Event::NotFinite { step: error.step(), reason });
             }
+            Done::NotFinite(error) => self.tell(Event::Impossible(self.with_checkpoint(&error))),
+            Done::Unusable { error, unusable, answers } => {
+                match answers {
+                    Answers::Gradients(gradients) | Answers::TaskGradients(gradients) => self.gradients = gradients,
+                    Answers::Losses(losses) => self.losses = losses,
+                }
+                let reason = self.with_checkpoint(&error);
+                self.tell(Event::Unusable { step: error.step(), reason, answers: unusable });
+            }
+            Done::Skipped(report) => self.on_skipped(report),
             Done::Decided(evaluation, evaluated) => self.on_decided(evaluation, evaluated),
             Done::Saved { step, best, written, tidied, took } => {
                 self.on_saved(step, written, tidied, took);
@@ -268,6 +295,7 @@ impl Shell {
         match written {
             Ok(new) => {
                 self.save_failed = None;
+                self.saved = Some(step);
                 if new {
                     self.observe(Observation::CheckpointWritten { step, took_ms: took.as_millis() as u64 });
                 }
@@ -293,7 +321,7 @@ impl Shell {
         let step = report.step;
         for worker in &report.served {
             if let Some(connection) = self.connections.get_mut(worker) {
-                connection.sent_version = Some(step + 1);
+                connection.sent_version = Some(self.parameters.version(step + 1));
             }
         }
         self.unrecorded = Some(report);
@@ -301,6 +329,25 @@ impl Shell {
         // The workers are at work again: time for what nobody waits for.
         self.executor.look_ahead();
         self.record_step();
+    }
+
+    fn on_skipped(&mut self, report: SkipReport) {
+        let step = report.step;
+        self.end_step(report.next.clone());
+        self.record_skipped(&report);
+        self.tell(Event::Skipped { step });
+        self.executor.look_ahead();
+    }
+
+    /// Why the run can't go on, and where it can be taken up.
+    fn with_checkpoint(&self, error: &NotFinite) -> String {
+        match self.saved {
+            Some(saved) => {
+                let path = checkpoint::path_of(self.folder.path(), saved);
+                format!("{error}; the newest checkpoint is that of step {saved}, {}", path.display())
+            }
+            None => format!("{error}; there is no checkpoint yet"),
+        }
     }
 
     /// Measures the step that is over, and takes what the next is computed with.

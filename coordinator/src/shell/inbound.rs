@@ -20,7 +20,7 @@ use crate::{
     compute::{Contribution, Place},
     journal::{Observation, Reason},
     parameters,
-    run::{self, Event, Loss, Phase, WorkerId, divide},
+    run::{self, Event, Fault, Loss, WorkerId, divide},
     server::Inbound,
 };
 
@@ -260,22 +260,14 @@ impl Shell {
         let ChunkOf::Result { work, .. } = chunk.of else {
             return self.put_aside(worker, RefusalKind::Protocol, "a chunk that is not of a result".into());
         };
-        let asked = connection.asked.get(&work).map(|asked| (asked.vectors.clone(), asked.phase));
-        let (Some((vectors, phase)), Some(assembling)) = (asked, connection.assembling.get_mut(&work)) else {
+        let asked = connection.asked.get(&work).map(|asked| asked.vectors.clone());
+        let (Some(vectors), Some(assembling)) = (asked, connection.assembling.get_mut(&work)) else {
             return self.put_aside(worker, RefusalKind::Protocol, "a chunk of a result that was not announced".into());
         };
         match assembling.next.push(chunk) {
             Ok(false) => return,
             Ok(true) => {}
             Err(broken) => return self.put_aside(worker, RefusalKind::Protocol, broken.to_string()),
-        }
-        // What is for the record alone ends in no record.
-        let is_for_update = phase != Phase::TaskGradients.number();
-        if is_for_update
-            && !assembling.next.is_finite()
-            && assembling.result.losses.iter().all(|sum| sum.loss.is_finite())
-        {
-            return self.on_not_finite(worker, work);
         }
         let index = assembling.done.len() + 1;
         let elements = vectors.get(index).map_or(0, |(_, span)| span.len());
@@ -291,27 +283,33 @@ impl Shell {
         }
     }
 
-    /// Takes a gradient that is not finite where the losses are: the worker's fault, or the model's. Another worker's answer tells.
-    fn on_not_finite(&mut self, worker: WorkerId, work: u64) {
-        let reason = format!("its gradient of step {} is not finite, and its losses are", self.run.done());
-        if self.run.ready().any(|other| other != worker) {
-            return self.put_aside(worker, RefusalKind::NotFinite, reason);
-        }
-        if let Some(connection) = self.connections.get_mut(&worker) {
-            connection.asked.remove(&work);
-            connection.assembling.remove(&work);
-        }
-        tracing::warn!(worker = worker.0, work, reason, "nobody else is there to compute it");
-        self.tell(Event::Failed { worker, work, reason });
-    }
-
     /// Sends a worker away for a fault of its own, and keeps it out for a while.
     fn put_aside(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
+        self.keep_out(worker);
+        self.refuse(worker, kind, reason);
+    }
+
+    fn keep_out(&mut self, worker: WorkerId) {
         if let Some(connection) = self.connections.get(&worker) {
             let identity = Identity::new(&connection.address, &connection.hello);
             self.cool_down.begin(self.started.elapsed(), identity);
         }
-        self.refuse(worker, kind, reason);
+    }
+
+    /// Sends a worker away whose answer the machine has found to be wrong; the machine knows that it is gone.
+    pub(crate) fn put_faulty_aside(&mut self, worker: WorkerId, fault: &Fault) {
+        let kind = match fault {
+            Fault::NotFinite(_) => RefusalKind::NotFinite,
+            Fault::Wrong(_) => RefusalKind::Protocol,
+        };
+        let reason = format!("step {}: {fault}", self.run.done());
+        self.keep_out(worker);
+        if self.connections.contains_key(&worker) {
+            self.tell_refused(worker, kind, reason);
+            self.connections.remove(&worker);
+        } else {
+            tracing::warn!(worker = worker.0, kind = kind.name(), reason, "a worker that is gone was at fault");
+        }
     }
 
     /// Ends a worker's stay because of its line: it may come back at once. For the unit that it was computing it counts as a crash, so
@@ -326,6 +324,13 @@ impl Shell {
     }
 
     fn send_away(&mut self, worker: WorkerId, kind: RefusalKind, reason: String, loss: Loss) {
+        if self.connections.contains_key(&worker) {
+            self.tell_refused(worker, kind, reason);
+            self.drop_worker(worker, loss);
+        }
+    }
+
+    fn tell_refused(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
         let Some(connection) = self.connections.get(&worker) else { return };
         let name = name(worker, &connection.hello);
         tracing::warn!(worker = name, kind = kind.name(), reason, "refused");
@@ -335,7 +340,6 @@ impl Shell {
         self.turned_away.count(kind);
         self.observe(Observation::WorkerRefused { name, reason: Reason::new(kind.name(), reason.clone()) });
         self.last_refusal = Some(format!("{} ({})", reason, kind.name()));
-        self.drop_worker(worker, loss);
     }
 
     /// Ends a worker's stream and gives its work to others.

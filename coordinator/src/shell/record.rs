@@ -9,6 +9,7 @@ use tokio::time;
 use super::{RETRY, Shell, weighting};
 use crate::{
     CoordinatorError, checkpoint,
+    compute::SkipReport,
     door::Turns,
     journal::{self, JournalError, Number, Observation, Reason, Record},
     report::{PeakMemory, Report},
@@ -127,6 +128,28 @@ impl Shell {
         self.progress.send_modify(|progress| progress.losses.extend(losses));
     }
 
+    /// A step that was left out: `skipped` is 1, and its losses are there where they were not written down before.
+    pub(crate) fn record_skipped(&mut self, report: &SkipReport) {
+        self.record_step();
+        let (now, step) = ((self.now_ms)(), report.step + 1);
+        tracing::warn!(step = report.step, "skipped: its losses or gradients are not finite");
+        let metrics = |task: Option<String>, metrics: IndexMap<String, Number>| {
+            let split = "train".to_owned();
+            Record::result(now, journal::Outcome::Metrics { step, split, task, metrics })
+        };
+        let mut all = one("skipped", 1.0);
+        let mut records = Vec::new();
+        if let Some(losses) = &report.losses {
+            let tasks = self.setup.prepared.plan.shapes().tasks.iter();
+            let losses: Vec<_> = tasks.zip(losses).filter_map(|(task, loss)| Some((task, (*loss)?))).collect();
+            records.extend(losses.iter().map(|(task, loss)| metrics(Some(task.name.clone()), one("loss", *loss))));
+            all.insert("loss".into(), Number(losses.iter().map(|(task, loss)| task.weight * loss).sum()));
+            all.insert("learning_rate".into(), Number(report.learning_rate));
+        }
+        records.push(metrics(None, all));
+        self.append(&records);
+    }
+
     pub(crate) fn record_evaluation(&mut self, evaluation: Evaluation, step: u64, evaluated: &Evaluated) {
         let now = (self.now_ms)();
         let (step, split) = match evaluation {
@@ -184,6 +207,7 @@ impl Shell {
         metrics.insert("rows_per_second".into(), Number(report.rows_per_second));
         metrics.insert("outside_gradient_fraction".into(), Number(report.outside_gradient_fraction));
         metrics.insert("results_dropped".into(), Number(self.counts.dropped as f64));
+        metrics.insert("skipped_steps".into(), Number(report.skipped_steps as f64));
         metrics.insert("stragglers".into(), Number(self.counts.stragglers as f64));
         let refused: u64 = self.turned_away.totals().values().sum();
         metrics.insert("refused".into(), Number(refused as f64));
@@ -237,6 +261,7 @@ impl Shell {
             reason,
             stopped_early: matches!(outcome, Outcome::Finished { early: true }),
             step,
+            skipped_steps: self.run.skipped().all,
             resumed_from: self.resumed_from,
             selected: if self.best.is_some() { "best" } else { "last" },
             selected_step: if self.finals.is_empty() { step } else { self.selected },

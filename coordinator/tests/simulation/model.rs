@@ -19,6 +19,8 @@ pub struct Model {
     pub theta: Sum,
     /// The weighting's state.
     pub weight: f64,
+    /// Which steps are not finite follows from this; 0: none.
+    pub odd: u64,
 }
 
 /// What is summed up over a node: a feed's gradient or that of all feeds, or the losses.
@@ -31,8 +33,14 @@ pub enum What {
 }
 
 impl Model {
-    pub fn first() -> Model {
-        Model { theta: [0.5, -0.25, 1.0, 0.125], weight: 1.0 }
+    pub fn first(odd: u64) -> Model {
+        Model { theta: [0.5, -0.25, 1.0, 0.125], weight: 1.0, odd }
+    }
+
+    /// Whether the true losses, or gradients, of a step are not finite.
+    fn is_odd(&self, what: What, step: u64) -> bool {
+        let draw = Stream::new(self.odd, Purpose::Synthetic, &[4, step]).u32_at(0) % 8;
+        self.odd > 0 && matches!((draw, what), (0, What::Losses) | (1, What::Gradient(_)) | (2, What::TaskGradients(_)))
     }
 
     /// The sum over a node, as a worker computes it.
@@ -48,6 +56,9 @@ impl Model {
             What::Validation(feed) => [3, u64::from(feed)],
             What::TaskGradients(feed) => [4, u64::from(feed)],
         };
+        if leaf == 0 && self.is_odd(what, step) {
+            return [f32::NAN; PARAMETERS];
+        }
         let stream = Stream::new(7, Purpose::Synthetic, &[place[0], place[1], step, u64::from(leaf)]);
         std::array::from_fn(|i| {
             let scale = [1.0, 1e-3, 1e3, 3e-6][(stream.u32_at(i as u64) % 4) as usize];
@@ -83,6 +94,20 @@ impl Model {
     }
 }
 
+pub fn is_finite(sum: &Sum) -> bool {
+    sum.iter().all(|value| value.is_finite())
+}
+
+/// What a step comes to; nothing where something in it is not finite.
+fn stepped(now: &Model, settings: &Settings, step: u64) -> Option<Model> {
+    let root = Node::root(settings.leaves);
+    let losses = |model: &Model| Some(model.sum(What::Losses, step, root)).filter(is_finite);
+    let alpha = if settings.losses_before { now.alpha(&losses(now)?) } else { now.weight as f32 };
+    let sums: Vec<Sum> = feeds(settings).iter().map(|feed| now.sum(What::Gradient(*feed), step, root)).collect();
+    let next = sums.iter().all(is_finite).then(|| now.updated(alpha, &sums))?;
+    if settings.losses_after { losses(&next).map(|losses| next.learned(&losses)) } else { Some(next) }
+}
+
 pub fn add(mut left: Sum, right: Sum) -> Sum {
     left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
     left
@@ -101,34 +126,36 @@ pub fn feeds(settings: &Settings) -> Vec<Option<u32>> {
 pub struct Quiet {
     /// After so many updates.
     pub models: Vec<Model>,
+    /// Steps that were skipped among so many.
+    pub skipped: Vec<u64>,
     /// By step, split and name of the number.
     pub results: BTreeMap<(u64, &'static str), f64>,
 }
 
-pub fn quiet(settings: &Settings) -> Quiet {
+pub fn quiet(settings: &Settings, odd: u64) -> Quiet {
     let root = Node::root(settings.leaves);
-    let mut models = vec![Model::first()];
+    let (mut models, mut skipped) = (vec![Model::first(odd)], vec![0]);
     let mut results = BTreeMap::new();
     for step in 0..settings.steps {
         let now = models[step as usize];
-        if let Some(asked) = settings.task_gradients.as_ref().filter(|_| settings.measures_after(step)) {
+        let stepped = stepped(&now, settings, step);
+        let asked = settings.task_gradients.as_ref().filter(|_| settings.measures_after(step) && stepped.is_some());
+        if let Some(asked) = asked {
             let sums = (0..asked.feeds.len() as u32).map(|feed| now.sum(What::TaskGradients(feed), step, root));
-            results.insert((step + 1, "measured"), measured(&sums.collect::<Vec<_>>()));
+            let sums: Vec<Sum> = sums.collect();
+            if sums.iter().all(is_finite) {
+                results.insert((step + 1, "measured"), measured(&sums));
+            }
         }
-        let alpha =
-            if settings.losses_before { now.alpha(&now.sum(What::Losses, step, root)) } else { now.weight as f32 };
-        let sums: Vec<Sum> = feeds(settings).iter().map(|feed| now.sum(What::Gradient(*feed), step, root)).collect();
-        let mut next = now.updated(alpha, &sums);
-        if settings.losses_after {
-            next = next.learned(&next.sum(What::Losses, step, root));
-        }
+        skipped.push(skipped[step as usize] + u64::from(stepped.is_none()));
+        let next = stepped.unwrap_or(now);
         results.insert((step + 1, "train"), next.loss());
         if settings.evaluates_after(step + 1) {
             results.insert((step + 1, "validation"), validation(&next, settings, step + 1));
         }
         models.push(next);
     }
-    Quiet { models, results }
+    Quiet { models, skipped, results }
 }
 
 /// The number that stands for the inner products of sums by feed.

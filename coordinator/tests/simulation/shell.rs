@@ -1,7 +1,7 @@
 //! The coordinator around the real state machine, with the real journal, checkpoints and epochs on a disk that can fail.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,14 +13,15 @@ use coordinator::{
     checkpoint::{self, Block, Checkpoint, Tensor, Values},
     folder::{Fence, RunFolder},
     journal::{Journal, Number, Outcome, Record, read},
-    run::{self, Effect, Evaluation, Event, Job, JobKind, Notice, Run, Settings, WorkerId},
+    run::{self, Effect, Evaluation, Event, Fault, Job, JobKind, Notice, Run, Settings, Skipped, Unusable, WorkerId},
 };
 use experiment::SplitName;
 
 use super::{
     faulty_disk::FaultyDisk,
-    model::{Model, PARAMETERS, Quiet, Sum, add, feeds, measured},
-    world::{Tally, Violation, Work, violated},
+    model::{Model, PARAMETERS, Quiet, Sum, add, feeds, is_finite, measured},
+    tally::Tally,
+    world::{Violation, Work, violated},
 };
 
 /// A mistake that the checks have to find.
@@ -36,6 +37,8 @@ pub enum Mutation {
     AcceptOtherEpochs,
     /// The checkpoint lacks the weighting's state.
     ForgetWeighting,
+    /// One answer that is not finite is enough to leave the step out.
+    BelieveNotFinite,
 }
 
 /// What came of starting a coordinator.
@@ -69,7 +72,9 @@ pub struct Shell {
     /// What the step in progress measured, for the record.
     measured: Option<f64>,
     arrived: BTreeMap<(WorkerId, u64), Sum>,
-    kept: Vec<(Job, Sum)>,
+    kept: Vec<(WorkerId, Job, Sum)>,
+    /// Workers that have sent what is not finite where it should be.
+    liars: BTreeSet<WorkerId>,
     hosts: BTreeMap<WorkerId, usize>,
     leases: u64,
     work: Vec<(usize, WorkerId, Work)>,
@@ -82,11 +87,16 @@ pub struct Shell {
 
 impl Shell {
     /// Begins the run in `path`, or goes on with it.
-    pub fn start(path: &Path, disk: &Arc<FaultyDisk>, settings: &Settings, mutation: Option<Mutation>) -> Started {
+    pub fn start(
+        path: &Path,
+        disk: &Arc<FaultyDisk>,
+        (settings, odd): (&Settings, u64),
+        mutation: Option<Mutation>,
+    ) -> Started {
         if mutation == Some(Mutation::SkipSync) {
             disk.skip_sync();
         }
-        match Shell::try_start(path, disk, settings, mutation) {
+        match Shell::try_start(path, disk, (settings, odd), mutation) {
             Ok(shell) => Started::Up(Box::new(shell)),
             Err(_) if disk.has_failed() => Started::DiskRefused,
             Err(error) => Started::Wrong(error.to_string()),
@@ -96,7 +106,7 @@ impl Shell {
     fn try_start(
         path: &Path,
         disk: &Arc<FaultyDisk>,
-        settings: &Settings,
+        (settings, odd): (&Settings, u64),
         mutation: Option<Mutation>,
     ) -> Result<Shell, Box<dyn std::error::Error>> {
         let shared: Arc<dyn coordinator::disk::Disk> = disk.clone();
@@ -119,11 +129,13 @@ impl Shell {
             }
         };
         let mut run = Run::new(settings.clone(), 0);
-        let mut model = Model::first();
+        let mut model = Model::first(odd);
         if let Some(found) = found {
             let checkpoint = found.checkpoint;
             let due = checkpoint.state("run.evaluation_due").unwrap_or(false);
-            run = Run::new(settings.clone(), checkpoint.step).taken_up(due, false);
+            let count = |name| checkpoint.state(name).unwrap_or(0);
+            let skipped = Skipped { all: count("skipped"), in_a_row: count("skipped_in_a_row") };
+            run = Run::new(settings.clone(), checkpoint.step).taken_up(due, false).having_skipped(skipped);
             model.theta.copy_from_slice(&checkpoint.parameters);
             if let Some(Tensor { values: Values::F64(values), .. }) = checkpoint.weighting.first() {
                 model.weight = values[0];
@@ -145,6 +157,7 @@ impl Shell {
             measured: None,
             arrived: BTreeMap::new(),
             kept: Vec::new(),
+            liars: BTreeSet::new(),
             hosts: BTreeMap::new(),
             leases: 0,
             work: Vec::new(),
@@ -161,6 +174,10 @@ impl Shell {
 
     pub fn done(&self) -> u64 {
         self.run.done()
+    }
+
+    pub fn skipped(&self) -> u64 {
+        self.run.skipped().all
     }
 
     pub fn model(&self) -> Model {
@@ -187,7 +204,10 @@ impl Shell {
         self.hosts.remove(&lease);
     }
 
-    pub fn arrive(&mut self, lease: WorkerId, work: u64, sum: Sum) {
+    pub fn arrive(&mut self, lease: WorkerId, work: u64, sum: Sum, spoilt: bool) {
+        if spoilt {
+            self.liars.insert(lease);
+        }
         self.arrived.insert((lease, work), sum);
     }
 
@@ -234,24 +254,40 @@ impl Shell {
                 let Some(sum) = self.arrived.remove(&(worker, work)) else {
                     return violated(format!("{job} counts and never came"));
                 };
-                self.kept.push((job, sum));
+                self.kept.push((worker, job, sum));
             }
             Effect::Drop { worker, work } => {
                 self.tally.results_dropped += 1;
                 let sum = self.arrived.remove(&(worker, work));
-                if let (Some(sum), Some((job, _)), Some(Mutation::CountDropped)) =
+                if let (Some(sum), Some((worker, job, _)), Some(Mutation::CountDropped)) =
                     (sum, self.kept.last().cloned(), self.mutation)
                 {
-                    self.kept.push((job, sum));
+                    self.kept.push((worker, job, sum));
                 }
             }
             Effect::Clear => self.kept.clear(),
+            Effect::Retract { jobs } => self.kept.retain(|(_, job, _)| !jobs.contains(job)),
+            Effect::Measure { step } | Effect::Weigh { step } | Effect::Update { step } | Effect::Learn { step }
+                if self.is_unusable(step) => {}
             Effect::Measure { step } => {
                 let feeds = self.settings.task_gradients.iter().flat_map(|asked| 0..asked.feeds.len() as u32);
                 let kinds: Vec<JobKind> = feeds.map(|feed| JobKind::TaskGradients { feed }).collect();
                 let sums: Result<Vec<Sum>, Violation> = kinds.into_iter().map(|kind| self.total(kind, root)).collect();
                 self.measured = Some(measured(&sums?));
                 self.done.push(Event::Measured { step });
+            }
+            Effect::Skip { step } => {
+                self.tally.steps_skipped += 1;
+                self.measured = None;
+                self.next = Some(self.model);
+                self.done.push(Event::Skipped { step });
+            }
+            Effect::PutAside { worker, .. } => {
+                self.tally.workers_put_aside += 1;
+                if !self.liars.contains(&worker) {
+                    return violated("a worker was put aside whose answers are right");
+                }
+                self.dismissed.extend(self.hosts.remove(&worker));
             }
             Effect::Weigh { step } => {
                 let losses = self.total(JobKind::Losses, root)?;
@@ -300,16 +336,33 @@ impl Shell {
         Ok(())
     }
 
+    /// Whether something that was kept is not finite; the machine will hear of it.
+    fn is_unusable(&mut self, step: u64) -> bool {
+        let wrong = self.kept.iter().filter(|(.., sum)| !is_finite(sum));
+        let unusable = |(worker, job, _): &(WorkerId, Job, Sum)| {
+            let fault = Fault::NotFinite(job.clone());
+            Unusable { worker: *worker, job: job.clone(), fault }
+        };
+        let answers: Vec<Unusable> = wrong.map(unusable).collect();
+        let some = !answers.is_empty();
+        if some && self.mutation == Some(Mutation::BelieveNotFinite) {
+            self.done.push(Event::NotFinite { step, reason: "not finite".into() });
+        } else if some {
+            self.done.push(Event::Unusable { step, reason: "not finite".into(), answers });
+        }
+        some
+    }
+
     /// The sum of what was kept of one kind, which has to cover the root exactly.
     fn total(&mut self, kind: JobKind, root: Node) -> Result<Sum, Violation> {
-        let (own, rest) = std::mem::take(&mut self.kept).into_iter().partition(|(job, _)| job.kind == kind);
+        let (own, rest) = std::mem::take(&mut self.kept).into_iter().partition(|(_, job, _)| job.kind == kind);
         self.kept = rest;
-        let own: Vec<(Job, Sum)> = own;
+        let own: Vec<(WorkerId, Job, Sum)> = own;
         let count = own.len();
         if self.mutation == Some(Mutation::AddAsTheyCome) {
-            return Ok(own.into_iter().map(|(_, sum)| sum).reduce(add).unwrap_or([0.0; PARAMETERS]));
+            return Ok(own.into_iter().map(|(.., sum)| sum).reduce(add).unwrap_or([0.0; PARAMETERS]));
         }
-        let nodes: BTreeMap<Node, Sum> = own.into_iter().map(|(job, sum)| (job.node, sum)).collect();
+        let nodes: BTreeMap<Node, Sum> = own.into_iter().map(|(_, job, sum)| (job.node, sum)).collect();
         if nodes.len() != count {
             return violated("a node is counted twice");
         }
@@ -356,7 +409,7 @@ impl Shell {
             parameters: self.model.theta.to_vec(),
             weighting: vec![Tensor::new("weight", vec![weight])],
             preprocessing: "{}".into(),
-            states: [("run.evaluation_due".to_owned(), self.run.evaluation_due().to_string())].into_iter().collect(),
+            states: self.states(),
             ..Checkpoint::default()
         };
         if checkpoint::path_of(&self.path, step).exists()
@@ -366,6 +419,16 @@ impl Shell {
             // Old ones that can't be removed are removed the next time.
             let _ = checkpoint::keep(&*self.disk, &self.path, 2, &[]);
         }
+    }
+
+    fn states(&self) -> indexmap::IndexMap<String, String> {
+        let Skipped { all, in_a_row } = self.run.skipped();
+        let states = [
+            ("run.evaluation_due", self.run.evaluation_due().to_string()),
+            ("skipped", all.to_string()),
+            ("skipped_in_a_row", in_a_row.to_string()),
+        ];
+        states.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Looks whether the journal has every result of the quiet run, once.

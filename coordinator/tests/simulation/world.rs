@@ -1,5 +1,7 @@
 //! Time, messages and what goes wrong: a queue of what happens next, and the chance that decides it.
 
+mod chaos;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
@@ -7,13 +9,15 @@ use std::{
     time::Duration,
 };
 
-use coordinator::run::{Assignment, Chunks, Event, FeedWork, JobKind, Loss, Mode, Settings, TaskGradients, WorkerId};
+use coordinator::run::{Assignment, Event, Job, JobKind, Loss, Settings, WorkerId};
 
+use self::chaos::settings;
 use super::{
     dice::Dice,
     faulty_disk::{Fault, FaultyDisk},
     model::{Model, Quiet, Sum, What, quiet},
     shell::{Finished, Mutation, Shell, Started},
+    tally::Tally,
 };
 
 /// A run takes this much virtual time at most once nothing goes wrong any more.
@@ -39,7 +43,7 @@ struct ToCoordinator {
 enum Said {
     Ready,
     Beat,
-    Result { work: u64, sum: Sum },
+    Result { work: u64, sum: Sum, spoilt: bool },
     Gone,
 }
 
@@ -103,60 +107,11 @@ pub struct World {
     epochs: BTreeSet<u64>,
     /// The newest checkpoint that was said to be written.
     saved: u64,
+    /// Seed of the steps that are not finite; 0: none.
+    odd: u64,
+    /// Units of which an answer was spoilt: the second answer to the same question is right.
+    spoilt: BTreeSet<(u64, Job)>,
     tally: Tally,
-}
-
-/// How often what happened.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Tally {
-    pub coordinators_killed: u64,
-    pub powers_lost: u64,
-    pub disks_failed: u64,
-    pub workers_killed: u64,
-    pub workers_stopped: u64,
-    pub partitions: u64,
-    pub messages_lost: u64,
-    pub messages_doubled: u64,
-    pub results_dropped: u64,
-    pub stragglers: u64,
-    pub resumed: u64,
-}
-
-impl Tally {
-    /// Both together.
-    pub fn plus(self, other: Tally) -> Tally {
-        Tally {
-            coordinators_killed: self.coordinators_killed + other.coordinators_killed,
-            powers_lost: self.powers_lost + other.powers_lost,
-            disks_failed: self.disks_failed + other.disks_failed,
-            workers_killed: self.workers_killed + other.workers_killed,
-            workers_stopped: self.workers_stopped + other.workers_stopped,
-            partitions: self.partitions + other.partitions,
-            messages_lost: self.messages_lost + other.messages_lost,
-            messages_doubled: self.messages_doubled + other.messages_doubled,
-            results_dropped: self.results_dropped + other.results_dropped,
-            stragglers: self.stragglers + other.stragglers,
-            resumed: self.resumed + other.resumed,
-        }
-    }
-
-    /// The least of all.
-    pub fn least(&self) -> u64 {
-        let all = [
-            self.coordinators_killed,
-            self.powers_lost,
-            self.disks_failed,
-            self.workers_killed,
-            self.workers_stopped,
-            self.partitions,
-            self.messages_lost,
-            self.messages_doubled,
-            self.results_dropped,
-            self.stragglers,
-            self.resumed,
-        ];
-        all.into_iter().min().unwrap_or_default()
-    }
 }
 
 impl World {
@@ -165,13 +120,14 @@ impl World {
         let mut dice = Dice::new(seed);
         let settings = settings(&mut dice);
         let workers = dice.between(1, 5) as usize;
+        let odd = if dice.chance(30) { dice.between(1, u64::from(u32::MAX)) } else { 0 };
         let mut world = World {
             faults_left: dice.between(0, 16),
             dice,
             now: Duration::ZERO,
             queue: BTreeMap::new(),
             sequence: 0,
-            quiet: quiet(&settings),
+            quiet: quiet(&settings, odd),
             settings,
             mutation,
             path,
@@ -182,6 +138,8 @@ impl World {
             last_disk: None,
             epochs: BTreeSet::new(),
             saved: 0,
+            odd,
+            spoilt: BTreeSet::new(),
             tally: Tally::default(),
         };
         world.after(Duration::ZERO, Happening::CoordinatorUp);
@@ -276,7 +234,7 @@ impl World {
         if let Some(before) = self.last_disk.replace(Arc::clone(&disk)) {
             disk.inherit(&before);
         }
-        match Shell::start(&self.path, &disk, &self.settings, self.mutation) {
+        match Shell::start(&self.path, &disk, (&self.settings, self.odd), self.mutation) {
             Started::Up(shell) => {
                 let (epoch, step) = (shell.epoch(), shell.done());
                 if let Some(last) = self.epochs.last().filter(|last| **last >= epoch) {
@@ -284,6 +242,9 @@ impl World {
                 }
                 if shell.model() != self.quiet.models[step as usize] {
                     return violated(format!("resumed at step {step} with other parameters"));
+                }
+                if shell.skipped() != self.quiet.skipped[step as usize] {
+                    return violated(format!("resumed at step {step} with another count of skipped steps"));
                 }
                 if step < self.saved {
                     return violated(format!("resumed at step {step}: the checkpoint of step {} is lost", self.saved));
@@ -365,8 +326,8 @@ impl World {
                 shell.forget(lease);
                 self.tell(epoch, Event::Lost(lease, Loss::Disconnected))
             }
-            Said::Result { work, sum } => {
-                shell.arrive(lease, work, sum);
+            Said::Result { work, sum, spoilt } => {
+                shell.arrive(lease, work, sum, spoilt);
                 self.tell(epoch, Event::Result { worker: lease, work })
             }
         }
@@ -461,8 +422,12 @@ impl World {
                 JobKind::Losses => What::Losses,
                 JobKind::Evaluate { feed, .. } => What::Validation(feed),
             };
-            let sum = model.sum(what, step, assignment.job.node);
-            self.say(host, Said::Result { work: assignment.work, sum });
+            let mut sum = model.sum(what, step, assignment.job.node);
+            let spoilt = self.spoils(step, &assignment.job);
+            if spoilt {
+                sum[1] = f32::INFINITY;
+            }
+            self.say(host, Said::Result { work: assignment.work, sum, spoilt });
         }
         self.compute(host);
     }
@@ -503,73 +468,5 @@ impl World {
             1..5 => self.dice.micros(1000, 50_000),
             _ => self.dice.micros(50, 1500),
         }
-    }
-
-    // What goes wrong.
-
-    fn chaos(&mut self) {
-        if self.faults_left == 0 {
-            return self.workers.iter_mut().for_each(|worker| worker.slowness = 1);
-        }
-        self.faults_left -= 1;
-        self.last_fault = self.now;
-        let host = self.dice.below(self.workers.len() as u64) as usize;
-        match self.dice.below(9) {
-            0 | 1 if self.workers[host].alive => {
-                self.tally.workers_killed += 1;
-                self.leave(host);
-                self.workers[host].alive = false;
-                let delay = self.dice.micros(1000, 400_000);
-                self.after(delay, Happening::WorkerUp { host });
-            }
-            2 => {
-                self.tally.workers_stopped += 1;
-                self.workers[host].stopped_until = self.now + self.dice.micros(10_000, 3_000_000);
-            }
-            3 => {
-                self.tally.partitions += 1;
-                self.workers[host].apart_until = self.now + self.dice.micros(10_000, 3_000_000);
-            }
-            4 => self.workers[host].slowness = self.dice.between(5, 200),
-            5 => self.crash(false),
-            6 => self.crash(true),
-            7 => self.disk_slow_until = self.now + Duration::from_secs(2),
-            _ => {
-                let incarnation = self.workers[host].incarnation;
-                self.cut(host, incarnation);
-            }
-        }
-        let until = [self.workers[host].stopped_until, self.workers[host].apart_until].into_iter().max();
-        self.last_fault = self.last_fault.max(until.unwrap_or_default());
-        let delay = self.dice.micros(1000, 80_000);
-        self.after(delay, Happening::Chaos);
-    }
-}
-
-/// What a run of this world does.
-fn settings(dice: &mut Dice) -> Settings {
-    let feed = |dice: &mut Dice| FeedWork { tasks: dice.between(1, 3) as u32, cost: dice.between(1, 5) };
-    let mode = match dice.below(3) {
-        0 => Mode::PerTask { feeds: vec![feed(dice), feed(dice)], halves: dice.chance(50) },
-        _ => Mode::Combined,
-    };
-    Settings {
-        leaves: dice.between(1, 9) as u32,
-        steps: dice.between(4, 12),
-        chunks: vec![Chunks { validation: dice.between(0, 3) as u32, test: 1 }, Chunks { validation: 2, test: 0 }],
-        evaluate_every: Some(dice.between(1, 5)),
-        save_every: Some(dice.between(1, 4)),
-        min_workers: 1,
-        lease: Duration::from_secs(1),
-        straggler_multiple: 4.0,
-        patience_min: Duration::from_millis(20),
-        result_slots: 4,
-        task_gradients: (mode == Mode::Combined && dice.chance(30))
-            .then(|| TaskGradients { every: dice.between(1, 4), feeds: vec![feed(dice), feed(dice)] }),
-        mode,
-        losses_before: dice.chance(30),
-        losses_after: dice.chance(30),
-        // Kills are blind here; that a unit's workers keep dying is no reason to end.
-        tries_max: u32::MAX,
     }
 }

@@ -1,0 +1,69 @@
+//! What is wrong with workers' answers, once a step can't be made of them.
+
+use aggregation::{clip::all_finite, tree::Node};
+use experiment::{Shapes, TaskShape};
+use proto::message::LossSum;
+
+use super::{Answers, Contribution, Gradient, Losses};
+use crate::run::{Fault, Job, JobKind, Unusable, WorkerId};
+
+/// The answers that are of no use, in their order; `counts` are the step's labelled rows by task and microbatch.
+pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) -> Vec<Unusable> {
+    let tasks = &shapes.tasks;
+    let judge = |worker: WorkerId, job: Job, losses: &[LossSum], vectors: &[Contribution]| {
+        let feed = job.kind.feed();
+        let unwritten = || vectors.iter().find_map(|vector| vector.vector().err()).map(|other| other.to_string());
+        let wrong = miscounted(tasks, counts, feed, job.node, losses).or_else(unwritten);
+        let losses = of_feed(tasks, feed, losses).all(|(_, sum)| sum.loss.is_finite());
+        let finite = || losses && vectors.iter().all(|vector| vector.vector().is_ok_and(all_finite));
+        let fault = match wrong {
+            Some(reason) => Fault::Wrong(reason),
+            None if !finite() => Fault::NotFinite(job.clone()),
+            None => return None,
+        };
+        Some(Unusable { worker, job, fault })
+    };
+    let of_gradients = |gradients: &[Gradient], kind: fn(Option<u32>) -> JobKind| {
+        let judge = |Gradient { worker, feed, node, losses, vectors }: &Gradient| {
+            judge(*worker, Job { kind: kind(*feed), node: *node }, losses, vectors)
+        };
+        gradients.iter().filter_map(judge).collect()
+    };
+    match answers {
+        Answers::Gradients(gradients) => of_gradients(gradients, |feed| JobKind::Gradient { feed }),
+        Answers::TaskGradients(gradients) => {
+            of_gradients(gradients, |feed| JobKind::TaskGradients { feed: feed.unwrap_or_default() })
+        }
+        Answers::Losses(losses) => {
+            let judge = |Losses { worker, node, sums }: &Losses| {
+                judge(*worker, Job { kind: JobKind::Losses, node: *node }, sums, &[])
+            };
+            losses.iter().filter_map(judge).collect()
+        }
+    }
+}
+
+/// What is wrong with the labels that a worker counted, if anything is.
+pub(super) fn miscounted(
+    tasks: &[TaskShape],
+    counts: &[Vec<u64>],
+    feed: Option<u32>,
+    node: Node,
+    sums: &[LossSum],
+) -> Option<String> {
+    let planned = |task: usize| counts[task][node.lo as usize..node.hi as usize].iter().sum::<u64>();
+    let (task, sum) = of_feed(tasks, feed, sums).find(|(_, sum)| sum.rows != planned(sum.task as usize))?;
+    let (name, rows, planned) = (&task.name, sum.rows, planned(sum.task as usize));
+    let Node { lo, hi } = node;
+    Some(format!("it counted {rows} labels of task `{name}` in microbatches [{lo}, {hi}), where {planned} are"))
+}
+
+/// The sums of tasks on the feed, or of all.
+fn of_feed<'a>(
+    tasks: &'a [TaskShape],
+    feed: Option<u32>,
+    sums: &'a [LossSum],
+) -> impl Iterator<Item = (&'a TaskShape, &'a LossSum)> {
+    let all = sums.iter().map(|sum| (&tasks[sum.task as usize], sum));
+    all.filter(move |(task, _)| feed.is_none_or(|feed| task.feed == feed as usize))
+}

@@ -1,0 +1,84 @@
+//! What goes wrong, and what a world is like.
+
+use std::time::Duration;
+
+use coordinator::run::{Chunks, FeedWork, Job, JobKind, Mode, Settings, TaskGradients};
+
+use super::{Happening, World};
+use crate::dice::Dice;
+
+impl World {
+    pub(super) fn chaos(&mut self) {
+        if self.faults_left == 0 {
+            return self.workers.iter_mut().for_each(|worker| worker.slowness = 1);
+        }
+        self.faults_left -= 1;
+        self.last_fault = self.now;
+        let host = self.dice.below(self.workers.len() as u64) as usize;
+        match self.dice.below(9) {
+            0 | 1 if self.workers[host].alive => {
+                self.tally.workers_killed += 1;
+                self.leave(host);
+                self.workers[host].alive = false;
+                let delay = self.dice.micros(1000, 400_000);
+                self.after(delay, Happening::WorkerUp { host });
+            }
+            2 => {
+                self.tally.workers_stopped += 1;
+                self.workers[host].stopped_until = self.now + self.dice.micros(10_000, 3_000_000);
+            }
+            3 => {
+                self.tally.partitions += 1;
+                self.workers[host].apart_until = self.now + self.dice.micros(10_000, 3_000_000);
+            }
+            4 => self.workers[host].slowness = self.dice.between(5, 200),
+            5 => self.crash(false),
+            6 => self.crash(true),
+            7 => self.disk_slow_until = self.now + Duration::from_secs(2),
+            _ => {
+                let incarnation = self.workers[host].incarnation;
+                self.cut(host, incarnation);
+            }
+        }
+        let until = [self.workers[host].stopped_until, self.workers[host].apart_until].into_iter().max();
+        self.last_fault = self.last_fault.max(until.unwrap_or_default());
+        let delay = self.dice.micros(1000, 80_000);
+        self.after(delay, Happening::Chaos);
+    }
+
+    /// Whether a worker spoils its answer. Two do not agree on what is wrong.
+    pub(super) fn spoils(&mut self, step: u64, job: &Job) -> bool {
+        let of_step = !matches!(job.kind, JobKind::Evaluate { .. });
+        let spoils = self.faults_left > 0 && of_step && self.dice.chance(10);
+        spoils && self.spoilt.insert((step, job.clone()))
+    }
+}
+
+/// What a run of this world does.
+pub(super) fn settings(dice: &mut Dice) -> Settings {
+    let feed = |dice: &mut Dice| FeedWork { tasks: dice.between(1, 3) as u32, cost: dice.between(1, 5) };
+    let mode = match dice.below(3) {
+        0 => Mode::PerTask { feeds: vec![feed(dice), feed(dice)], halves: dice.chance(50) },
+        _ => Mode::Combined,
+    };
+    Settings {
+        leaves: dice.between(1, 9) as u32,
+        steps: dice.between(4, 12),
+        chunks: vec![Chunks { validation: dice.between(0, 3) as u32, test: 1 }, Chunks { validation: 2, test: 0 }],
+        evaluate_every: Some(dice.between(1, 5)),
+        save_every: Some(dice.between(1, 4)),
+        min_workers: 1,
+        lease: Duration::from_secs(1),
+        straggler_multiple: 4.0,
+        patience_min: Duration::from_millis(20),
+        result_slots: 4,
+        task_gradients: (mode == Mode::Combined && dice.chance(30))
+            .then(|| TaskGradients { every: dice.between(1, 4), feeds: vec![feed(dice), feed(dice)] }),
+        mode,
+        losses_before: dice.chance(30),
+        losses_after: dice.chance(30),
+        // Kills are blind here; that a unit's workers keep dying is no reason to end.
+        tries_max: u32::MAX,
+        skips_max: Some(u64::MAX),
+    }
+}

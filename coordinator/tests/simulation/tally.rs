@@ -1,0 +1,60 @@
+//! What happened in a seed.
+
+/// How often what happened.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    pub coordinators_killed: u64,
+    pub powers_lost: u64,
+    pub disks_failed: u64,
+    pub workers_killed: u64,
+    pub workers_stopped: u64,
+    pub partitions: u64,
+    pub messages_lost: u64,
+    pub messages_doubled: u64,
+    pub results_dropped: u64,
+    pub stragglers: u64,
+    pub resumed: u64,
+    pub steps_skipped: u64,
+    pub workers_put_aside: u64,
+}
+
+impl Tally {
+    /// Both together.
+    pub fn plus(self, other: Tally) -> Tally {
+        Tally {
+            coordinators_killed: self.coordinators_killed + other.coordinators_killed,
+            powers_lost: self.powers_lost + other.powers_lost,
+            disks_failed: self.disks_failed + other.disks_failed,
+            workers_killed: self.workers_killed + other.workers_killed,
+            workers_stopped: self.workers_stopped + other.workers_stopped,
+            partitions: self.partitions + other.partitions,
+            messages_lost: self.messages_lost + other.messages_lost,
+            messages_doubled: self.messages_doubled + other.messages_doubled,
+            results_dropped: self.results_dropped + other.results_dropped,
+            stragglers: self.stragglers + other.stragglers,
+            resumed: self.resumed + other.resumed,
+            steps_skipped: self.steps_skipped + other.steps_skipped,
+            workers_put_aside: self.workers_put_aside + other.workers_put_aside,
+        }
+    }
+
+    /// The least of all.
+    pub fn least(&self) -> u64 {
+        let all = [
+            self.coordinators_killed,
+            self.powers_lost,
+            self.disks_failed,
+            self.workers_killed,
+            self.workers_stopped,
+            self.partitions,
+            self.messages_lost,
+            self.messages_doubled,
+            self.results_dropped,
+            self.stragglers,
+            self.resumed,
+            self.steps_skipped,
+            self.workers_put_aside,
+        ];
+        all.into_iter().min().unwrap_or_default()
+    }
+}
