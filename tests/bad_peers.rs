@@ -1,28 +1,25 @@
 //! Peers that send what no worker sends: each is refused with a typed reason, which is recorded and counted; memory stays bounded,
 //! and the run gives the bits of one without them.
 
+#[path = "support/peer.rs"]
+mod peer;
 mod support;
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
-    path::Path,
-    sync::Arc,
     time::Duration,
 };
 
+use peer::{Asked, Peer, bytes, hello, message, runtime};
 use proto::{
-    MESSAGE_BYTES_MAX,
-    address::Address,
-    checksum,
+    MESSAGE_BYTES_MAX, checksum,
     v1::{self, coordinator_message::Body as Said, worker_message::Body},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use support::{Coordinator, bits, example, journal, report, resident_bytes, results, train, wait_for};
-use tokio::{runtime::Runtime, sync::mpsc};
-use tokio_stream::wrappers::ReceiverStream;
-use worker::{access::Access, compute::Computer, connection::connect};
+use worker::compute::Computer;
 
 /// Steps whose first work is the gradient of all tasks: that is what the peers below know of.
 const SHORT: [&str; 6] =
@@ -31,145 +28,6 @@ const SHORT: [&str; 6] =
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
 /// What a coordinator's memory may grow by, whatever comes.
 const GROWTH_MAX: u64 = 96 << 20;
-
-/// A worker made by hand, which can do all that a real one does and sends what the test says.
-struct Peer {
-    runtime: Arc<Runtime>,
-    to: mpsc::Sender<v1::WorkerMessage>,
-    from: tonic::Streaming<v1::CoordinatorMessage>,
-    parameters: Vec<f32>,
-}
-
-/// What a peer was asked for.
-struct Asked {
-    envelope: v1::Envelope,
-    work: v1::Work,
-}
-
-fn runtime() -> Arc<Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    Arc::new(runtime.expect("a runtime"))
-}
-
-fn hello(pid: u32) -> v1::Hello {
-    let version = env!("CARGO_PKG_VERSION").into();
-    v1::Hello { version, host: "elsewhere".into(), pid, device: "flex".into(), threads: 1, local: true }
-}
-
-impl Peer {
-    /// Opens the stream with this message.
-    fn open(
-        coordinator: &Coordinator,
-        runtime: &Arc<Runtime>,
-        first: v1::WorkerMessage,
-    ) -> Result<Peer, tonic::Status> {
-        let address: Address = coordinator.address.parse().expect("an address");
-        runtime.block_on(async {
-            let client = connect(&address, &Access::default(), Duration::from_secs(20)).await;
-            let mut client = client.expect("connects").max_encoding_message_size(2 * MESSAGE_BYTES_MAX);
-            let (to, messages) = mpsc::channel(64);
-            to.send(first).await.expect("there is room");
-            let from = client.work(ReceiverStream::new(messages)).await?.into_inner();
-            Ok(Peer { runtime: Arc::clone(runtime), to, from, parameters: Vec::new() })
-        })
-    }
-
-    fn hello(coordinator: &Coordinator, runtime: &Arc<Runtime>, hello: v1::Hello) -> Peer {
-        let first = message(v1::Envelope::default(), Body::Hello(hello));
-        Peer::open(coordinator, runtime, first).expect("is heard")
-    }
-
-    /// Joins as a worker does, with the fingerprint of this processor.
-    fn join(coordinator: &Coordinator, runtime: &Arc<Runtime>) -> (Peer, Computer) {
-        let mut peer = Peer::hello(coordinator, runtime, hello(1));
-        let (envelope, Said::Welcome(welcome)) = peer.hear().expect("an answer") else { panic!("a welcome") };
-        assert!(welcome.shared_memory.is_none(), "a peer over TCP is not local, whatever it says");
-        let mut plan = Vec::new();
-        while plan.len() < welcome.plan_bytes as usize {
-            let Some((_, Said::Chunk(chunk))) = peer.hear() else { panic!("the plan") };
-            plan.extend_from_slice(&chunk.data);
-        }
-        let loaded = experiment::parse(&welcome.experiment, Path::new("experiment.toml"), &[]).expect("is right");
-        let plan: datasets::Plan = serde_json::from_slice(&plan).expect("is a plan");
-        let store = datasets::Store::open(Arc::new(plan), Path::new(&welcome.base)).expect("opens");
-        let computer = Computer::new(&loaded.experiment, store, &model::Device::Flex).expect("is built");
-        let fingerprint = computer.network().fingerprint().expect("is computed");
-        peer.say(envelope, Body::Ready(v1::Ready { fingerprint, ..Default::default() }));
-        let Some((_, Said::Accepted(_))) = peer.hear() else { panic!("accepted") };
-        (peer, computer)
-    }
-
-    fn say(&self, envelope: v1::Envelope, body: Body) {
-        // A coordinator that has heard enough does not listen any more.
-        let _ = self.runtime.block_on(self.to.send(message(envelope, body)));
-    }
-
-    fn hear(&mut self) -> Option<(v1::Envelope, Said)> {
-        let message = async { tokio::time::timeout(Duration::from_secs(60), self.from.message()).await };
-        let heard = self.runtime.block_on(message);
-        let message = heard.expect("something comes").ok()??;
-        Some((message.envelope?, message.body?))
-    }
-
-    /// Waits for work, and takes the parameters that come with it.
-    fn work(&mut self) -> Asked {
-        loop {
-            match self.hear().expect("the stream goes on") {
-                (_, Said::Chunk(chunk)) => {
-                    if chunk.offset == 0 {
-                        self.parameters.clear();
-                    }
-                    let elements = chunk.data.chunks_exact(4).map(|e| f32::from_le_bytes([e[0], e[1], e[2], e[3]]));
-                    self.parameters.extend(elements);
-                }
-                (envelope, Said::Work(work)) => return Asked { envelope, work },
-                _ => {}
-            }
-        }
-    }
-
-    /// The refusal that the stream ends with.
-    fn refused(&mut self) -> v1::Refused {
-        loop {
-            match self.hear().expect("a refusal before the end") {
-                (_, Said::Refused(refused)) => return refused,
-                _ => continue,
-            }
-        }
-    }
-}
-
-fn message(envelope: v1::Envelope, body: Body) -> v1::WorkerMessage {
-    checksum::sealed(v1::WorkerMessage { envelope: Some(envelope), body: Some(body), checksum: 0 })
-}
-
-impl Asked {
-    /// A right answer to work for a gradient: its result and its vector.
-    fn gradient(&self, computer: &mut Computer, parameters: &[f32]) -> (v1::Result, Vec<f32>) {
-        let v1::Node { lo, hi } = self.work.node.expect("a node");
-        computer.set_parameters(parameters).expect("fit");
-        let mut gradient = vec![0.0; parameters.len()];
-        let node = aggregation::tree::Node { lo, hi };
-        let losses = computer.gradient(self.work.step, node, &self.work.scales, &mut gradient).expect("is computed");
-        let losses = losses.iter().enumerate();
-        let losses = losses.map(|(task, sum)| v1::LossSum { task: task as u32, loss: sum.loss, rows: sum.rows });
-        let hi = gradient.len() as u64;
-        let vector = v1::Vector { node: self.work.node, lo: 0, hi, dtype: v1::DType::F32.into(), ..Default::default() };
-        let (node, losses) = (self.work.node, losses.collect());
-        let result = v1::Result { work: self.work.id, node, losses, vectors: vec![vector], ..Default::default() };
-        (result, gradient)
-    }
-
-    fn chunk(&self, offset: usize, total: usize, data: Vec<u8>) -> Body {
-        let of = v1::ResultVector { work: self.work.id, index: 0 };
-        let of = Some(v1::chunk::Of::Result(of));
-        Body::Chunk(v1::Chunk { of, offset: offset as u64, total: total as u64, data: data.into() })
-    }
-}
-
-fn bytes(vector: &[f32]) -> Vec<u8> {
-    vector.iter().flat_map(|element| element.to_le_bytes()).collect()
-}
 
 /// The bits that every run here has to have.
 struct Quiet {
@@ -208,7 +66,7 @@ impl Quiet {
 /// What a peer that has joined sends, once it was asked for a gradient.
 type Deed = fn(&Peer, &mut Computer, Asked);
 
-const DEEDS: [(&str, Deed, &str); 11] = [
+const DEEDS: [(&str, Deed, &str); 12] = [
     (
         "another node",
         |peer, computer, asked| {
@@ -244,6 +102,15 @@ const DEEDS: [(&str, Deed, &str); 11] = [
             peer.say(asked.envelope, Body::Result(result));
         },
         "loss sums of other tasks",
+    ),
+    (
+        "labels that are not there",
+        |peer, computer, asked| {
+            let (mut result, gradient) = asked.gradient(computer, &peer.parameters);
+            result.losses[1].rows -= 1;
+            peer.answer(asked, result, &gradient);
+        },
+        "labels of task `odd` in microbatches [0, 4), where 64 are",
     ),
     (
         "another step",
@@ -403,10 +270,7 @@ fn metric_sums_of_another_shape_are_refused() {
             break asked;
         }
         let (result, gradient) = asked.gradient(&mut computer, &peer.parameters);
-        let bytes = bytes(&gradient);
-        peer.say(asked.envelope.clone(), Body::Result(result));
-        let body = asked.chunk(0, bytes.len(), bytes);
-        peer.say(asked.envelope, body);
+        peer.answer(asked, result, &gradient);
     };
     let sums = |task| v1::TaskSums { task, rows: 3, counts: vec![u64::MAX; 4], ..Default::default() };
     let (work, node) = (asked.work.id, asked.work.node);
@@ -415,54 +279,6 @@ fn metric_sums_of_another_shape_are_refused() {
     let refused = peer.refused();
     assert!(refused.reason.contains("metric sums of task `digit` that its kind can't have"), "{}", refused.reason);
     quiet.finish(coordinator);
-}
-
-#[test]
-fn a_gradient_that_is_not_finite_costs_the_worker_its_place_where_another_can_tell() {
-    let quiet = Quiet::new();
-    let runtime = runtime();
-    for (name, wrong) in [("nan", f32::NAN), ("infinity", f32::NEG_INFINITY)] {
-        let coordinator = quiet.coordinator(name);
-        let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
-        let asked = peer.work();
-        let _worker = coordinator.start_worker(&[]);
-        wait_for("the other worker", || {
-            let status = report(&coordinator.status(&[]));
-            let working = |workers: &Vec<Value>| workers.iter().filter(|w| w["state"] == "working").count() == 2;
-            status["workers"].as_array().filter(|workers| working(workers)).map(drop)
-        });
-        let (result, mut gradient) = asked.gradient(&mut computer, &peer.parameters);
-        gradient[4321] = wrong;
-        let bytes = bytes(&gradient);
-        peer.say(asked.envelope.clone(), Body::Result(result));
-        let body = asked.chunk(0, bytes.len(), bytes);
-        peer.say(asked.envelope, body);
-        let refused = peer.refused();
-        assert_eq!(refused.kind, "not_finite", "{}", refused.reason);
-        quiet.finish(coordinator);
-    }
-}
-
-#[test]
-fn a_worker_alone_whose_gradients_are_never_finite_ends_the_run_with_the_work_named() {
-    let quiet = Quiet::new();
-    let runtime = runtime();
-    let coordinator = quiet.coordinator("alone");
-    let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
-    let run = coordinator.run.clone();
-    for _ in 0..3 {
-        let asked = peer.work();
-        let (result, mut gradient) = asked.gradient(&mut computer, &peer.parameters);
-        gradient[0] = f32::NAN;
-        let bytes = bytes(&gradient);
-        peer.say(asked.envelope.clone(), Body::Result(result));
-        let body = asked.chunk(0, bytes.len(), bytes);
-        peer.say(asked.envelope, body);
-    }
-    let ended = wait_for("the end", || journal(&run).into_iter().find(|record| record["kind"] == "finished"));
-    assert_eq!(ended["status"], "failed");
-    let message = ended["message"].as_str().expect("a reason");
-    assert!(message.contains("3 times") && message.contains("is not finite"), "{message}");
 }
 
 #[test]

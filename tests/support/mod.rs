@@ -192,8 +192,12 @@ pub struct Coordinator {
 
 impl Coordinator {
     pub fn start(experiment: &Path, run: &Path, more: &[&str]) -> Coordinator {
+        Coordinator::listening_on("127.0.0.1:0", experiment, run, more)
+    }
+
+    pub fn listening_on(address: &str, experiment: &Path, run: &Path, more: &[&str]) -> Coordinator {
         let mut command = trunkline();
-        command.arg("coordinator").arg(experiment).args(["--json", "--listen", "127.0.0.1:0", "--run-dir"]).arg(run);
+        command.arg("coordinator").arg(experiment).args(["--json", "--listen", address, "--run-dir"]).arg(run);
         command.args(more);
         Coordinator::of(command, run)
     }
