@@ -47,7 +47,11 @@ async fn listen(address: &Address, security: &security::Coordinator) -> Result<L
                 "TLS is for HOST:PORT: a Unix domain socket does not leave this machine".into(),
             ));
         }
-        Address::Unix(path) => Listener::unix(bind_privately(path).map_err(taken)?),
+        Address::Unix(path) => {
+            let listener = Listener::unix(bind_privately(path).map_err(taken)?);
+            say(&format!("listening on {address}"));
+            listener
+        }
         Address::Tcp(place) => {
             let socket = TcpListener::bind(place).await.map_err(taken)?;
             let bound = socket.local_addr().map_err(taken)?;
