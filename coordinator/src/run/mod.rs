@@ -38,6 +38,7 @@ mod event;
 mod owed;
 mod pace;
 mod phase;
+mod request;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -388,54 +389,6 @@ impl Run {
         }
         self.hand_out(now, effects);
         self.help_stragglers(now, effects);
-    }
-
-    fn on_interrupt(&mut self, effects: &mut Vec<Effect>) {
-        self.interrupted = true;
-        match self.phase {
-            // What can't be waited for: workers may never come back. The step in progress is given up.
-            Phase::Start
-            | Phase::TaskGradients
-            | Phase::Measuring
-            | Phase::LossesBefore
-            | Phase::Weighing
-            | Phase::Gradient
-            | Phase::Evaluating(Evaluation::Progress) => {
-                self.pile.clear();
-                effects.push(Effect::Clear);
-                self.phase = Phase::Saving;
-                effects.push(Effect::Save { step: self.step });
-            }
-            Phase::Evaluating(Evaluation::Final(_)) | Phase::Deciding(Evaluation::Final(_)) => {
-                self.finish(Outcome::Interrupted, effects);
-            }
-            // What has changed the optimizer's state is carried through.
-            Phase::Updating | Phase::LossesAfter | Phase::Learning | Phase::Skipping => {}
-            Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
-        }
-    }
-
-    fn on_save(&mut self, effects: &mut Vec<Effect>) {
-        match self.phase {
-            // The parameters stand: the checkpoint is written beside what goes on.
-            Phase::Start
-            | Phase::TaskGradients
-            | Phase::Measuring
-            | Phase::LossesBefore
-            | Phase::Weighing
-            | Phase::Gradient => {
-                effects.push(Effect::Save { step: self.step });
-            }
-            // After the present step.
-            Phase::Updating
-            | Phase::LossesAfter
-            | Phase::Learning
-            | Phase::Skipping
-            | Phase::Evaluating(Evaluation::Progress)
-            | Phase::Deciding(Evaluation::Progress) => self.save_asked = true,
-            // One is being written, or the last is there.
-            Phase::Saving | Phase::Evaluating(_) | Phase::Deciding(_) | Phase::Over => {}
-        }
     }
 
     /// Begins the next step, or the end where no step is left.

@@ -1,0 +1,55 @@
+//! What people ask of a run: to end, or to write a checkpoint.
+
+use super::{Effect, Evaluation, Outcome, Phase, Run};
+
+impl Run {
+    /// Ends after a checkpoint, which is of the present step where nothing has changed yet.
+    pub(super) fn on_interrupt(&mut self, effects: &mut Vec<Effect>) {
+        self.interrupted = true;
+        match self.phase {
+            // What can't be waited for: workers may never come back. The step in progress is given up.
+            Phase::Start
+            | Phase::TaskGradients
+            | Phase::Measuring
+            | Phase::LossesBefore
+            | Phase::Weighing
+            | Phase::Gradient
+            | Phase::Evaluating(Evaluation::Progress) => {
+                self.pile.clear();
+                effects.push(Effect::Clear);
+                self.phase = Phase::Saving;
+                effects.push(Effect::Save { step: self.step });
+            }
+            Phase::Evaluating(Evaluation::Final(_)) | Phase::Deciding(Evaluation::Final(_)) => {
+                self.finish(Outcome::Interrupted, effects);
+            }
+            // What has changed the optimizer's state is carried through.
+            Phase::Updating | Phase::LossesAfter | Phase::Learning | Phase::Skipping => {}
+            Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
+        }
+    }
+
+    /// Writes a checkpoint and goes on.
+    pub(super) fn on_save(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase {
+            // The parameters stand: the checkpoint is written beside what goes on.
+            Phase::Start
+            | Phase::TaskGradients
+            | Phase::Measuring
+            | Phase::LossesBefore
+            | Phase::Weighing
+            | Phase::Gradient => {
+                effects.push(Effect::Save { step: self.step });
+            }
+            // After the present step.
+            Phase::Updating
+            | Phase::LossesAfter
+            | Phase::Learning
+            | Phase::Skipping
+            | Phase::Evaluating(Evaluation::Progress)
+            | Phase::Deciding(Evaluation::Progress) => self.save_asked = true,
+            // One is being written, or the last is there.
+            Phase::Saving | Phase::Evaluating(_) | Phase::Deciding(_) | Phase::Over => {}
+        }
+    }
+}
