@@ -10,7 +10,8 @@ use peer::{Peer, runtime};
 use serde_json::Value;
 use support::{Coordinator, bits, example, journal, report, results, train, trunkline, wait_for};
 
-const SHORT: [&str; 4] = ["--set", "train.steps=40", "--set", "train.evaluate_every=1"];
+const SHORT: [&str; 6] =
+    ["--set", "train.steps=40", "--set", "train.evaluate_every=1", "--set", "tracking.gramian_every=0"];
 /// Peers made by hand give no signs of life.
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
 
@@ -124,6 +125,8 @@ steps = 60
 evaluate_every = 20
 checkpoint = { every = 10, keep = 9 }
 optimizer = { kind = "adam", learning_rate = 1e-2 }
+[tracking]
+gramian_every = 0
 "#;
     let path = folder.join("odd.toml");
     std::fs::write(
