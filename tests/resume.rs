@@ -272,6 +272,37 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 }
 
 #[test]
+fn what_is_written_below_a_damaged_checkpoint_stays() {
+    let folder = folder();
+    let more = [&LONG[..], &["--set", "train.checkpoint.keep=1"]].concat();
+    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
+    let run = folder.path().join("run");
+    // SIGTERM once something has come; returns the step of the checkpoint.
+    let stopped_after = |come: &dyn Fn() -> bool| {
+        let mut command = train(&example("digits"), &run, &more);
+        command.args(["--resume", "auto"]);
+        let running = start(command);
+        wait_for("what the run is to come to", || come().then_some(()));
+        kill(running.0.id(), Signal::TERM);
+        assert_eq!(running.wait().status.code(), Some(130));
+        observed(&run, "finished").pop().expect("a last record")["step"].as_u64().expect("a number")
+    };
+    let early = stopped_after(&|| last_step(&run) >= 50);
+    let aside = folder.path().join("aside");
+    copy(&checkpoint_of(&run, early), &aside);
+    let late = stopped_after(&|| last_step(&run) >= early + 600);
+    std::fs::rename(&aside, checkpoint_of(&run, early)).expect("moves back");
+    std::fs::remove_file(checkpoint_of(&run, late).join("model.safetensors")).expect("removes");
+
+    let written = observed(&run, "checkpoint_written").len();
+    let between = stopped_after(&|| observed(&run, "checkpoint_written").len() > written);
+    assert!(early < between && between < late, "{early} {between} {late}");
+    let done = report(&resume(&run).output().expect("starts"));
+    assert_eq!(done["resumed_from"], between);
+    assert_equal(&expected, &done, &run);
+}
+
+#[test]
 fn an_evaluation_that_found_the_best_parameters_is_not_made_twice() {
     let folder = folder();
     let run = folder.path().join("run");

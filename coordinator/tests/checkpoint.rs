@@ -157,7 +157,7 @@ fn a_write_that_was_interrupted_is_not_seen_and_is_swept_up() {
     write(&LocalDisk, run.path(), &checkpoint(200)).expect("writes in spite of it");
     assert!(!beside.exists());
     fs::create_dir(run.path().join("checkpoints/.step-000100.old")).expect("creates");
-    keep(&LocalDisk, run.path(), 2, &[]).expect("sweeps");
+    keep(&LocalDisk, run.path(), 2, 200, &[]).expect("sweeps");
     assert!(!run.path().join("checkpoints/.step-000100.old").exists());
     assert_eq!(steps(run.path()).expect("lists"), [100, 200]);
 }
@@ -171,10 +171,10 @@ fn the_newest_the_best_and_the_protected_stay() {
     }
     mark_best(&LocalDisk, run.path(), 2).expect("marks");
     assert_eq!(best(run.path()).expect("looks"), Some(2));
-    assert_eq!(keep(&LocalDisk, run.path(), 2, &[4]).expect("removes"), [1, 3, 5]);
+    assert_eq!(keep(&LocalDisk, run.path(), 2, 7, &[4]).expect("removes"), [1, 3, 5]);
     assert_eq!(steps(run.path()).expect("lists"), [2, 4, 6, 7]);
     mark_best(&LocalDisk, run.path(), 7).expect("marks");
-    assert_eq!(keep(&LocalDisk, run.path(), 0, &[]).expect("removes"), [2, 4, 6], "one always stays");
+    assert_eq!(keep(&LocalDisk, run.path(), 0, 7, &[]).expect("removes"), [2, 4, 6], "one always stays");
     assert_eq!(load(&path_of(run.path(), 7)).expect("loads").step, 7);
 }
 
@@ -185,7 +185,7 @@ fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
         write(&LocalDisk, run.path(), &Checkpoint { best: Some(best), ..checkpoint(step) }).expect("writes");
         mark_best(&LocalDisk, run.path(), best).expect("marks");
     }
-    assert!(keep(&LocalDisk, run.path(), 3, &[]).expect("removes").is_empty(), "20 needs 10");
+    assert!(keep(&LocalDisk, run.path(), 3, 40, &[]).expect("removes").is_empty(), "20 needs 10");
     let (found, _) = newest_good(run.path(), u64::MAX).expect("looks");
     assert_eq!(found.expect("one is good").best, Some((30, checkpoint(30).parameters)));
 
@@ -195,7 +195,27 @@ fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
     assert_eq!((found.checkpoint.step, passed.len()), (20, 2), "40 has lost its best");
     assert_eq!(found.best, Some((10, checkpoint(10).parameters)));
 
-    assert_eq!(keep(&LocalDisk, run.path(), 2, &[]).expect("removes"), [10, 20]);
+    assert_eq!(keep(&LocalDisk, run.path(), 2, 40, &[]).expect("removes"), [10, 20]);
+}
+
+#[test]
+fn checkpoints_of_a_lost_future_take_no_place_among_those_that_stay() {
+    for (n, stay) in [(1, &[100, 400][..]), (2, &[100, 300, 400]), (3, &[100, 200, 300, 400])] {
+        let run = tempfile::tempdir().expect("a folder");
+        for step in [100, 200, 300, 500, 600, 700] {
+            write(&LocalDisk, run.path(), &Checkpoint { best: Some(100), ..checkpoint(step) }).expect("writes");
+        }
+        for step in [500, 600, 700] {
+            flip_a_bit(&path_of(run.path(), step).join("model.safetensors"));
+        }
+        let (found, passed) = newest_good(run.path(), u64::MAX).expect("looks");
+        assert_eq!((found.expect("one is good").checkpoint.step, passed.len()), (300, 3));
+        // The run goes on from 300 and comes to 400.
+        write(&LocalDisk, run.path(), &Checkpoint { best: Some(100), ..checkpoint(400) }).expect("writes");
+        let removed = keep(&LocalDisk, run.path(), n, 400, &[100]).expect("removes");
+        assert!(removed.ends_with(&[500, 600, 700]), "{removed:?}");
+        assert_eq!(steps(run.path()).expect("lists"), stay);
+    }
 }
 
 #[test]

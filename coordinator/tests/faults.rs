@@ -31,7 +31,7 @@ fn checkpoint(step: u64) -> Checkpoint {
 fn save(disk: &dyn Disk, run: &Path, step: u64) -> Result<(), CheckpointError> {
     write(disk, run, &checkpoint(step))?;
     mark_best(disk, run, step)?;
-    keep(disk, run, 1, &[step]).map(drop)
+    keep(disk, run, 1, step, &[step]).map(drop)
 }
 
 fn newest(run: &Path) -> u64 {

@@ -112,18 +112,31 @@ pub fn best(run_dir: &Path) -> Result<Option<u64>, CheckpointError> {
     }
 }
 
-/// Removes all checkpoints but the newest `n` (at least one), the best one, those that the kept ones name as their best, and
-/// those of the steps in `protected`; returns the steps that went. Remains of writes that a crash interrupted go too.
+/// Removes all checkpoints but the newest `n` (at least one) up to that of the step `written`, which is good, the best one, those
+/// that the kept ones name as their best, and those of the steps in `protected`; returns the steps that went. Remains of writes
+/// that a crash interrupted go too.
+///
+/// Checkpoints after `written` are there where a run went on from an earlier one because they could not be used. They take no
+/// place among the `n`, and go.
 ///
 /// # Errors
 /// The file system refuses.
-pub fn keep(disk: &dyn Disk, run_dir: &Path, n: usize, protected: &[u64]) -> Result<Vec<u64>, CheckpointError> {
+pub fn keep(
+    disk: &dyn Disk,
+    run_dir: &Path,
+    n: usize,
+    written: u64,
+    protected: &[u64],
+) -> Result<Vec<u64>, CheckpointError> {
     let parent = checkpoints(run_dir);
     let mut old = steps(run_dir)?;
-    let kept = old.split_off(old.len().saturating_sub(n.max(1)));
+    let usable: Vec<u64> = old.iter().copied().filter(|step| *step <= written).collect();
+    let kept = &usable[usable.len().saturating_sub(n.max(1))..];
     let needed: Vec<u64> = kept.iter().filter_map(|step| best_of(&path_of(run_dir, *step))).collect();
     let best = best(run_dir)?;
-    old.retain(|step| best != Some(*step) && !protected.contains(step) && !needed.contains(step));
+    old.retain(|step| {
+        best != Some(*step) && !kept.contains(step) && !protected.contains(step) && !needed.contains(step)
+    });
     for &step in &old {
         // Renamed first, so that a crash never leaves half a checkpoint under its name.
         let (path, away) = (path_of(run_dir, step), parent.join(format!(".step-{step:06}.old")));

@@ -317,7 +317,7 @@ impl Desk {
                 #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
                 let began = std::time::Instant::now();
                 let written = self.save(checkpoint, best);
-                let tidied = if written.is_ok() { self.tidy() } else { Ok(()) };
+                let tidied = if written.is_ok() { self.tidy(step) } else { Ok(()) };
                 Done::Saved { step, best, written, tidied, took: began.elapsed() }
             }
         }
@@ -352,13 +352,13 @@ impl Desk {
         written.map(|_| true)
     }
 
-    /// Names the best checkpoint, and removes those that are not needed any more.
-    fn tidy(&mut self) -> Result<(), CheckpointError> {
+    /// Names the best checkpoint, and removes those that are not needed any more now that the one of `step` is there.
+    fn tidy(&mut self, step: u64) -> Result<(), CheckpointError> {
         if let Some(best) = self.best.filter(|best| self.marked != Some(*best)) {
             checkpoint::mark_best(&*self.disk, &self.run_dir, best)?;
             self.marked = self.best;
         }
         let protected: Vec<u64> = self.best.into_iter().collect();
-        checkpoint::keep(&*self.disk, &self.run_dir, self.keep, &protected).map(drop)
+        checkpoint::keep(&*self.disk, &self.run_dir, self.keep, step, &protected).map(drop)
     }
 }

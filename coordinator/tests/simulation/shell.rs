@@ -417,7 +417,7 @@ impl Shell {
         {
             self.saved = step;
             // Old ones that can't be removed are removed the next time.
-            let _ = checkpoint::keep(&*self.disk, &self.path, 2, &[]);
+            let _ = checkpoint::keep(&*self.disk, &self.path, 2, step, &[]);
         }
     }
 
