@@ -6,10 +6,23 @@ mod support;
 #[path = "../coordinator/tests/faulty_disk/mod.rs"]
 mod faulty_disk;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use coordinator::{
-    Listener, Options, Start, checkpoint, folder::RunFolder, report::Report, resume::Past, setup::Setup,
+    Listener, Options, Start, checkpoint,
+    disk::{Disk, LocalDisk, Operation},
+    folder::RunFolder,
+    report::Report,
+    resume::Past,
+    setup::Setup,
 };
 use faulty_disk::{Fault, FaultyDisk};
 use indexmap::IndexMap;
@@ -42,6 +55,9 @@ checkpoint = { every = 1, keep = 1, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 9 }
 ";
 
+/// The folder, the epoch, the experiment and the first records have to be written; from then on the run goes on.
+const BEGUN: u64 = 9;
+
 struct Stage {
     folder: tempfile::TempDir,
     runtime: Runtime,
@@ -59,6 +75,22 @@ impl Stage {
 
     /// `train --run-dir RUN --resume auto`, until its end or until the disk is dead.
     fn train(&self, run: &Path, disk: &Arc<FaultyDisk>) -> Option<Result<Report, String>> {
+        let dead = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(1));
+            while !disk.is_dead() {
+                ticks.tick().await;
+            }
+        };
+        self.train_until(run, Arc::clone(disk) as _, dead)
+    }
+
+    /// The same on any disk, until its end or until `dead`.
+    fn train_until(
+        &self,
+        run: &Path,
+        disk: Arc<dyn Disk>,
+        dead: impl Future<Output = ()>,
+    ) -> Option<Result<Report, String>> {
         let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
         let setup = Setup::prepare(loaded, model::Device::Flex).expect("is right");
         let start = if RunFolder::has_run(run) {
@@ -71,17 +103,11 @@ impl Stage {
         };
         let socket = tempfile::tempdir().expect("a folder");
         let address = socket.path().join("socket");
-        let dead = async {
-            let mut ticks = tokio::time::interval(Duration::from_millis(1));
-            while !disk.is_dead() {
-                ticks.tick().await;
-            }
-        };
         self.runtime.block_on(async {
             let listener = Listener::unix(UnixListener::bind(&address).expect("binds"));
             #[expect(clippy::disallowed_methods, reason = "when the run was started")]
             let started = std::time::Instant::now();
-            let options = Options { mlflow: None, tags: IndexMap::new(), started, disk: Arc::clone(disk) as _ };
+            let options = Options { mlflow: None, tags: IndexMap::new(), started, disk };
             let (_ask, requests) = mpsc::channel(1);
             let worker = worker::Options {
                 coordinator: Address::Unix(address),
@@ -136,10 +162,8 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_no_result() {
     let quiet = stage.folder.path().join("quiet");
     let disk = Arc::new(FaultyDisk::sound());
     let expected = stage.train(&quiet, &disk).expect("lives").expect("is carried out");
-    // The folder, the epoch, the experiment and the first records have to be written; from then on the run goes on.
-    let begun = 9;
     let mut told = 0;
-    for at in begun + 1..=disk.performed() {
+    for at in BEGUN + 1..=disk.performed() {
         for refusals in [0, 4] {
             let run = stage.folder.path().join(format!("full-{at}-{refusals}"));
             let done = stage.train(&run, &Arc::new(FaultyDisk::new(at, Fault::Full(refusals)))).expect("lives");
@@ -156,4 +180,41 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_no_result() {
     }
     assert!(told > 100, "{told}");
     eprintln!("{told} times something failed and was told");
+}
+
+/// A disk during one of whose operations another coordinator takes the run up.
+#[derive(Debug)]
+struct Overtaken {
+    run: PathBuf,
+    at: u64,
+    performed: AtomicU64,
+}
+
+impl Disk for Overtaken {
+    fn perform(&self, operation: Operation<'_>) -> io::Result<()> {
+        let number = self.performed.fetch_add(1, Ordering::Relaxed) + 1;
+        if number == self.at {
+            std::fs::remove_file(self.run.join("lock"))?;
+            RunFolder::open(&self.run).expect("opens").next_epoch(&LocalDisk).expect("takes");
+        }
+        if let Operation::Sync(_) = operation { Ok(()) } else { LocalDisk.perform(operation) }
+    }
+}
+
+#[test]
+fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
+    let stage = Stage::new();
+    let disk = Arc::new(FaultyDisk::sound());
+    stage.train(&stage.folder.path().join("quiet"), &disk).expect("lives").expect("is carried out");
+    // The last few are left out: nothing needs to come after them.
+    for at in (BEGUN + 1..disk.performed() - 4).step_by(3) {
+        let run = stage.folder.path().join(format!("overtaken-{at}"));
+        let disk = Arc::new(Overtaken { run: run.clone(), at, performed: AtomicU64::new(0) });
+        let ended = stage.train_until(&run, Arc::clone(&disk) as _, std::future::pending()).expect("lives");
+        let error = ended.expect_err("is fenced");
+        assert!(error.contains("a coordinator of epoch 2 has taken the run up"), "{at}: {error}");
+        // The journal and the checkpoints have a thread each, of which the other one may be in an operation too.
+        let performed = disk.performed.load(Ordering::Relaxed);
+        assert!(performed <= at + 1, "{at}: it went on until {performed}");
+    }
 }

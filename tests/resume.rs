@@ -355,6 +355,10 @@ fn what_would_change_the_bits_is_refused_and_named() {
         }
     };
     refused(resume(&run).args(["--set", "train.steps=50"]), &["experiment", "`train.steps` was 40, and is 50"]);
+    refused(resume(&run).args(["--set", "cluster.threads=2"]), &["`cluster.threads` was 1, and is 2"]);
+    let recorded = ["--set", "tracking.weighting_every=7", "--set", "tracking.gramian_every=3"];
+    let words = ["`tracking.weighting_every` was nothing, and is 7", "`tracking.gramian_every` was nothing, and is 3"];
+    refused(resume(&run).args(recorded), &words);
     refused(&mut resume(folder.path()), &["not a run folder", "experiment.toml"]);
     refused(&mut resume(Path::new("auto")), &["--run-dir"]);
     refused(resume(&run).args(["--run-dir", "elsewhere"]), &["--run-dir"]);
@@ -363,7 +367,7 @@ fn what_would_change_the_bits_is_refused_and_named() {
     refused(&mut resume(&run), &["the data changed", "task `y`"]);
     table("2");
 
-    // Workers and the place of the data change nothing.
+    // Workers, their lease, where the run is tracked and the place of the data change nothing.
     let moved = folder.path().join("moved");
     std::fs::create_dir(&moved).expect("creates");
     for file in ["table.csv", "table.toml"] {
@@ -371,6 +375,7 @@ fn what_would_change_the_bits_is_refused_and_named() {
     }
     std::fs::remove_dir_all(checkpoint_of(&run, 40)).expect("removes");
     let mut command = train(&moved.join("table.toml"), &run, &["--resume", "auto", "--workers", "3"]);
+    command.args(["--set", "cluster.lease_ms=9000", "--set", "tracking.experiment=\"elsewhere\""]);
     assert_equal(&expected, &report(&command.output().expect("starts")), &run);
 }
 

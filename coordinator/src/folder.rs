@@ -5,8 +5,8 @@
 //! anyone hears it; messages of an earlier coordinator's time are recognised by it.
 //!
 //! A lock can be lost without its holder noticing: on a network file system, or when somebody removes its file to get past a
-//! coordinator that hangs. So a coordinator looks at its [`Fence`] before it writes: once a later one has taken its epoch, the
-//! earlier one, should it wake up, writes nothing any more.
+//! coordinator that hangs. So a coordinator looks at its [`Fence`] before each operation ([`FencedDisk`]): once a later one has
+//! taken its epoch, the earlier one, should it wake up, finishes at most the operation that it was in.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock, fstat};
 
-use crate::disk::{Disk, write_atomically};
+use crate::disk::{Disk, Operation, write_atomically};
 
 const LOCK: &str = "lock";
 const EPOCH: &str = "epoch";
@@ -268,6 +268,28 @@ impl Fence {
             return Err(Fenced { path: self.path.clone(), epoch: self.epoch, now });
         }
         Ok(())
+    }
+}
+
+/// The disk of one coordinator, which does nothing once another one has taken the run up.
+#[derive(Debug)]
+pub struct FencedDisk {
+    disk: Arc<dyn Disk>,
+    fence: Fence,
+}
+
+impl FencedDisk {
+    /// `disk` as long as `fence` holds.
+    pub fn new(disk: Arc<dyn Disk>, fence: Fence) -> FencedDisk {
+        FencedDisk { disk, fence }
+    }
+}
+
+impl Disk for FencedDisk {
+    /// The error of a fence that does not hold has [`Fenced`] in it.
+    fn perform(&self, operation: Operation<'_>) -> io::Result<()> {
+        self.fence.check().map_err(io::Error::other)?;
+        self.disk.perform(operation)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a run goes on from: its newest good checkpoint, its journal, and the experiment that it was started with.
 //!
 //! Going on means the same bits as if nothing had happened, so whatever would change them is refused, with what differs: another
-//! experiment (but for workers and tracking, which change nothing, and for what becomes of steps that are not finite), other data, another device. A checkpoint that is damaged is
+//! experiment (but for the number of workers and where the run is tracked, which change nothing, and for what becomes of steps
+//! that are not finite), other data, another device. A checkpoint that is damaged is
 //! passed over for the one before; where none is good the run begins anew, and comes to the same results.
 
 use std::path::{Path, PathBuf};
 
-use experiment::{Experiment, ExperimentError, Loaded, Paths};
+use experiment::{Cluster, Experiment, ExperimentError, Loaded, Paths, Tracking};
 use indexmap::IndexMap;
 
 use crate::{
@@ -132,7 +133,8 @@ impl Past {
         Ok(loaded)
     }
 
-    /// Looks whether an experiment is the one that the run was started with, but for workers, tracking and the place of the data.
+    /// Looks whether an experiment is the one that the run was started with, but for what changes no record: workers, leases, where
+    /// the run is tracked, and the place of the data.
     ///
     /// # Errors
     /// [`ResumeError::Changed`] with the keys that differ.
@@ -175,13 +177,15 @@ impl Past {
     }
 }
 
-/// Every key that has a part in the results, as flat text.
+/// Every key that has a part in the results or in what is recorded of them, as flat text.
 fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
     // The data themselves are compared, wherever they lie.
     experiment.datasets.values_mut().for_each(|dataset| dataset.path = Paths::Files(Vec::new()));
-    let (mixed, default) = (experiment.cluster.mixed, experiment::Cluster::default());
-    experiment.cluster = experiment::Cluster { mixed, ..default };
-    experiment.tracking = Default::default();
+    let Cluster { mixed, threads, .. } = experiment.cluster;
+    experiment.cluster = Cluster { mixed, threads, ..Cluster::default() };
+    // Which steps are recorded, and with what: records are compared, so they have to be the same.
+    let Tracking { weighting_every, gramian_every, .. } = experiment.tracking;
+    experiment.tracking = Tracking { weighting_every, gramian_every, ..Tracking::default() };
     // Up to a step that is not finite it makes no difference.
     experiment.train.on_nonfinite = Default::default();
     journal::flatten(&experiment).unwrap_or_default()

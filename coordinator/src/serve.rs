@@ -121,7 +121,7 @@ pub async fn serve(
     progress: watch::Sender<Progress>,
     requests: mpsc::Receiver<Request>,
 ) -> Result<Report, CoordinatorError> {
-    let Opened { folder, fence, journal, found, resumed_from } = start.open(&setup, &options)?;
+    let Opened { folder, fence, disk, journal, found, resumed_from } = start.open(&setup, &options)?;
     let run_id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut tracker = start_tracker(&setup, &options, &folder, &run_id)?;
 
@@ -154,8 +154,7 @@ pub async fn serve(
     let desk = Desk {
         updater,
         run_dir: folder.path().to_owned(),
-        disk: Arc::clone(&options.disk),
-        fence: fence.clone(),
+        disk,
         keep: setup.loaded.experiment.train.checkpoint.keep as usize,
         best: best.as_ref().map(|(step, _)| *step),
         marked: None,

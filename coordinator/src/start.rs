@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 
 use crate::{
     checkpoint::{Found, PassedOver},
-    folder::{Fence, RunFolder},
+    disk::Disk,
+    folder::{Fence, FencedDisk, RunFolder},
     journal::{self, Journal, Observation, Reason, Record},
     resume::{BASE, DATA, DEVICE, Past},
     serve::{CoordinatorError, Options, now_ms},
@@ -26,6 +27,8 @@ pub enum Start {
 pub(crate) struct Opened {
     pub folder: RunFolder,
     pub fence: Fence,
+    /// The disk, as long as the fence holds.
+    pub disk: Arc<dyn Disk>,
     pub journal: Journal,
     /// What the run goes on from.
     pub found: Option<Found>,
@@ -39,21 +42,24 @@ impl Start {
     /// # Errors
     /// The folder or the journal can't be written.
     pub(crate) fn open(self, setup: &Setup, options: &Options) -> Result<Opened, CoordinatorError> {
-        let disk = &options.disk;
+        let fenced =
+            |fence: &Fence| -> Arc<dyn Disk> { Arc::new(FencedDisk::new(Arc::clone(&options.disk), fence.clone())) };
         match self {
             Start::New(folder) => {
-                let fence = folder.next_epoch(&**disk)?;
-                folder.write_experiment(&**disk, &setup.resolved().to_toml())?;
-                let mut journal = Journal::create(&folder.journal())?.with_disk(Arc::clone(disk));
+                let fence = folder.next_epoch(&*options.disk)?;
+                let disk = fenced(&fence);
+                folder.write_experiment(&*disk, &setup.resolved().to_toml())?;
+                let mut journal = Journal::create(&folder.journal())?.with_disk(Arc::clone(&disk));
                 journal.append_all(&first_records(setup, options, fence.epoch()))?;
-                Ok(Opened { folder, fence, journal, found: None, resumed_from: None })
+                Ok(Opened { folder, fence, disk, journal, found: None, resumed_from: None })
             }
             Start::Resumed(past) => {
                 let begun = past.has_begun();
                 let step = past.step();
                 let Past { folder, found, passed_over, journal, .. } = *past;
-                let fence = folder.next_epoch(&**disk)?;
-                let mut journal = journal.with_disk(Arc::clone(disk));
+                let fence = folder.next_epoch(&*options.disk)?;
+                let disk = fenced(&fence);
+                let mut journal = journal.with_disk(Arc::clone(&disk));
                 let mut records = if begun {
                     let (_, settings) = parameters(setup);
                     let began = [started(fence.epoch(), Some(step)), Observation::Settings { settings }];
@@ -63,7 +69,7 @@ impl Start {
                 };
                 records.extend(found_records(&folder, &passed_over, journal.cut_off()));
                 journal.append_all(&records)?;
-                Ok(Opened { folder, fence, journal, found, resumed_from: Some(step) })
+                Ok(Opened { folder, fence, disk, journal, found, resumed_from: Some(step) })
             }
         }
     }

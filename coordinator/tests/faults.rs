@@ -2,12 +2,19 @@
 
 mod faulty_disk;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use coordinator::{
     checkpoint::{Block, Checkpoint, CheckpointError, Found, Tensor, best, keep, mark_best, newest_good, steps, write},
-    disk::{Disk, LocalDisk},
-    folder::RunFolder,
+    disk::{Disk, LocalDisk, Operation},
+    folder::{FencedDisk, RunFolder},
     journal::{Journal, JournalError, Number, Outcome, Record, read},
 };
 use faulty_disk::{Fault, FaultyDisk};
@@ -96,6 +103,52 @@ fn what_a_disk_has_lost_that_only_said_that_it_synced_is_noticed() {
         assert!(found.is_some() || !passed_over.is_empty(), "{at}");
     }
     assert!(noticed > 0, "the disk has lost nothing: these tests see nothing");
+}
+
+/// The disk of a coordinator that is stopped before an operation of one's choice, until another one has taken its run up and has
+/// written half a checkpoint.
+#[derive(Debug)]
+struct Overtaken {
+    disk: FencedDisk,
+    run: PathBuf,
+    at: u64,
+    performed: AtomicU64,
+}
+
+impl Disk for Overtaken {
+    fn perform(&self, operation: Operation<'_>) -> io::Result<()> {
+        if self.performed.fetch_add(1, Ordering::Relaxed) + 1 == self.at {
+            fs::remove_file(self.run.join("lock"))?;
+            RunFolder::open(&self.run).expect("opens").next_epoch(&LocalDisk).expect("takes");
+            let half = self.run.join("checkpoints/.step-000020.new");
+            fs::create_dir_all(&half)?;
+            fs::write(half.join("model.safetensors"), "another's")?;
+        }
+        self.disk.perform(operation)
+    }
+}
+
+#[test]
+fn a_coordinator_that_is_overtaken_in_the_midst_of_a_checkpoint_touches_nothing_any_more() {
+    let counted = FaultyDisk::sound();
+    let plain = tempfile::tempdir().expect("a folder");
+    save(&LocalDisk, plain.path(), 10).expect("saves");
+    save(&counted, plain.path(), 20).expect("saves");
+    for at in 1..=counted.performed() {
+        let run = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::create_at(run.path()).expect("creates");
+        folder.write_experiment(&LocalDisk, "").expect("writes");
+        drop(Journal::create(&folder.journal()).expect("creates"));
+        let fence = folder.next_epoch(&LocalDisk).expect("takes");
+        save(&LocalDisk, run.path(), 10).expect("saves");
+        let disk = FencedDisk::new(Arc::new(LocalDisk), fence);
+        let disk = Overtaken { disk, run: run.path().to_owned(), at, performed: AtomicU64::new(0) };
+        let error = save(&disk, run.path(), 20).expect_err("is overtaken");
+        assert!(matches!(error, CheckpointError::Fenced(_)), "{at}: {error}");
+        assert_eq!(disk.performed.into_inner(), at, "it went on");
+        let half = run.path().join("checkpoints/.step-000020.new/model.safetensors");
+        assert_eq!(fs::read_to_string(half).expect("is there"), "another's", "{at}");
+    }
 }
 
 #[test]

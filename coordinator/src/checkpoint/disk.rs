@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Block, Checkpoint, CheckpointError, SCHEMA, parameters_sha256, path_of, sha256, tensors};
 use crate::disk::{Disk, Operation};
+use crate::folder::Fenced;
 
 const MANIFEST: &str = "manifest.json";
 const MODEL: &str = "model.safetensors";
@@ -174,7 +175,10 @@ fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
 /// An error of the file system at `path`.
 pub(super) fn failed(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> CheckpointError {
     let path = path.to_owned();
-    move |source| CheckpointError::Io { path, action, source }
+    move |source| match source.downcast::<Fenced>() {
+        Ok(fenced) => CheckpointError::Fenced(fenced),
+        Err(source) => CheckpointError::Io { path, action, source },
+    }
 }
 
 /// Removes a folder with all that is in it, where it is there.

@@ -229,14 +229,17 @@ impl Shell {
     }
 
     /// Gets the last records to the disk; one that is full has a moment to get over it.
-    async fn settle(&mut self) -> Result<(), JournalError> {
+    async fn settle(&mut self) -> Result<(), CoordinatorError> {
         for pause_ms in SETTLE_MS {
             match self.journal.sync() {
-                Err(JournalError::Io { .. }) => time::sleep(Duration::from_millis(pause_ms)).await,
-                settled => return settled,
+                Err(JournalError::Io { .. }) => {
+                    self.fence.check()?;
+                    time::sleep(Duration::from_millis(pause_ms)).await;
+                }
+                settled => return Ok(settled?),
             }
         }
-        self.journal.sync()
+        Ok(self.journal.sync()?)
     }
 
     fn report(&self, outcome: &Outcome, status: &'static str, reason: Option<String>) -> Report {
