@@ -300,6 +300,21 @@ fn whoever_does_not_begin_as_a_worker_is_refused_at_once() {
 }
 
 #[test]
+fn a_first_worker_that_is_the_odd_one_out_keeps_nobody_out_once_it_is_gone() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let coordinator = quiet.coordinator_with("odd", ["--set", "cluster.min_workers=2"]);
+    let (odd, _) = Peer::join_with(&coordinator, &runtime, Some("another processor"));
+    let refused = coordinator.start_worker(&[]);
+    wait_for("a refusal", || (coordinator.refusals("fingerprint", &[]) == 1).then_some(()));
+    drop((odd, refused));
+    let lost = || journal(&coordinator.run).into_iter().filter(|record| record["kind"] == "worker_lost").count();
+    wait_for("the end of both", || (lost() == 2).then_some(()));
+    let _worker = coordinator.start_worker(&[]);
+    quiet.finish(coordinator);
+}
+
+#[test]
 fn a_worker_that_neither_reads_nor_gives_a_sign_of_life_loses_its_place() {
     let quiet = Quiet::new();
     let runtime = runtime();

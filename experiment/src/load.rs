@@ -58,6 +58,7 @@ pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Loaded, Experim
     methods::name_default_kinds(&mut table);
     let experiment: Experiment = decode(&table).map_err(|fault| source.error(methods::explained(fault, &table)))?;
     validate::experiment(&experiment)
+        .and_then(|()| methods::check_robust(&experiment))
         .and_then(|()| methods::check_weighting(&experiment, &table))
         .map_err(|fault| source.error(fault))?;
     let base = path.parent().map(Path::to_owned).unwrap_or_default();

@@ -1,8 +1,9 @@
-//! Tables whose keys depend on one of them: optimizer, schedule and weighting. `aggregation` reads them itself, so that a method
+//! Tables whose keys depend on one of them: optimizer, schedule, robust sum and weighting. `aggregation` reads them itself, so that a method
 //! and its parameters have one source, and says what it refuses as an [`Invalid`]; here that becomes a [`Fault`].
 
 use aggregation::table::Table as Parameters;
-use aggregation::{Invalid, Optimizer, Schedule, Weighting};
+use aggregation::weighting::Need;
+use aggregation::{Invalid, Optimizer, Robust, Schedule, Weighting};
 use toml::{Table, Value};
 
 use crate::decode::decode;
@@ -18,6 +19,29 @@ pub(crate) fn name_default_kinds(table: &mut Table) {
             table.entry("kind").or_insert_with(|| kind.into());
         }
     }
+    // `robust = "median"` is short for a table with the defaults of that kind.
+    if let Some(value) = train.get_mut("robust")
+        && value.is_str()
+    {
+        let kind = std::mem::replace(value, Value::Table(Table::new()));
+        *value = Value::Table(Table::from_iter([("kind".to_owned(), kind)]));
+    }
+}
+
+/// A robust sum has to fit the number of microbatches, and the weighting.
+pub(crate) fn check_robust(experiment: &Experiment) -> Result<(), Fault> {
+    let Some(robust) = &experiment.train.robust else { return Ok(()) };
+    let path = ["train", "robust"];
+    if experiment.weighting.needs().contains(&Need::GramianCross) {
+        let method = experiment.weighting.method();
+        let message = format!(
+            "`{method}` needs the gradients of two halves of the microbatches, of which there is no robust sum"
+        );
+        return Err(Fault::value(&path, message).help("leave `robust` out, or choose another `weighting.method`"));
+    }
+    robust
+        .check(experiment.train.microbatches)
+        .map_err(|Invalid { key, message, .. }| Fault::value(&path, message).at_key(&key))
 }
 
 /// The weighting has to fit the tasks, as far as their names are known without the data.
@@ -31,13 +55,14 @@ pub(crate) fn check_weighting(experiment: &Experiment, table: &Table) -> Result<
     experiment.weighting.build(&tasks).map(drop).map_err(|invalid| located(invalid, table, &["weighting"]))
 }
 
-/// Optimizer, schedule and weighting read their tables themselves and say what they refuse as an [`Invalid`], of which serde
+/// Optimizer, schedule, robust sum and weighting read their tables themselves and say what they refuse as an [`Invalid`], of which serde
 /// leaves the text only. Asked again for it, they give the key and the names they know.
 pub(crate) fn explained(fault: Fault, table: &Table) -> Fault {
     let path: Vec<&str> = fault.path.iter().map(String::as_str).collect();
     let invalid = match path[..] {
         ["train", "optimizer"] => again::<Optimizer>(table, &path),
         ["train", "schedule"] => again::<Schedule>(table, &path),
+        ["train", "robust"] => again::<Robust>(table, &path),
         ["weighting"] => again::<Weighting>(table, &path),
         _ => None,
     };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aggregation::{Optimizer, Schedule};
+use aggregation::{Optimizer, Robust, Schedule};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::metric::Metric;
@@ -39,6 +39,9 @@ pub struct Train {
     pub early_stopping: Option<EarlyStopping>,
     /// What becomes of a step whose losses or gradients are not finite.
     pub on_nonfinite: OnNonfinite,
+    /// How the microbatches' gradients become one; by default they are added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub robust: Option<Robust>,
 }
 
 /// What becomes of a step whose losses or gradients are not finite.
@@ -99,6 +102,7 @@ impl Train {
             checkpoint: Checkpoint::default(),
             early_stopping: None,
             on_nonfinite: OnNonfinite::Stop,
+            robust: None,
         }
     }
 }

@@ -110,6 +110,9 @@ fn every_method_stands_in_the_reference_with_its_keys() {
     for kind in ["constant", "linear", "cosine", "step", "exponential", "one_cycle"] {
         check_method("`schedule`", "kind", "train.schedule", kind, &["warmup_steps"]);
     }
+    for kind in ["median", "trimmed_mean", "krum"] {
+        check_method("`robust`", "kind", "train.robust", kind, &[]);
+    }
     for method in experiment::Weighting::names() {
         let plain = ["sum", "mean", "constant", "random", "graddrop", "trimmed_mean", "moco", "db_mtl", "excess_mtl"];
         let smoothed = !plain.contains(&method);

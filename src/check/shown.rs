@@ -24,12 +24,23 @@ pub fn plan(setup: &Setup) -> String {
     let tables = [datasets(summary), columns(summary), feeds(summary), tasks(summary), model(setup), workers];
     let tables: String = tables.iter().map(|table| format!("{table}\n")).collect();
     format!(
-        "experiment {}: {} steps\n{tables}{} rows and {} multiply-adds a step{}",
+        "experiment {}: {} steps\n{tables}{} rows and {} multiply-adds a step{}{}",
         setup.loaded.experiment.name,
         setup.steps,
         setup.rows_per_step(),
         count(multiply_adds(&shares)),
-        measuring(setup, &shares)
+        measuring(setup, &shares),
+        robust(setup, &shares)
+    )
+}
+
+/// What a robust sum costs, in words.
+fn robust(setup: &Setup, shares: &[Share]) -> String {
+    let Some(robust) = &setup.loaded.experiment.train.robust else { return String::new() };
+    let vectors = shares.iter().map(|share| share.part.bytes_up).sum();
+    format!(
+        "\nrobust {robust}: each microbatch's gradient travels by itself, {} up a step, and the coordinator holds all of them",
+        bytes(vectors)
     )
 }
 

@@ -67,6 +67,11 @@ impl Peer {
 
     /// Joins as a worker does, with the fingerprint of this processor.
     pub fn join(coordinator: &Coordinator, runtime: &Arc<Runtime>) -> (Peer, Computer) {
+        Peer::join_with(coordinator, runtime, None)
+    }
+
+    /// Joins with this fingerprint.
+    pub fn join_with(coordinator: &Coordinator, runtime: &Arc<Runtime>, fingerprint: Option<&str>) -> (Peer, Computer) {
         let mut peer = Peer::hello(coordinator, runtime, hello(1));
         let (envelope, Said::Welcome(welcome)) = peer.hear().expect("an answer") else { panic!("a welcome") };
         let is_local = coordinator.address.starts_with("unix:");
@@ -86,7 +91,8 @@ impl Peer {
         let plan: datasets::Plan = serde_json::from_slice(&plan).expect("is a plan");
         let store = datasets::Store::open(Arc::new(plan), Path::new(&welcome.base)).expect("opens");
         let computer = Computer::new(&loaded.experiment, store, &model::Device::Flex).expect("is built");
-        let fingerprint = computer.network().fingerprint().expect("is computed");
+        let own = computer.network().fingerprint().expect("is computed");
+        let fingerprint = fingerprint.map_or(own, str::to_owned);
         peer.say(envelope, Body::Ready(v1::Ready { fingerprint, shared_memory: is_local, ..Default::default() }));
         let Some((_, Said::Accepted(_))) = peer.hear() else { panic!("accepted") };
         (peer, computer)

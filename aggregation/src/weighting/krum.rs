@@ -6,6 +6,7 @@
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use crate::gramian::Gramian;
 use crate::table::{Invalid, Reader};
 
 pub(super) const NAME: &str = "krum";
@@ -39,21 +40,29 @@ impl Method for Krum {
     fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
         let gramian = statistics.gramian(NAME)?;
         let tasks = gramian.tasks();
-        // With few tasks in a step the nearest one decides.
-        let nearest = tasks.saturating_sub(self.byzantine + 2).max(1);
-        let score = |i: usize| {
-            let distance = |j: usize| (gramian.at(i, i) + gramian.at(j, j) - 2.0 * gramian.at(i, j)).max(0.0);
-            let mut distances: Vec<f64> = (0..tasks).filter(|&j| j != i).map(distance).collect();
-            distances.sort_by(f64::total_cmp);
-            distances.iter().take(nearest).sum::<f64>()
-        };
-        let scores: Vec<f64> = (0..tasks).map(score).collect();
-        let mut order: Vec<usize> = (0..tasks).collect();
-        let length = |i: usize| gramian.at(i, i);
-        order.sort_by(|&i, &j| scores[i].total_cmp(&scores[j]).then(length(i).total_cmp(&length(j))).then(i.cmp(&j)));
+        let order = nearest_first(gramian, self.byzantine);
         let selected = self.selected.min(tasks);
         let mut alpha = vec![0.0; tasks];
         order[..selected].iter().for_each(|&task| alpha[task] = 1.0 / selected as f64);
         Ok(Outcome::alpha(alpha))
     }
+}
+
+/// The rows of which these are the inner products, those that are nearest to their neighbours first: in ascending order of the sum of squared distances to the
+/// n - `byzantine` - 2 nearest others (at least one).
+pub(crate) fn nearest_first(gramian: &Gramian, byzantine: usize) -> Vec<usize> {
+    let rows = gramian.tasks();
+    // With few rows in a step the nearest one decides.
+    let nearest = rows.saturating_sub(byzantine + 2).max(1);
+    let score = |i: usize| {
+        let distance = |j: usize| (gramian.at(i, i) + gramian.at(j, j) - 2.0 * gramian.at(i, j)).max(0.0);
+        let mut distances: Vec<f64> = (0..rows).filter(|&j| j != i).map(distance).collect();
+        distances.sort_by(f64::total_cmp);
+        distances.iter().take(nearest).sum::<f64>()
+    };
+    let scores: Vec<f64> = (0..rows).map(score).collect();
+    let mut order: Vec<usize> = (0..rows).collect();
+    let length = |i: usize| gramian.at(i, i);
+    order.sort_by(|&i, &j| scores[i].total_cmp(&scores[j]).then(length(i).total_cmp(&length(j))).then(i.cmp(&j)));
+    order
 }

@@ -23,6 +23,8 @@ pub use method::{
 
 use crate::table::{Invalid, Reader, Table, Value};
 
+pub(crate) use krum::nearest_first;
+
 /// What a method's file makes of its parameters. The tasks' names are none while a file is read, before its tasks are known.
 type Build = fn(&mut Reader<'_>, Option<&[&str]>) -> Built;
 /// A method, or the parameter that is refused.

@@ -1,6 +1,7 @@
 //! One update: theta_{s+1} from theta_s and the workers' vectors.
 
 mod descent;
+mod robust;
 mod state;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use aggregation::{
-    Gramian, Optimizer, Schedule,
+    Gramian, Optimizer, Robust, Schedule,
     optimizer::OptimizerState,
     random::{Purpose, Stream},
     tree::{self, Node},
@@ -46,6 +47,7 @@ pub struct Updater {
     /// What the step in progress was weighed with, in combined mode.
     weighed: Option<Outcome>,
     clip_norm: Option<f64>,
+    robust: Option<Robust>,
     seed: u64,
     steps: u64,
     step: u64,
@@ -77,6 +79,7 @@ impl Updater {
             optimizer: experiment.train.optimizer.clone(),
             schedule: experiment.train.schedule.clone(),
             clip_norm: experiment.train.clip_norm,
+            robust: experiment.train.robust,
             seed: experiment.seed,
             gradient: vec![0.0; elements],
             counts: BTreeMap::new(),
@@ -251,12 +254,19 @@ impl Updater {
         self.finite(&self.losses)?;
         let learning_rate = self.learning_rate();
         let root = Node::root(self.plan.microbatches());
-        let (weighed, vectors) = if self.weigher.is_per_task() {
+        let (weighed, mut vectors) = if self.weigher.is_per_task() {
             let weighed = self.combine(&counts, gradients)?;
-            (Some(weighed), BTreeMap::from([]))
+            (Some(weighed), BTreeMap::new())
         } else {
             (None, self.vectors(gradients)?)
         };
+        let sum = match self.robust.filter(|_| weighed.is_none()) {
+            Some(robust) => Some(self.robust_sum(robust, &vectors)?),
+            None => None,
+        };
+        if let Some(sum) = &sum {
+            vectors = BTreeMap::from([(root, sum.as_slice())]);
+        }
         let finite = if weighed.is_some() { is_finite(&self.gradient) } else { self.add_up(root, &vectors)? };
         if !finite {
             return Err(self.gradient_of(&present(&counts)));
@@ -390,8 +400,12 @@ impl Updater {
         let began = Instant::now();
         let present = present(counts);
         let losses = self.weighted(&present, &self.losses);
-        let vectors = self.vectors_by_task(gradients)?;
+        let mut vectors = self.vectors_by_task(gradients)?;
         let root = Node::root(self.plan.microbatches());
+        let sums = self.robust.map(|robust| self.robust_sums(robust, &vectors)).transpose()?;
+        if let Some(sums) = &sums {
+            vectors = robust::in_place(&vectors, sums, root);
+        }
         let missing = |missing: Missing| NotFinite::Impossible { step: self.step, reason: missing.to_string() };
         let rows = jacobian::rows(&self.layout, &present, &vectors, root).map_err(missing)?;
         let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();

@@ -17,6 +17,9 @@ const CHUNKS_MAX: u32 = 16;
 /// Pieces of evaluation work that a worker holds at a time: one to compute, one to go on with.
 const EVALUATIONS_HELD: usize = 2;
 
+/// Microbatches that a worker holds at a time where each is a piece of work: so many messages wait for it at most.
+const LEAVES_HELD: usize = 16;
+
 /// A part of a phase: a node of the tree over microbatches, or over a feed's chunks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job {
@@ -179,9 +182,15 @@ impl Pile {
         self.pace.close();
         let root = Node::root(settings.leaves);
         let halves = matches!(settings.mode, Mode::PerTask { halves: true, .. });
-        for share in self.division.shares(&settings.mode, settings.leaves, ready, &self.pace) {
-            let nodes = cover(root, share.range.start, share.range.end).into_iter();
-            let nodes = nodes.flat_map(|node| match node.children() {
+        let equal = Pace::default();
+        let pace = if settings.leaves_apart { &equal } else { &self.pace };
+        for share in self.division.shares(&settings.mode, settings.leaves, ready, pace) {
+            let nodes = if settings.leaves_apart {
+                share.range.map(|leaf| Node { lo: leaf, hi: leaf + 1 }).collect()
+            } else {
+                cover(root, share.range.start, share.range.end)
+            };
+            let nodes = nodes.into_iter().flat_map(|node| match node.children() {
                 Some((left, right)) if halves && node == root => vec![left, right],
                 _ => vec![node],
             });
@@ -257,7 +266,7 @@ impl Pile {
         now: Duration,
         ready: &[WorkerId],
         version: u64,
-        result_slots: u32,
+        settings: &Settings,
     ) -> Vec<(WorkerId, Assignment)> {
         if self.waiting.is_empty() {
             return Vec::new();
@@ -265,8 +274,11 @@ impl Pile {
         let mut load = self.load(ready);
         let mut assigned = Vec::new();
         for open in std::mem::take(&mut self.waiting) {
-            let held_max =
-                if matches!(open.job.kind, JobKind::Evaluate { .. }) { EVALUATIONS_HELD } else { usize::MAX };
+            let held_max = match open.job.kind {
+                JobKind::Evaluate { .. } => EVALUATIONS_HELD,
+                JobKind::Gradient { .. } if settings.leaves_apart => LEAVES_HELD,
+                _ => usize::MAX,
+            };
             let least =
                 || load.iter().min_by_key(|(id, held)| (open.not == Some(**id), **held, **id)).map(|(id, _)| *id);
             let worker = open.preferred.filter(|worker| load.contains_key(worker)).or_else(least);
@@ -275,7 +287,7 @@ impl Pile {
                 continue;
             };
             *load.entry(worker).or_default() += 1;
-            assigned.push((worker, self.assign(now, worker, open, version, result_slots)));
+            assigned.push((worker, self.assign(now, worker, open, version, settings.result_slots)));
         }
         assigned
     }

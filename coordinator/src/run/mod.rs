@@ -452,8 +452,7 @@ impl Run {
         if std::mem::take(&mut self.undivided) {
             self.divide(&ready, effects);
         }
-        let slots = self.settings.result_slots;
-        for (worker, assignment) in self.pile.hand_out(now, &ready, version, slots) {
+        for (worker, assignment) in self.pile.hand_out(now, &ready, version, &self.settings) {
             self.assign(now, worker, assignment, effects);
         }
     }

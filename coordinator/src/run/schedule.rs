@@ -33,6 +33,9 @@ pub struct Settings {
     pub mode: Mode,
     /// Gradients by task that are asked for beside the update.
     pub task_gradients: Option<TaskGradients>,
+    /// Whether each microbatch is a piece of work of its own, whose gradient is wanted apart. Workers then get equally many, however quick
+    /// they are: nobody gets more of a say by answering soon.
+    pub leaves_apart: bool,
     /// Whether losses are asked for before the gradient, to weigh the tasks with.
     pub losses_before: bool,
     /// Whether losses are asked for after the update, on the same rows.

@@ -23,6 +23,7 @@ pub(super) fn settings(leaves: u32, steps: u64) -> Settings {
         result_slots: 2,
         mode: Mode::Combined,
         task_gradients: None,
+        leaves_apart: false,
         losses_before: false,
         losses_after: false,
         tries_max: 3,
@@ -189,6 +190,14 @@ impl Theatre {
         }
     }
 
+    /// Answers the evaluation that goes on, if any.
+    fn answer_evaluation(&mut self) {
+        while matches!(self.run.phase(), Phase::Evaluating(_)) {
+            let work = *self.held.keys().next().unwrap();
+            self.answer(work);
+        }
+    }
+
     /// Answers until a unit is in doubt.
     fn answer_step_until_doubt(&mut self) {
         while self.run.doubts.is_empty() {
@@ -276,6 +285,31 @@ fn where_halves_are_wanted_nobody_gets_the_root() {
     assert_eq!(nodes, [(0, 2), (2, 4), (0, 2), (2, 4)]);
     let slots: Vec<usize> = theatre.held.values().map(|(_, assignment)| assignment.slots.len()).collect();
     assert_eq!(slots, [2, 0, 0, 0], "two vectors take both slots, the others travel in chunks");
+}
+
+#[test]
+fn where_microbatches_are_wanted_apart_each_is_a_piece_of_work_and_speed_gives_nobody_more() {
+    let mut theatre = Theatre::new(Settings { leaves_apart: true, ..settings(40, 4) });
+    theatre.join(1);
+    theatre.join(2);
+    // The first worker got all of the first step, so many at a time.
+    assert_eq!(theatre.held.len(), 16);
+    theatre.answer_step();
+    for _ in 0..2 {
+        let mut answered = [0, 0];
+        let step = theatre.run.done();
+        while theatre.run.done() == step {
+            let (work, worker, node) =
+                theatre.held.iter().map(|(work, (w, a))| (*work, w.0, a.job.node)).next().unwrap();
+            assert_eq!(node.len(), 1);
+            answered[worker as usize - 1] += 1;
+            // The second one takes its time.
+            theatre.now += Duration::from_millis(if worker == 1 { 1 } else { 50 });
+            theatre.answer(work);
+        }
+        theatre.answer_evaluation();
+        assert_eq!(answered, [20, 20]);
+    }
 }
 
 #[test]
@@ -694,13 +728,13 @@ proptest! {
     fn the_story_is_the_same_whatever_the_workers_do(
         leaves in 1u32..9,
         mode in prop::sample::select(vec![Mode::Combined, per_task(false), per_task(true)]),
-        (losses_before, losses_after) in any::<(bool, bool)>(),
+        (losses_before, losses_after, leaves_apart) in any::<(bool, bool, bool)>(),
         every in prop::option::of(1u64..4),
         moves in prop::collection::vec((0u8..10, any::<prop::sample::Index>()), 0..200),
     ) {
         let task_gradients = every.filter(|_| mode == Mode::Combined).and_then(measuring);
-        let settings =
-            Settings { mode, task_gradients, losses_before, losses_after, tries_max: u32::MAX, ..settings(leaves, 4) };
+        let asked = Settings { mode, task_gradients, leaves_apart, losses_before, losses_after, ..settings(leaves, 4) };
+        let settings = Settings { tries_max: u32::MAX, ..asked };
         let mut theatre = Theatre::new(settings.clone());
         let mut last = 0;
         for (kind, choice) in moves {

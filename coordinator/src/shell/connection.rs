@@ -20,9 +20,11 @@ use crate::{
 /// Nodes of one step whose vectors find slots in a worker's shared memory; those of more travel in chunks.
 const NODES_IN_SLOTS: usize = 4;
 
-/// Slots for vectors of one worker, where a node gives so many. Memory is taken as slots are written to.
-pub(crate) fn result_slots(vectors: usize) -> u32 {
-    (NODES_IN_SLOTS * vectors).min(SLOTS_MAX) as u32
+/// Slots for vectors of one worker, where a node gives so many and so many microbatches are nodes of their own. Memory is taken as slots are
+/// written to.
+pub(crate) fn result_slots(vectors: usize, leaves_apart: Option<u32>) -> u32 {
+    let nodes = leaves_apart.map_or(NODES_IN_SLOTS, |leaves| leaves as usize);
+    (nodes * vectors).min(SLOTS_MAX) as u32
 }
 
 /// One worker's connection.

@@ -20,7 +20,7 @@ use crate::{
     compute::{Contribution, Place},
     journal::{Observation, Reason},
     parameters,
-    run::{self, Event, Fault, Loss, WorkerId, divide},
+    run::{self, Event, Fault, Loss, Phase, WorkerId, divide},
     server::Inbound,
 };
 
@@ -201,6 +201,9 @@ impl Shell {
         }
         self.note_memory(worker, ready.resident_bytes);
         let mixed = self.setup.loaded.experiment.cluster.mixed;
+        if self.fingerprint_is_free() {
+            self.fingerprint = None;
+        }
         let known = self.fingerprint.get_or_insert_with(|| ready.fingerprint.clone());
         if *known != ready.fingerprint && !mixed {
             let reason = format!(
@@ -223,6 +226,15 @@ impl Shell {
         let name = name(worker, &self.connections[&worker].hello);
         self.observe(Observation::WorkerJoined { rank, step: self.run.done(), name });
         self.tell(Event::Ready(worker));
+    }
+
+    /// The first worker says which fingerprint the run has: this processor need not be of the workers' kind. As long as nothing was computed it goes
+    /// with the last worker that has it, so that one odd worker which came first can be sent away.
+    fn fingerprint_is_free(&self) -> bool {
+        let asking =
+            matches!(self.run.phase(), Phase::Start | Phase::TaskGradients | Phase::LossesBefore | Phase::Gradient);
+        let computed = self.run.done() > 0 || !asking || !self.gradients.is_empty() || !self.losses.is_empty();
+        !computed && !self.connections.values().any(|connection| connection.accepted)
     }
 
     fn on_result(&mut self, worker: WorkerId, envelope: &Envelope, result: WorkResult) {

@@ -75,6 +75,7 @@ pub(super) fn settings(dice: &mut Dice) -> Settings {
         task_gradients: (mode == Mode::Combined && dice.chance(30))
             .then(|| TaskGradients { every: dice.between(1, 4), feeds: vec![feed(dice), feed(dice)] }),
         mode,
+        leaves_apart: dice.chance(20),
         losses_before: dice.chance(30),
         losses_after: dice.chance(30),
         // Kills are blind here; that a unit's workers keep dying is no reason to end.

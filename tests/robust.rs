@@ -1,0 +1,116 @@
+//! Robust sums over microbatches: the same bits whoever computes them, and a worker that sends wrong gradients does not carry the model away.
+
+#[path = "support/peer.rs"]
+mod peer;
+mod support;
+
+use std::path::Path;
+
+use peer::{Peer, runtime};
+use proto::v1;
+use serde_json::Value;
+use support::{Coordinator, bits, example, report, results, train, trunkline, wait_for};
+
+const KINDS: [&str; 3] = ["\"median\"", "{ kind = \"trimmed_mean\", trim = 2 }", "{ kind = \"krum\", byzantine = 2 }"];
+
+#[test]
+fn a_robust_sum_has_the_same_bits_for_any_number_of_workers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, robust) in KINDS.iter().enumerate() {
+        let mut seen = Vec::new();
+        for method in ["sum", "famo", "geometric", "mgda"] {
+            let settings = [
+                "train.steps=12".to_owned(),
+                "train.microbatches=7".to_owned(),
+                format!("train.robust={robust}"),
+                format!("weighting.method={method}"),
+            ];
+            let more: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+            let of = |workers: &str| {
+                let run = folder.path().join(format!("{name}-{method}-{workers}"));
+                let found = report(
+                    &train(&example("mixed"), &run, &[&more[..], &["--workers", workers]].concat())
+                        .output()
+                        .expect("starts"),
+                );
+                (bits(&found), results(&run))
+            };
+            let alone = of("1");
+            assert_eq!(alone, of("2"), "{robust} {method}");
+            assert_eq!(alone, of("3"), "{robust} {method}");
+            seen.push(alone.0.0.clone());
+        }
+        seen.dedup();
+        assert_eq!(seen.len(), 4, "{robust}: every weighting has its part in it");
+    }
+}
+
+/// A run with two workers and one that sends its microbatches' gradients reversed and a thousand times as large.
+fn with_a_hostile_worker(folder: &Path, name: &str, settings: &[&str]) -> Value {
+    let runtime = runtime();
+    let more = [settings, &["--set", "cluster.min_workers=3", "--set", "cluster.lease_ms=120000"]].concat();
+    let coordinator = Coordinator::start(&example("digits"), &folder.join(name), &more);
+    let honest = [coordinator.start_worker(&[]), coordinator.start_worker(&[])];
+    wait_for("two workers", || {
+        let status = report(&coordinator.status(&[]));
+        let workers = status["workers"].as_array()?;
+        (workers.iter().filter(|worker| worker["state"] == "working").count() == 2).then_some(())
+    });
+    let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+    let mut answered = 0;
+    loop {
+        let asked = peer.work();
+        if asked.work.kind() == v1::WorkKind::Evaluate {
+            break;
+        }
+        answered += 1;
+        let (result, mut gradient) = asked.gradient(&mut computer, &peer.parameters);
+        gradient.iter_mut().for_each(|value| *value *= -1e3);
+        peer.answer(asked, result, &gradient);
+    }
+    assert!(answered >= 150, "{answered} answers");
+    // It has done its worst; the evaluation is another's.
+    drop(peer);
+    let third = coordinator.start_worker(&[]);
+    let (found, _) = coordinator.finish();
+    drop((honest, third));
+    found
+}
+
+#[test]
+fn a_worker_that_sends_wrong_gradients_ruins_the_sum_and_no_robust_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = ["--set", "train.steps=150", "--set", "train.evaluate_every=150", "--set", "train.microbatches=7"];
+    let accuracy = |report: &Value| report["tasks"]["digit"]["test"]["accuracy"].as_f64().expect("a number");
+    let quiet = accuracy(&report(
+        &train(&example("digits"), &folder.path().join("quiet"), &settings).output().expect("starts"),
+    ));
+    for (name, robust) in KINDS.iter().enumerate() {
+        let robust = format!("train.robust={robust}");
+        let more = [&settings[..], &["--set", &robust]].concat();
+        let found = accuracy(&with_a_hostile_worker(folder.path(), &name.to_string(), &more));
+        assert!(found > quiet - 0.15, "{robust}: {found}, and {quiet} without it");
+    }
+    let ruined = accuracy(&with_a_hostile_worker(folder.path(), "sum", &settings));
+    assert!(ruined < 0.5, "{ruined}, and {quiet} without it");
+}
+
+#[test]
+fn check_says_what_a_robust_sum_costs() {
+    let plan = |more: &[&str]| {
+        let done = trunkline().arg("check").arg(example("digits")).args(more).output().expect("starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("is text")
+    };
+    let robust = plan(&["--set", "train.microbatches=8", "--set", "train.robust=median"]);
+    assert!(robust.contains("robust median: each microbatch's gradient travels by itself"), "{robust}");
+    assert!(!plan(&[]).contains("robust"));
+    let up = |more: &[&str]| -> u64 {
+        let more = [&["--json", "--set", "train.microbatches=8"], more].concat();
+        let plan: Value = serde_json::from_str(&plan(&more)).expect("is JSON");
+        let workers = plan["workers"].as_array().expect("a list");
+        workers.iter().map(|worker| worker["bytes_up"].as_u64().expect("a number")).sum()
+    };
+    // Two workers, a vector each; eight microbatches, a vector each.
+    assert_eq!(up(&["--set", "train.robust=median"]), 4 * up(&[]));
+}
