@@ -1,5 +1,6 @@
 //! One update: theta_{s+1} from theta_s and the workers' vectors.
 
+mod combine;
 mod descent;
 mod robust;
 mod state;
@@ -394,55 +395,6 @@ impl Updater {
         Ok(vectors)
     }
 
-    /// Weighs the tasks with their gradients and writes the combined gradient.
-    fn combine(&mut self, counts: &[u64], gradients: &[Gradient]) -> Result<Weighed, NotFinite> {
-        #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
-        let began = Instant::now();
-        let present = present(counts);
-        let losses = self.weighted(&present, &self.losses);
-        let mut vectors = self.vectors_by_task(gradients)?;
-        let root = Node::root(self.plan.microbatches());
-        let sums = self.robust.map(|robust| self.robust_sums(robust, &vectors)).transpose()?;
-        if let Some(sums) = &sums {
-            vectors = robust::in_place(&vectors, sums, root);
-        }
-        let missing = |missing: Missing| NotFinite::Impossible { step: self.step, reason: missing.to_string() };
-        let rows = jacobian::rows(&self.layout, &present, &vectors, root).map_err(missing)?;
-        let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();
-        let recorded = self.is_recorded();
-        let layout = self.layout.clone();
-        let gramian = (recorded || self.weigher.needs(Need::Gramian)).then(|| Gramian::of_rows(&rows));
-        if !jacobian::are_finite(&rows, gramian.as_ref()) {
-            let wrong = present.iter().zip(&rows).filter(|(_, row)| !is_finite(row)).map(|(task, _)| *task);
-            return Err(self.gradient_of(&wrong.collect::<Vec<usize>>()));
-        }
-        let by_block = self.weigher.needs(Need::GramianByBlock).then(|| jacobian::gramian_by_block(&layout, &rows));
-        let cross = match (self.weigher.needs(Need::GramianCross), root.children()) {
-            (true, Some(halves)) => Some(self.gramian_cross(&present, &vectors, gradients, halves.into())?),
-            _ => None,
-        };
-        let statistics = Statistics {
-            losses: Some(&losses),
-            gramian: gramian.as_ref(),
-            gramian_by_block: by_block.as_deref(),
-            gramian_cross: cross.as_ref(),
-            jacobian: self.weigher.needs(Need::Jacobian).then_some(&rows[..]),
-        };
-        let outcome = self.ask_weighting(&present, |weigher, moment| weigher.weigh(moment, &statistics))?;
-        let (step, gradient) = (self.step, &mut self.gradient[..]);
-        jacobian::write_direction(&layout, &rows, &outcome.combination, gradient);
-        jacobian::write_own(&layout, &vectors, &present, root, gradient)
-            .map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })?;
-        let alpha = outcome.combination.alpha().map(<[f64]>::to_vec);
-        let gramian = gramian.filter(|_| recorded);
-        let products = gramian.as_ref().map(|gramian| match &alpha {
-            Some(alpha) => gramian.times(alpha),
-            None => jacobian::products(&layout, &rows, gradient),
-        });
-        let (certificate, took) = (outcome.certificate, began.elapsed());
-        Ok(Weighed { present, losses, alpha, certificate, gramian, products, recorded, took })
-    }
-
     /// How the step's tasks were weighed before their gradients were computed.
     fn weighed_before(&mut self, counts: &[u64]) -> Weighed {
         let present = present(counts);
@@ -479,34 +431,6 @@ impl Updater {
             }
         }
         Ok(by_task)
-    }
-
-    fn gramian_cross(
-        &self,
-        present: &[usize],
-        vectors: &ByTask<'_>,
-        gradients: &[Gradient],
-        halves: [Node; 2],
-    ) -> Result<Gramian, NotFinite> {
-        let rows = |node| {
-            let rows = jacobian::rows(&self.layout, present, vectors, node);
-            rows.map_err(|missing| self.impossible(missing.to_string()))
-        };
-        let labelled = |half: Node, task: usize| -> u64 {
-            let within = gradients.iter().filter(|gradient| half.contains(gradient.node));
-            within
-                .flat_map(|gradient| &gradient.losses)
-                .filter(|sum| sum.task as usize == task)
-                .map(|sum| sum.rows)
-                .sum()
-        };
-        let shares = halves.map(|half| {
-            let whole = Node::root(self.plan.microbatches());
-            let share = |&task: &usize| labelled(half, task) as f64 / labelled(whole, task).max(1) as f64;
-            present.iter().map(share).collect::<Vec<f64>>()
-        });
-        let [left, right] = [rows(halves[0])?, rows(halves[1])?];
-        Ok(jacobian::gramian_cross([&left, &right], [&shares[0], &shares[1]]))
     }
 }
 

@@ -1,0 +1,108 @@
+//! Answers that can't be used, and steps that are not finite.
+
+use super::*;
+
+const GRADIENT: JobKind = JobKind::Gradient { feed: None };
+
+#[test]
+fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_put_aside() {
+    for bad in [1, 2] {
+        let mut theatre = Theatre::new(settings(4, 3));
+        theatre.bad.insert(bad);
+        theatre.join(1);
+        theatre.join(2);
+        theatre.join(3);
+        theatre.answer_all();
+        assert_eq!(theatre.aside, [bad]);
+        assert_eq!(theatre.story, quiet_story(4, 3));
+        let doubted = theatre.notices.iter().filter(|notice| matches!(notice, Notice::Doubted { .. })).count();
+        assert_eq!(doubted, 1, "one unit is enough");
+    }
+}
+
+#[test]
+fn several_bad_workers_are_found_one_after_the_other() {
+    let mut theatre = Theatre::new(settings(8, 2));
+    theatre.bad.extend([1, 3]);
+    (1..=5).for_each(|worker| theatre.join(worker));
+    // The first unit that is in doubt goes to the worker that has least to do, with the lowest number: not the other bad one.
+    theatre.answer_all();
+    theatre.aside.sort_unstable();
+    assert_eq!((theatre.aside.clone(), theatre.story.clone()), (vec![1, 3], quiet_story(8, 2)));
+}
+
+#[test]
+fn a_step_that_two_workers_find_not_finite_ends_the_run_with_nobody_put_aside() {
+    for workers in 1..=3 {
+        let mut theatre = Theatre::new(settings(4, 3));
+        theatre.not_finite.insert(1, GRADIENT);
+        (1..=workers).for_each(|worker| theatre.join(worker));
+        theatre.answer_all();
+        assert_eq!(theatre.outcome, Some(Outcome::Failed("step 1 is not finite".into())));
+        assert!(theatre.aside.is_empty());
+    }
+}
+
+#[test]
+fn a_unit_in_doubt_is_not_asked_of_the_worker_whose_answer_it_is() {
+    let mut theatre = Theatre::new(settings(2, 1));
+    theatre.bad.insert(1);
+    theatre.join(1);
+    theatre.join(2);
+    theatre.answer_step_until_doubt();
+    let (_, (worker, _)) = theatre.held.first_key_value().unwrap();
+    assert_eq!(worker.0, 2);
+    // It is late, and the other one has nothing to do: it is not asked all the same.
+    for _ in 0..10 {
+        theatre.pass(1000);
+    }
+    assert!(theatre.held.values().all(|(worker, _)| worker.0 == 2));
+    // The second one dies: there is nobody else to ask.
+    theatre.kill(2);
+    assert!(theatre.held.values().all(|(worker, _)| worker.0 == 1));
+}
+
+#[test]
+fn steps_that_are_not_finite_are_skipped_where_that_is_asked_for() {
+    let skipping = Settings { skips_max: Some(2), losses_before: true, losses_after: true, ..settings(4, 6) };
+    for kind in [GRADIENT, JobKind::Losses] {
+        let mut theatre = Theatre::new(skipping.clone());
+        theatre.not_finite = BTreeMap::from([(1, kind), (2, kind), (4, kind)]);
+        (1..=3).for_each(|worker| theatre.join(worker));
+        theatre.answer_all();
+        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+        assert_eq!(theatre.run.skipped(), Skipped { all: 3, in_a_row: 0 });
+        assert_eq!(theatre.story, story_with(skipping.clone(), &theatre.not_finite));
+        let skips: Vec<&String> = theatre.story.iter().filter(|line| line.starts_with("skip")).collect();
+        assert_eq!(skips, ["skip 1", "skip 2", "skip 4"]);
+    }
+}
+
+#[test]
+fn too_many_skipped_steps_in_a_row_end_the_run() {
+    let mut theatre = Theatre::new(Settings { skips_max: Some(2), ..settings(4, 6) });
+    theatre.not_finite = (1..5).map(|step| (step, GRADIENT)).collect();
+    theatre.join(1);
+    theatre.answer_all();
+    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("it ends") };
+    assert_eq!(reason, "step 3 is not finite; 2 steps in a row were skipped before it");
+    // They are counted through a resume too.
+    let mut run = Theatre::of(Run::new(settings(4, 6), 2).having_skipped(Skipped { all: 2, in_a_row: 2 }));
+    run.run.settings.skips_max = Some(2);
+    run.not_finite.insert(2, GRADIENT);
+    run.join(1);
+    run.answer_all();
+    assert!(matches!(run.outcome, Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn a_signal_while_a_unit_is_in_doubt_gives_the_step_up() {
+    let mut theatre = Theatre::new(settings(2, 3));
+    theatre.bad.insert(1);
+    theatre.join(1);
+    theatre.join(2);
+    theatre.answer_step_until_doubt();
+    theatre.tell(Event::Interrupt);
+    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.story, ["save 0"]);
+}
