@@ -26,7 +26,7 @@ use proto::message::LossSum;
 
 use self::descent::is_finite;
 use super::{
-    Answers, Gradient, Losses, Missing, Recipient,
+    Answers, Gradient, Losses, Recipient,
     ahead::Ahead,
     answers,
     jacobian::{self, ByTask},
