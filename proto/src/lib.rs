@@ -7,6 +7,8 @@
 //! chunks of the stream, or through [`shared_memory`] between processes of one machine. What a line does to a message is noticed by its
 //! [`checksum`]. How peers prove who they are is in [`tls`] and [`token`].
 
+use std::time::Duration;
+
 pub mod address;
 pub mod checksum;
 pub mod convert;
@@ -37,6 +39,9 @@ pub const REFUSAL: &str = "trunkline-refusal";
 
 /// The longest text of a worker's message, in bytes: names, reasons, hashes.
 pub const TEXT_BYTES_MAX: usize = 4096;
+
+/// How long a worker that was sent away for a fault of its own is kept out.
+pub const COOL_DOWN: Duration = Duration::from_secs(60);
 
 /// Flow-control window of one stream, in bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 16 << 20;

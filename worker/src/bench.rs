@@ -183,6 +183,8 @@ impl Stand {
         if self.version == Some(version) {
             return Ok(());
         }
+        // Until they are whole they are of no version.
+        self.version = None;
         if let Some(shared) = &self.shared {
             let slot = (version % shared.parameters.slots() as u64) as u32;
             let computer = &mut self.computer;

@@ -46,9 +46,12 @@ pub type Client = CoordinatorClient<InterceptedService<Channel, Access>>;
 /// trusted.
 pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Result<Client, WorkerError> {
     let mut pause = PAUSE_MIN;
-    let mut waited = Duration::ZERO;
+    let began = time::Instant::now();
     loop {
-        let reason = match try_connect(address, access).await {
+        // The first try has its time, however short the wait.
+        let left = wait.saturating_sub(began.elapsed());
+        let patience = if pause == PAUSE_MIN { TRY } else { left.min(TRY) };
+        let reason = match try_connect(address, access, patience).await {
             Ok(channel) => {
                 let client = CoordinatorClient::with_interceptor(channel, access.clone());
                 return Ok(client
@@ -58,11 +61,10 @@ pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Resu
             Err(Failed::Untrusted(reason)) => return Err(WorkerError::Untrusted { address: address.clone(), reason }),
             Err(Failed::Unreachable(reason)) => reason,
         };
-        if waited + pause > wait {
+        if began.elapsed() + pause > wait {
             return Err(WorkerError::NoCoordinator { address: address.clone(), waited: wait, reason });
         }
         time::sleep(pause).await;
-        waited += pause;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
@@ -92,9 +94,9 @@ impl From<io::Error> for Failed {
     }
 }
 
-async fn try_connect(address: &Address, access: &Access) -> Result<Channel, Failed> {
-    let late = |_| Failed::Unreachable(format!("no answer within {} s", TRY.as_secs()));
-    let bytes = time::timeout(TRY, dial(address, access)).await.map_err(late)??;
+async fn try_connect(address: &Address, access: &Access, patience: Duration) -> Result<Channel, Failed> {
+    let late = |_| Failed::Unreachable(format!("no answer within {} s", patience.as_secs_f64().ceil()));
+    let bytes = time::timeout(patience, dial(address, access)).await.map_err(late)??;
     // The channel takes this connection, and does not make another: a worker that is cut off joins anew.
     let dialled = Mutex::new(Some(TokioIo::new(bytes)));
     let connector = tower::service_fn(move |_: Uri| {

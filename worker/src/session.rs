@@ -8,6 +8,7 @@ use std::{
 };
 
 use proto::{
+    COOL_DOWN,
     address::Address,
     convert,
     message::{ChunkOf, CoordinatorMessage, Envelope, Hello, Refusal, RefusalKind, Welcome, WorkerMessage},
@@ -59,6 +60,8 @@ const STAYS_MAX: u32 = 10;
 /// The pause before the coordinator is looked for again; each further one is twice as long, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// What a worker that was put aside waits beyond the time for which it is kept out.
+const COOL_DOWN_MARGIN: Duration = Duration::from_secs(1);
 /// How long a coordinator on another machine may take with its next message, until the worker is accepted. Thereafter its signs of life tell.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -79,6 +82,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
             Err(WorkerError::Refused(refusal)) if may_come_back(refusal.kind) => WorkerError::Refused(refusal),
             ended => return ended,
         };
+        let is_put_aside = matches!(&lost, WorkerError::Refused(refusal) if is_kept_out(refusal.kind));
         if accepted {
             (in_vain, pause) = (0, PAUSE_MIN);
         }
@@ -88,16 +92,21 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         }
         tracing::warn!("{lost}; looking for the coordinator again");
         tokio::select! {
-            () = time::sleep(pause) => {}
+            () = time::sleep(if is_put_aside { COOL_DOWN + COOL_DOWN_MARGIN } else { pause }) => {}
             () = stop.as_mut() => return Ok(Ended::Stopped),
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-/// Whether a worker that is refused for this may be let in the next time: neither its data nor its answers were wrong.
+/// Whether a worker that is refused for this may be let in the next time: its data are the run's, and it speaks as a worker does.
 fn may_come_back(kind: RefusalKind) -> bool {
-    matches!(kind, RefusalKind::Stale | RefusalKind::Damaged)
+    matches!(kind, RefusalKind::Stale | RefusalKind::Damaged) || is_kept_out(kind)
+}
+
+/// Whether a worker that is refused for this is kept out for a while.
+fn is_kept_out(kind: RefusalKind) -> bool {
+    matches!(kind, RefusalKind::CoolDown | RefusalKind::NotFinite)
 }
 
 /// One connection to the coordinator, from hello to its end.

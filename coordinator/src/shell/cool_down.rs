@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use proto::message::Hello;
+use proto::{COOL_DOWN, message::Hello};
 
-/// How long they are kept out.
-const COOL_DOWN: Duration = Duration::from_secs(60);
 /// How many are remembered, at most: those that may come back soonest are forgotten first.
 const WORKERS_MAX: usize = 1024;
 

@@ -79,17 +79,13 @@ impl Shell {
         if let Some(remaining) = self.cool_down.remaining(self.started.elapsed(), &identity) {
             let seconds = remaining.as_secs() + 1;
             let reason = format!("the worker was sent away for a fault of its own: it may come back in {seconds} s");
-            self.turned_away.add(RefusalKind::CoolDown, &name(worker, &connection.hello), reason.clone());
-            let refusal = Refusal { kind: RefusalKind::CoolDown, reason };
-            let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(refusal));
-            return;
+            return self.turn_away(worker, &connection, RefusalKind::CoolDown, reason);
         }
-        let refusal = self.unfit(&connection.hello);
+        if let Some((kind, reason)) = self.unfit(&connection.hello) {
+            return self.turn_away(worker, &connection, kind, reason);
+        }
         self.connections.insert(worker, connection);
         self.tell(Event::Joined(worker));
-        if let Some((kind, reason)) = refusal {
-            return self.refuse(worker, kind, reason);
-        }
         let welcome = self.welcome(worker);
         let envelope = self.envelope(worker);
         let plan = payload::chunks(ChunkOf::Plan, self.plan_json.clone());
@@ -100,6 +96,13 @@ impl Shell {
         if sent.is_err() {
             self.drop_worker(worker, Loss::Disconnected);
         }
+    }
+
+    /// Refuses a worker before it has a place; a flood of them is one record.
+    fn turn_away(&mut self, worker: WorkerId, connection: &Connection, kind: RefusalKind, reason: String) {
+        self.turned_away.add(kind, &name(worker, &connection.hello), reason.clone());
+        self.last_refusal = Some(format!("{} ({})", reason, kind.name()));
+        let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(Refusal { kind, reason }));
     }
 
     fn unfit(&self, hello: &Hello) -> Option<(RefusalKind, String)> {
