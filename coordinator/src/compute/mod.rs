@@ -132,6 +132,8 @@ pub enum Job {
 /// What the thread has done.
 #[derive(Debug)]
 pub enum Done {
+    /// The thread has ended in the middle of a job: our own mistake.
+    Crashed,
     /// The inner products of the tasks' gradients are taken.
     Measured {
         /// The step.
@@ -229,6 +231,7 @@ impl Executor {
         let executor =
             Executor { desk: Arc::clone(&desk), jobs, done: done.clone(), queued: Arc::clone(&queued), at_once };
         let thread = thread::spawn(move || {
+            let _last_word = LastWord(done.clone());
             for job in asked {
                 let mut desk = lock(&desk);
                 let said = desk.take(job);
@@ -276,7 +279,18 @@ impl Executor {
     }
 }
 
-/// A job that panicked ends the run: nothing reads what it has left half done.
+/// Says so where the thread panics: whoever waits for its answer would wait for ever.
+struct LastWord(mpsc::UnboundedSender<Done>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.0.send(Done::Crashed);
+        }
+    }
+}
+
+/// A job that panicked ends the run ([`LastWord`]): nothing reads what it has left half done.
 fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
     desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -356,5 +370,25 @@ impl Desk {
         }
         let protected: Vec<u64> = self.best.into_iter().collect();
         checkpoint::keep(&*self.disk, &self.run_dir, self.keep, step, &protected).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_says_so_and_one_that_ends_does_not() {
+        let ends_with = |panics: bool| {
+            let (done, mut heard) = mpsc::unbounded_channel();
+            let thread = thread::spawn(move || {
+                let _last_word = LastWord(done);
+                assert!(!panics, "a mistake of our own");
+            });
+            assert_eq!(thread.join().is_err(), panics);
+            heard.try_recv()
+        };
+        assert!(matches!(ends_with(true), Ok(Done::Crashed)));
+        assert!(ends_with(false).is_err());
     }
 }

@@ -441,7 +441,8 @@ fn present(counts: &[u64]) -> Vec<usize> {
 fn add_losses(mut left: Vec<LossSum>, right: Vec<LossSum>) -> Vec<LossSum> {
     for (left, right) in left.iter_mut().zip(right) {
         left.loss += right.loss;
-        left.rows += right.rows;
+        // A sum that is too large is no count of labels, and is found to be none.
+        left.rows = left.rows.saturating_add(right.rows);
     }
     left
 }

@@ -250,6 +250,7 @@ impl Shell {
 
     pub(crate) fn on_done(&mut self, done: Done) {
         match done {
+            Done::Crashed => drop(self.failed.get_or_insert(CoordinatorError::Crashed)),
             Done::Measured { step } => self.tell(Event::Measured { step }),
             Done::Weighed { step, factors } => {
                 self.factors = factors;
