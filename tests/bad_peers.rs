@@ -288,6 +288,10 @@ fn whoever_does_not_begin_as_a_worker_is_refused_at_once() {
     let coordinator = quiet.coordinator("begin");
     let other = Peer::hello(&coordinator, &runtime, v1::Hello { version: "0.0.9".into(), ..hello(1) }).refused();
     assert_eq!(other.kind, "version");
+    wait_for("the record", || {
+        let mut records = journal(&coordinator.run).into_iter();
+        records.find(|record| record["kind"] == "turned_away" && record["reason"]["code"] == "version")
+    });
     let long = v1::Hello { host: "x".repeat(1 << 20), ..hello(2) };
     let first = message(v1::Envelope::default(), Body::Hello(long));
     let refused = Peer::open(&coordinator, &runtime, first).err().expect("refused");
