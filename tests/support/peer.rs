@@ -112,8 +112,14 @@ impl Peer {
 
     /// Waits for work, and takes the parameters that come with it.
     pub fn work(&mut self) -> Asked {
+        self.work_or_end().expect("the stream goes on")
+    }
+
+    /// The same; none where the run is over.
+    pub fn work_or_end(&mut self) -> Option<Asked> {
         loop {
-            match self.hear().expect("the stream goes on") {
+            match self.hear()? {
+                (_, Said::Refused(refused)) => panic!("refused: {} ({})", refused.reason, refused.kind),
                 (_, Said::Chunk(chunk)) => {
                     if chunk.offset == 0 {
                         self.parameters.clear();
@@ -127,7 +133,7 @@ impl Peer {
                         let read = parameters.read(slot, work.version + 1, <[f32]>::to_vec);
                         self.parameters = read.expect("parameters of this version");
                     }
-                    return Asked { envelope, work };
+                    return Some(Asked { envelope, work });
                 }
                 _ => {}
             }
