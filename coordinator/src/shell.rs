@@ -148,20 +148,18 @@ impl Shell {
     ) -> Result<Report, CoordinatorError> {
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stopping = false;
         while self.outcome.is_none() && self.failed.is_none() {
             tokio::select! {
                 biased;
                 Some(done) = done.recv() => self.on_done(done),
                 Some(inbound) = inbox.recv() => self.on_inbound(inbound),
-                Some(request) = requests.recv(), if !stopping => {
-                    stopping = request != Request::Save;
-                    match request {
-                        Request::Save => self.tell(Event::Save),
-                        Request::Interrupt => self.tell(Event::Interrupt),
-                        Request::GiveUp(reason) => self.give_up(&reason),
-                    }
-                }
+                Some(request) = requests.recv() => match request {
+                    Request::Save => self.tell(Event::Save),
+                    Request::Interrupt => self.tell(Event::Interrupt),
+                    // What is left may need no worker: a checkpoint.
+                    Request::GiveUp(_) if self.run.ends_without_workers() => {}
+                    Request::GiveUp(reason) => self.give_up(&reason),
+                },
                 warning = next_warning(&mut tracker) => self.on_tracking(warning),
                 _ = ticks.tick() => {
                     self.catch_up();

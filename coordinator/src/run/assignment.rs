@@ -1,7 +1,7 @@
 //! Which worker computes what: the pile of a phase's jobs.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     time::Duration,
 };
@@ -114,13 +114,13 @@ struct Open {
     vectors: u32,
     tries: u32,
     preferred: Option<WorkerId>,
-    /// Whose answer is in doubt: another worker is asked where there is one.
-    not: Option<WorkerId>,
+    /// Who failed at it, or whose answer is in doubt: others are asked where there are any.
+    avoid: BTreeSet<WorkerId>,
 }
 
 impl Open {
     fn new(job: Job, vectors: u32, preferred: Option<WorkerId>) -> Open {
-        Open { job, vectors, tries: 0, preferred, not: None }
+        Open { job, vectors, tries: 0, preferred, avoid: BTreeSet::new() }
     }
 }
 
@@ -152,6 +152,8 @@ pub(super) struct Late {
 pub(super) struct Pile {
     waiting: VecDeque<Open>,
     held: BTreeMap<u64, Held>,
+    /// What another worker has answered first: how long the slow one takes is measured all the same, and it gets nothing more before.
+    overtaken: BTreeMap<u64, Held>,
     last_work: u64,
     slots_used: BTreeMap<WorkerId, u32>,
     /// When workers last finished something.
@@ -179,7 +181,8 @@ impl Pile {
     /// The jobs of a gradient phase: a share for each worker that takes part.
     pub(super) fn gradient(&mut self, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
-        self.pace.close();
+        let busy: BTreeSet<WorkerId> = self.overtaken.values().map(|held| held.worker).collect();
+        self.pace.close(&busy);
         let root = Node::root(settings.leaves);
         let halves = matches!(settings.mode, Mode::PerTask { halves: true, .. });
         let equal = Pace::default();
@@ -257,10 +260,21 @@ impl Pile {
     /// Puts a job back whose answer, from `worker`, does not count.
     pub(super) fn ask_again(&mut self, job: Job, worker: WorkerId, settings: &Settings) {
         let vectors = settings.vectors(&job);
-        self.waiting.push_back(Open { not: Some(worker), ..Open::new(job, vectors, None) });
+        self.waiting.push_back(Open { avoid: BTreeSet::from([worker]), ..Open::new(job, vectors, None) });
     }
 
-    /// Hands out what lies on the pile. Jobs of a worker that is not there any more go to whoever holds least.
+    /// Those of the workers that owe nothing which others have answered first; all, where everybody does.
+    pub(super) fn free(&self, ready: &[WorkerId]) -> Vec<WorkerId> {
+        let free: Vec<WorkerId> = ready.iter().copied().filter(|worker| !self.is_overtaken(*worker)).collect();
+        if free.is_empty() { ready.to_vec() } else { free }
+    }
+
+    fn is_overtaken(&self, worker: WorkerId) -> bool {
+        self.overtaken.values().any(|held| held.worker == worker)
+    }
+
+    /// Hands out what lies on the pile. Jobs of a worker that is not there any more, or has not done what it should have long ago, go to
+    /// whoever holds least; a job that failed goes to someone who has not failed at it.
     pub(super) fn hand_out(
         &mut self,
         now: Duration,
@@ -272,6 +286,7 @@ impl Pile {
             return Vec::new();
         }
         let mut load = self.load(ready);
+        let free: BTreeSet<WorkerId> = self.free(ready).into_iter().collect();
         let mut assigned = Vec::new();
         for open in std::mem::take(&mut self.waiting) {
             let held_max = match open.job.kind {
@@ -279,9 +294,9 @@ impl Pile {
                 JobKind::Gradient { .. } if settings.leaves_apart => LEAVES_HELD,
                 _ => usize::MAX,
             };
-            let least =
-                || load.iter().min_by_key(|(id, held)| (open.not == Some(**id), **held, **id)).map(|(id, _)| *id);
-            let worker = open.preferred.filter(|worker| load.contains_key(worker)).or_else(least);
+            let place = |(id, held): &(&WorkerId, &usize)| (open.avoid.contains(id), !free.contains(id), **held, **id);
+            let least = || load.iter().min_by_key(place).map(|(id, _)| *id);
+            let worker = open.preferred.filter(|worker| free.contains(worker)).or_else(least);
             let Some(worker) = worker.filter(|worker| load[worker] < held_max) else {
                 self.waiting.push_back(open);
                 continue;
@@ -305,7 +320,8 @@ impl Pile {
             return Vec::new();
         }
         let load = self.load(ready);
-        let idle: Vec<WorkerId> = load.iter().filter(|(_, held)| **held == 0).map(|(worker, _)| *worker).collect();
+        let is_idle = |(worker, held): &(&WorkerId, &usize)| **held == 0 && !self.is_overtaken(**worker);
+        let mut idle: Vec<WorkerId> = load.iter().filter(is_idle).map(|(worker, _)| *worker).collect();
         let mut late: Vec<(Duration, u64)> = Vec::new();
         for (work, held) in &self.held {
             let twice = self.held.values().filter(|other| other.open.job == held.open.job).count() > 1;
@@ -315,9 +331,11 @@ impl Pile {
         }
         late.sort_unstable();
         let mut assigned = Vec::new();
-        for (worker, (_, work)) in idle.into_iter().zip(late) {
-            // Whoever's answer is in doubt has given it.
-            let Some(held) = self.held.get(&work).filter(|held| held.open.not != Some(worker)) else { continue };
+        for (_, work) in late {
+            let Some(held) = self.held.get(&work) else { continue };
+            // Whoever has failed at it, or given an answer that is in doubt, is not asked again.
+            let Some(place) = idle.iter().position(|worker| !held.open.avoid.contains(worker)) else { continue };
+            let worker = idle.remove(place);
             let late = Late { holder: held.worker, job: held.open.job.clone() };
             let assignment = self.assign(now, worker, held.open.clone(), version, settings.result_slots);
             assigned.push((worker, assignment, late));
@@ -378,18 +396,32 @@ impl Pile {
     /// The job of a work that is done, if this worker was asked for it and it is still waited for. Whoever else has it is not
     /// waited for any more.
     pub(super) fn complete(&mut self, now: Duration, worker: WorkerId, work: u64, settings: &Settings) -> Option<Job> {
-        let held = self.remove(worker, work)?;
-        let took = now.saturating_sub(self.began(&held));
+        let Some(held) = self.remove(worker, work) else {
+            if let Some(held) = self.remove_overtaken(worker, work) {
+                self.measure(now, &held, settings);
+            }
+            return None;
+        };
+        self.measure(now, &held, settings);
         let job = held.open.job;
-        self.pace.note(worker, job.kind, settings.units(&job), took);
-        self.finished.insert(worker, now);
-        self.held.retain(|_, other| other.open.job != job);
+        self.overtaken.extend(self.held.extract_if(.., |_, other| other.open.job == job));
         Some(job)
+    }
+
+    /// A worker has done something: notes how long it took.
+    fn measure(&mut self, now: Duration, held: &Held, settings: &Settings) {
+        let took = now.saturating_sub(self.began(held));
+        self.pace.note(held.worker, held.open.job.kind, settings.units(&held.open.job), took);
+        self.finished.insert(held.worker, now);
     }
 
     /// Puts a failed job back, unless somebody else has it too.
     pub(super) fn give_up(&mut self, worker: WorkerId, work: u64) -> Option<GivenUp> {
-        let held = self.remove(worker, work)?;
+        let Some(mut held) = self.remove(worker, work) else {
+            self.remove_overtaken(worker, work);
+            return None;
+        };
+        held.open.avoid.insert(worker);
         Some(self.put_back(held.open, true))
     }
 
@@ -398,7 +430,10 @@ impl Pile {
         open.preferred = None;
         let given_up = GivenUp { job: open.job.clone(), tries: open.tries };
         match self.held.values_mut().find(|other| other.open.job == open.job) {
-            Some(other) => other.open.tries = open.tries,
+            Some(other) => {
+                other.open.tries = open.tries;
+                other.open.avoid.append(&mut open.avoid);
+            }
             None => self.waiting.push_back(open),
         }
         given_up
@@ -409,10 +444,16 @@ impl Pile {
         self.held.remove(&work)
     }
 
+    fn remove_overtaken(&mut self, worker: WorkerId, work: u64) -> Option<Held> {
+        self.overtaken.get(&work).filter(|held| held.worker == worker)?;
+        self.overtaken.remove(&work)
+    }
+
     /// Puts back all that a worker holds. Where it `crashed`, what it was computing counts as failed: the first of these.
     pub(super) fn take_back(&mut self, worker: WorkerId, crashed: bool) -> Vec<GivenUp> {
         let works: Vec<u64> =
             self.held.iter().filter(|(_, held)| held.worker == worker).map(|(work, _)| *work).collect();
+        self.overtaken.retain(|_, held| held.worker != worker);
         self.pace.forget(worker);
         self.finished.remove(&worker);
         let held: Vec<Held> = works.iter().filter_map(|work| self.held.remove(work)).collect();

@@ -19,7 +19,8 @@
 //! validation and on the test split, and the run is over.
 //!
 //! A worker that is lost takes its open work back to the pile, from where others get it within the same
-//! phase. A worker may join in any phase: it gets work that lies on the pile at once and its share from
+//! phase; what a worker fails at goes to others too. What is late is computed by another as well, and the late
+//! one gets nothing more before it has answered. A worker may join in any phase: it gets work that lies on the pile at once and its share from
 //! the next step on. One that gives signs of life and no answers is sent away, and may come back.
 //!
 //! # What must hold
@@ -30,6 +31,9 @@
 //!
 //! # What is left out
 //!
+//! - Whether an answer is right: the shell looks at its shape, and nothing is computed twice to compare it.
+//! - Who may take part, and who is kept out for a while: that is decided at the door and in the shell.
+//! - Partial steps: a step counts with all its microbatches or not at all, however late the last one comes.
 
 mod assignment;
 mod division;
@@ -79,6 +83,8 @@ pub struct Run {
     /// The phase has begun and its microbatches are not divided yet: there were too few workers.
     undivided: bool,
     waiting_said: bool,
+    /// Since when work is needed to end as was asked for, and nobody is there to do it.
+    abandoned: Option<Duration>,
     idle_said: usize,
     /// How many workers were sent away that did not answer.
     unanswered: u32,
@@ -102,6 +108,7 @@ impl Run {
             pile: Pile::default(),
             undivided: false,
             waiting_said: false,
+            abandoned: None,
             idle_said: 0,
             unanswered: 0,
             doubts: BTreeMap::new(),
@@ -389,6 +396,7 @@ impl Run {
         }
         self.hand_out(now, effects);
         self.help_stragglers(now, effects);
+        self.give_up_ending(now, effects);
     }
 
     /// Begins the next step, or the end where no step is left.
@@ -440,9 +448,10 @@ impl Run {
     fn hand_out(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(version) = self.version() else { return };
         let ready: Vec<WorkerId> = self.ready().collect();
-        if ready.len() < self.settings.min_workers {
+        // What is left of a run that ends is done by whoever is there.
+        let needed = if self.interrupted { 1 } else { self.settings.min_workers };
+        if ready.len() < needed {
             if !self.waiting_said {
-                let needed = self.settings.min_workers;
                 effects.push(Effect::Notice(Notice::Waiting { workers: ready.len(), needed }));
             }
             self.waiting_said = true;
@@ -450,7 +459,7 @@ impl Run {
         }
         self.waiting_said = false;
         if std::mem::take(&mut self.undivided) {
-            self.divide(&ready, effects);
+            self.divide(&self.pile.free(&ready), effects);
         }
         for (worker, assignment) in self.pile.hand_out(now, &ready, version, &self.settings) {
             self.assign(now, worker, assignment, effects);

@@ -3,7 +3,7 @@
 //! Nothing here changes a result: it decides who computes what, and every worker computes the same bits.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -60,9 +60,10 @@ impl Pace {
         }
     }
 
-    /// A gradient phase is over.
-    pub(super) fn close(&mut self) {
-        self.workers.values_mut().for_each(OfWorker::close);
+    /// A gradient phase is over, for all but those that are still at work on it.
+    pub(super) fn close(&mut self, busy: &BTreeSet<WorkerId>) {
+        let done = self.workers.iter_mut().filter(|(worker, _)| !busy.contains(worker));
+        done.for_each(|(_, of_worker)| of_worker.close());
     }
 
     /// A worker is gone.
@@ -148,7 +149,7 @@ mod tests {
             pace.note(WorkerId(*worker), KIND, 1, Duration::from_secs(*seconds));
             pace.note(WorkerId(*worker), KIND, 1, Duration::from_secs(*seconds));
         }
-        pace.close();
+        pace.close(&BTreeSet::new());
     }
 
     #[test]

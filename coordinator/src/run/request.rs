@@ -1,5 +1,7 @@
 //! What people ask of a run: to end, or to write a checkpoint.
 
+use std::time::Duration;
+
 use super::{Effect, Evaluation, Outcome, Phase, Run};
 
 impl Run {
@@ -26,6 +28,27 @@ impl Run {
             // What has changed the optimizer's state is carried through.
             Phase::Updating | Phase::LossesAfter | Phase::Learning | Phase::Skipping => {}
             Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
+        }
+    }
+
+    /// Whether the run is to end and needs no worker for that.
+    pub fn ends_without_workers(&self) -> bool {
+        self.interrupted && !(self.settings.losses_after && matches!(self.phase, Phase::Updating | Phase::LossesAfter))
+    }
+
+    /// Ends a run that can't end as was asked for: the optimizer has gone on to the next step, of which the weighting can't learn.
+    pub(super) fn give_up_ending(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if !self.interrupted || self.phase != Phase::LossesAfter || self.ready().next().is_some() {
+            self.abandoned = None;
+            return;
+        }
+        let since = *self.abandoned.get_or_insert(now);
+        if now.saturating_sub(since) > self.settings.lease {
+            let step = self.step;
+            let reason = format!(
+                "asked to stop in step {step}, which can't be ended: no worker is there to compute the losses after the update"
+            );
+            self.finish(Outcome::Failed(reason), effects);
         }
     }
 

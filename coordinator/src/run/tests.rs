@@ -1,6 +1,7 @@
 //! The state machine alone, told stories.
 
 mod doubt;
+mod trouble;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -180,6 +181,11 @@ impl Theatre {
     fn answer(&mut self, work: u64) {
         let (worker, _) = self.held.remove(&work).unwrap();
         self.tell(Event::Result { worker, work });
+    }
+
+    fn fail(&mut self, work: u64) {
+        let (worker, _) = self.held.remove(&work).unwrap();
+        self.tell(Event::Failed { worker, work, reason: "no memory".into() });
     }
 
     /// Answers everything of the present step, after the usual time.
@@ -641,6 +647,12 @@ proptest! {
                     theatre.join(last);
                 }
                 2 => theatre.pass(choice.index(900) as u64),
+                3 => {
+                    let works: Vec<u64> = theatre.held.keys().copied().collect();
+                    if !works.is_empty() {
+                        theatre.fail(*choice.get(&works));
+                    }
+                }
                 1 => {
                     let ready: Vec<WorkerId> = theatre.run.ready().collect();
                     if !ready.is_empty() {

@@ -128,6 +128,12 @@ impl Connection {
         self.heard = heard;
     }
 
+    /// It has answered this, or said that it can't.
+    pub(crate) fn forget(&mut self, work: u64) {
+        self.asked.remove(&work);
+        self.assembling.remove(&work);
+    }
+
     /// For how long it has owed an answer, had nothing to do, and nothing got through.
     pub(crate) fn stuck(&self, now: Duration) -> Option<Duration> {
         (!self.asked.is_empty()).then(|| now.saturating_sub(self.through))
@@ -176,4 +182,21 @@ impl Connection {
 /// A worker's name for people and for the journal.
 pub(crate) fn name(id: WorkerId, hello: &Hello) -> String {
     format!("worker {} ({}:{})", id.0, hello.host, hello.pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_has_failed_at_it_does_not_owe() {
+        let (outbox, _inbox) = tokio::sync::mpsc::channel(1);
+        let mut connection = Connection::new("here".into(), Hello::default(), outbox);
+        let node = Node::root(1);
+        let (kind, feeds, vectors, slots) = (WorkKind::Losses, vec![0], Vec::new(), Vec::new());
+        connection.asked.insert(7, Asked { step: 0, phase: 0, kind, feeds, node, vectors, slots });
+        assert_eq!(connection.stuck(Duration::from_secs(9)), Some(Duration::from_secs(9)));
+        connection.forget(7);
+        assert_eq!(connection.stuck(Duration::from_secs(9)), None);
+    }
 }

@@ -25,7 +25,7 @@ impl Shell {
                 self.counts.dropped += 1;
                 self.arrived.remove(&(worker, work));
                 if let Some(connection) = self.connections.get_mut(&worker) {
-                    connection.asked.remove(&work);
+                    connection.forget(work);
                 }
             }
             Effect::Clear => {

@@ -188,6 +188,7 @@ impl Shell {
             WorkerMessage::Chunk(chunk) => self.on_chunk(worker, &chunk),
             WorkerMessage::Failure { work, reason } => {
                 tracing::warn!(worker = worker.0, work, reason, "work failed");
+                connection.forget(work);
                 self.tell(Event::Failed { worker, work, reason });
             }
             WorkerMessage::Leave(Refusal { kind, reason }) => match kind {

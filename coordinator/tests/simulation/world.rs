@@ -44,6 +44,7 @@ enum Said {
     Ready,
     Beat,
     Result { work: u64, sum: Sum, spoilt: bool },
+    Failure { work: u64 },
     Gone,
 }
 
@@ -326,6 +327,9 @@ impl World {
                 shell.forget(lease);
                 self.tell(epoch, Event::Lost(lease, Loss::Disconnected))
             }
+            Said::Failure { work } => {
+                self.tell(epoch, Event::Failed { worker: lease, work, reason: "no memory".into() })
+            }
             Said::Result { work, sum, spoilt } => {
                 shell.arrive(lease, work, sum, spoilt);
                 self.tell(epoch, Event::Result { worker: lease, work })
@@ -427,7 +431,10 @@ impl World {
             if spoilt {
                 sum[1] = f32::INFINITY;
             }
-            self.say(host, Said::Result { work: assignment.work, sum, spoilt });
+            let work = assignment.work;
+            let failure = self.faults_left > 0 && self.dice.chance(3);
+            self.tally.works_failed += u64::from(failure);
+            self.say(host, if failure { Said::Failure { work } } else { Said::Result { work, sum, spoilt } });
         }
         self.compute(host);
     }
