@@ -8,6 +8,7 @@ mod support;
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    thread,
     time::Duration,
 };
 
@@ -279,6 +280,31 @@ fn metric_sums_of_another_shape_are_refused() {
     let refused = peer.refused();
     assert!(refused.reason.contains("metric sums of task `digit` that its kind can't have"), "{}", refused.reason);
     quiet.finish(coordinator);
+}
+
+#[test]
+fn a_worker_that_fails_at_everything_ends_no_run_that_has_another() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let run = quiet.folder.path().join("failing");
+    let both = ["--set", "cluster.min_workers=2"];
+    let coordinator = Coordinator::start(&example("digits"), &run, &[&SHORT[..], &PATIENT, &both].concat());
+    let (mut peer, _) = Peer::join(&coordinator, &runtime);
+    let failing = thread::spawn(move || {
+        let mut failures = 0;
+        while let Some((envelope, said)) = peer.hear() {
+            if let Said::Work(v1::Work { id: work, node, .. }) = said {
+                peer.say(envelope.clone(), Body::Failure(v1::Failure { work, reason: "no memory".into() }));
+                // After that it owes nothing: what else it says of this work is not looked at.
+                peer.say(envelope, Body::Result(v1::Result { work, node, ..Default::default() }));
+                failures += 1;
+            }
+        }
+        failures
+    });
+    quiet.finish(coordinator);
+    let failures = failing.join().expect("ends");
+    assert!(failures >= 40, "{failures} in 40 steps");
 }
 
 #[test]

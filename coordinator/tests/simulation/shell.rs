@@ -142,7 +142,7 @@ impl Shell {
             }
         }
         Ok(Shell {
-            saved: run.done(),
+            saved: 0,
             disk: Arc::clone(disk),
             run,
             settings: settings.clone(),

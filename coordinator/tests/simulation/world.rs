@@ -432,7 +432,7 @@ impl World {
                 sum[1] = f32::INFINITY;
             }
             let work = assignment.work;
-            let failure = self.faults_left > 0 && self.dice.chance(3);
+            let failure = self.faults_left > 0 && self.dice.chance(5);
             self.tally.works_failed += u64::from(failure);
             self.say(host, if failure { Said::Failure { work } } else { Said::Result { work, sum, spoilt } });
         }
