@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use disk::{load, write};
-pub use folder::{Found, PassedOver, best, keep, mark_best, newest_good, path_of, steps};
+pub use folder::{Found, PassedOver, best, hold, keep, mark_best, newest_good, path_of, steps};
 
 /// The schema's number, in every manifest. It changes when a reader of an older one would be wrong.
 pub const SCHEMA: u32 = 1;

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{service::interceptor::InterceptedService, transport::Server};
 
 use crate::{
+    checkpoint::CheckpointError,
     compute::{self, Desk, Executor, Factors, Updater},
     disk::Disk,
     door::{Listener, TurnedAway},
@@ -79,6 +80,9 @@ pub enum CoordinatorError {
     /// Another coordinator has taken the run up.
     #[error(transparent)]
     Fenced(#[from] Fenced),
+    /// The checkpoints.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    checkpoint::{Found, PassedOver},
+    checkpoint::{self, Found, PassedOver},
     disk::Disk,
     folder::{Fence, FencedDisk, RunFolder},
     journal::{self, Journal, Observation, Reason, Record},
@@ -59,6 +59,9 @@ impl Start {
                 let Past { folder, found, passed_over, journal, .. } = *past;
                 let fence = folder.next_epoch(&*options.disk)?;
                 let disk = fenced(&fence);
+                if found.is_some() {
+                    checkpoint::hold(&*disk, folder.path())?;
+                }
                 let mut journal = journal.with_disk(Arc::clone(&disk));
                 let mut records = if begun {
                     let (_, settings) = parameters(setup);

@@ -85,6 +85,17 @@ fn load_with_best(run_dir: &Path, path: &Path, journal_bytes: u64) -> Result<Fou
     Ok(Found { checkpoint, best })
 }
 
+/// Sees to it that the checkpoints that are there stay, should the power go: a coordinator that was killed may have written the last one
+/// and not synced its name.
+///
+/// # Errors
+/// The file system refuses.
+pub fn hold(disk: &dyn Disk, run_dir: &Path) -> Result<(), CheckpointError> {
+    let folder = checkpoints(run_dir);
+    disk.perform(Operation::Sync(&folder)).map_err(failed(&folder, "syncing"))?;
+    disk.perform(Operation::Sync(run_dir)).map_err(failed(run_dir, "syncing"))
+}
+
 /// Names the checkpoint that `checkpoint.best` chose; it must have been written before.
 ///
 /// A run that resumes from an older checkpoint than the best names its best again, from its own state.

@@ -131,6 +131,7 @@ impl Shell {
         let mut run = Run::new(settings.clone(), 0);
         let mut model = Model::first(odd);
         if let Some(found) = found {
+            checkpoint::hold(&**disk, path)?;
             let checkpoint = found.checkpoint;
             let due = checkpoint.state("run.evaluation_due").unwrap_or(false);
             let count = |name| checkpoint.state(name).unwrap_or(0);
@@ -142,7 +143,7 @@ impl Shell {
             }
         }
         Ok(Shell {
-            saved: 0,
+            saved: run.done(),
             disk: Arc::clone(disk),
             run,
             settings: settings.clone(),
