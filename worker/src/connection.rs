@@ -46,6 +46,7 @@ pub type Client = CoordinatorClient<InterceptedService<Channel, Access>>;
 /// trusted.
 pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Result<Client, WorkerError> {
     let mut pause = PAUSE_MIN;
+    #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]
     let began = time::Instant::now();
     loop {
         // The first try has its time, however short the wait.
