@@ -113,9 +113,9 @@ fn an_answer_for_an_old_step_is_recognised_dropped_and_counted() {
     wait_for_step(&run, 50);
     let stragglers = || journal(&run).iter().filter(|record| record["name"] == "straggler").count();
     kill(workers[0].0.id(), Signal::STOP);
-    // Others do its work, also in the steps after the one in which it was stopped.
+    // The other does its work, and gets all of it as long as this answer is owed.
     let before = last_step(&run);
-    wait_for("help", || (stragglers() >= 2 && last_step(&run) >= before + 2).then_some(()));
+    wait_for("help", || (stragglers() >= 1 && last_step(&run) >= before + 2).then_some(()));
     kill(workers[0].0.id(), Signal::CONT);
     let (found, said) = coordinator.finish();
     assert_eq!((bits(&expected.0), &expected.1), (bits(&found), &results(&run)), "{said}");
@@ -123,7 +123,7 @@ fn an_answer_for_an_old_step_is_recognised_dropped_and_counted() {
     let finished = journal(&run).into_iter().find(|record| record["kind"] == "finished").expect("an end");
     let metrics = &finished["metrics"];
     assert!(metrics["results_dropped"].as_f64().expect("a count") >= 1.0, "{metrics}");
-    assert!(metrics["stragglers"].as_f64().expect("a count") >= 2.0, "{metrics}");
+    assert!(metrics["stragglers"].as_f64().expect("a count") >= 1.0, "{metrics}");
     eprintln!(
         "stopped and helped {} times; {} late answers dropped",
         metrics["stragglers"], metrics["results_dropped"]
