@@ -1,0 +1,88 @@
+//! What people ask of a run, and runs that are taken up again.
+
+use super::*;
+
+#[test]
+fn an_interrupt_while_gradients_by_task_are_computed_gives_up_the_step() {
+    let mut theatre = Theatre::new(Settings { task_gradients: measuring(1), ..settings(4, 9) });
+    theatre.join(1);
+    assert_eq!(theatre.run.phase(), &Phase::TaskGradients);
+    theatre.tell(Event::Interrupt);
+    assert_eq!((theatre.outcome, theatre.story), (Some(Outcome::Interrupted), vec!["save 0".to_owned()]));
+}
+
+#[test]
+fn an_interrupt_gives_up_the_step_and_saves_what_stands() {
+    let mut theatre = Theatre::new(settings(4, 9));
+    theatre.join(1);
+    theatre.answer(1);
+    theatre.tell(Event::Interrupt);
+    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.story, ["update 0", "commit 1", "save 1"]);
+}
+
+/// What a run tells that is taken up from a checkpoint.
+fn taken_up(settings: Settings, step: u64, evaluation_due: bool) -> Vec<String> {
+    let mut theatre = Theatre::of(Run::new(settings, step).taken_up(evaluation_due, false));
+    theatre.join(1);
+    theatre.answer_all();
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    theatre.story
+}
+
+#[test]
+fn a_run_taken_up_from_a_checkpoint_tells_the_rest_of_the_story() {
+    let mut theatre = Theatre::new(settings(4, 7));
+    theatre.join(1);
+    theatre.answer_all();
+    assert_eq!(theatre.saved.len(), 3);
+    for (step, evaluation_due, place) in &theatre.saved {
+        let mut rest = taken_up(settings(4, 7), *step, *evaluation_due);
+        if *step == 7 {
+            assert_eq!(rest.remove(0), "save 7", "the shell knows that it is there");
+        }
+        assert_eq!(rest, theatre.story[*place..], "from step {step}");
+    }
+}
+
+#[test]
+fn an_evaluation_that_an_interrupt_gave_up_is_made_good() {
+    let mut theatre = Theatre::new(settings(1, 4));
+    theatre.join(1);
+    theatre.answer(1);
+    theatre.answer(2);
+    assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
+    theatre.tell(Event::Interrupt);
+    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.saved.last().map(|(step, due, _)| (*step, *due)), Some((2, true)));
+    let mut told = theatre.story;
+    assert_eq!(told.pop().as_deref(), Some("save 2"));
+    told.extend(taken_up(settings(1, 4), 2, true));
+    assert_eq!(told, quiet_story(1, 4));
+}
+
+#[test]
+fn early_stopping_that_had_its_way_is_not_forgotten() {
+    let mut theatre = Theatre::of(Run::new(settings(1, 9), 4).taken_up(false, true));
+    theatre.join(1);
+    theatre.answer_all();
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: true }));
+    assert_eq!(theatre.run.done(), 4);
+}
+
+#[test]
+fn a_checkpoint_that_is_asked_for_is_written_as_soon_as_the_parameters_stand() {
+    let mut theatre = Theatre::new(settings(1, 4));
+    theatre.tell(Event::Save);
+    theatre.join(1);
+    theatre.answer(1);
+    theatre.tell(Event::Save);
+    theatre.answer(2);
+    assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
+    theatre.tell(Event::Save);
+    theatre.answer_all();
+    let saved: Vec<(u64, bool)> = theatre.saved.iter().map(|(step, due, _)| (*step, *due)).collect();
+    assert_eq!(saved, [(0, false), (1, false), (2, false), (3, false), (4, false)]);
+    theatre.story.retain(|line| !["save 0", "save 1", "save 2"].contains(&line.as_str()));
+    assert_eq!(theatre.story, quiet_story(1, 4));
+}
