@@ -4,7 +4,7 @@
 //! plausible gradient. The CRC-32 here goes from sender to receiver: over the message's encoding without its checksum and without a chunk's
 //! data, and then over those data where they lie, without copying them. (TLS notices by itself, and sooner.)
 
-use std::mem;
+use std::{cell::RefCell, mem};
 
 use bytes::Bytes;
 use prost::Message;
@@ -81,12 +81,21 @@ pub fn opened<M: Checked>(mut message: M) -> Result<M, Damaged> {
     if said == found { Ok(message) } else { Err(Damaged { said, found }) }
 }
 
+thread_local! {
+    /// What the last message looked like on the wire: messages are short and many.
+    static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The checksum of a message's other fields; leaves the message without one.
 fn of<M: Checked>(message: &mut M) -> u32 {
     *message.checksum() = 0;
     let data = message.data().map(mem::take);
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&message.encode_to_vec());
+    ENCODED.with_borrow_mut(|encoded| {
+        encoded.clear();
+        message.encode_raw(encoded);
+        hasher.update(encoded);
+    });
     if let (Some(place), Some(data)) = (message.data(), data) {
         hasher.update(&data);
         *place = data;

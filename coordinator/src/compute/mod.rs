@@ -205,9 +205,6 @@ pub struct Desk {
     pub owed: Option<Box<Checkpoint>>,
 }
 
-/// An update of so few parameters takes less time than waking a thread for it: it is done at once.
-const AT_ONCE_ELEMENTS: usize = 1 << 16;
-
 /// Has jobs done: by the thread, or at once where that is quicker. Either way the end of a job is a message.
 pub struct Executor {
     desk: Arc<Mutex<Desk>>,
@@ -225,7 +222,7 @@ impl Executor {
     /// Starts the thread; it ends when the executor is dropped.
     pub fn start(desk: Desk, done: mpsc::UnboundedSender<Done>) -> (Executor, thread::JoinHandle<()>) {
         let (jobs, asked) = blocking::channel();
-        let at_once = desk.updater.parameters().elements() <= AT_ONCE_ELEMENTS;
+        let at_once = desk.updater.parameters().elements() <= piece::ALONE_ELEMENTS;
         let desk = Arc::new(Mutex::new(desk));
         let queued = Arc::new(AtomicUsize::new(0));
         let executor =

@@ -10,6 +10,9 @@ use aggregation::{
 /// Elements that are added, or updated, at a time: with the optimizer's state they fit a core's cache.
 pub(super) const PART: usize = 1 << 15;
 
+/// A vector of so few elements is worked through sooner than another thread wakes.
+pub(super) const ALONE_ELEMENTS: usize = 1 << 16;
+
 /// Where the parts begin and end.
 pub(super) fn cuts(elements: usize) -> Vec<usize> {
     (0..elements).step_by(PART).chain([elements]).collect()

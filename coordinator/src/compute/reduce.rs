@@ -64,6 +64,10 @@ pub fn sum_into(
         return Ok(());
     }
     let (left, right) = node.children().ok_or(Missing(node))?;
+    if let (Some(left), Some(right)) = (vectors.get(&left), vectors.get(&right)) {
+        tree::add_into(&left[range.clone()], &right[range], sum);
+        return Ok(());
+    }
     sum_into(left, vectors, range.clone(), sum)?;
     if let Some(vector) = vectors.get(&right) {
         tree::add_assign(sum, &vector[range]);

@@ -119,9 +119,9 @@ fn push(durations: &mut VecDeque<f64>, duration: f64, kept: usize) {
 }
 
 fn median(durations: &VecDeque<f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = durations.iter().copied().collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
+    let mut durations: Vec<f64> = durations.iter().copied().collect();
+    let middle = durations.len() / 2;
+    (!durations.is_empty()).then(|| *durations.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
 #[cfg(test)]

@@ -327,9 +327,6 @@ impl Shell {
         }
         self.unrecorded = Some(report);
         self.tell(Event::Updated { step });
-        // The workers are at work again: time for what nobody waits for.
-        self.executor.look_ahead();
-        self.record_step();
     }
 
     fn on_skipped(&mut self, report: SkipReport) {

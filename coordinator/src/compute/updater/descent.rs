@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::Updater;
 use crate::compute::{
     ahead::Ahead,
-    piece::{PART, Piece, cuts, pieces},
+    piece::{ALONE_ELEMENTS, PART, Piece, cuts, pieces},
     reduce::{Missing, sum_into},
     report::NotFinite,
 };
@@ -32,8 +32,8 @@ impl Updater {
         let add = |(i, sum): (usize, &mut [f32])| {
             sum_into(root, vectors, i * PART..i * PART + sum.len(), sum).map(|()| all_finite(sum))
         };
-        let finite: Result<bool, Missing> = if self.gradient.len() <= PART {
-            add((0, &mut self.gradient))
+        let finite: Result<bool, Missing> = if self.gradient.len() <= ALONE_ELEMENTS {
+            self.gradient.chunks_mut(PART).enumerate().map(add).try_fold(true, |all, part| Ok(all & part?))
         } else {
             let parts = self.gradient.par_chunks_mut(PART).enumerate().map(add);
             parts.try_reduce(|| true, |one, other| Ok(one && other))
@@ -68,8 +68,11 @@ impl Updater {
             let mut finite = true;
             while work.peek().is_some() {
                 let group: Vec<Piece<'_>> = work.by_ref().take(together).collect();
-                let done: Vec<(bool, &[f32])> =
-                    group.into_par_iter().map(|piece| piece.run(&update, &blocks)).collect();
+                let done: Vec<(bool, &[f32])> = if elements <= ALONE_ELEMENTS {
+                    group.into_iter().map(|piece| piece.run(&update, &blocks)).collect()
+                } else {
+                    group.into_par_iter().map(|piece| piece.run(&update, &blocks)).collect()
+                };
                 for (part_is_finite, part) in done {
                     finite &= part_is_finite;
                     ahead.send(part);
@@ -83,5 +86,5 @@ impl Updater {
 
 /// Whether every element is finite; a long vector is looked through by several threads.
 pub(super) fn is_finite(vector: &[f32]) -> bool {
-    if vector.len() <= PART { all_finite(vector) } else { vector.par_chunks(PART).all(all_finite) }
+    if vector.len() <= ALONE_ELEMENTS { all_finite(vector) } else { vector.par_chunks(PART).all(all_finite) }
 }
