@@ -124,11 +124,12 @@ impl Past {
         if let Some(base) = self.tags.get(BASE) {
             loaded.base = PathBuf::from(base);
             let base = loaded.base.clone();
-            each_path(&mut loaded.experiment, |path| {
+            let datasets = loaded.experiment.datasets.values_mut();
+            for path in datasets.flat_map(|dataset| dataset.path.iter_mut()) {
                 if let Ok(relative) = Path::new(path.as_str()).strip_prefix(&base) {
                     *path = relative.to_string_lossy().into_owned();
                 }
-            });
+            }
         }
         Ok(loaded)
     }
@@ -189,16 +190,4 @@ fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
     // Up to a step that is not finite it makes no difference.
     experiment.train.on_nonfinite = Default::default();
     journal::flatten(&experiment).unwrap_or_default()
-}
-
-/// Visits every path of the data.
-pub(crate) fn each_path(experiment: &mut Experiment, mut visit: impl FnMut(&mut String)) {
-    for dataset in experiment.datasets.values_mut() {
-        match &mut dataset.path {
-            Paths::Files(files) => files.iter_mut().for_each(&mut visit),
-            Paths::BySplit { train, validation, test } => {
-                train.iter_mut().chain(validation).chain(test).for_each(&mut visit);
-            }
-        }
-    }
 }

@@ -12,20 +12,18 @@ use tonic::{service::interceptor::InterceptedService, transport::Server};
 
 use crate::{
     checkpoint::CheckpointError,
-    compute::{self, Desk, Executor, Factors, Updater},
+    compute::{self, Desk, Executor},
     disk::Disk,
     door::{Listener, TurnedAway},
     folder::{Fenced, FolderError, RunFolder},
     journal::{self, JournalError},
-    parameters::Parameters,
     progress::Progress,
     report::Report,
-    run::{Mode, Run, Settings, Skipped, TaskGradients},
-    selection::Selection,
+    run::{Mode, Settings, TaskGradients},
     server::Service,
     setup::Setup,
-    shell::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW, Shell, Timing},
-    start::{Opened, Start},
+    shell::Shell,
+    start::{Position, Start},
     tracking,
 };
 
@@ -125,126 +123,66 @@ pub async fn serve(
     progress: watch::Sender<Progress>,
     requests: mpsc::Receiver<Request>,
 ) -> Result<Report, CoordinatorError> {
-    let Opened { folder, fence, disk, journal, found, resumed_from } = start.open(&setup, &options)?;
-    let run_id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut tracker = start_tracker(&setup, &options, &folder, &run_id)?;
-
-    let system = |what| move |error| CoordinatorError::System { what, error };
-    let checkpoint = found.as_ref().map(|found| &found.checkpoint);
-    let done_steps = checkpoint.map_or(0, |checkpoint| checkpoint.step);
-    let first = match checkpoint {
-        Some(checkpoint) => checkpoint.parameters.clone(),
-        None => setup.network.initial(setup.loaded.experiment.seed),
-    };
-    let parameters = Arc::new(Parameters::new(done_steps, &first).map_err(system("memory for the parameters"))?);
-    let plan_json = bytes::Bytes::from(setup.plan_json());
-    let mut updater = Updater::new(&setup, Arc::clone(&parameters));
-    let mut selection = Selection::new(&setup.loaded.experiment.train);
-    let mut run = Run::new(settings(&setup), done_steps);
-    if let Some(checkpoint) = checkpoint {
-        let step = checkpoint.step;
-        updater.restore(checkpoint).map_err(|reason| CoordinatorError::Misfit { step, reason })?;
-        let stop_early = selection.restore(checkpoint);
-        let count = |name| checkpoint.state(name).unwrap_or(0);
-        run = run
-            .taken_up(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early)
-            .having_skipped(Skipped { all: count(SKIPPED), in_a_row: count(SKIPPED_IN_A_ROW) });
-    }
-    let factors = if done_steps < setup.steps { updater.begin()? } else { Factors::default() };
-    let fingerprint = checkpoint.and_then(|checkpoint| checkpoint.states.get(FINGERPRINT).cloned());
-    let saved = checkpoint.map(|checkpoint| checkpoint.step);
-    let best = found.and_then(|found| found.best);
-    let (done, finished_jobs) = mpsc::unbounded_channel();
+    let opened = start.open(&setup, &options)?;
+    let run_id = opened.run_id();
+    let mut tracker = start_tracker(&setup, &options, &opened.folder, &run_id)?;
+    let (position, updater) = Position::of(&setup, opened.checkpoint())?;
+    let saved = opened.checkpoint().map(|checkpoint| checkpoint.step);
     let desk = Desk {
         updater,
-        run_dir: folder.path().to_owned(),
-        disk,
+        run_dir: opened.folder.path().to_owned(),
+        disk: Arc::clone(&opened.disk),
         keep: setup.loaded.experiment.train.checkpoint.keep as usize,
-        best: best.as_ref().map(|(step, _)| *step),
+        best: opened.best_step(),
         marked: None,
         saved,
         owed: None,
     };
+    let (done, finished_jobs) = mpsc::unbounded_channel();
     let (executor, thread) = Executor::start(desk, done);
-
-    let (inbox_in, inbox) = mpsc::channel(INBOX);
-    let chunks = (first.len() * size_of::<f32>() + plan_json.len()) / proto::CHUNK_BYTES;
-    let outbox = OUTBOX + 3 * (chunks + 2);
     progress.send_modify(|progress| {
         progress.run.clone_from(&run_id);
         progress.name.clone_from(&setup.loaded.experiment.name);
         progress.steps = setup.steps;
     });
     let turned_away = TurnedAway::default();
-    let service = Service::new(inbox_in, progress.subscribe(), outbox, turned_away.clone());
-    let (close, closed) = oneshot::channel::<()>();
-    let server = tokio::spawn(listen(service, listener, turned_away.clone(), closed));
+    let shell = Shell::new(setup, opened, position, executor, progress, turned_away.clone(), options.started);
 
-    let shell = Shell {
-        run,
-        selection,
-        setup,
-        run_id,
-        epoch: fence.epoch(),
-        fence,
-        resumed_from,
-        folder,
-        journal,
-        parameters,
-        plan_json,
-        executor,
-        progress,
-        started: options.started,
-        connections: Default::default(),
-        turned_away,
-        cool_down: Default::default(),
-        fingerprint: fingerprint.filter(|fingerprint| !fingerprint.is_empty()),
-        arrived: Default::default(),
-        gradients: Vec::new(),
-        parts: Vec::new(),
-        losses: Vec::new(),
-        factors,
-        best,
-        selected: 0,
-        unreachable: Vec::new(),
-        last_refusal: None,
-        last_hash: String::new(),
-        finals: IndexMap::new(),
-        speed: Default::default(),
-        timing: Timing::default(),
-        counts: Default::default(),
-        peaks: Default::default(),
-        unrecorded: None,
-        saved,
-        save_failed: None,
-        outcome: None,
-        failed: None,
-        now_ms,
-    };
+    let (inbox_in, inbox) = mpsc::channel(INBOX);
+    let chunks = (shell.parameters.elements() * size_of::<f32>() + shell.plan_json.len()) / proto::CHUNK_BYTES;
+    let outbox = OUTBOX + 3 * (chunks + 2);
+    let service = Service::new(inbox_in, shell.progress.subscribe(), outbox, turned_away.clone());
+    let (close, closed) = oneshot::channel::<()>();
+    let server = tokio::spawn(listen(service, listener, turned_away, closed));
     let outcome = shell.run(inbox, finished_jobs, requests, tracker.as_mut()).await;
     let _ = close.send(());
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), server).await;
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     // The MLflow run of a coordinator that is fenced is another coordinator's by now.
     let fenced = matches!(outcome, Err(CoordinatorError::Fenced(_)));
-    if let Some(mut tracker) = tracker.filter(|_| !fenced) {
-        let status = match outcome.as_ref().map(|report| report.status) {
-            Ok("finished") => journal::Status::Finished,
-            Ok("interrupted") => journal::Status::Interrupted,
-            _ => journal::Status::Failed,
-        };
-        if let Some(reason) = tracker.try_warning() {
-            tracing::warn!(reason, "the tracking server has trouble");
-        }
-        let warned = tracker.has_warned();
-        let wait = if warned { TRACKING_WAIT_IN_TROUBLE } else { TRACKING_WAIT };
-        let delivered = tracker.finish(status, wait).await;
-        if !delivered.complete && !warned {
-            let reason = delivered.error.unwrap_or_else(|| "it took too long".into());
-            tracing::warn!(reason, "not everything reached the tracking server; the journal has it all");
-        }
+    if let Some(tracker) = tracker.filter(|_| !fenced) {
+        end_tracking(tracker, outcome.as_ref().ok().map(|report| report.status)).await;
     }
     outcome
+}
+
+/// Has what is left of the records delivered; `status` is how the run ended, if it did.
+async fn end_tracking(mut tracker: tracking::TrackerHandle, status: Option<&str>) {
+    let status = match status {
+        Some("finished") => journal::Status::Finished,
+        Some("interrupted") => journal::Status::Interrupted,
+        _ => journal::Status::Failed,
+    };
+    if let Some(reason) = tracker.try_warning() {
+        tracing::warn!(reason, "the tracking server has trouble");
+    }
+    let warned = tracker.has_warned();
+    let wait = if warned { TRACKING_WAIT_IN_TROUBLE } else { TRACKING_WAIT };
+    let delivered = tracker.finish(status, wait).await;
+    if !delivered.complete && !warned {
+        let reason = delivered.error.unwrap_or_else(|| "it took too long".into());
+        tracing::warn!(reason, "not everything reached the tracking server; the journal has it all");
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]

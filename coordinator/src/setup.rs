@@ -9,7 +9,6 @@ use model::{Device, ModelError, Network};
 
 use crate::{
     checkpoint,
-    resume::each_path,
     run::{Chunks, FeedWork},
 };
 
@@ -157,7 +156,9 @@ impl Setup {
     pub fn resolved(&self) -> Experiment {
         let mut experiment = self.loaded.experiment.clone();
         let base = self.base();
-        each_path(&mut experiment, |path| *path = base.join(&*path).to_string_lossy().into_owned());
+        for path in experiment.datasets.values_mut().flat_map(|dataset| dataset.path.iter_mut()) {
+            *path = base.join(&*path).to_string_lossy().into_owned();
+        }
         experiment
     }
 

@@ -37,8 +37,10 @@ use crate::{
     report::{Report, Speed},
     run::{Event, Outcome, Run, WorkerId},
     selection::{Evaluated, Selection},
+    serve::now_ms,
     server::Inbound,
     setup::Setup,
+    start::{Opened, Position},
     tracking::TrackerHandle,
 };
 
@@ -138,6 +140,61 @@ pub(crate) struct Counts {
 }
 
 impl Shell {
+    /// A loop before its first event.
+    pub(crate) fn new(
+        setup: Setup,
+        opened: Opened,
+        position: Position,
+        executor: Executor,
+        progress: watch::Sender<Progress>,
+        turned_away: TurnedAway,
+        started: Instant,
+    ) -> Shell {
+        let saved = opened.checkpoint().map(|checkpoint| checkpoint.step);
+        let fingerprint = opened.checkpoint().and_then(|checkpoint| checkpoint.states.get(FINGERPRINT).cloned());
+        Shell {
+            plan_json: setup.plan_json().into(),
+            setup,
+            run: position.run,
+            run_id: opened.run_id(),
+            epoch: opened.fence.epoch(),
+            fence: opened.fence,
+            resumed_from: opened.resumed_from,
+            folder: opened.folder,
+            journal: opened.journal,
+            parameters: position.parameters,
+            executor,
+            progress,
+            started,
+            connections: BTreeMap::new(),
+            turned_away,
+            cool_down: CoolDown::default(),
+            fingerprint: fingerprint.filter(|fingerprint| !fingerprint.is_empty()),
+            arrived: BTreeMap::new(),
+            gradients: Vec::new(),
+            losses: Vec::new(),
+            parts: Vec::new(),
+            factors: position.factors,
+            selection: position.selection,
+            best: opened.found.and_then(|found| found.best),
+            selected: 0,
+            unreachable: Vec::new(),
+            last_refusal: None,
+            last_hash: String::new(),
+            finals: IndexMap::new(),
+            speed: Speed::default(),
+            timing: Timing::default(),
+            counts: Counts::default(),
+            peaks: BTreeMap::new(),
+            unrecorded: None,
+            saved,
+            save_failed: None,
+            outcome: None,
+            failed: None,
+            now_ms,
+        }
+    }
+
     /// Runs until the run is over.
     pub(crate) async fn run(
         mut self,
@@ -168,6 +225,12 @@ impl Shell {
                     self.tell(Event::Tick);
                 }
                 else => break,
+            }
+            if self.unrecorded.is_some() {
+                // First the next step's work leaves, then comes what no worker waits for.
+                tokio::task::yield_now().await;
+                self.executor.look_ahead();
+                self.record_step();
             }
             self.show(false);
         }

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    checkpoint::{self, Found, PassedOver},
+    checkpoint::{self, Checkpoint, Found, PassedOver},
+    compute::{Factors, Updater},
     disk::Disk,
     folder::{Fence, FencedDisk, RunFolder},
     journal::{self, Journal, Observation, Reason, Record},
+    parameters::Parameters,
     resume::{BASE, DATA, DEVICE, Past},
-    serve::{CoordinatorError, Options, now_ms},
+    run::{Run, Skipped},
+    selection::Selection,
+    serve::{CoordinatorError, Options, now_ms, settings},
     setup::Setup,
+    shell::{EVALUATION_DUE, SKIPPED, SKIPPED_IN_A_ROW},
 };
 
 /// How a run begins.
@@ -34,6 +39,23 @@ pub(crate) struct Opened {
     pub found: Option<Found>,
     /// The step that it goes on from, where it was taken up.
     pub resumed_from: Option<u64>,
+}
+
+impl Opened {
+    /// The folder's name, which is the run's.
+    pub fn run_id(&self) -> String {
+        self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The checkpoint that the run goes on from.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.found.as_ref().map(|found| &found.checkpoint)
+    }
+
+    /// The step of the best parameters so far.
+    pub fn best_step(&self) -> Option<u64> {
+        self.found.as_ref()?.best.as_ref().map(|(step, _)| *step)
+    }
 }
 
 impl Start {
@@ -75,6 +97,42 @@ impl Start {
                 Ok(Opened { folder, fence, disk, journal, found, resumed_from: Some(step) })
             }
         }
+    }
+}
+
+/// Where in its steps a run is.
+pub(crate) struct Position {
+    pub parameters: Arc<Parameters>,
+    pub selection: Selection,
+    pub run: Run,
+    /// What the workers compute the next step's gradients with.
+    pub factors: Factors,
+}
+
+impl Position {
+    /// At the checkpoint, or at the first step, with what makes updates from there.
+    ///
+    /// # Errors
+    /// There is no memory for the parameters, the checkpoint is another experiment's, or the next step can't be begun.
+    pub(crate) fn of(setup: &Setup, checkpoint: Option<&Checkpoint>) -> Result<(Position, Updater), CoordinatorError> {
+        let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
+        let initial = || setup.network.initial(setup.loaded.experiment.seed);
+        let first = checkpoint.map_or_else(initial, |checkpoint| checkpoint.parameters.clone());
+        let memory = |error| CoordinatorError::System { what: "memory for the parameters", error };
+        let parameters = Arc::new(Parameters::new(step, &first).map_err(memory)?);
+        let mut updater = Updater::new(setup, Arc::clone(&parameters));
+        let mut selection = Selection::new(&setup.loaded.experiment.train);
+        let mut run = Run::new(settings(setup), step);
+        if let Some(checkpoint) = checkpoint {
+            updater.restore(checkpoint).map_err(|reason| CoordinatorError::Misfit { step, reason })?;
+            let stop_early = selection.restore(checkpoint);
+            let count = |name| checkpoint.state(name).unwrap_or(0);
+            run = run
+                .taken_up(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early)
+                .having_skipped(Skipped { all: count(SKIPPED), in_a_row: count(SKIPPED_IN_A_ROW) });
+        }
+        let factors = if step < setup.steps { updater.begin()? } else { Factors::default() };
+        Ok((Position { parameters, selection, run, factors }, updater))
     }
 }
 

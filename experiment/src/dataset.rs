@@ -59,6 +59,17 @@ pub enum Paths {
     },
 }
 
+impl Paths {
+    /// Every name and glob.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let (files, validation, test) = match self {
+            Paths::Files(files) => (files.iter_mut(), [].iter_mut(), [].iter_mut()),
+            Paths::BySplit { train, validation, test } => (train.iter_mut(), validation.iter_mut(), test.iter_mut()),
+        };
+        files.chain(validation).chain(test)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BySplit {

@@ -17,7 +17,7 @@ use proto::{
 
 use crate::{
     compute::{ComputeError, Computer, Loss},
-    session::Options,
+    options::Options,
 };
 
 /// What the connection hands to the bench.

@@ -12,9 +12,11 @@ pub mod compute;
 pub mod connection;
 pub mod error;
 mod heartbeat;
+mod options;
 pub mod prefetch;
 pub mod session;
 
 pub use access::Access;
 pub use error::WorkerError;
-pub use session::{Ended, Options, run};
+pub use options::Options;
+pub use session::{Ended, run};

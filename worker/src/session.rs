@@ -1,7 +1,6 @@
 //! One worker's stay in a run: the stream of work, and the way out.
 
 use std::{
-    path::PathBuf,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -19,32 +18,15 @@ use tokio::{sync::mpsc, time};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use crate::{
-    access::Access,
     bench::{Bench, Task},
     connection::{call_failed, connect},
     error::WorkerError,
     heartbeat::{self, Activity, Beating, Heartbeat},
+    options::Options,
 };
 
 /// Messages that may wait to be sent. A vector travels in pieces, so this bounds memory too.
 const OUTBOX: usize = 64;
-
-/// What a worker is started with.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where the coordinator listens.
-    pub coordinator: Address,
-    /// What the coordinator is shown, and asked for.
-    pub access: Access,
-    /// The device, as `--device` names it.
-    pub device: String,
-    /// Threads to compute with; the run says how many where this is not given.
-    pub threads: Option<u32>,
-    /// The folder that relative paths of data start from; default: the experiment's.
-    pub data_root: Option<PathBuf>,
-    /// How long to look for the coordinator, at the start and whenever it is gone.
-    pub wait: Duration,
-}
 
 /// How a worker's stay ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -73,7 +73,11 @@ impl Iterator for Reader {
 /// Parses one line, without its line end.
 pub(super) fn parse(line: &[u8]) -> Result<Record, String> {
     let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-    serde_json::from_str(&quote_fractions(text)).map_err(|e| e.to_string())
+    serde_json::from_str(&quote_fractions(text)).map_err(|error| {
+        // The parser counts lines of what it was given, and columns with the quotes in them.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        error.to_string().replace(&place, "")
+    })
 }
 
 /// Follows a journal that another part of the program is writing.

@@ -36,7 +36,8 @@ impl StateFile {
         serde_json::from_str::<State>(&text).ok().filter(|state| state.uri == uri)
     }
 
-    /// Stores it whole. It is not synced: after a loss of power some points are sent again.
+    /// Stores it whole. It is neither synced nor fenced: after a loss of power, or where a coordinator that another one has taken over
+    /// stores its own position once more, some points are sent again, and a point that is sent twice is one.
     pub fn store(&self, state: &State) -> io::Result<()> {
         let beside = self.0.with_extension("json.new");
         fs::write(&beside, serde_json::to_vec(state)?)?;
