@@ -21,6 +21,28 @@ fn an_interrupt_gives_up_the_step_and_saves_what_stands() {
     assert_eq!(theatre.story, ["update 0", "commit 1", "save 1"]);
 }
 
+#[test]
+fn a_run_that_is_to_end_needs_a_worker_for_the_losses_after_its_update_alone() {
+    for losses_after in [false, true] {
+        let mut run = Run::new(Settings { losses_after, ..settings(2, 9) }, 0);
+        let mut tell = |event| {
+            run.step(Duration::ZERO, event);
+            (run.phase().clone(), run.ends_without_workers())
+        };
+        tell(Event::Joined(WorkerId(1)));
+        assert_eq!(tell(Event::Ready(WorkerId(1))), (Phase::Gradient, false));
+        assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 1 }), (Phase::Updating, false));
+        assert_eq!(tell(Event::Interrupt), (Phase::Updating, !losses_after));
+        if losses_after {
+            assert_eq!(tell(Event::Updated { step: 0 }), (Phase::LossesAfter, false));
+            assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 2 }), (Phase::Learning, true));
+            assert_eq!(tell(Event::Learned { step: 0 }), (Phase::Saving, true));
+        } else {
+            assert_eq!(tell(Event::Updated { step: 0 }), (Phase::Saving, true));
+        }
+    }
+}
+
 /// What a run tells that is taken up from a checkpoint.
 fn taken_up(settings: Settings, step: u64, evaluation_due: bool) -> Vec<String> {
     let mut theatre = Theatre::of(Run::new(settings, step).taken_up(evaluation_due, false));
@@ -85,4 +107,50 @@ fn a_checkpoint_that_is_asked_for_is_written_as_soon_as_the_parameters_stand() {
     assert_eq!(saved, [(0, false), (1, false), (2, false), (3, false), (4, false)]);
     theatre.story.retain(|line| !["save 0", "save 1", "save 2"].contains(&line.as_str()));
     assert_eq!(theatre.story, quiet_story(1, 4));
+}
+
+/// A run whose first step is updated, and waits for the losses after it.
+fn waits_for_losses_after(min_workers: usize) -> Theatre {
+    let mut theatre = Theatre::new(Settings { losses_after: true, min_workers, ..settings(2, 9) });
+    (1..=2).for_each(|worker| theatre.join(worker));
+    while theatre.run.phase() == &Phase::Gradient {
+        let work = *theatre.held.keys().next().unwrap();
+        theatre.answer(work);
+    }
+    assert_eq!(theatre.run.phase(), &Phase::LossesAfter);
+    theatre
+}
+
+#[test]
+fn an_interrupt_after_the_update_waits_for_its_losses_with_as_many_workers_as_there_are() {
+    let mut theatre = waits_for_losses_after(2);
+    theatre.kill(2);
+    theatre.tell(Event::Interrupt);
+    theatre.answer_all();
+    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.story, ["update 0", "learn 0", "commit 1", "save 1"]);
+}
+
+#[test]
+fn an_interrupt_after_the_update_with_nobody_to_ask_for_its_losses_ends_the_run_after_a_lease() {
+    for before in [true, false] {
+        let mut theatre = waits_for_losses_after(1);
+        if before {
+            theatre.tell(Event::Interrupt);
+        }
+        (1..=2).for_each(|worker| theatre.kill(worker));
+        if !before {
+            theatre.tell(Event::Interrupt);
+        }
+        theatre.pass(50);
+        theatre.pass(4900);
+        assert_eq!(theatre.outcome, None, "one may come back");
+        theatre.pass(200);
+        let Some(Outcome::Failed(reason)) = &theatre.outcome else { panic!("{:?}", theatre.outcome) };
+        assert_eq!(
+            reason,
+            "asked to stop in step 0, which can't be ended: no worker is there to compute the losses after the update"
+        );
+        assert_eq!(theatre.story, ["update 0"]);
+    }
 }

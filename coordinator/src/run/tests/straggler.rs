@@ -1,33 +1,52 @@
-//! Workers that fail, that are slow, and that are gone when the run is asked to stop.
+//! Workers that are slow.
 
 use super::*;
 
+/// Two workers at the beginning of the third step, of which the second has answered.
+fn one_waits_for_the_other() -> Theatre {
+    let mut theatre = Theatre::new(Settings { evaluate_every: None, ..settings(4, 9) });
+    (1..=2).for_each(|worker| theatre.join(worker));
+    // The first step was divided when only one was there.
+    theatre.answer_step();
+    theatre.answer_step();
+    let work = *theatre.held.iter().find(|(_, (worker, _))| *worker == WorkerId(2)).map(|(work, _)| work).unwrap();
+    theatre.answer(work);
+    theatre
+}
+
 #[test]
-fn a_worker_that_fails_at_everything_does_not_end_the_run_while_another_is_there() {
-    for bad in [1, 2] {
-        let mut theatre = Theatre::new(settings(4, 4));
-        (1..=2).for_each(|worker| theatre.join(worker));
-        while let Some((work, (worker, _))) = theatre.held.first_key_value() {
-            let (work, is_bad) = (*work, worker.0 == bad);
-            if is_bad { theatre.fail(work) } else { theatre.answer(work) }
-        }
-        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }), "worker {bad} fails");
-        assert_eq!(theatre.story, quiet_story(4, 4));
+fn what_is_late_goes_to_an_idle_worker_too_and_the_first_answer_counts() {
+    for first in [WorkerId(1), WorkerId(2)] {
+        let mut theatre = one_waits_for_the_other();
+        theatre.pass(4 * USUAL_MS);
+        assert_eq!(theatre.held.len(), 2, "not late yet, or handed out already: {:?}", theatre.held);
+        let jobs: Vec<&Job> = theatre.held.values().map(|(_, assignment)| &assignment.job).collect();
+        assert_eq!(jobs[0], jobs[1]);
+        let work = |theatre: &Theatre, id| *theatre.held.iter().find(|(_, (worker, _))| *worker == id).unwrap().0;
+        let (counts, late) = (work(&theatre, first), work(&theatre, WorkerId(3 - first.0)));
+        theatre.answer(counts);
+        assert!(theatre.story.contains(&"commit 3".to_owned()));
+        let other = WorkerId(3 - first.0);
+        let effects = theatre.run.step(theatre.now, Event::Result { worker: other, work: late });
+        assert_eq!(effects[0], Effect::Drop { worker: other, work: late });
     }
 }
 
 #[test]
-fn work_that_fails_is_tried_by_one_worker_after_the_other() {
-    let mut theatre = Theatre::new(settings(1, 1));
-    (1..=4).for_each(|worker| theatre.join(worker));
-    let mut tried = Vec::new();
-    while let Some((work, (worker, _))) = theatre.held.first_key_value() {
-        tried.push(worker.0);
-        let work = *work;
-        theatre.fail(work);
-    }
-    assert_eq!(tried, [1, 2, 3]);
-    assert!(matches!(theatre.outcome, Some(Outcome::Failed(_))));
+fn what_takes_its_usual_time_is_not_late() {
+    let mut theatre = one_waits_for_the_other();
+    theatre.pass(2 * USUAL_MS);
+    assert_eq!(theatre.held.len(), 1);
+}
+
+#[test]
+fn a_straggler_that_dies_leaves_nothing_to_be_done_twice() {
+    let mut theatre = one_waits_for_the_other();
+    theatre.pass(4 * USUAL_MS);
+    theatre.kill(1);
+    assert_eq!(theatre.held.len(), 1);
+    theatre.answer_all();
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
 }
 
 #[test]
@@ -107,50 +126,4 @@ fn a_worker_gets_work_again_once_it_has_answered_what_others_were_asked_for_too(
     theatre.answer(late[0]);
     theatre.answer_step();
     assert_eq!(of(&theatre, 1).len(), 1);
-}
-
-/// A run whose first step is updated, and waits for the losses after it.
-fn waits_for_losses_after(min_workers: usize) -> Theatre {
-    let mut theatre = Theatre::new(Settings { losses_after: true, min_workers, ..settings(2, 9) });
-    (1..=2).for_each(|worker| theatre.join(worker));
-    while theatre.run.phase() == &Phase::Gradient {
-        let work = *theatre.held.keys().next().unwrap();
-        theatre.answer(work);
-    }
-    assert_eq!(theatre.run.phase(), &Phase::LossesAfter);
-    theatre
-}
-
-#[test]
-fn an_interrupt_after_the_update_waits_for_its_losses_with_as_many_workers_as_there_are() {
-    let mut theatre = waits_for_losses_after(2);
-    theatre.kill(2);
-    theatre.tell(Event::Interrupt);
-    theatre.answer_all();
-    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
-    assert_eq!(theatre.story, ["update 0", "learn 0", "commit 1", "save 1"]);
-}
-
-#[test]
-fn an_interrupt_after_the_update_with_nobody_to_ask_for_its_losses_ends_the_run_after_a_lease() {
-    for before in [true, false] {
-        let mut theatre = waits_for_losses_after(1);
-        if before {
-            theatre.tell(Event::Interrupt);
-        }
-        (1..=2).for_each(|worker| theatre.kill(worker));
-        if !before {
-            theatre.tell(Event::Interrupt);
-        }
-        theatre.pass(50);
-        theatre.pass(4900);
-        assert_eq!(theatre.outcome, None, "one may come back");
-        theatre.pass(200);
-        let Some(Outcome::Failed(reason)) = &theatre.outcome else { panic!("{:?}", theatre.outcome) };
-        assert_eq!(
-            reason,
-            "asked to stop in step 0, which can't be ended: no worker is there to compute the losses after the update"
-        );
-        assert_eq!(theatre.story, ["update 0"]);
-    }
 }

@@ -1,0 +1,136 @@
+//! Workers that are lost, fall silent or fail.
+
+use super::*;
+
+#[test]
+fn a_worker_lost_in_mid_step_leaves_its_nodes_to_the_others() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    theatre.answer(1);
+    theatre.join(2);
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 2));
+
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.tell(Event::Joined(WorkerId(2)));
+    theatre.join(1);
+    theatre.tell(Event::Ready(WorkerId(2)));
+    theatre.kill(1);
+    assert!(theatre.held.values().all(|(worker, _)| *worker == WorkerId(2)));
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 2));
+    assert!(theatre.notices.iter().any(|n| matches!(n, Notice::WorkerLost { reissued: 1, .. })));
+}
+
+#[test]
+fn the_last_worker_lost_makes_the_run_wait_for_the_next() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    theatre.kill(1);
+    assert!(theatre.notices.iter().any(|n| matches!(n, Notice::Waiting { workers: 0, needed: 1 })));
+    theatre.join(2);
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 2));
+}
+
+#[test]
+fn a_result_that_nobody_waits_for_is_dropped() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    let late = *theatre.held.keys().next().unwrap();
+    theatre.kill(1);
+    theatre.join(2);
+    let effects = theatre.run.step(theatre.now, Event::Result { worker: WorkerId(1), work: late });
+    assert_eq!(effects, [Effect::Drop { worker: WorkerId(1), work: late }]);
+    let stolen = *theatre.held.keys().next().unwrap();
+    let effects = theatre.run.step(theatre.now, Event::Result { worker: WorkerId(7), work: stolen });
+    assert_eq!(effects, [Effect::Drop { worker: WorkerId(7), work: stolen }]);
+}
+
+#[test]
+fn a_silent_worker_is_dismissed_after_the_lease_and_not_before() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    theatre.join(1);
+    theatre.now = Duration::from_secs(5);
+    theatre.tell(Event::Tick);
+    assert_eq!(theatre.run.ready().count(), 1);
+    theatre.now = Duration::from_millis(5001);
+    theatre.tell(Event::Tick);
+    assert_eq!(theatre.run.ready().count(), 0);
+}
+
+#[test]
+fn a_worker_that_lives_and_never_answers_is_sent_away_and_its_work_is_done_by_the_next() {
+    let mut theatre = Theatre::new(settings(4, 3));
+    theatre.join(1);
+    theatre.answer_step();
+    // Four leases and twenty times the usual 200 ms for all that it holds; signs of life come all the while.
+    (0..22).for_each(|_| theatre.pass(1000));
+    assert_eq!(theatre.run.ready().count(), 1, "too soon");
+    (0..6).for_each(|_| theatre.pass(1000));
+    assert_eq!(theatre.run.ready().count(), 0);
+    let lost = theatre.notices.iter().find_map(|notice| match notice {
+        Notice::WorkerLost { loss, reissued, .. } => Some((loss.clone(), *reissued)),
+        _ => None,
+    });
+    assert!(matches!(lost, Some((Loss::Unanswered(_), 1))), "{lost:?}");
+    theatre.join(2);
+    theatre.answer_all();
+    assert_eq!(theatre.story, quiet_story(4, 3));
+}
+
+#[test]
+fn work_that_fails_three_times_ends_the_run_and_is_named() {
+    let mut theatre = Theatre::new(settings(2, 1));
+    theatre.join(1);
+    for _ in 0..3 {
+        let (work, (worker, _)) = theatre.held.pop_first().unwrap();
+        theatre.tell(Event::Failed { worker, work, reason: "no memory".into() });
+    }
+    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
+    assert_eq!(reason, "the gradient of microbatches [0, 2) failed 3 times, the last time with: no memory");
+}
+
+#[test]
+fn a_unit_whose_workers_die_three_times_ends_the_run_and_is_named() {
+    let mut theatre = Theatre::new(settings(4, 1));
+    (1..=2).for_each(|worker| theatre.join(worker));
+    for worker in 2..5 {
+        theatre.kill(1);
+        theatre.kill(worker);
+        theatre.join(worker + 1);
+    }
+    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
+    assert_eq!(
+        reason,
+        "3 workers in a row failed or were lost while they computed the gradient of microbatches [0, 4)"
+    );
+}
+
+#[test]
+fn a_worker_that_fails_at_everything_does_not_end_the_run_while_another_is_there() {
+    for bad in [1, 2] {
+        let mut theatre = Theatre::new(settings(4, 4));
+        (1..=2).for_each(|worker| theatre.join(worker));
+        while let Some((work, (worker, _))) = theatre.held.first_key_value() {
+            let (work, is_bad) = (*work, worker.0 == bad);
+            if is_bad { theatre.fail(work) } else { theatre.answer(work) }
+        }
+        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }), "worker {bad} fails");
+        assert_eq!(theatre.story, quiet_story(4, 4));
+    }
+}
+
+#[test]
+fn work_that_fails_is_tried_by_one_worker_after_the_other() {
+    let mut theatre = Theatre::new(settings(1, 1));
+    (1..=4).for_each(|worker| theatre.join(worker));
+    let mut tried = Vec::new();
+    while let Some((work, (worker, _))) = theatre.held.first_key_value() {
+        tried.push(worker.0);
+        let work = *work;
+        theatre.fail(work);
+    }
+    assert_eq!(tried, [1, 2, 3]);
+    assert!(matches!(theatre.outcome, Some(Outcome::Failed(_))));
+}
