@@ -8,6 +8,7 @@ mod support;
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -20,6 +21,7 @@ use proto::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use support::{Coordinator, bits, example, journal, report, resident_bytes, results, train, wait_for};
+use tokio::runtime::Runtime;
 use worker::compute::Computer;
 
 /// Steps whose first work is the gradient of all tasks: that is what the peers below know of.
@@ -66,8 +68,10 @@ impl Quiet {
 
 /// What a peer that has joined sends, once it was asked for a gradient.
 type Deed = fn(&Peer, &mut Computer, Asked);
+/// A deed, with its name and a part of the reason for which it is refused.
+type Case = (&'static str, Deed, &'static str);
 
-const DEEDS: [(&str, Deed, &str); 12] = [
+const DEEDS: [Case; 12] = [
     (
         "another node",
         |peer, computer, asked| {
@@ -175,38 +179,55 @@ const DEEDS: [(&str, Deed, &str); 12] = [
     ("a second hello", |peer, _, asked| peer.say(asked.envelope, Body::Hello(hello(1))), "a second hello"),
 ];
 
+/// A worker does a deed in a run of its own: it is refused for that with `kind`, which is written down, memory stays bounded, and the run ends
+/// in its bits; `then` is what comes next at the door.
+fn costs_a_connection(
+    quiet: &Quiet,
+    runtime: &Arc<Runtime>,
+    (name, deed, reason): Case,
+    kind: &str,
+    then: fn(&Coordinator, &Arc<Runtime>),
+) {
+    let coordinator = quiet.coordinator(name);
+    let before = resident_bytes(coordinator.pid());
+    let (mut peer, mut computer) = Peer::join(&coordinator, runtime);
+    let asked = peer.work();
+    deed(&peer, &mut computer, asked);
+    let refused = peer.refused();
+    assert_eq!(refused.kind, kind, "{name}: {}", refused.reason);
+    assert!(refused.reason.contains(reason), "{name}: {}", refused.reason);
+    then(&coordinator, runtime);
+    wait_for("the count", || (coordinator.refusals(kind, &[]) == 1).then_some(()));
+    let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{name}: {grown} bytes");
+    let records = journal(&coordinator.run);
+    let written = records.iter().find(|record| record["kind"] == "worker_refused").expect(name);
+    assert_eq!(written["reason"]["code"], kind, "{name}");
+    quiet.finish(coordinator);
+}
+
+/// A worker comes, and is welcome.
+fn may_join(coordinator: &Coordinator, runtime: &Arc<Runtime>, pid: u32) {
+    let mut peer = Peer::hello(coordinator, runtime, hello(pid));
+    assert!(matches!(peer.hear(), Some((_, Said::Welcome(_)))), "{pid}");
+}
+
 #[test]
 fn a_worker_that_sends_what_no_worker_sends_is_put_aside_and_the_bits_are_the_same() {
-    let quiet = Quiet::new();
-    let runtime = runtime();
-    for (name, deed, reason) in DEEDS {
-        let coordinator = quiet.coordinator(name);
-        let before = resident_bytes(coordinator.pid());
-        let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
-        let asked = peer.work();
-        deed(&peer, &mut computer, asked);
-        let refused = peer.refused();
-        assert_eq!(refused.kind, "protocol", "{name}: {}", refused.reason);
-        assert!(refused.reason.contains(reason), "{name}: {}", refused.reason);
-        // The same worker does not come back at once; another process of its host does.
-        let again = Peer::hello(&coordinator, &runtime, hello(1)).refused();
-        assert_eq!(again.kind, "cool_down", "{name}: {}", again.reason);
-        let mut other = Peer::hello(&coordinator, &runtime, hello(2));
-        assert!(matches!(other.hear(), Some((_, Said::Welcome(_)))), "{name}");
-        drop(other);
-        wait_for("the counts", || (coordinator.refusals("cool_down", &[]) == 1).then_some(()));
-        assert_eq!(coordinator.refusals("protocol", &[]), 1, "{name}");
-        let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
-        assert!(grown < GROWTH_MAX, "{name}: {grown} bytes");
-        let records = journal(&coordinator.run);
-        let written = records.iter().find(|record| record["kind"] == "worker_refused").expect(name);
-        assert_eq!(written["reason"]["code"], "protocol", "{name}");
-        quiet.finish(coordinator);
+    let (quiet, runtime) = (Quiet::new(), runtime());
+    for case in DEEDS {
+        costs_a_connection(&quiet, &runtime, case, "protocol", |coordinator, runtime| {
+            // The same worker does not come back at once; another process of its host does.
+            let again = Peer::hello(coordinator, runtime, hello(1)).refused();
+            assert_eq!(again.kind, "cool_down", "{}", again.reason);
+            may_join(coordinator, runtime, 2);
+            wait_for("the count", || (coordinator.refusals("cool_down", &[]) == 1).then_some(()));
+        });
     }
 }
 
 /// What a line may do to a message.
-const DAMAGES: [(&str, Deed, &str); 2] = [
+const DAMAGES: [Case; 2] = [
     (
         "a gradient in which a bit flipped",
         |peer, computer, asked| {
@@ -234,28 +255,10 @@ const DAMAGES: [(&str, Deed, &str); 2] = [
 
 #[test]
 fn a_message_that_is_damaged_on_the_way_costs_a_connection_and_nobody_is_put_aside() {
-    let quiet = Quiet::new();
-    let runtime = runtime();
-    for (name, deed, reason) in DAMAGES {
-        let coordinator = quiet.coordinator(name);
-        let before = resident_bytes(coordinator.pid());
-        let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
-        let asked = peer.work();
-        deed(&peer, &mut computer, asked);
-        let refused = peer.refused();
-        assert_eq!(refused.kind, "damaged", "{name}: {}", refused.reason);
-        assert!(refused.reason.contains(reason), "{name}: {}", refused.reason);
+    let (quiet, runtime) = (Quiet::new(), runtime());
+    for case in DAMAGES {
         // It may come back at once.
-        let mut again = Peer::hello(&coordinator, &runtime, hello(1));
-        assert!(matches!(again.hear(), Some((_, Said::Welcome(_)))), "{name}");
-        drop(again);
-        wait_for("the count", || (coordinator.refusals("damaged", &[]) == 1).then_some(()));
-        let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
-        assert!(grown < GROWTH_MAX, "{name}: {grown} bytes");
-        let records = journal(&coordinator.run);
-        let written = records.iter().find(|record| record["kind"] == "worker_refused").expect(name);
-        assert_eq!(written["reason"]["code"], "damaged", "{name}");
-        quiet.finish(coordinator);
+        costs_a_connection(&quiet, &runtime, case, "damaged", |coordinator, runtime| may_join(coordinator, runtime, 1));
     }
 }
 

@@ -10,14 +10,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use coordinator::{
-    Listener, Options, Start, checkpoint,
+    Listener, Options, Request, Start, checkpoint,
     disk::{Disk, LocalDisk, Operation},
     folder::RunFolder,
     report::Report,
@@ -31,7 +31,7 @@ use support::{journal, results};
 use tokio::{
     net::UnixListener,
     runtime::Runtime,
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
 };
 
 const EXPERIMENT: &str = "
@@ -81,7 +81,7 @@ impl Stage {
                 ticks.tick().await;
             }
         };
-        self.train_until(run, Arc::clone(disk) as _, dead)
+        self.train_until(run, Arc::clone(disk) as _, mpsc::channel(1).1, dead)
     }
 
     /// The same on any disk, until its end or until `dead`.
@@ -89,6 +89,7 @@ impl Stage {
         &self,
         run: &Path,
         disk: Arc<dyn Disk>,
+        requests: mpsc::Receiver<Request>,
         dead: impl Future<Output = ()>,
     ) -> Option<Result<Report, String>> {
         let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
@@ -108,7 +109,6 @@ impl Stage {
             #[expect(clippy::disallowed_methods, reason = "when the run was started")]
             let started = std::time::Instant::now();
             let options = Options { mlflow: None, tags: IndexMap::new(), started, disk };
-            let (_ask, requests) = mpsc::channel(1);
             let worker = worker::Options {
                 coordinator: Address::Unix(address),
                 device: "flex".into(),
@@ -214,11 +214,63 @@ fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
         let run = stage.folder.path().join(format!("overtaken-{at}"));
         let disk = Overtaken { run: run.clone(), at, performed: AtomicU64::new(0), before: AtomicU64::new(0) };
         let disk = Arc::new(disk);
-        let ended = stage.train_until(&run, Arc::clone(&disk) as _, std::future::pending()).expect("lives");
+        let ended = stage.train_until(&run, Arc::clone(&disk) as _, mpsc::channel(1).1, std::future::pending());
+        let ended = ended.expect("lives");
         let error = ended.expect_err("is fenced");
         assert!(error.contains("a coordinator of epoch 2 has taken the run up"), "{at}: {error}");
         // The journal and the checkpoints have a thread each: the other one may have looked and not begun yet.
         let [performed, before] = [&disk.performed, &disk.before].map(|count| count.load(Ordering::Relaxed));
         assert!(before >= at && performed <= before + 1, "{at}: from {before} it went on until {performed}");
+    }
+}
+
+/// A disk that takes its time over the checkpoint of the second step.
+#[derive(Debug)]
+struct Slow {
+    reached: Notify,
+    goes_on: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Disk for Slow {
+    fn perform(&self, operation: Operation<'_>) -> io::Result<()> {
+        if matches!(operation, Operation::Rename(_, to) if to.ends_with("step-000002")) {
+            self.reached.notify_one();
+            let _ = self.goes_on.lock().expect("whole").recv();
+        }
+        LocalDisk.perform(operation)
+    }
+}
+
+#[test]
+fn workers_that_are_all_gone_while_the_last_checkpoint_is_written_do_not_turn_an_end_that_was_asked_for_into_a_failure()
+{
+    let stage = Stage::new();
+    for asked_to_end in [true, false] {
+        let run = stage.folder.path().join(format!("slow-{asked_to_end}"));
+        let (go_on, goes_on) = std::sync::mpsc::channel();
+        let disk = Arc::new(Slow { reached: Notify::new(), goes_on: Mutex::new(goes_on) });
+        let (ask, requests) = mpsc::channel(1);
+        let asks = {
+            let disk = Arc::clone(&disk);
+            async move {
+                disk.reached.notified().await;
+                if asked_to_end {
+                    ask.send(Request::Interrupt).await.expect("is heard");
+                }
+                ask.send(Request::GiveUp("no worker is left".into())).await.expect("is heard");
+                // Both are heard once there is room again.
+                let _ = ask.reserve().await;
+                go_on.send(()).expect("waits");
+                std::future::pending::<()>().await;
+            }
+        };
+        let report = stage.train_until(&run, disk, requests, asks).expect("lives").expect("is carried out");
+        let checkpoint = checkpoint::newest_good(&run, u64::MAX).expect("looks").0.expect("is there").checkpoint;
+        if asked_to_end {
+            assert_eq!((report.status, checkpoint.step), ("interrupted", 2));
+        } else {
+            assert_eq!(report.status, "failed");
+            assert!(report.reason.is_some_and(|reason| reason.starts_with("no worker is left")));
+        }
     }
 }

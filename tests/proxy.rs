@@ -70,10 +70,9 @@ fn a_network_that_delays_cuts_and_corrupts_changes_no_bit() {
     }
 }
 
-#[test]
-fn under_tls_the_same() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let cluster = folder.path().join("cluster");
+/// What the coordinator and its workers are given to speak TLS.
+fn certificates(folder: &Path) -> (Vec<String>, Vec<String>) {
+    let cluster = folder.join("cluster");
     let made = trunkline().arg("certificates").arg(&cluster).args(["--coordinator", "127.0.0.1"]).output();
     assert!(made.expect("starts").status.success());
     let file = |name: &str| cluster.join(name).to_str().expect("text").to_owned();
@@ -85,9 +84,42 @@ fn under_tls_the_same() {
         ];
         arguments.into_iter().flat_map(|(name, path)| [name.to_owned(), file(&path)]).collect::<Vec<_>>()
     };
-    let (ours, theirs) = (shown("coordinator"), shown("worker"));
-    let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
-    let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+    (shown("coordinator"), shown("worker"))
+}
+
+fn texts(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn under_tls_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ours, theirs) = certificates(folder.path());
     // TLS notices what is changed before a checksum can.
-    assert_eq!(through("tls", 2, folder.path(), &ours, &theirs), 0);
+    assert_eq!(through("tls", 2, folder.path(), &texts(&ours), &texts(&theirs)), 0);
+}
+
+#[test]
+fn a_handshake_that_is_damaged_on_the_way_is_tried_again() {
+    const WORKERS: u64 = 6;
+    const HANDSHAKE_BYTES: u64 = 400;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ours, theirs) = certificates(folder.path());
+    let run = folder.path().join("run");
+    // It begins once all are there.
+    let all = [format!("cluster.workers={WORKERS}"), format!("cluster.min_workers={WORKERS}")];
+    let more = ["--set", "train.steps=20", "--set", &all[0], "--set", &all[1]];
+    let mut coordinator = Coordinator::start(&example("digits"), &run, &[&texts(&ours)[..], &more].concat());
+    let proxy = |seed| Proxy::start(&coordinator.address, seed, &[(Fault::Corruption, 2)], HANDSHAKE_BYTES);
+    let proxies: Vec<Proxy> = (1..=WORKERS).map(proxy).collect();
+    let worker = |proxy: &Proxy| {
+        let mut command = coordinator.worker_by_way_of(&proxy.address, &texts(&theirs));
+        Running(command.stderr(Stdio::null()).spawn().expect("starts"))
+    };
+    let _workers: Vec<Running> = proxies.iter().map(worker).collect();
+    assert!(wait_at_most(SPENT, || coordinator.has_ended().then_some(())).is_some(), "a worker has given up");
+    let (report, said) = coordinator.finish();
+    assert_eq!(report["status"], "finished", "{said}");
+    assert!(proxies.iter().all(|proxy| proxy.left() == 0));
+    assert!(count(&run, "turned_away", "handshake") > 0, "no handshake was damaged");
 }

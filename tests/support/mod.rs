@@ -212,8 +212,9 @@ impl Coordinator {
             said.push_str(&line);
             line.strip_prefix("listening on ").map(str::to_owned)
         });
+        let address = address.unwrap_or_else(|| panic!("it does not listen: {said}"));
         let said = std::thread::spawn(move || said + &lines.collect::<Vec<_>>().join("\n"));
-        Coordinator { process, address: address.expect("an address"), run: run.to_owned(), said }
+        Coordinator { process, address, run: run.to_owned(), said }
     }
 
     pub fn pid(&self) -> u32 {

@@ -35,6 +35,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(5);
+/// After so many handshakes in a row that fail, whoever answers can't be trusted; one may have been damaged on the way.
+const HANDSHAKES_MAX: u32 = 3;
 
 /// Calls to a coordinator, each of which shows what it asks for.
 pub type Client = CoordinatorClient<InterceptedService<Channel, Access>>;
@@ -42,28 +44,37 @@ pub type Client = CoordinatorClient<InterceptedService<Channel, Access>>;
 /// Connects, trying again until `wait` is over.
 ///
 /// # Errors
-/// [`WorkerError::NoCoordinator`] when nobody has answered by then, [`WorkerError::Untrusted`] at once where whoever answers can't be
+/// [`WorkerError::NoCoordinator`] when nobody has answered by then, [`WorkerError::Untrusted`] long before where whoever answers can't be
 /// trusted.
 pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Result<Client, WorkerError> {
-    let mut pause = PAUSE_MIN;
+    let (mut pause, mut handshakes) = (PAUSE_MIN, 0);
     #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]
     let began = time::Instant::now();
     loop {
         // The first try has its time, however short the wait.
         let left = wait.saturating_sub(began.elapsed());
         let patience = if pause == PAUSE_MIN { TRY } else { left.min(TRY) };
-        let reason = match try_connect(address, access, patience).await {
+        let failed = match try_connect(address, access, patience).await {
             Ok(channel) => {
                 let client = CoordinatorClient::with_interceptor(channel, access.clone());
                 return Ok(client
                     .max_decoding_message_size(MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(MESSAGE_BYTES_MAX));
             }
-            Err(Failed::Untrusted(reason)) => return Err(WorkerError::Untrusted { address: address.clone(), reason }),
-            Err(Failed::Unreachable(reason)) => reason,
+            Err(failed) => failed,
         };
-        if began.elapsed() + pause > wait {
-            return Err(WorkerError::NoCoordinator { address: address.clone(), waited: wait, reason });
+        let over = began.elapsed() + pause > wait;
+        handshakes = if matches!(failed, Failed::Handshake(_)) { handshakes + 1 } else { 0 };
+        let address = || address.clone();
+        match failed {
+            Failed::Unreachable(reason) if over => {
+                return Err(WorkerError::NoCoordinator { address: address(), waited: wait, reason });
+            }
+            Failed::Handshake(reason) if over || handshakes == HANDSHAKES_MAX => {
+                return Err(WorkerError::Untrusted { address: address(), reason });
+            }
+            Failed::Untrusted(reason) => return Err(WorkerError::Untrusted { address: address(), reason }),
+            Failed::Unreachable(_) | Failed::Handshake(_) => {}
         }
         time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
@@ -82,6 +93,8 @@ pub fn call_failed(status: &Status) -> WorkerError {
 enum Failed {
     /// Another try may do better.
     Unreachable(String),
+    /// The other side can't be trusted, or what it said was damaged on the way: a few tries tell these apart.
+    Handshake(String),
     /// Another try would not.
     Untrusted(String),
 }
@@ -89,7 +102,7 @@ enum Failed {
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Failed {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(error) => Failed::Untrusted(tls::reason(error)),
+            Some(error) => Failed::Handshake(tls::reason(error)),
             None => Failed::Unreachable(error.to_string()),
         }
     }
