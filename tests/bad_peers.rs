@@ -186,7 +186,7 @@ fn costs_a_connection(
     runtime: &Arc<Runtime>,
     (name, deed, reason): Case,
     kind: &str,
-    then: fn(&Coordinator, &Arc<Runtime>),
+    then: fn(&str, &Coordinator, &Arc<Runtime>),
 ) {
     let coordinator = quiet.coordinator(name);
     let before = resident_bytes(coordinator.pid());
@@ -196,7 +196,7 @@ fn costs_a_connection(
     let refused = peer.refused();
     assert_eq!(refused.kind, kind, "{name}: {}", refused.reason);
     assert!(refused.reason.contains(reason), "{name}: {}", refused.reason);
-    then(&coordinator, runtime);
+    then(name, &coordinator, runtime);
     wait_for("the count", || (coordinator.refusals(kind, &[]) == 1).then_some(()));
     let grown = resident_bytes(coordinator.pid()).saturating_sub(before);
     assert!(grown < GROWTH_MAX, "{name}: {grown} bytes");
@@ -207,20 +207,20 @@ fn costs_a_connection(
 }
 
 /// A worker comes, and is welcome.
-fn may_join(coordinator: &Coordinator, runtime: &Arc<Runtime>, pid: u32) {
+fn may_join(name: &str, coordinator: &Coordinator, runtime: &Arc<Runtime>, pid: u32) {
     let mut peer = Peer::hello(coordinator, runtime, hello(pid));
-    assert!(matches!(peer.hear(), Some((_, Said::Welcome(_)))), "{pid}");
+    assert!(matches!(peer.hear(), Some((_, Said::Welcome(_)))), "{name}");
 }
 
 #[test]
 fn a_worker_that_sends_what_no_worker_sends_is_put_aside_and_the_bits_are_the_same() {
     let (quiet, runtime) = (Quiet::new(), runtime());
     for case in DEEDS {
-        costs_a_connection(&quiet, &runtime, case, "protocol", |coordinator, runtime| {
+        costs_a_connection(&quiet, &runtime, case, "protocol", |name, coordinator, runtime| {
             // The same worker does not come back at once; another process of its host does.
             let again = Peer::hello(coordinator, runtime, hello(1)).refused();
-            assert_eq!(again.kind, "cool_down", "{}", again.reason);
-            may_join(coordinator, runtime, 2);
+            assert_eq!(again.kind, "cool_down", "{name}: {}", again.reason);
+            may_join(name, coordinator, runtime, 2);
             wait_for("the count", || (coordinator.refusals("cool_down", &[]) == 1).then_some(()));
         });
     }
@@ -258,7 +258,9 @@ fn a_message_that_is_damaged_on_the_way_costs_a_connection_and_nobody_is_put_asi
     let (quiet, runtime) = (Quiet::new(), runtime());
     for case in DAMAGES {
         // It may come back at once.
-        costs_a_connection(&quiet, &runtime, case, "damaged", |coordinator, runtime| may_join(coordinator, runtime, 1));
+        costs_a_connection(&quiet, &runtime, case, "damaged", |name, coordinator, runtime| {
+            may_join(name, coordinator, runtime, 1)
+        });
     }
 }
 

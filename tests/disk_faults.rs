@@ -58,6 +58,21 @@ early_stopping = { metric = \"validation.loss\", patience = 9 }
 /// The folder, the epoch, the experiment and the first records have to be written; from then on the run goes on.
 const BEGUN: u64 = 9;
 
+/// What a run meets.
+struct Scene {
+    disk: Arc<dyn Disk>,
+    requests: mpsc::Receiver<Request>,
+    /// Its worker leaves when this is told.
+    leave: Arc<Notify>,
+}
+
+impl Scene {
+    /// Nobody asks for anything, and the worker stays.
+    fn quiet(disk: Arc<dyn Disk>) -> Scene {
+        Scene { disk, requests: mpsc::channel(1).1, leave: Arc::default() }
+    }
+}
+
 struct Stage {
     folder: tempfile::TempDir,
     runtime: Runtime,
@@ -81,15 +96,14 @@ impl Stage {
                 ticks.tick().await;
             }
         };
-        self.train_until(run, Arc::clone(disk) as _, mpsc::channel(1).1, dead)
+        self.train_until(run, Scene::quiet(Arc::clone(disk) as _), dead)
     }
 
-    /// The same on any disk, until its end or until `dead`.
+    /// The same in any scene, until its end or until `dead`.
     fn train_until(
         &self,
         run: &Path,
-        disk: Arc<dyn Disk>,
-        requests: mpsc::Receiver<Request>,
+        Scene { disk, requests, leave }: Scene,
         dead: impl Future<Output = ()>,
     ) -> Option<Result<Report, String>> {
         let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
@@ -117,7 +131,7 @@ impl Stage {
                 data_root: None,
                 wait: Duration::from_secs(10),
             };
-            let worker = tokio::spawn(worker::run(worker, std::future::pending()));
+            let worker = tokio::spawn(worker::run(worker, async move { leave.notified().await }));
             let run = coordinator::serve(setup, start, options, listener, watch::Sender::default(), requests);
             let ended = tokio::select! {
                 biased;
@@ -214,7 +228,7 @@ fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
         let run = stage.folder.path().join(format!("overtaken-{at}"));
         let disk = Overtaken { run: run.clone(), at, performed: AtomicU64::new(0), before: AtomicU64::new(0) };
         let disk = Arc::new(disk);
-        let ended = stage.train_until(&run, Arc::clone(&disk) as _, mpsc::channel(1).1, std::future::pending());
+        let ended = stage.train_until(&run, Scene::quiet(Arc::clone(&disk) as _), std::future::pending());
         let ended = ended.expect("lives");
         let error = ended.expect_err("is fenced");
         assert!(error.contains("a coordinator of epoch 2 has taken the run up"), "{at}: {error}");
@@ -223,6 +237,9 @@ fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
         assert!(before >= at && performed <= before + 1, "{at}: from {before} it went on until {performed}");
     }
 }
+
+/// Whatever is waited for comes sooner than this, or never.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A disk that takes its time over the checkpoint of the second step.
 #[derive(Debug)]
@@ -235,36 +252,40 @@ impl Disk for Slow {
     fn perform(&self, operation: Operation<'_>) -> io::Result<()> {
         if matches!(operation, Operation::Rename(_, to) if to.ends_with("step-000002")) {
             self.reached.notify_one();
-            let _ = self.goes_on.lock().expect("whole").recv();
+            self.goes_on.lock().expect("whole").recv_timeout(LONG).map_err(io::Error::other)?;
         }
         LocalDisk.perform(operation)
     }
 }
 
 #[test]
-fn workers_that_are_all_gone_while_the_last_checkpoint_is_written_do_not_turn_an_end_that_was_asked_for_into_a_failure()
-{
+fn a_worker_that_leaves_while_the_last_checkpoint_is_written_does_not_turn_an_end_that_was_asked_for_into_a_failure() {
     let stage = Stage::new();
     for asked_to_end in [true, false] {
         let run = stage.folder.path().join(format!("slow-{asked_to_end}"));
         let (go_on, goes_on) = std::sync::mpsc::channel();
         let disk = Arc::new(Slow { reached: Notify::new(), goes_on: Mutex::new(goes_on) });
         let (ask, requests) = mpsc::channel(1);
-        let asks = {
-            let disk = Arc::clone(&disk);
-            async move {
-                disk.reached.notified().await;
-                if asked_to_end {
-                    ask.send(Request::Interrupt).await.expect("is heard");
-                }
-                ask.send(Request::GiveUp("no worker is left".into())).await.expect("is heard");
-                // Both are heard once there is room again.
-                let _ = ask.reserve().await;
-                go_on.send(()).expect("waits");
-                std::future::pending::<()>().await;
+        let leave = Arc::new(Notify::new());
+        let scene = Scene { disk: Arc::clone(&disk) as _, requests, leave: Arc::clone(&leave) };
+        let play = async {
+            disk.reached.notified().await;
+            if asked_to_end {
+                ask.send(Request::Interrupt).await.expect("is heard");
             }
+            leave.notify_one();
+            while !journal(&run).iter().any(|record| record["kind"] == "worker_lost") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            // What `train` says once it has no worker any more.
+            ask.send(Request::GiveUp("no worker is left".into())).await.expect("is heard");
+            // It is heard once there is room again.
+            let _ = ask.reserve().await;
+            go_on.send(()).expect("waits");
+            std::future::pending::<()>().await;
         };
-        let report = stage.train_until(&run, disk, requests, asks).expect("lives").expect("is carried out");
+        let late = async { drop(tokio::time::timeout(LONG, play).await) };
+        let report = stage.train_until(&run, scene, late).expect("ends in time").expect("is carried out");
         let checkpoint = checkpoint::newest_good(&run, u64::MAX).expect("looks").0.expect("is there").checkpoint;
         if asked_to_end {
             assert_eq!((report.status, checkpoint.step), ("interrupted", 2));

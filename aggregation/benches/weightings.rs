@@ -5,10 +5,15 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use aggregation::clip::all_finite;
 use aggregation::random::{Purpose, Stream};
 use aggregation::weighting::{Combination, Method, Moment, Need, Outcome, Statistics};
 use aggregation::{Gramian, Optimizer, Weighting, matrix};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rayon::prelude::*;
+
+/// Values that one thread reads at a time.
+const READ_AT_ONCE: usize = 1 << 18;
 
 /// Parameters without defaults, or other methods than the default ones.
 fn text(name: &str, tasks: usize) -> String {
@@ -82,7 +87,11 @@ fn weightings(criterion: &mut Criterion) {
         };
         group.bench_function("read", |bencher| {
             make(&mut values);
-            bencher.iter(|| black_box(&values).iter().fold(0, |bits, value| bits | value.to_bits()));
+            // As whoever looks whether all of it is finite does.
+            bencher.iter(|| match values.len() <= READ_AT_ONCE {
+                true => all_finite(black_box(&values)),
+                false => black_box(&values).par_chunks(READ_AT_ONCE).all(all_finite),
+            });
         });
         group.bench_function("gramian", |bencher| {
             make(&mut values);

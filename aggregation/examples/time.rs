@@ -3,12 +3,13 @@
 //! usage: time MATRIX TASKS REPEAT WEIGHTING...
 //!
 //! MATRIX is a file of little-endian f32, row by row; a WEIGHTING is TOML without line ends (`method = "cagrad"; c = 0.5`), or `gramian`
-//! for G alone, or `read` for reading the matrix once. For each of them a line of JSON: `{"name", "seconds": [..]}`.
+//! for G alone, or `read` for reading the matrix once, as whoever looks whether all of it is finite does. For each of them a line of JSON: `{"name", "seconds": [..]}`.
 
 use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
+use aggregation::clip::all_finite;
 use aggregation::random::{Purpose, Stream};
 use aggregation::weighting::{Combination, Moment, Need, Statistics};
 use aggregation::{Gramian, Invalid, Optimizer, Weighting, matrix};
@@ -26,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in names {
         let mut seconds = Vec::new();
         match name.as_str() {
-            "read" => time(repeat, &mut seconds, || read(&values)),
+            "read" => time(repeat, &mut seconds, || all_finite(&values)),
             "gramian" => time(repeat, &mut seconds, || Gramian::of_rows(&rows)),
             text => {
                 let weighting: Weighting = toml::from_str(&text.replace("; ", "\n"))?;
@@ -50,18 +51,6 @@ fn time<T>(repeat: usize, seconds: &mut Vec<f64>, mut work: impl FnMut() -> T) {
         black_box(work());
         seconds.push(start.elapsed().as_secs_f64());
     }
-}
-
-/// Every value once, as fast as the memory gives them.
-fn read(values: &[f32]) -> u32 {
-    let (blocks, _) = values.as_chunks::<64>();
-    let mut bits = [0u32; 64];
-    for block in blocks {
-        for (bits, value) in bits.iter_mut().zip(block) {
-            *bits |= value.to_bits();
-        }
-    }
-    bits.iter().fold(0, |all, bits| all | bits)
 }
 
 /// A first step from the gradients to the direction.

@@ -15,13 +15,18 @@ pub fn mean(rows: &[&[f32]], trim: usize, factor: f64) -> Vec<f32> {
     assert!(2 * trim < rows.len(), "something is left of {} values without {trim} at both ends", rows.len());
     let network = sorting_network(rows.len());
     matrix::by_columns(rows, |_, rows, out| {
-        let mut columns = vec![[0.0f32; LANES]; rows.len()];
+        let mut columns = vec![Column([0.0; LANES]); rows.len()];
         trim_columns(Level::widest(), rows, &network, trim, factor, &mut columns, out);
     })
 }
 
 /// Columns that are sorted side by side.
 const LANES: usize = 16;
+
+/// A row's values in these columns, in one line of the cache: across two of them, every load and store takes twice as long.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Column([f32; LANES]);
 
 /// The places to compare, and exchange where the first is larger, so that any values end in ascending order: merge exchange
 /// (Batcher, 1968; Knuth, The Art of Computer Programming 3, algorithm 5.2.2M).
@@ -52,26 +57,26 @@ vectorised! {
         network: &[(usize, usize)],
         trim: usize,
         factor: f64,
-        columns: &mut [[f32; LANES]],
+        columns: &mut [Column],
         out: &mut [f32],
     ) {
         for (chunk, out) in out.chunks_mut(LANES).enumerate() {
             for (column, row) in columns.iter_mut().zip(rows) {
-                column[..out.len()].copy_from_slice(&row[chunk * LANES..][..out.len()]);
+                column.0[..out.len()].copy_from_slice(&row[chunk * LANES..][..out.len()]);
             }
             for &(low, high) in network {
-                let (a, b) = (columns[low], columns[high]);
+                let (a, b) = (columns[low].0, columns[high].0);
                 for lane in 0..LANES {
                     let ordered = a[lane] < b[lane];
-                    columns[low][lane] = if ordered { a[lane] } else { b[lane] };
-                    columns[high][lane] = if ordered { b[lane] } else { a[lane] };
+                    columns[low].0[lane] = if ordered { a[lane] } else { b[lane] };
+                    columns[high].0[lane] = if ordered { b[lane] } else { a[lane] };
                 }
             }
             let kept = &columns[trim..rows.len() - trim];
             let mut sum = [0.0f64; LANES];
             for column in kept {
                 for lane in 0..LANES {
-                    sum[lane] += f64::from(column[lane]);
+                    sum[lane] += f64::from(column.0[lane]);
                 }
             }
             for (out, sum) in out.iter_mut().zip(sum) {

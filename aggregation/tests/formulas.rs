@@ -2,6 +2,7 @@
 
 mod support;
 
+use aggregation::random::{Purpose, Stream};
 use support::Trial;
 
 #[track_caller]
@@ -296,6 +297,35 @@ fn excess_mtl_weighs_up_tasks_of_much_excess_risk() {
     close(&trial.alpha(&[[1.0f32], [2.0]], &[1.0; 2]), &[0.5, 0.5]);
     // Risks 0 and 4 / sqrt 8 over those of the first step, 1 and 2: weights e^0 and e^0.7071.
     close(&trial.alpha(&[[0.0f32], [2.0]], &[1.0; 2]), &[0.3302384507, 0.6697615493]);
+}
+
+#[test]
+fn excess_risks_in_f32_are_those_in_f64_but_for_a_millionth() {
+    let row = |task: u64, step: u64| {
+        let mut row = vec![0.0f32; 1003];
+        Stream::new(7, Purpose::Synthetic, &[task, step]).fill_normal(0, &mut row);
+        // From what is lost beside 1e-7 to what is large.
+        row.iter_mut().enumerate().for_each(|(at, value)| *value *= 10f32.powi(at as i32 % 11 - 6));
+        row
+    };
+    let mut trial = Trial::new("method = \"excess_mtl\"", 2);
+    let (mut squares, mut first, mut logarithms) = ([vec![0.0f64; 1003], vec![0.0; 1003]], [0.0f64; 2], [0.0f64; 2]);
+    for step in 0..5 {
+        let rows = [row(0, step), row(1, step)];
+        for task in 0..2 {
+            let terms = rows[task].iter().zip(&mut squares[task]).map(|(value, sum)| {
+                let square = f64::from(*value).powi(2);
+                *sum += square;
+                square / (*sum + 1e-7).sqrt()
+            });
+            let risk: f64 = terms.sum();
+            first[task] = if step == 0 { risk } else { first[task] };
+            logarithms[task] += risk / first[task];
+        }
+        let share = 1.0 / (1.0 + (logarithms[1] - logarithms[0]).exp());
+        let found = trial.alpha(&rows, &[1.0; 2]);
+        assert!((found[0] / share - 1.0).abs() < 1e-6, "{found:?} and {share} in step {step}");
+    }
 }
 
 #[test]

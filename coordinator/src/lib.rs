@@ -6,6 +6,7 @@
 //! needs before its first worker; [`resume`] finds in a run folder what a run goes on from.
 
 pub mod checkpoint;
+mod clock;
 pub mod compute;
 pub mod disk;
 mod door;
@@ -24,6 +25,7 @@ pub mod server;
 pub mod setup;
 mod shell;
 mod start;
+mod states;
 pub mod tracking;
 
 pub use door::Listener;

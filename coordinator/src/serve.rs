@@ -5,7 +5,6 @@ use std::{io, sync::Arc, time::Instant};
 use aggregation::weighting::Need;
 use experiment::{OnNonfinite, Train};
 use indexmap::IndexMap;
-use jiff::Timestamp;
 use proto::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, v1};
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{service::interceptor::InterceptedService, transport::Server};
@@ -183,11 +182,6 @@ async fn end_tracking(mut tracker: tracking::TrackerHandle, status: Option<&str>
         let reason = delivered.error.unwrap_or_else(|| "it took too long".into());
         tracing::warn!(reason, "not everything reached the tracking server; the journal has it all");
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
-pub(crate) fn now_ms() -> u64 {
-    Timestamp::now().as_millisecond().try_into().unwrap_or_default()
 }
 
 pub(crate) fn settings(setup: &Setup) -> Settings {

@@ -27,6 +27,7 @@ use proto::message::WorkResult;
 
 use crate::{
     CoordinatorError, Request,
+    clock::now_ms,
     compute::{Contribution, Done, Executor, Factors, Gradient, Losses, StepReport},
     door::TurnedAway,
     evaluation::Part,
@@ -37,10 +38,10 @@ use crate::{
     report::{Report, Speed},
     run::{Event, Outcome, Run, WorkerId},
     selection::{Evaluated, Selection},
-    serve::now_ms,
     server::Inbound,
     setup::Setup,
     start::{Opened, Position},
+    states::FINGERPRINT,
     tracking::TrackerHandle,
 };
 
@@ -51,15 +52,6 @@ const SHOW: Duration = Duration::from_millis(100);
 
 /// How often a journal that is behind is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-
-// States' names in a checkpoint.
-/// Whether the parameters have to be evaluated before the next step.
-pub(crate) const EVALUATION_DUE: &str = "evaluation_due";
-/// Steps that were skipped, and how many of them in a row at the end.
-pub(crate) const SKIPPED: &str = "skipped";
-pub(crate) const SKIPPED_IN_A_ROW: &str = "skipped_in_a_row";
-/// The fingerprint of the workers.
-pub(crate) const FINGERPRINT: &str = "fingerprint";
 
 /// Everything that the loop holds.
 pub(crate) struct Shell {
@@ -111,7 +103,6 @@ pub(crate) struct Shell {
     pub save_failed: Option<String>,
     pub outcome: Option<Outcome>,
     pub failed: Option<CoordinatorError>,
-    pub now_ms: fn() -> u64,
 }
 
 /// What is measured of the present step.
@@ -191,7 +182,6 @@ impl Shell {
             save_failed: None,
             outcome: None,
             failed: None,
-            now_ms,
         }
     }
 
@@ -256,7 +246,7 @@ impl Shell {
     fn on_tracking(&mut self, warning: String) {
         tracing::warn!(reason = warning, "the tracking server has trouble");
         let reason = Reason::new("tracking", warning);
-        self.append(&[Record::observed((self.now_ms)(), Observation::Warning { reason })]);
+        self.append(&[Record::observed(now_ms(), Observation::Warning { reason })]);
     }
 
     /// Ends the run where it stands; the reason for which the last worker was refused says most.

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use crate::{
     checkpoint::{self, Checkpoint, Found, PassedOver},
+    clock::now_ms,
     compute::{Factors, Updater},
     disk::Disk,
     folder::{Fence, FencedDisk, RunFolder},
@@ -14,9 +15,9 @@ use crate::{
     resume::{BASE, DATA, DEVICE, Past},
     run::{Run, Skipped},
     selection::Selection,
-    serve::{CoordinatorError, Options, now_ms, settings},
+    serve::{CoordinatorError, Options, settings},
     setup::Setup,
-    shell::{EVALUATION_DUE, SKIPPED, SKIPPED_IN_A_ROW},
+    states::{EVALUATION_DUE, SKIPPED, SKIPPED_IN_A_ROW},
 };
 
 /// How a run begins.

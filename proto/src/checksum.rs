@@ -81,8 +81,10 @@ pub fn opened<M: Checked>(mut message: M) -> Result<M, Damaged> {
     if said == found { Ok(message) } else { Err(Damaged { said, found }) }
 }
 
+/// What a thread keeps to encode messages in, to see their checksums: nearly all of them are shorter.
+const ENCODED_BYTES: usize = 64 << 10;
+
 thread_local! {
-    /// What the last message looked like on the wire: messages are short and many.
     static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -91,11 +93,15 @@ fn of<M: Checked>(message: &mut M) -> u32 {
     *message.checksum() = 0;
     let data = message.data().map(mem::take);
     let mut hasher = crc32fast::Hasher::new();
-    ENCODED.with_borrow_mut(|encoded| {
-        encoded.clear();
-        message.encode_raw(encoded);
-        hasher.update(encoded);
-    });
+    if message.encoded_len() <= ENCODED_BYTES {
+        ENCODED.with_borrow_mut(|encoded| {
+            encoded.clear();
+            message.encode(encoded).expect("a vector has room");
+            hasher.update(encoded);
+        });
+    } else {
+        hasher.update(&message.encode_to_vec());
+    }
     if let (Some(place), Some(data)) = (message.data(), data) {
         hasher.update(&data);
         *place = data;
@@ -129,6 +135,17 @@ mod tests {
             if let Ok(damaged) = v1::WorkerMessage::decode(&bytes[..]) && damaged != sound {
                 prop_assert!(opened(damaged).is_err());
             }
+        }
+    }
+
+    #[test]
+    fn what_a_thread_keeps_for_its_messages_stays_small() {
+        for length in [10, ENCODED_BYTES, 8 << 20, 20] {
+            let failure = v1::Failure { reason: "x".repeat(length), ..Default::default() };
+            let message = v1::WorkerMessage { body: Some(Body::Failure(failure)), ..Default::default() };
+            let there = sealed(message);
+            assert_eq!(opened(there.clone()), Ok(there));
+            assert!(ENCODED.with_borrow(Vec::capacity) <= 2 * ENCODED_BYTES, "after {length} bytes");
         }
     }
 

@@ -44,8 +44,8 @@ pub type Client = CoordinatorClient<InterceptedService<Channel, Access>>;
 /// Connects, trying again until `wait` is over.
 ///
 /// # Errors
-/// [`WorkerError::NoCoordinator`] when nobody has answered by then, [`WorkerError::Untrusted`] long before where whoever answers can't be
-/// trusted.
+/// [`WorkerError::NoCoordinator`] when nobody has answered by then, [`WorkerError::Untrusted`] where whoever answers can't be trusted: after
+/// three handshakes in a row that fail, or the last one in time.
 pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Result<Client, WorkerError> {
     let (mut pause, mut handshakes) = (PAUSE_MIN, 0);
     #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]

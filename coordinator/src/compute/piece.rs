@@ -10,7 +10,8 @@ use aggregation::{
 /// Elements that are added, or updated, at a time: with the optimizer's state they fit a core's cache.
 pub(super) const PART: usize = 1 << 15;
 
-/// A vector of so few elements is worked through sooner than another thread wakes.
+/// A vector of so few elements is worked through sooner than another thread wakes: passes over it are not divided, and the whole update is
+/// done by the coordinator's loop, which does nothing else for that long.
 pub(super) const ALONE_ELEMENTS: usize = 1 << 16;
 
 /// Where the parts begin and end.

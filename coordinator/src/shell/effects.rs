@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use experiment::SplitName;
 use proto::message::{CoordinatorMessage, Refusal, RefusalKind, Work, WorkKind};
 
-use super::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW, Shell, connection::Asked};
+use super::{Shell, connection::Asked};
 use crate::{
     CoordinatorError,
     checkpoint::{self, Checkpoint, CheckpointError},
@@ -14,6 +14,7 @@ use crate::{
     journal::{JournalError, Observation, Reason},
     run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, Skipped, WorkerId},
     selection::Evaluated,
+    states::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW},
 };
 
 impl Shell {

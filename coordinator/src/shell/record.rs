@@ -9,6 +9,7 @@ use tokio::time;
 use super::{RETRY, Shell, weighting};
 use crate::{
     CoordinatorError, checkpoint,
+    clock::now_ms,
     compute::SkipReport,
     door::Turns,
     journal::{self, JournalError, Number, Observation, Reason, Record},
@@ -26,7 +27,7 @@ const TURNED_AWAY_EVERY: Duration = Duration::from_secs(10);
 impl Shell {
     /// Writes an observation.
     pub(crate) fn observe(&mut self, observation: Observation) {
-        let record = Record::observed((self.now_ms)(), observation);
+        let record = Record::observed(now_ms(), observation);
         self.append(&[record]);
     }
 
@@ -46,7 +47,7 @@ impl Shell {
     fn fall_behind(&mut self, error: &JournalError) {
         tracing::warn!(%error, "the journal's records wait for the disk; the run goes on");
         let reason = Reason::new("journal", error.to_string());
-        let warning = Record::observed((self.now_ms)(), Observation::Warning { reason });
+        let warning = Record::observed(now_ms(), Observation::Warning { reason });
         // It waits with the others; that too many wait is told by the next one.
         let _ = self.journal.append_all(&[warning]);
     }
@@ -87,7 +88,7 @@ impl Shell {
     /// The losses of the step that was committed last, as they were before its update.
     pub(crate) fn record_step(&mut self) {
         let Some(report) = self.unrecorded.take() else { return };
-        let now = (self.now_ms)();
+        let now = now_ms();
         let step = report.step + 1;
         let metrics = |task: Option<String>, metrics: IndexMap<String, Number>| {
             let split = "train".to_owned();
@@ -131,7 +132,7 @@ impl Shell {
     /// A step that was left out: `skipped` is 1, and its losses are there where they were not written down before.
     pub(crate) fn record_skipped(&mut self, report: &SkipReport) {
         self.record_step();
-        let (now, step) = ((self.now_ms)(), report.step + 1);
+        let (now, step) = (now_ms(), report.step + 1);
         tracing::warn!(step = report.step, "skipped: its losses or gradients are not finite");
         let metrics = |task: Option<String>, metrics: IndexMap<String, Number>| {
             let split = "train".to_owned();
@@ -151,7 +152,7 @@ impl Shell {
     }
 
     pub(crate) fn record_evaluation(&mut self, evaluation: Evaluation, step: u64, evaluated: &Evaluated) {
-        let now = (self.now_ms)();
+        let now = now_ms();
         let (step, split) = match evaluation {
             Evaluation::Progress => (step, "validation".to_owned()),
             // The last parameters on the validation split stand in the journal already.
@@ -192,7 +193,7 @@ impl Shell {
             let _ = connection.send(self.envelope(*worker), message);
         }
         let report = self.report(&outcome, status, reason.clone());
-        let now = (self.now_ms)();
+        let now = now_ms();
         if matches!(outcome, Outcome::Finished { .. }) {
             let summary = journal::Outcome::Summary {
                 step: report.step,
