@@ -65,6 +65,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "a new cluster needs `--coordinator NAME`: the name or address by which workers reach the coordinator";
         return Err(Failure::Refused(message.into()));
     }
+    if let Some(wrong) = arguments.coordinators.iter().find(|name| !tls::is_name(name)) {
+        let message = format!(
+            "--coordinator: `{wrong}` is no name or address of a machine: give it as workers do, without scheme and port"
+        );
+        return Err(Failure::Refused(message));
+    }
     let workers = match &arguments.workers[..] {
         [] if is_new => vec!["worker".to_owned()],
         given => given.to_vec(),

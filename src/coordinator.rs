@@ -32,7 +32,13 @@ pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
     let print = launch.printer();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let report = runtime.block_on(async {
-        let listener = listen(&arguments.listen, &arguments.security).await?;
+        let listener = match listen(&arguments.listen, &arguments.security).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                launch.abandon();
+                return Err(error);
+            }
+        };
         let (_ask, requests) = local::requests();
         launch.carry_out(listener, watch::Sender::default(), requests).await
     })?;
@@ -41,17 +47,13 @@ pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
 
 async fn listen(address: &Address, security: &security::Coordinator) -> Result<Listener, Failure> {
     let taken = |error: std::io::Error| Failure::Failed(format!("can't listen on {address}: {error}"));
-    let listener = match address {
+    let (listener, bound) = match address {
         Address::Unix(_) if security.has_tls() => {
             return Err(Failure::Refused(
                 "TLS is for HOST:PORT: a Unix domain socket does not leave this machine".into(),
             ));
         }
-        Address::Unix(path) => {
-            let listener = Listener::unix(bind_privately(path).map_err(taken)?);
-            say(&format!("listening on {address}"));
-            listener
-        }
+        Address::Unix(path) => (Listener::unix(bind_privately(path).map_err(taken)?), address.to_string()),
         Address::Tcp(place) => {
             let socket = TcpListener::bind(place).await.map_err(taken)?;
             let bound = socket.local_addr().map_err(taken)?;
@@ -63,12 +65,12 @@ async fn listen(address: &Address, security: &security::Coordinator) -> Result<L
                     "{bound} can be reached from other machines, and {lack}; or say `--insecure` if the network is trusted"
                 )));
             }
-            let listener = security.encrypt(Listener::tcp(socket))?;
-            say(&format!("listening on {bound}"));
-            listener
+            (security.encrypt(Listener::tcp(socket))?, bound.to_string())
         }
     };
-    security.guard(listener)
+    let listener = security.guard(listener)?;
+    say(&format!("listening on {bound}"));
+    Ok(listener)
 }
 
 /// A socket that only this user can connect to, from the moment that it is there.

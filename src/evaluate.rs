@@ -90,7 +90,7 @@ pub fn selected(dir: &Path) -> Result<(Checkpoint, &'static str), Failure> {
         let best = checkpoint::load(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
         return Ok((best, "best"));
     }
-    let (newest, passed_over) = checkpoint::newest_good(dir, u64::MAX).map_err(Failure::refused)?;
+    let (newest, passed_over) = checkpoint::newest_good(dir, None).map_err(Failure::refused)?;
     for passed in &passed_over {
         say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
     }

@@ -69,8 +69,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     facts.insert("step".into(), json!(step));
     let steps = checkpoint::steps(dir).map_err(Failure::failed)?;
     facts.insert("checkpoints".into(), steps.iter().map(|step| describe(dir, *step)).collect());
-    let length = std::fs::metadata(&journal).map_or(0, |metadata| metadata.len());
-    let (newest, _) = checkpoint::newest_good(dir, length).map_err(Failure::failed)?;
+    let (newest, passed_over) = checkpoint::newest_good(dir, Some(&journal)).map_err(Failure::failed)?;
+    facts.insert("passed_over".into(), passed_over.iter().map(|passed| passed.reason.to_string()).collect());
     facts.insert("resumes_from".into(), json!(newest.map_or(0, |found| found.checkpoint.step)));
     facts.insert("best".into(), json!(checkpoint::best(dir).map_err(Failure::failed)?));
     let facts = Value::Object(facts);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use coordinator::{
-    Listener, Options, Request, Start,
+    CoordinatorError, Listener, Options, Request, Start,
     disk::LocalDisk,
     folder::{FolderError, RunFolder},
     progress::Progress,
@@ -158,7 +158,17 @@ impl Launch {
         let options = options(self.started);
         let report = coordinator::serve(self.setup, self.start, options, listener, progress, requests).await;
         let _ = bar.await;
-        report.map_err(Failure::failed)
+        report.map_err(|error| match error {
+            CoordinatorError::Folder(error) => refused(error),
+            other => Failure::failed(other),
+        })
+    }
+
+    /// Leaves no trace of a run that could not be begun.
+    pub fn abandon(self) {
+        if let Start::New(folder) = self.start {
+            folder.remove_unused();
+        }
     }
 
     /// What prints the report in the end.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto::{address::Address, v1};
-use worker::connection;
+use worker::{WorkerError, connection};
 
 use crate::{
     exit::{Failure, print},
@@ -29,7 +29,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let status = runtime.block_on(async {
         let client = connection::connect(&arguments.address, &access, Duration::from_secs(2)).await;
         let reply = client.map_err(Failure::failed)?.status(v1::StatusRequest {}).await;
-        let reply = reply.map_err(|status| Failure::failed(status.message()))?;
+        let reply =
+            reply.map_err(|status| match connection::first_call_failed(&status, &arguments.address, &access) {
+                WorkerError::Refused(refusal) => Failure::failed(refusal.reason),
+                other => Failure::failed(other),
+            })?;
         Ok(reply.into_inner())
     })?;
     if arguments.json {

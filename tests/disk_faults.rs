@@ -187,7 +187,7 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_no_result() {
             let codes = ["checkpoint", "checkpoints_kept", "journal"];
             let warned = |record: &serde_json::Value| codes.iter().any(|code| record["reason"]["code"] == *code);
             told += usize::from(journal(&run).iter().any(warned));
-            let (found, passed_over) = checkpoint::newest_good(&run, u64::MAX).expect("looks");
+            let (found, passed_over) = checkpoint::newest_good(&run, None).expect("looks");
             assert!(passed_over.is_empty(), "{at} {refusals}: {passed_over:?}");
             assert!(found.is_some_and(|found| found.checkpoint.step >= 2), "{at} {refusals}");
         }
@@ -286,7 +286,7 @@ fn a_worker_that_leaves_while_the_last_checkpoint_is_written_does_not_turn_an_en
         };
         let late = async { drop(tokio::time::timeout(LONG, play).await) };
         let report = stage.train_until(&run, scene, late).expect("ends in time").expect("is carried out");
-        let checkpoint = checkpoint::newest_good(&run, u64::MAX).expect("looks").0.expect("is there").checkpoint;
+        let checkpoint = checkpoint::newest_good(&run, None).expect("looks").0.expect("is there").checkpoint;
         if asked_to_end {
             assert_eq!((report.status, checkpoint.step), ("interrupted", 2));
         } else {

@@ -330,6 +330,30 @@ fn without_a_good_checkpoint_the_run_begins_anew() {
 }
 
 #[test]
+fn a_result_that_was_taken_out_of_the_journal_is_noticed_and_comes_again() {
+    let folder = folder();
+    let more = ["--set", "train.steps=300", "--set", "train.evaluate_every=100"];
+    let run = folder.path().join("run");
+    let (quiet, mut expected) = quiet(&example("digits"), &run, &more);
+    let text = std::fs::read_to_string(run.join("journal.jsonl")).expect("reads");
+    let taken = text.lines().position(|line| line.contains("\"step\":150,")).expect("is there");
+    let left: String =
+        text.lines().enumerate().filter(|(at, _)| *at != taken).map(|(_, line)| format!("{line}\n")).collect();
+    std::fs::write(run.join("journal.jsonl"), left).expect("writes");
+    assert_eq!(results(&run).len() + 1, expected.len());
+    let done = report(&resume(&run).output().expect("starts"));
+    let passed = observed(&run, "checkpoint_passed_over");
+    let codes: Vec<&Value> = passed.iter().map(|record| &record["reason"]["code"]).collect();
+    assert_eq!(codes, ["journal_changed", "journal_changed"]);
+    assert_eq!((&done["resumed_from"], bits(&done)), (&Value::from(100), bits(&quiet)));
+    // It is in another place now.
+    let mut found = results(&run);
+    expected.sort_by_key(Value::to_string);
+    found.sort_by_key(Value::to_string);
+    assert_eq!(expected, found);
+}
+
+#[test]
 fn what_would_change_the_bits_is_refused_and_named() {
     let folder = folder();
     let data = folder.path().join("table.csv");
@@ -359,6 +383,11 @@ fn what_would_change_the_bits_is_refused_and_named() {
     let recorded = ["--set", "tracking.weighting_every=7", "--set", "tracking.gramian_every=3"];
     let words = ["`tracking.weighting_every` was nothing, and is 7", "`tracking.gramian_every` was nothing, and is 3"];
     refused(resume(&run).args(recorded), &words);
+    let saved = run.join("experiment.toml");
+    let said = std::fs::read_to_string(&saved).expect("reads");
+    std::fs::write(&saved, said.replace("steps = 40", "steps = 41")).expect("writes");
+    refused(&mut resume(&run), &["experiment.toml in it changed", "`train.steps` was 40, and is 41"]);
+    std::fs::write(&saved, said).expect("writes");
     refused(&mut resume(folder.path()), &["not a run folder", "experiment.toml"]);
     refused(&mut resume(Path::new("auto")), &["--run-dir"]);
     refused(resume(&run).args(["--run-dir", "elsewhere"]), &["--run-dir"]);

@@ -38,6 +38,28 @@ fn what_is_no_run_is_refused_by_its_name() {
 }
 
 #[test]
+fn a_run_that_could_not_be_begun_leaves_no_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let coordinator = |more: &[&str]| {
+        let mut command = trunkline();
+        command.arg("coordinator").arg(example("digits")).arg("--run-dir").arg(&run).args(more);
+        command.output().expect("starts")
+    };
+    refused(&coordinator(&["--listen", "127.0.0.1:0", "--token-file", "none"]), &["token file none"]);
+    assert!(!run.exists());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    assert_eq!(coordinator(&["--listen", &address]).status.code(), Some(1));
+    assert!(!run.exists());
+    // One in which a coordinator was killed before it wrote anything will do.
+    std::fs::create_dir(&run).expect("creates");
+    std::fs::write(run.join("lock"), "").expect("writes");
+    let short = ["--set", "train.steps=3"];
+    assert!(train(&example("digits"), &run, &short).output().expect("starts").status.success());
+}
+
+#[test]
 fn a_run_that_goes_on_says_so_and_one_that_was_killed_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");

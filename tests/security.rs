@@ -123,7 +123,10 @@ fn whoever_lacks_something_is_refused_told_why_counted_and_recorded() {
         &["is not for `elsewhere.example`", "127.0.0.1"],
     );
     // In plain text nothing is understood; the other side's authority is not trusted here.
-    failed(&coordinator.status(&[]), 1, &[]);
+    failed(&coordinator.status(&[]), 1, &["give --tls-ca"]);
+    let mut in_plain_text = trunkline();
+    in_plain_text.args(["worker", "--wait", "1", "--coordinator", &coordinator.address]);
+    failed(&in_plain_text.output().expect("starts"), 1, &["give --tls-ca"]);
     let foreign = stranger.all_of("worker");
     let mut foreign = texts(&foreign);
     let ours = cluster.file("ca.pem");
@@ -148,6 +151,9 @@ fn certificates_are_for_their_owner_alone_never_overwritten_and_can_be_added_to(
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("cluster");
     failed(&certificates(&path, &[]), 2, &["--coordinator NAME"]);
+    for name in ["", "a b", "http://node:50051", "127.0.0.1:50051"] {
+        failed(&certificates(&path, &["--coordinator", name]), 2, &[&format!("`{name}` is no name or address")]);
+    }
     failed(&certificates(&path, &["--coordinator", "a", "--worker", "../x"]), 2, &["../x"]);
     failed(&certificates(&path, &["--coordinator", "a", "--worker", "ca"]), 2, &["another file"]);
     let cluster = Cluster::new(&path, &["--coordinator", "127.0.0.1", "--worker", "node-1", "--days", "2"]);

@@ -115,6 +115,8 @@ pub struct Checkpoint {
     pub best: Option<u64>,
     /// Bytes of the journal that hold everything up to this checkpoint.
     pub journal_bytes: u64,
+    /// Their sha256; empty: it is not known.
+    pub journal_sha256: String,
     /// The blocks of `parameters`, which cover it without overlap.
     pub blocks: Vec<Block>,
     /// All parameters in layout order.
@@ -143,7 +145,12 @@ pub fn parameters_sha256(parameters: &[f32]) -> String {
 
 /// The sha256 of some bytes, as lowercase hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(Sha256::new_with_prefix(bytes))
+}
+
+/// What a sha256 has come to, as lowercase hexadecimal digits.
+pub(crate) fn digits(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why a checkpoint could not be written or read.
@@ -197,6 +204,14 @@ pub enum CheckpointError {
         /// Bytes that it has.
         found: u64,
     },
+    /// What was in the journal when the checkpoint was written is not what it has now.
+    #[error("checkpoint {}: the journal's first {bytes} bytes belong to this checkpoint, and were changed since", path.display())]
+    JournalChanged {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The bytes that belong to it.
+        bytes: u64,
+    },
     /// The journal, whose records come before the checkpoint that counts on them, could not be written.
     #[error("the journal comes first: {0}")]
     JournalFirst(#[source] crate::journal::JournalError),
@@ -225,6 +240,7 @@ impl CheckpointError {
             CheckpointError::Hash { .. } => "damaged",
             CheckpointError::Tensors { .. } => "tensors",
             CheckpointError::Journal { .. } => "journal_lost",
+            CheckpointError::JournalChanged { .. } => "journal_changed",
             CheckpointError::JournalFirst(_) => "journal",
             CheckpointError::Fenced(_) => "fenced",
         }

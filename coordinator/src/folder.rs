@@ -99,17 +99,13 @@ impl RunFolder {
         Err(FolderError::NotEmpty { path: parent.join(name) })
     }
 
-    /// Creates and locks the folder that a person named; an empty one that is there will do.
+    /// Creates and locks the folder that a person named; one that is there will do, if there is nothing in it but a lock that nobody holds.
     ///
     /// # Errors
     /// There is something in it, or the file system refuses.
     pub fn create_at(path: &Path) -> Result<RunFolder, FolderError> {
         fs::create_dir_all(path).map_err(failed(path, "creating"))?;
-        let mut entries = fs::read_dir(path).map_err(failed(path, "reading"))?;
-        if entries.next().is_some() {
-            return Err(FolderError::NotEmpty { path: path.to_owned() });
-        }
-        RunFolder::lock(path.to_owned())
+        RunFolder::with_nothing_but(path, &[LOCK])
     }
 
     /// As [`RunFolder::create_at`], but a folder will do too in which a coordinator was stopped before the first record of its run.
@@ -118,13 +114,24 @@ impl RunFolder {
     /// There is something else in it, another coordinator has it, or the file system refuses.
     pub fn create_again(path: &Path) -> Result<RunFolder, FolderError> {
         fs::create_dir_all(path).map_err(failed(path, "creating"))?;
+        RunFolder::with_nothing_but(path, &BEGINNINGS)
+    }
+
+    fn with_nothing_but(path: &Path, names: &[&str]) -> Result<RunFolder, FolderError> {
         for entry in fs::read_dir(path).map_err(failed(path, "reading"))? {
             let name = entry.map_err(failed(path, "reading"))?.file_name();
-            if !BEGINNINGS.iter().any(|beginning| name == **beginning) {
+            if !names.iter().any(|allowed| name == **allowed) {
                 return Err(FolderError::NotEmpty { path: path.to_owned() });
             }
         }
         RunFolder::lock(path.to_owned())
+    }
+
+    /// Takes the folder away again, where nothing was written to it.
+    pub fn remove_unused(self) {
+        // What can't be removed is in nobody's way.
+        let _ = fs::remove_file(self.path.join(LOCK));
+        let _ = fs::remove_dir(&self.path);
     }
 
     /// Whether there is a run in a folder to go on with.

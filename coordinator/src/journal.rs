@@ -35,6 +35,7 @@ mod writer;
 use std::path::PathBuf;
 
 pub use number::Number;
+pub(crate) use reader::hash_of;
 pub use reader::{Reader, Tail, read};
 pub use record::{Certificate, Observation, Outcome, Reason, Record, SCHEMA, Status, Weighting, flatten};
 pub use writer::{Appended, Journal};
@@ -53,7 +54,7 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// A line before the end of the file is not a record.
-    #[error("journal {}, line {line}: {message}", path.display())]
+    #[error("journal {}, line {line} is no record: {message}. It was damaged or changed since it was written", path.display())]
     Malformed {
         /// The journal.
         path: PathBuf,

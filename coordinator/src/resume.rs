@@ -15,6 +15,7 @@ use crate::{
     folder::RunFolder,
     journal::{self, Journal, JournalError, Outcome, Record},
     setup::Setup,
+    start::is_of_results,
 };
 
 /// The tag with the folder that relative paths of the data start from.
@@ -40,6 +41,8 @@ pub struct Past {
     pub(crate) journal: Journal,
     /// The tags of the journal; none where the run was stopped before its first record.
     tags: IndexMap<String, String>,
+    /// The experiment as the journal has it.
+    parameters: IndexMap<String, String>,
 }
 
 /// Why a run can't go on.
@@ -79,20 +82,22 @@ impl Past {
     /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged, or a file can't be read.
     pub fn find(folder: RunFolder) -> Result<Past, ResumeError> {
         let journal_path = folder.journal();
-        let length = std::fs::metadata(&journal_path).map(|metadata| metadata.len());
-        let unreadable = |source| JournalError::Io { path: journal_path.clone(), action: "reading", source };
-        let (found, passed_over) = checkpoint::newest_good(folder.path(), length.map_err(unreadable)?)?;
+        let (found, passed_over) = checkpoint::newest_good(folder.path(), Some(&journal_path))?;
         let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
         let journal = Journal::open_at(&journal_path, step)?;
-        let mut tags = IndexMap::new();
+        let (mut tags, mut recorded) = (IndexMap::new(), IndexMap::new());
         for record in journal::read(&journal_path)? {
-            if let Record::Result { outcome: Outcome::Tags { tags: some }, .. } = record? {
-                tags.extend(some);
-                // They are among the first records.
-                break;
+            match record? {
+                Record::Result { outcome: Outcome::Parameters { parameters }, .. } => recorded.extend(parameters),
+                Record::Result { outcome: Outcome::Tags { tags: some }, .. } => {
+                    tags.extend(some);
+                    // They are among the first records, after the parameters.
+                    break;
+                }
+                _ => {}
             }
         }
-        Ok(Past { folder, found, passed_over, journal, tags })
+        Ok(Past { folder, found, passed_over, journal, tags, parameters: recorded })
     }
 
     /// The checkpoint to go on from.
@@ -141,13 +146,12 @@ impl Past {
     /// [`ResumeError::Changed`] with the keys that differ.
     pub fn check_experiment(&self, loaded: &Loaded) -> Result<(), ResumeError> {
         let saved = experiment::load(&self.folder.experiment(), &[]).map_err(Box::new)?;
-        let (was, is) = (keys(saved.experiment), keys(loaded.experiment.clone()));
-        let text = |value: Option<&String>| value.map_or("nothing".to_owned(), String::clone);
-        let all = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
-        let changed = all.filter(|key| was.get(*key) != is.get(*key));
-        let differences =
-            changed.map(|key| format!("`{key}` was {}, and is {}", text(was.get(key)), text(is.get(key)))).collect();
-        self.refuse_if("the experiment", differences)
+        let saved = keys(saved.experiment);
+        if self.has_begun() {
+            let (recorded, saved) = (comparable(&self.parameters), comparable(&saved));
+            self.refuse_if("experiment.toml in it", differences(&recorded, &saved))?;
+        }
+        self.refuse_if("the experiment", differences(&saved, &keys(loaded.experiment.clone())))
     }
 
     /// Looks whether data and device are those that the run was started with.
@@ -190,4 +194,20 @@ fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
     // Up to a step that is not finite it makes no difference.
     experiment.train.on_nonfinite = Default::default();
     journal::flatten(&experiment).unwrap_or_default()
+}
+
+/// Of flat keys those that a journal's parameters have too, as [`keys`] has them.
+fn comparable(keys: &IndexMap<String, String>) -> IndexMap<String, String> {
+    let is_path =
+        |key: &str| key.starts_with("dataset.") && key.split('.').nth(2).is_some_and(|key| key.starts_with("path"));
+    let counts = |key: &str| is_of_results(key) && key != "train.on_nonfinite" && !is_path(key);
+    let recorded = keys.iter().filter(|(key, _)| counts(key));
+    recorded.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn differences(was: &IndexMap<String, String>, is: &IndexMap<String, String>) -> Vec<String> {
+    let text = |value: Option<&String>| value.map_or("nothing".to_owned(), String::clone);
+    let all = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
+    let changed = all.filter(|key| was.get(*key) != is.get(*key));
+    changed.map(|key| format!("`{key}` was {}, and is {}", text(was.get(key)), text(is.get(key)))).collect()
 }

@@ -144,12 +144,15 @@ fn started(epoch: u64, resumed_from: Option<u64>) -> Observation {
 
 /// What the experiment says: what results depend on, and what they do not.
 fn parameters(setup: &Setup) -> (IndexMap<String, String>, IndexMap<String, String>) {
+    let said = journal::flatten(&setup.loaded.experiment).unwrap_or_default();
+    said.into_iter().partition(|(key, _)| is_of_results(key))
+}
+
+/// Whether results depend on a key of the experiment.
+pub(crate) fn is_of_results(key: &str) -> bool {
     /// Which bits come out is these two keys' matter too.
     const OF_RESULTS: [&str; 2] = ["cluster.mixed", "cluster.threads"];
-    let said = journal::flatten(&setup.loaded.experiment).unwrap_or_default();
-    said.into_iter().partition(|(key, _)| {
-        OF_RESULTS.contains(&key.as_str()) || !(key.starts_with("cluster.") || key.starts_with("tracking."))
-    })
+    OF_RESULTS.contains(&key) || !(key.starts_with("cluster.") || key.starts_with("tracking."))
 }
 
 fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {

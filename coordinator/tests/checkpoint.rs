@@ -17,6 +17,7 @@ fn checkpoint(step: u64) -> Checkpoint {
         epoch: 3,
         best: None,
         journal_bytes: 10 * step,
+        journal_sha256: String::new(),
         blocks: vec![
             block("trunk.0.weight", &[2, 3], 0),
             block("trunk.0.bias", &[2], 6),
@@ -115,14 +116,14 @@ fn the_manifest_has_the_sha256_of_every_file_and_of_the_parameters() {
 #[test]
 fn the_newest_good_one_is_taken_and_those_passed_over_are_told() {
     let run = tempfile::tempdir().expect("a folder");
-    assert!(matches!(newest_good(run.path(), u64::MAX), Ok((None, passed)) if passed.is_empty()));
+    assert!(matches!(newest_good(run.path(), None), Ok((None, passed)) if passed.is_empty()));
     for step in [100, 200, 300, 400, 1_000_000] {
         write(&LocalDisk, run.path(), &checkpoint(step)).expect("writes");
     }
     flip_a_bit(&path_of(run.path(), 1_000_000).join("optimizer.safetensors"));
     fs::remove_file(path_of(run.path(), 400).join("model.safetensors")).expect("removes");
     fs::write(path_of(run.path(), 300).join("manifest.json"), "{\"schema\":1,").expect("writes");
-    let (found, passed) = newest_good(run.path(), u64::MAX).expect("looks");
+    let (found, passed) = newest_good(run.path(), None).expect("looks");
     assert_eq!(found.expect("one is good").checkpoint.step, 200);
     assert_eq!(
         passed.iter().map(|p| p.path.clone()).collect::<Vec<_>>(),
@@ -153,7 +154,7 @@ fn a_write_that_was_interrupted_is_not_seen_and_is_swept_up() {
     fs::create_dir(&beside).expect("creates");
     fs::write(beside.join("model.safetensors"), b"half").expect("writes");
     assert_eq!(steps(run.path()).expect("lists"), [100]);
-    assert_eq!(newest_good(run.path(), u64::MAX).expect("looks").0.expect("one is good").checkpoint.step, 100);
+    assert_eq!(newest_good(run.path(), None).expect("looks").0.expect("one is good").checkpoint.step, 100);
     write(&LocalDisk, run.path(), &checkpoint(200)).expect("writes in spite of it");
     assert!(!beside.exists());
     fs::create_dir(run.path().join("checkpoints/.step-000100.old")).expect("creates");
@@ -186,11 +187,11 @@ fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
         mark_best(&LocalDisk, run.path(), best).expect("marks");
     }
     assert!(keep(&LocalDisk, run.path(), 3, 40, &[]).expect("removes").is_empty(), "20 needs 10");
-    let (found, _) = newest_good(run.path(), u64::MAX).expect("looks");
+    let (found, _) = newest_good(run.path(), None).expect("looks");
     assert_eq!(found.expect("one is good").best, Some((30, checkpoint(30).parameters)));
 
     flip_a_bit(&path_of(run.path(), 30).join("model.safetensors"));
-    let (found, passed) = newest_good(run.path(), u64::MAX).expect("looks");
+    let (found, passed) = newest_good(run.path(), None).expect("looks");
     let found = found.expect("one is good");
     assert_eq!((found.checkpoint.step, passed.len()), (20, 2), "40 has lost its best");
     assert_eq!(found.best, Some((10, checkpoint(10).parameters)));
@@ -208,7 +209,7 @@ fn checkpoints_of_a_lost_future_take_no_place_among_those_that_stay() {
         for step in [500, 600, 700] {
             flip_a_bit(&path_of(run.path(), step).join("model.safetensors"));
         }
-        let (found, passed) = newest_good(run.path(), u64::MAX).expect("looks");
+        let (found, passed) = newest_good(run.path(), None).expect("looks");
         assert_eq!((found.expect("one is good").checkpoint.step, passed.len()), (300, 3));
         // The run goes on from 300 and comes to 400.
         write(&LocalDisk, run.path(), &Checkpoint { best: Some(100), ..checkpoint(400) }).expect("writes");
@@ -224,10 +225,32 @@ fn a_checkpoint_whose_journal_is_lost_is_passed_over() {
     for step in [100, 200] {
         write(&LocalDisk, run.path(), &checkpoint(step)).expect("writes");
     }
-    assert_eq!(newest_good(run.path(), 2000).expect("looks").0.expect("one is good").checkpoint.step, 200);
-    let (found, passed) = newest_good(run.path(), 1999).expect("looks");
+    let journal = run.path().join("journal.jsonl");
+    std::fs::write(&journal, [b'x'; 2000]).expect("writes");
+    assert_eq!(newest_good(run.path(), Some(&journal)).expect("looks").0.expect("one is good").checkpoint.step, 200);
+    std::fs::write(&journal, [b'x'; 1999]).expect("writes");
+    let (found, passed) = newest_good(run.path(), Some(&journal)).expect("looks");
     assert_eq!(found.expect("one is good").checkpoint.step, 100);
     assert!(matches!(passed[0].reason, CheckpointError::Journal { needed: 2000, found: 1999, .. }));
+}
+
+#[test]
+fn a_checkpoint_whose_journal_was_changed_is_passed_over_for_the_one_before_the_change() {
+    let run = tempfile::tempdir().expect("a folder");
+    let journal = run.path().join("journal.jsonl");
+    let mut text = vec![b'x'; 2000];
+    for step in [100, 200] {
+        let journal_sha256 = coordinator::checkpoint::sha256(&text[..10 * step as usize]);
+        write(&LocalDisk, run.path(), &Checkpoint { journal_sha256, ..checkpoint(step) }).expect("writes");
+    }
+    for (changed, expected) in [(1999, Some(100)), (1000, Some(100)), (999, None)] {
+        text[changed] = b'y';
+        std::fs::write(&journal, &text).expect("writes");
+        text[changed] = b'x';
+        let (found, passed) = newest_good(run.path(), Some(&journal)).expect("looks");
+        assert_eq!(found.map(|found| found.checkpoint.step), expected, "{changed}");
+        assert!(matches!(passed[0].reason, CheckpointError::JournalChanged { bytes: 2000, .. }), "{changed}");
+    }
 }
 
 #[test]

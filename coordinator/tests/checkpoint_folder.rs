@@ -29,11 +29,20 @@ fn a_new_folder_is_named_by_utc_time_and_experiment_and_never_shared() {
 }
 
 #[test]
-fn a_named_folder_must_be_empty() {
+fn a_named_folder_must_be_empty_but_for_a_lock_that_nobody_holds() {
     let parent = tempfile::tempdir().expect("a folder");
     let path = parent.path().join("deep/run");
-    drop(RunFolder::create_at(&path).expect("creates"));
-    assert!(matches!(RunFolder::create_at(&path), Err(FolderError::NotEmpty { .. })), "the lock file is something");
+    let first = RunFolder::create_at(&path).expect("creates");
+    assert!(matches!(RunFolder::create_at(&path), Err(FolderError::Locked { .. })));
+    drop(first);
+    let second = RunFolder::create_at(&path).expect("there is only the lock file");
+    fs::write(path.join("notes.txt"), "").expect("writes");
+    second.remove_unused();
+    assert!(path.join("notes.txt").exists(), "what is another's stays");
+    assert!(matches!(RunFolder::create_at(&path), Err(FolderError::NotEmpty { .. })));
+    fs::remove_file(path.join("notes.txt")).expect("removes");
+    RunFolder::create_at(&path).expect("is empty").remove_unused();
+    assert!(!path.exists());
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn save(disk: &dyn Disk, run: &Path, step: u64) -> Result<(), CheckpointError> {
 }
 
 fn newest(run: &Path) -> u64 {
-    let (found, passed_over) = newest_good(run, u64::MAX).expect("looks");
+    let (found, passed_over) = newest_good(run, None).expect("looks");
     assert!(passed_over.is_empty(), "half a checkpoint under its name: {passed_over:?}");
     let Found { checkpoint, best } = found.expect("one is always good");
     assert_eq!(checkpoint.parameters, [checkpoint.step as f32; 4]);
@@ -96,7 +96,7 @@ fn what_a_disk_has_lost_that_only_said_that_it_synced_is_noticed() {
         let run = tempfile::tempdir().expect("a folder");
         save(&LocalDisk, run.path(), 10).expect("saves");
         save(&lying(at), run.path(), 20).expect_err("meets the fault");
-        let (found, passed_over) = newest_good(run.path(), u64::MAX).expect("looks");
+        let (found, passed_over) = newest_good(run.path(), None).expect("looks");
         assert!(passed_over.iter().all(|passed| passed.path.ends_with("step-000020")), "{at}: {passed_over:?}");
         noticed += passed_over.len();
         // Once the new one was taken for written, the old one was removed.

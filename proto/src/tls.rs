@@ -109,6 +109,11 @@ pub fn client(ca: &Path, identity: Option<&Identity>) -> Result<Arc<ClientConfig
     Ok(Arc::new(config))
 }
 
+/// Whether a certificate can be for this: a name of a machine, or an address.
+pub fn is_name(text: &str) -> bool {
+    ServerName::try_from(text).is_ok()
+}
+
 /// Says in words why a handshake failed.
 pub fn reason(error: &rustls::Error) -> String {
     match error {

@@ -90,6 +90,16 @@ pub fn call_failed(status: &Status) -> WorkerError {
     }
 }
 
+/// The same for the first call on a connection: a coordinator that asks for TLS does not answer in plain text.
+pub fn first_call_failed(status: &Status, address: &Address, access: &Access) -> WorkerError {
+    match call_failed(status) {
+        WorkerError::Disconnected(reason) if access.tls.is_none() && matches!(address, Address::Tcp(_)) => {
+            WorkerError::Disconnected(format!("{reason} (if it asks for TLS: give --tls-ca)"))
+        }
+        other => other,
+    }
+}
+
 enum Failed {
     /// Another try may do better.
     Unreachable(String),

@@ -19,7 +19,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use crate::{
     bench::{Bench, Task},
-    connection::{call_failed, connect},
+    connection::{call_failed, connect, first_call_failed},
     error::WorkerError,
     heartbeat::{self, Activity, Beating, Heartbeat},
     options::Options,
@@ -57,6 +57,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ended, WorkerError> {
     let mut stop = pin!(stop);
     let (mut in_vain, mut pause) = (0, PAUSE_MIN);
+    #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]
+    let now = time::Instant::now;
+    let mut sought = now();
     loop {
         let mut accepted = false;
         let lost = match stay(&options, stop.as_mut(), &mut accepted).await {
@@ -66,10 +69,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         };
         let is_put_aside = matches!(&lost, WorkerError::Refused(refusal) if is_kept_out(refusal.kind));
         if accepted {
-            (in_vain, pause) = (0, PAUSE_MIN);
+            (in_vain, pause, sought) = (0, PAUSE_MIN, now());
         }
         in_vain += 1;
-        if in_vain > STAYS_MAX {
+        let is_too_long = !accepted && !is_put_aside && sought.elapsed() > options.wait;
+        if in_vain > STAYS_MAX || is_too_long {
             return Err(lost);
         }
         tracing::warn!("{lost}; looking for the coordinator again");
@@ -106,7 +110,8 @@ async fn stay(
     let first = convert::worker_message_out(Envelope::default(), hello);
     outbox.send(first).await.map_err(|_| WorkerError::Disconnected("at once".into()))?;
     let heard = answer(&options.coordinator, client.work(ReceiverStream::new(messages))).await?;
-    let replies = heard.map_err(|status| call_failed(&status))?.into_inner();
+    let failed = |status| first_call_failed(&status, &options.coordinator, &options.access);
+    let replies = heard.map_err(failed)?.into_inner();
     let mut session = Session {
         bench: Bench::new(options.clone()),
         options: options.clone(),

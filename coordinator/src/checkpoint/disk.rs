@@ -27,6 +27,8 @@ struct Manifest {
     /// Bytes of the journal that belong to it.
     #[serde(default)]
     journal_bytes: u64,
+    #[serde(default)]
+    journal_sha256: String,
     /// The program that wrote it.
     version: String,
     parameters: usize,
@@ -105,6 +107,7 @@ fn manifest(checkpoint: &Checkpoint, files: IndexMap<String, String>) -> Vec<u8>
         epoch: checkpoint.epoch,
         best: checkpoint.best,
         journal_bytes: checkpoint.journal_bytes,
+        journal_sha256: checkpoint.journal_sha256.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         parameters: checkpoint.parameters.len(),
         parameters_sha256: parameters_sha256(&checkpoint.parameters),
@@ -147,6 +150,7 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
         epoch: manifest.epoch,
         best: manifest.best,
         journal_bytes: manifest.journal_bytes,
+        journal_sha256: manifest.journal_sha256,
         blocks: manifest.blocks,
         parameters,
         optimizer,

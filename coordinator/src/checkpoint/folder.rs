@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::disk::{best_of, failed, load, remove};
-use super::{Checkpoint, CheckpointError};
+use super::{Checkpoint, CheckpointError, digits};
 use crate::disk::{Disk, Operation, write_atomically};
+use crate::journal::hash_of;
 
 const BEST: &str = "best";
 
@@ -54,16 +55,19 @@ pub struct Found {
 
 /// The newest checkpoint that a run can go on from, and those newer than it that it can't, newest first.
 ///
-/// A checkpoint is good where all hashes hold, where that of its best parameters is good too, and where the journal, which has
-/// `journal_bytes` now, still has all that belongs to it.
+/// A checkpoint is good where all hashes hold, where that of its best parameters is good too, and where the `journal`, if one is given, still
+/// has all that belongs to it.
 ///
 /// # Errors
 /// The folder can't be read. A checkpoint that can't be is passed over.
-pub fn newest_good(run_dir: &Path, journal_bytes: u64) -> Result<(Option<Found>, Vec<PassedOver>), CheckpointError> {
+pub fn newest_good(
+    run_dir: &Path,
+    journal: Option<&Path>,
+) -> Result<(Option<Found>, Vec<PassedOver>), CheckpointError> {
     let mut passed_over = Vec::new();
     for step in steps(run_dir)?.into_iter().rev() {
         let path = path_of(run_dir, step);
-        match load_with_best(run_dir, &path, journal_bytes) {
+        match load_with_best(run_dir, &path, journal) {
             Ok(found) => return Ok((Some(found), passed_over)),
             Err(reason) => passed_over.push(PassedOver { path, reason }),
         }
@@ -71,11 +75,10 @@ pub fn newest_good(run_dir: &Path, journal_bytes: u64) -> Result<(Option<Found>,
     Ok((None, passed_over))
 }
 
-fn load_with_best(run_dir: &Path, path: &Path, journal_bytes: u64) -> Result<Found, CheckpointError> {
+fn load_with_best(run_dir: &Path, path: &Path, journal: Option<&Path>) -> Result<Found, CheckpointError> {
     let checkpoint = load(path)?;
-    if checkpoint.journal_bytes > journal_bytes {
-        let needed = checkpoint.journal_bytes;
-        return Err(CheckpointError::Journal { path: path.to_owned(), needed, found: journal_bytes });
+    if let Some(journal) = journal {
+        check_journal(&checkpoint, path, journal)?;
     }
     let best = match checkpoint.best {
         None => None,
@@ -83,6 +86,20 @@ fn load_with_best(run_dir: &Path, path: &Path, journal_bytes: u64) -> Result<Fou
         Some(step) => Some((step, load(&path_of(run_dir, step))?.parameters)),
     };
     Ok(Found { checkpoint, best })
+}
+
+/// Looks whether the journal still begins with what belongs to the checkpoint.
+fn check_journal(checkpoint: &Checkpoint, path: &Path, journal: &Path) -> Result<(), CheckpointError> {
+    let (path, needed) = (path.to_owned(), checkpoint.journal_bytes);
+    let found = fs::metadata(journal).map_err(failed(journal, "reading"))?.len();
+    if needed > found {
+        return Err(CheckpointError::Journal { path, needed, found });
+    }
+    let is_known = !checkpoint.journal_sha256.is_empty();
+    if is_known && digits(hash_of(journal, needed).map_err(failed(journal, "reading"))?) != checkpoint.journal_sha256 {
+        return Err(CheckpointError::JournalChanged { path, bytes: needed });
+    }
+    Ok(())
 }
 
 /// Sees to it that the checkpoints that are there stay, should the power go: a coordinator that was killed may have written the last one

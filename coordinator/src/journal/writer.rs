@@ -4,8 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::known::Known;
 use super::{JournalError, Record, reader};
+use crate::checkpoint::digits;
 use crate::disk::{Disk, LocalDisk, Operation};
 
 /// Records that may wait for a disk that does not take them, in bytes of their text.
@@ -17,8 +20,9 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     disk: Arc<dyn Disk>,
-    /// Bytes of whole records in the file.
+    /// Bytes of whole records in the file, and their hash.
     length: u64,
+    hash: Sha256,
     /// The file may have more than that: a write failed, and could not be taken back yet.
     torn: bool,
     cut_off: u64,
@@ -44,7 +48,7 @@ impl Journal {
     pub fn create(path: &Path) -> Result<Journal, JournalError> {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(|source| JournalError::Io { path: path.to_owned(), action: "creating", source })?;
-        Ok(Journal::of(path, file, 0, Known::default()))
+        Ok(Journal::of(path, file, 0, Sha256::new(), Known::default()))
     }
 
     /// Opens a journal to go on with it from its start: see [`Journal::open_at`].
@@ -81,7 +85,8 @@ impl Journal {
         }
         let file = OpenOptions::new().append(true).open(path).map_err(failed("opening"))?;
         let length = file.metadata().map_err(failed("reading"))?.len();
-        let mut journal = Journal::of(path, file, good, known);
+        let hash = reader::hash_of(path, good).map_err(failed("reading"))?;
+        let mut journal = Journal::of(path, file, good, hash, known);
         journal.cut_off = length - good;
         if journal.cut_off > 0 {
             journal.torn = true;
@@ -90,9 +95,9 @@ impl Journal {
         Ok(journal)
     }
 
-    fn of(path: &Path, file: File, length: u64, known: Known) -> Journal {
+    fn of(path: &Path, file: File, length: u64, hash: Sha256, known: Known) -> Journal {
         let disk = Arc::new(LocalDisk);
-        Journal { path: path.to_owned(), file, disk, length, torn: false, cut_off: 0, known, waiting: Vec::new() }
+        Journal { path: path.to_owned(), file, disk, length, hash, torn: false, cut_off: 0, known, waiting: Vec::new() }
     }
 
     /// The same journal, written by way of `disk`.
@@ -168,6 +173,7 @@ impl Journal {
             return Err(JournalError::Io { path: self.path.clone(), action: "writing", source });
         }
         self.length += self.waiting.len() as u64;
+        self.hash.update(&self.waiting);
         self.waiting.clear();
         Ok(())
     }
@@ -185,6 +191,11 @@ impl Journal {
     /// Bytes of the records in the file.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Their sha256, as lowercase hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        digits(self.hash.clone())
     }
 
     /// Bytes of a torn last line that [`Journal::open_at`] cut off.

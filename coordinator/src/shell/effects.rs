@@ -196,8 +196,17 @@ impl Shell {
         states.insert(SKIPPED_IN_A_ROW.into(), in_a_row.to_string());
         let preprocessing = String::from_utf8_lossy(&self.plan_json).into_owned();
         let best = self.best.as_ref().map(|(step, _)| *step);
-        let (epoch, journal_bytes) = (self.epoch, self.journal.length());
-        Box::new(Checkpoint { step, epoch, best, journal_bytes, preprocessing, states, ..Checkpoint::default() })
+        let (journal_bytes, journal_sha256) = (self.journal.length(), self.journal.sha256());
+        Box::new(Checkpoint {
+            step,
+            epoch: self.epoch,
+            best,
+            journal_bytes,
+            journal_sha256,
+            preprocessing,
+            states,
+            ..Checkpoint::default()
+        })
     }
 
     pub(crate) fn dismiss(&mut self, worker: WorkerId, loss: &Loss) {

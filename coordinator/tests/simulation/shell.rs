@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -113,8 +112,7 @@ impl Shell {
         let resumed = RunFolder::has_run(path);
         let folder = if resumed { RunFolder::open(path)? } else { RunFolder::create_again(path)? };
         let (journal, found) = if resumed {
-            let length = fs::metadata(folder.journal())?.len();
-            let (found, _) = checkpoint::newest_good(path, length)?;
+            let (found, _) = checkpoint::newest_good(path, Some(&folder.journal()))?;
             let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
             (Some(Journal::open_at(&folder.journal(), step)?.with_disk(Arc::clone(&shared))), found)
         } else {
@@ -406,6 +404,7 @@ impl Shell {
             step,
             epoch: self.epoch(),
             journal_bytes: self.journal.length(),
+            journal_sha256: self.journal.sha256(),
             blocks: vec![Block { name: "theta".into(), shape: vec![PARAMETERS], offset: 0 }],
             parameters: self.model.theta.to_vec(),
             weighting: vec![Tensor::new("weight", vec![weight])],
