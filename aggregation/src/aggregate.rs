@@ -19,7 +19,7 @@ pub struct Request<'a> {
     pub losses: Option<&'a [f64]>,
     /// Two independent estimates of the matrix, for methods that need the inner products between them.
     pub halves: Option<&'a [Vec<Vec<f64>>; 2]>,
-    /// The columns as named blocks in order, for methods that go block by block; none: one block.
+    /// The columns as named blocks in order, for methods that go block by block.
     pub blocks: &'a [(String, usize)],
     /// What random choices are made from.
     pub seed: u64,
@@ -123,7 +123,11 @@ pub fn aggregate(weighting: &Weighting, request: &Request<'_>) -> Result<Answer,
     let method = weighting.build(&names)?;
     let outcome = match weigh(weighting, method.as_ref(), request) {
         Err(AggregateError::Failure(Failure::Missing { need, .. })) => {
-            let member = if need == Need::GramianCross { "halves" } else { "losses" };
+            let member = match need {
+                Need::GramianCross => "halves",
+                Need::GramianByBlock => "blocks",
+                _ => "losses",
+            };
             return Err(AggregateError::Missing { method: weighting.method().to_owned(), member });
         }
         outcome => outcome?,
@@ -150,7 +154,8 @@ fn weigh(weighting: &Weighting, method: &dyn Method, request: &Request<'_>) -> R
     let rows: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
     let gramian = Gramian::of_f64_rows(matrix);
     let cross = request.halves.map(|[left, right]| cross(left, right));
-    let by_block = needs.contains(&Need::GramianByBlock).then(|| gramians_by_block(request));
+    let has_blocks = needs.contains(&Need::GramianByBlock) && !request.blocks.is_empty();
+    let by_block = has_blocks.then(|| gramians_by_block(request));
     let statistics = Statistics {
         losses: request.losses,
         gramian: Some(&gramian),
@@ -232,9 +237,6 @@ fn cross(left: &[Vec<f64>], right: &[Vec<f64>]) -> Gramian {
 
 /// The blocks as ranges of columns.
 fn blocks<'a>(request: &'a Request<'_>) -> Vec<(&'a str, std::ops::Range<usize>)> {
-    if request.blocks.is_empty() {
-        return vec![("matrix", 0..request.matrix[0].len())];
-    }
     let mut start = 0;
     let range = |(name, columns): &'a (String, usize)| {
         let range = start..start + columns;
@@ -364,6 +366,9 @@ mod tests {
             })
             .collect();
         assert_ne!(answer.aggregate[..2], apart[..2], "the first block has a conflict");
+        let without = Request { blocks: &[], ..request };
+        let refused = refuse("method = \"gradvac\"\ngranularity = \"layer\"", &without);
+        assert_eq!(refused, "`blocks`: gradvac needs it, and it is not there");
         let short = Request { blocks: &names[..1], ..request };
         assert_eq!(refuse("method = \"sum\"", &short), "`blocks`: they have 2 columns, and `matrix` has 3");
     }

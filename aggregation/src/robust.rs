@@ -94,9 +94,17 @@ impl Robust {
             Robust::TrimmedMean { trim } if u64::from(microbatches) <= 2 * u64::from(trim) => {
                 Err(Invalid::value("trim", trim, range(1, Some((microbatches - 1) / 2), 3)))
             }
-            Robust::Krum { byzantine } if u64::from(microbatches) < 2 * u64::from(byzantine) + 3 => Err(
-                Invalid::value("byzantine", byzantine, range(0, microbatches.checked_sub(3).map(|most| most / 2), 3)),
-            ),
+            Robust::Krum { byzantine } if u64::from(microbatches) < 2 * u64::from(byzantine) + 3 => {
+                Err(Invalid::value("byzantine", byzantine, {
+                    let allowed = range(0, microbatches.checked_sub(3).map(|most| most / 2), 3);
+                    let needed = 2 * u64::from(byzantine) + 3;
+                    if microbatches < 3 {
+                        allowed
+                    } else {
+                        format!("{allowed}; {byzantine} takes {needed} (`train.microbatches`)")
+                    }
+                }))
+            }
             _ => Ok(()),
         }
     }
@@ -152,7 +160,10 @@ mod tests {
         let krum = |byzantine| Robust::Krum { byzantine };
         assert_eq!(refused(trimmed(4), 8), "`trim`: 4 is not allowed here; it must be from 1 to 3 of 8 microbatches");
         assert_eq!(refused(trimmed(2), 4), "`trim`: 2 is not allowed here; it must be 1 of 4 microbatches");
-        assert_eq!(refused(krum(1), 4), "`byzantine`: 1 is not allowed here; it must be 0 of 4 microbatches");
+        assert_eq!(
+            refused(krum(1), 4),
+            "`byzantine`: 1 is not allowed here; it must be 0 of 4 microbatches; 1 takes 5 (`train.microbatches`)"
+        );
         assert!(refused(krum(0), 2).ends_with("left out, or `train.microbatches` at least 3: there are 2"));
         assert!(refused(Robust::Median, 2).contains("at least 3"));
         for (robust, microbatches) in [(trimmed(3), 7), (krum(1), 5), (krum(0), 3), (Robust::Median, 3)] {
