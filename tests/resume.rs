@@ -387,7 +387,14 @@ fn what_would_change_the_bits_is_refused_and_named() {
     let said = std::fs::read_to_string(&saved).expect("reads");
     std::fs::write(&saved, said.replace("steps = 40", "steps = 41")).expect("writes");
     refused(&mut resume(&run), &["experiment.toml in it changed", "`train.steps` was 40, and is 41"]);
+    std::fs::write(&saved, said.replace("[tracking]\n", "[tracking]\nweighting_every = 7\n")).expect("writes");
+    refused(&mut resume(&run), &["experiment.toml in it changed", "`tracking.weighting_every` was nothing, and is 7"]);
     std::fs::write(&saved, said).expect("writes");
+    let journal = run.join("journal.jsonl");
+    let said = std::fs::read_to_string(&journal).expect("reads");
+    std::fs::write(&journal, said.replacen("\"schema\"", " \"schema\"", 1)).expect("writes");
+    refused(&mut resume(&run), &["its journal was changed since the checkpoint of step 20 was written"]);
+    std::fs::write(&journal, said).expect("writes");
     refused(&mut resume(folder.path()), &["not a run folder", "experiment.toml"]);
     refused(&mut resume(Path::new("auto")), &["--run-dir"]);
     refused(resume(&run).args(["--run-dir", "elsewhere"]), &["--run-dir"]);

@@ -30,6 +30,8 @@ const SAME_SECOND_MAX: u32 = 100;
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Whether it was made for this run.
+    is_new: bool,
     /// The lock lives as long as this file is open.
     _lock: File,
 }
@@ -94,7 +96,7 @@ impl RunFolder {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made.map_err(failed(&path, "creating"))?,
             }
-            return RunFolder::lock(path);
+            return Ok(RunFolder { is_new: true, ..RunFolder::lock(path)? });
         }
         Err(FolderError::NotEmpty { path: parent.join(name) })
     }
@@ -104,8 +106,9 @@ impl RunFolder {
     /// # Errors
     /// There is something in it, or the file system refuses.
     pub fn create_at(path: &Path) -> Result<RunFolder, FolderError> {
+        let is_new = !path.exists();
         fs::create_dir_all(path).map_err(failed(path, "creating"))?;
-        RunFolder::with_nothing_but(path, &[LOCK])
+        Ok(RunFolder { is_new, ..RunFolder::with_nothing_but(path, &[LOCK])? })
     }
 
     /// As [`RunFolder::create_at`], but a folder will do too in which a coordinator was stopped before the first record of its run.
@@ -127,11 +130,13 @@ impl RunFolder {
         RunFolder::lock(path.to_owned())
     }
 
-    /// Takes the folder away again, where nothing was written to it.
+    /// Takes the folder away again, where it was made for this run and nothing was written to it.
     pub fn remove_unused(self) {
         // What can't be removed is in nobody's way.
         let _ = fs::remove_file(self.path.join(LOCK));
-        let _ = fs::remove_dir(&self.path);
+        if self.is_new {
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 
     /// Whether there is a run in a folder to go on with.
@@ -208,7 +213,7 @@ impl RunFolder {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "process {}", std::process::id()))
             .map_err(failed(&file, "writing"))?;
-        Ok(RunFolder { path, _lock: lock })
+        Ok(RunFolder { path, is_new: false, _lock: lock })
     }
 }
 

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Found, PassedOver},
     folder::RunFolder,
-    journal::{self, Journal, JournalError, Outcome, Record},
+    journal::{self, Journal, JournalError, Observation, Outcome, Record},
     setup::Setup,
     start::is_of_results,
 };
@@ -24,6 +24,9 @@ pub(crate) const BASE: &str = "data.base";
 pub(crate) const DEVICE: &str = "device";
 /// The tag with the sha256 of the data plan.
 pub(crate) const DATA: &str = "data.sha256";
+
+/// Which steps are recorded, and with what.
+const RECORDED: [&str; 2] = ["tracking.weighting_every", "tracking.gramian_every"];
 
 /// How many differences are told.
 const TOLD_MAX: usize = 6;
@@ -57,6 +60,15 @@ pub enum ResumeError {
     /// The saved experiment can't be read.
     #[error(transparent)]
     Experiment(#[from] Box<ExperimentError>),
+    /// The journal is not what the checkpoints count on, and none is older than the change.
+    #[error("the run in {} can't go on: its journal was changed since the checkpoint of step {step} was written, and no checkpoint is older \
+             than the change. Put the journal back as it was, or begin another run", path.display())]
+    JournalChanged {
+        /// The run folder.
+        path: PathBuf,
+        /// The step of the oldest checkpoint.
+        step: u64,
+    },
     /// Something is not as it was.
     #[error("the run in {} can't go on, because {what} changed since: {}", path.display(), told(differences))]
     Changed {
@@ -83,12 +95,18 @@ impl Past {
     pub fn find(folder: RunFolder) -> Result<Past, ResumeError> {
         let journal_path = folder.journal();
         let (found, passed_over) = checkpoint::newest_good(folder.path(), Some(&journal_path))?;
+        let changed = passed_over.iter().any(|passed| matches!(passed.reason, CheckpointError::JournalChanged { .. }));
+        if found.is_none() && changed {
+            let step = checkpoint::steps(folder.path())?.first().copied().unwrap_or_default();
+            return Err(ResumeError::JournalChanged { path: folder.path().to_owned(), step });
+        }
         let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
         let journal = Journal::open_at(&journal_path, step)?;
         let (mut tags, mut recorded) = (IndexMap::new(), IndexMap::new());
         for record in journal::read(&journal_path)? {
             match record? {
                 Record::Result { outcome: Outcome::Parameters { parameters }, .. } => recorded.extend(parameters),
+                Record::Observed { observation: Observation::Settings { settings }, .. } => recorded.extend(settings),
                 Record::Result { outcome: Outcome::Tags { tags: some }, .. } => {
                     tags.extend(some);
                     // They are among the first records, after the parameters.
@@ -200,7 +218,8 @@ fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
 fn comparable(keys: &IndexMap<String, String>) -> IndexMap<String, String> {
     let is_path =
         |key: &str| key.starts_with("dataset.") && key.split('.').nth(2).is_some_and(|key| key.starts_with("path"));
-    let counts = |key: &str| is_of_results(key) && key != "train.on_nonfinite" && !is_path(key);
+    let counts =
+        |key: &str| (is_of_results(key) || RECORDED.contains(&key)) && key != "train.on_nonfinite" && !is_path(key);
     let recorded = keys.iter().filter(|(key, _)| counts(key));
     recorded.map(|(key, value)| (key.clone(), value.clone())).collect()
 }

@@ -42,6 +42,9 @@ fn a_named_folder_must_be_empty_but_for_a_lock_that_nobody_holds() {
     assert!(matches!(RunFolder::create_at(&path), Err(FolderError::NotEmpty { .. })));
     fs::remove_file(path.join("notes.txt")).expect("removes");
     RunFolder::create_at(&path).expect("is empty").remove_unused();
+    assert!(path.exists(), "it was there before");
+    fs::remove_dir(&path).expect("is empty again");
+    RunFolder::create_at(&path).expect("creates").remove_unused();
     assert!(!path.exists());
 }
 

@@ -286,3 +286,23 @@ proptest! {
         prop_assert_eq!(journal.append(&record).expect("appends"), Appended::Known);
     }
 }
+
+#[test]
+fn the_hash_is_of_the_file_and_not_said_where_somebody_else_has_written_to_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    let mut journal = Journal::create(&path).expect("creates");
+    let of_file = || coordinator::checkpoint::sha256(&std::fs::read(&path).expect("reads"));
+    let record =
+        || Record::observed(1, Observation::Event { name: "some".into(), step: None, message: "thing".into() });
+    journal.append(&record()).expect("writes");
+    assert_eq!(journal.sha256(), Some(of_file()));
+    drop(journal);
+    let mut journal = Journal::open(&path).expect("opens");
+    journal.append(&record()).expect("writes");
+    assert_eq!(journal.sha256(), Some(of_file()));
+    let mut other = Journal::open(&path).expect("opens");
+    other.append(&record()).expect("writes");
+    journal.append(&record()).expect("writes");
+    assert_eq!(journal.sha256(), None);
+}

@@ -92,8 +92,11 @@ pub fn call_failed(status: &Status) -> WorkerError {
 
 /// The same for the first call on a connection: a coordinator that asks for TLS does not answer in plain text.
 pub fn first_call_failed(status: &Status, address: &Address, access: &Access) -> WorkerError {
+    // What a coordinator has answered has no source.
+    let is_the_connection_s = std::error::Error::source(status).is_some();
+    let in_plain_text = access.tls.is_none() && matches!(address, Address::Tcp(_));
     match call_failed(status) {
-        WorkerError::Disconnected(reason) if access.tls.is_none() && matches!(address, Address::Tcp(_)) => {
+        WorkerError::Disconnected(reason) if is_the_connection_s && in_plain_text => {
             WorkerError::Disconnected(format!("{reason} (if it asks for TLS: give --tls-ca)"))
         }
         other => other,

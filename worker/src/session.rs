@@ -59,22 +59,29 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
     let (mut in_vain, mut pause) = (0, PAUSE_MIN);
     #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]
     let now = time::Instant::now;
-    let mut sought = now();
+    // Since when whoever answers at the address has not even said welcome.
+    let mut unwelcome_since = None;
     loop {
-        let mut accepted = false;
-        let lost = match stay(&options, stop.as_mut(), &mut accepted).await {
+        let mut came = Came::default();
+        let lost = match stay(&options, stop.as_mut(), &mut came).await {
             Err(lost @ WorkerError::Disconnected(_)) => lost,
             Err(WorkerError::Refused(refusal)) if may_come_back(refusal.kind) => WorkerError::Refused(refusal),
             ended => return ended,
         };
         let is_put_aside = matches!(&lost, WorkerError::Refused(refusal) if is_kept_out(refusal.kind));
-        if accepted {
-            (in_vain, pause, sought) = (0, PAUSE_MIN, now());
+        if came.accepted {
+            (in_vain, pause) = (0, PAUSE_MIN);
+        }
+        if came.welcome || is_put_aside {
+            unwelcome_since = None;
         }
         in_vain += 1;
-        let is_too_long = !accepted && !is_put_aside && sought.elapsed() > options.wait;
+        let is_too_long = unwelcome_since.is_some_and(|since: time::Instant| since.elapsed() > options.wait);
         if in_vain > STAYS_MAX || is_too_long {
             return Err(lost);
+        }
+        if !came.welcome && !is_put_aside {
+            unwelcome_since.get_or_insert_with(now);
         }
         tracing::warn!("{lost}; looking for the coordinator again");
         tokio::select! {
@@ -95,11 +102,20 @@ fn is_kept_out(kind: RefusalKind) -> bool {
     matches!(kind, RefusalKind::CoolDown | RefusalKind::NotFinite)
 }
 
+/// How far a worker came.
+#[derive(Default)]
+struct Came {
+    /// The coordinator has said what the run is.
+    welcome: bool,
+    /// The worker was given a place.
+    accepted: bool,
+}
+
 /// One connection to the coordinator, from hello to its end.
 async fn stay(
     options: &Options,
     mut stop: Pin<&mut impl Future<Output = ()>>,
-    accepted: &mut bool,
+    came: &mut Came,
 ) -> Result<Ended, WorkerError> {
     let mut client = tokio::select! {
         client = connect(&options.coordinator, &options.access, options.wait) => client?,
@@ -129,7 +145,7 @@ async fn stay(
             Ok(Ended::Stopped)
         }
     };
-    *accepted = session.accepted;
+    *came = Came { welcome: session.stay.is_some(), accepted: session.accepted };
     ended
 }
 

@@ -193,9 +193,11 @@ impl Journal {
         self.length
     }
 
-    /// Their sha256, as lowercase hexadecimal digits.
-    pub fn sha256(&self) -> String {
-        digits(self.hash.clone())
+    /// Their sha256, as lowercase hexadecimal digits; none where somebody else has written to the file: a coordinator that was taken over may
+    /// finish the operation that it was in.
+    pub fn sha256(&self) -> Option<String> {
+        let is_ours = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.length);
+        is_ours.then(|| digits(self.hash.clone()))
     }
 
     /// Bytes of a torn last line that [`Journal::open_at`] cut off.

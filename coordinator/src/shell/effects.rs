@@ -196,7 +196,7 @@ impl Shell {
         states.insert(SKIPPED_IN_A_ROW.into(), in_a_row.to_string());
         let preprocessing = String::from_utf8_lossy(&self.plan_json).into_owned();
         let best = self.best.as_ref().map(|(step, _)| *step);
-        let (journal_bytes, journal_sha256) = (self.journal.length(), self.journal.sha256());
+        let (journal_bytes, journal_sha256) = (self.journal.length(), self.journal.sha256().unwrap_or_default());
         Box::new(Checkpoint {
             step,
             epoch: self.epoch,

@@ -404,7 +404,7 @@ impl Shell {
             step,
             epoch: self.epoch(),
             journal_bytes: self.journal.length(),
-            journal_sha256: self.journal.sha256(),
+            journal_sha256: self.journal.sha256().unwrap_or_default(),
             blocks: vec![Block { name: "theta".into(), shape: vec![PARAMETERS], offset: 0 }],
             parameters: self.model.theta.to_vec(),
             weighting: vec![Tensor::new("weight", vec![weight])],
