@@ -20,6 +20,7 @@ use coordinator::{
     Listener, Options, Request, Start, checkpoint,
     disk::{Disk, LocalDisk, Operation},
     folder::RunFolder,
+    progress::Progress,
     report::Report,
     resume::Past,
     setup::Setup,
@@ -64,12 +65,14 @@ struct Scene {
     requests: mpsc::Receiver<Request>,
     /// Its worker leaves when this is told.
     leave: Arc<Notify>,
+    /// How far it is, for those who look.
+    progress: watch::Sender<Progress>,
 }
 
 impl Scene {
     /// Nobody asks for anything, and the worker stays.
     fn quiet(disk: Arc<dyn Disk>) -> Scene {
-        Scene { disk, requests: mpsc::channel(1).1, leave: Arc::default() }
+        Scene { disk, requests: mpsc::channel(1).1, leave: Arc::default(), progress: watch::Sender::default() }
     }
 }
 
@@ -103,7 +106,7 @@ impl Stage {
     fn train_until(
         &self,
         run: &Path,
-        Scene { disk, requests, leave }: Scene,
+        Scene { disk, requests, leave, progress }: Scene,
         dead: impl Future<Output = ()>,
     ) -> Option<Result<Report, String>> {
         let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
@@ -132,7 +135,7 @@ impl Stage {
                 wait: Duration::from_secs(10),
             };
             let worker = tokio::spawn(worker::run(worker, async move { leave.notified().await }));
-            let run = coordinator::serve(setup, start, options, listener, watch::Sender::default(), requests);
+            let run = coordinator::serve(setup, start, options, listener, progress, requests);
             let ended = tokio::select! {
                 biased;
                 () = dead => None,
@@ -267,16 +270,16 @@ fn a_worker_that_leaves_while_the_last_checkpoint_is_written_does_not_turn_an_en
         let disk = Arc::new(Slow { reached: Notify::new(), goes_on: Mutex::new(goes_on) });
         let (ask, requests) = mpsc::channel(1);
         let leave = Arc::new(Notify::new());
-        let scene = Scene { disk: Arc::clone(&disk) as _, requests, leave: Arc::clone(&leave) };
+        let (progress, mut shown) = watch::channel(Progress::default());
+        let scene = Scene { disk: Arc::clone(&disk) as _, requests, leave: Arc::clone(&leave), progress };
         let play = async {
             disk.reached.notified().await;
+            shown.wait_for(|progress| progress.workers.len() == 1).await.expect("goes on");
             if asked_to_end {
                 ask.send(Request::Interrupt).await.expect("is heard");
             }
             leave.notify_one();
-            while !journal(&run).iter().any(|record| record["kind"] == "worker_lost") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            shown.wait_for(|progress| progress.workers.is_empty()).await.expect("goes on");
             // What `train` says once it has no worker any more.
             ask.send(Request::GiveUp("no worker is left".into())).await.expect("is heard");
             // It is heard once there is room again.

@@ -394,6 +394,8 @@ fn what_would_change_the_bits_is_refused_and_named() {
     let said = std::fs::read_to_string(&journal).expect("reads");
     std::fs::write(&journal, said.replacen("\"schema\"", " \"schema\"", 1)).expect("writes");
     refused(&mut resume(&run), &["its journal was changed since the checkpoint of step 20 was written"]);
+    std::fs::write(&journal, said.replacen("\n{", "\n", 4)).expect("writes");
+    refused(&mut resume(&run), &["journal.jsonl, line 2 is no record"]);
     std::fs::write(&journal, said).expect("writes");
     refused(&mut resume(folder.path()), &["not a run folder", "experiment.toml"]);
     refused(&mut resume(Path::new("auto")), &["--run-dir"]);

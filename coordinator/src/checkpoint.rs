@@ -4,7 +4,7 @@
 //! checkpoints/
 //!   best                      the step that `checkpoint.best` chose, in digits
 //!   step-000600/
-//!     manifest.json           step, epoch, best, journal's length, sha256 of every file, layout, states, schema
+//!     manifest.json           step, epoch, best, the journal's length and sha256, sha256 of every file, layout, states, schema
 //!     model.safetensors       one f32 tensor a block, with the layout's names and shapes
 //!     optimizer.safetensors   the optimizer's vectors
 //!     weighting.safetensors   the weighting's

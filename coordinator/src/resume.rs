@@ -3,7 +3,8 @@
 //! Going on means the same bits as if nothing had happened, so whatever would change them is refused, with what differs: another
 //! experiment (but for the number of workers and where the run is tracked, which change nothing, and for what becomes of steps
 //! that are not finite), other data, another device. A checkpoint that is damaged is
-//! passed over for the one before; where none is good the run begins anew, and comes to the same results.
+//! passed over for the one before; where none is good the run begins anew, and comes to the same results, unless it is the journal that
+//! was changed: that may be put back.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +45,7 @@ pub struct Past {
     pub(crate) journal: Journal,
     /// The tags of the journal; none where the run was stopped before its first record.
     tags: IndexMap<String, String>,
-    /// The experiment as the journal has it.
+    /// The experiment as the journal has it, with the keys on which no result depends.
     parameters: IndexMap<String, String>,
 }
 
@@ -91,12 +92,17 @@ impl Past {
     /// Finds what is left of the run in a folder.
     ///
     /// # Errors
-    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged, or a file can't be read.
+    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged, [`ResumeError::JournalChanged`] where it was changed before
+    /// all checkpoints, and others where a file can't be read.
     pub fn find(folder: RunFolder) -> Result<Past, ResumeError> {
         let journal_path = folder.journal();
         let (found, passed_over) = checkpoint::newest_good(folder.path(), Some(&journal_path))?;
         let changed = passed_over.iter().any(|passed| matches!(passed.reason, CheckpointError::JournalChanged { .. }));
         if found.is_none() && changed {
+            // A line that is no record says where to look.
+            if let Some(error) = journal::read(&journal_path)?.find_map(Result::err) {
+                return Err(error.into());
+            }
             let step = checkpoint::steps(folder.path())?.first().copied().unwrap_or_default();
             return Err(ResumeError::JournalChanged { path: folder.path().to_owned(), step });
         }

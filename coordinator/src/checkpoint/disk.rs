@@ -27,6 +27,7 @@ struct Manifest {
     /// Bytes of the journal that belong to it.
     #[serde(default)]
     journal_bytes: u64,
+    /// Their sha256; empty where it is not known.
     #[serde(default)]
     journal_sha256: String,
     /// The program that wrote it.
