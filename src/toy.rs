@@ -49,13 +49,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (problem, seed) = (arguments.problem, arguments.seed);
     let steps = arguments.steps.unwrap_or(problem.steps());
     let trajectories = toy::trajectories(problem, method.as_ref(), steps, seed, POINTS_MAX).map_err(Failure::failed)?;
-    arguments.picture.write(|| figure::draw(problem, &weighting, steps, &trajectories))?;
     if arguments.json {
         print(&object(&weighting, problem, steps, &trajectories).to_string());
     } else {
         print(&describe(&weighting, problem, steps, &trajectories));
     }
-    Ok(())
+    // Last, so that a folder that is missing does not cost the answer.
+    arguments.picture.write(|| figure::draw(problem, &weighting, steps, &trajectories))
 }
 
 fn object(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &[Trajectory]) -> serde_json::Value {

@@ -88,7 +88,7 @@ fn lines_without_an_answer_get_an_error_with_their_number_and_the_others_are_ans
         ("large", 7, "row 0, column 1 is not finite"),
         ("method", 8, "did you mean `upgrad`?"),
         ("parameter", 9, "`c`: -1 is not allowed here; it must be a number of at least 0"),
-        ("weights", 10, "1 weights are given for 2 tasks"),
+        ("weights", 10, "weights given: 1"),
         ("needs", 11, "`losses`: famo needs it"),
     ];
     for ((id, line, message), answer) in expected.into_iter().zip(&answers[1..]) {
@@ -177,7 +177,7 @@ fn the_toy_problem_gives_a_table_json_and_both_pictures() {
     assert!(done.status.success() && text.contains("sum in the setting cagrad: 0 of 3 starts"), "{text}");
     for (arguments, code, expected) in [
         (&["--method", "summ"][..], 2, "did you mean `sum`?"),
-        (&["--method", "constant", "--param", "weights=[1]"][..], 2, "1 weights are given for 2 tasks (f1, f2)"),
+        (&["--method", "constant", "--param", "weights=[1]"][..], 2, "weights given: 1; tasks: 2 (f1, f2)"),
         (&["--method", "sum", "--problem", "moon"][..], 2, "cagrad or nash"),
         (&["--method", "sum", "--steps", "1", "--svg", "/nowhere/toy.svg"][..], 1, "/nowhere/toy.svg"),
     ] {

@@ -40,7 +40,7 @@ fn constant_weights_that_do_not_fit_the_tasks_are_refused() {
     assert!(
         refuse("method = \"constant\"\nweights = [1]")
             .to_string()
-            .contains("1 weights are given for 2 tasks (digit, parity)")
+            .contains("weights given: 1; tasks: 2 (digit, parity)")
     );
     let unknown = refuse("method = \"constant\"\nweights = { digits = 1 }");
     assert_eq!(

@@ -146,6 +146,20 @@ fn damage_to_any_file_is_found() {
 }
 
 #[test]
+fn of_the_best_ones_files_only_the_model_is_needed() {
+    let run = tempfile::tempdir().expect("a folder");
+    let best = write(&LocalDisk, run.path(), &checkpoint(100)).expect("writes");
+    write(&LocalDisk, run.path(), &Checkpoint { best: Some(100), ..checkpoint(200) }).expect("writes");
+    let found = || newest_good(run.path(), None).expect("looks").0.map(|found| (found.checkpoint.step, found.best));
+    let whole = found();
+    assert_eq!(whole, Some((200, Some((100, checkpoint(100).parameters)))));
+    flip_a_bit(&best.join("optimizer.safetensors"));
+    assert_eq!(found(), whole);
+    flip_a_bit(&best.join("model.safetensors"));
+    assert_eq!(found(), None);
+}
+
+#[test]
 fn a_write_that_was_interrupted_is_not_seen_and_is_swept_up() {
     let run = tempfile::tempdir().expect("a folder");
     write(&LocalDisk, run.path(), &checkpoint(100)).expect("writes");

@@ -53,7 +53,7 @@ impl Source {
     /// An error about the value at `key_path`: the keys from the top of the file, and `[0]`, `[1]`, ... where a list is gone into.
     ///
     /// Where the file does not have the key, the error points at the innermost table on the way that it has; where a
-    /// `--set` argument gave the value, at that.
+    /// `--set` argument gave the value, at that, and where the value is a default, at the last one that set another value of its table.
     pub fn error_at(&self, key_path: &[&str], message: impl Into<String>) -> ExperimentError {
         self.error(Fault::value(key_path, message))
     }
@@ -67,7 +67,11 @@ impl Source {
             let covers = path.len() >= set.path.len() && set.path.iter().zip(&path).all(|(one, other)| one == other);
             covers || (depth < path.len() && starts_with(&set.path, &path))
         };
-        if let Some(set) = self.overrides.iter().rev().find(set) {
+        // A default that does not go with another value of its table: the one that was set last.
+        let is_default = depth < path.len() && matches!(fault.complaint, Complaint::Value(_));
+        let beside = |set: &&Override| is_default && starts_with(&set.path, &path[..path.len() - 1]);
+        let sets = || self.overrides.iter().rev();
+        if let Some(set) = sets().find(set).or_else(|| sets().find(beside)) {
             return refusal(Origin::Set { argument: set.argument.clone() }, message, fault.help);
         }
         let span = match fault.complaint {

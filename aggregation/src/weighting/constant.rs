@@ -21,7 +21,7 @@ pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     };
     match tasks {
         Some(tasks) if tasks.len() != weights.len() => {
-            let message = format!("{} weights are given for {} tasks ({})", weights.len(), tasks.len(), tasks.join(", "));
+            let message = format!("weights given: {}; tasks: {} ({})", weights.len(), tasks.len(), tasks.join(", "));
             Err(Invalid { key: "weights".to_owned(), message, known: Vec::new() })
         }
         _ => Ok(Box::new(Constant { weights })),

@@ -61,14 +61,10 @@ pub fn write(disk: &dyn Disk, run_dir: &Path, checkpoint: &Checkpoint) -> Result
     remove(disk, &beside)?;
     disk.perform(Operation::CreateFolder(&beside)).map_err(failed(&beside, "creating"))?;
 
-    let misfit = |file: &str| {
-        let (path, file) = (place.clone(), file.to_owned());
-        move |message| CheckpointError::Tensors { path, file, message }
-    };
     let files = [
-        (MODEL, tensors::of_blocks(&checkpoint.blocks, &checkpoint.parameters).map_err(misfit(MODEL))?),
-        (OPTIMIZER, tensors::of_tensors(&checkpoint.optimizer).map_err(misfit(OPTIMIZER))?),
-        (WEIGHTING, tensors::of_tensors(&checkpoint.weighting).map_err(misfit(WEIGHTING))?),
+        (MODEL, tensors::of_blocks(&checkpoint.blocks, &checkpoint.parameters).map_err(misfit(&place, MODEL))?),
+        (OPTIMIZER, tensors::of_tensors(&checkpoint.optimizer).map_err(misfit(&place, OPTIMIZER))?),
+        (WEIGHTING, tensors::of_tensors(&checkpoint.weighting).map_err(misfit(&place, WEIGHTING))?),
         (PREPROCESSING, checkpoint.preprocessing.clone().into_bytes()),
     ];
     let mut hashes = IndexMap::new();
@@ -129,23 +125,14 @@ fn manifest(checkpoint: &Checkpoint, files: IndexMap<String, String>) -> Vec<u8>
 /// A file is missing or can't be read, a hash does not hold, or the contents don't fit the manifest.
 pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let manifest = read_manifest(path)?;
-    let read = |name: &str| {
-        let file = path.join(name);
-        let bytes = fs::read(&file).map_err(failed(&file, "reading"))?;
-        let (recorded, found) = (manifest.files.get(name).cloned().unwrap_or_default(), sha256(&bytes));
-        if recorded != found {
-            return Err(CheckpointError::Hash { path: path.to_owned(), file: name.to_owned(), recorded, found });
-        }
-        Ok(bytes)
+    let tensors = |file: &'static str, names: &[String]| {
+        tensors::to_tensors(&read(path, &manifest, file)?, names).map_err(misfit(path, file))
     };
-    let misfit = |file: &str| {
-        let (path, file) = (path.to_owned(), file.to_owned());
-        move |message| CheckpointError::Tensors { path, file, message }
-    };
-    let parameters = tensors::to_blocks(&read(MODEL)?, &manifest.blocks).map_err(misfit(MODEL))?;
-    let optimizer = tensors::to_tensors(&read(OPTIMIZER)?, &manifest.optimizer).map_err(misfit(OPTIMIZER))?;
-    let weighting = tensors::to_tensors(&read(WEIGHTING)?, &manifest.weighting).map_err(misfit(WEIGHTING))?;
-    let preprocessing = String::from_utf8(read(PREPROCESSING)?).map_err(|e| misfit(PREPROCESSING)(e.to_string()))?;
+    let parameters = parameters(path, &manifest)?;
+    let optimizer = tensors(OPTIMIZER, &manifest.optimizer)?;
+    let weighting = tensors(WEIGHTING, &manifest.weighting)?;
+    let preprocessing = String::from_utf8(read(path, &manifest, PREPROCESSING)?)
+        .map_err(|error| misfit(path, PREPROCESSING)(error.to_string()))?;
     Ok(Checkpoint {
         step: manifest.step,
         epoch: manifest.epoch,
@@ -159,6 +146,35 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
         preprocessing,
         states: manifest.states,
     })
+}
+
+/// Reads and checks a checkpoint's parameters alone; the state beside them may be damaged.
+///
+/// # Errors
+/// The manifest or the model is missing, can't be read or does not hold.
+pub(super) fn load_parameters(path: &Path) -> Result<Vec<f32>, CheckpointError> {
+    parameters(path, &read_manifest(path)?)
+}
+
+fn parameters(path: &Path, manifest: &Manifest) -> Result<Vec<f32>, CheckpointError> {
+    tensors::to_blocks(&read(path, manifest, MODEL)?, &manifest.blocks).map_err(misfit(path, MODEL))
+}
+
+/// A file of the checkpoint, whose hash holds.
+fn read(path: &Path, manifest: &Manifest, name: &str) -> Result<Vec<u8>, CheckpointError> {
+    let file = path.join(name);
+    let bytes = fs::read(&file).map_err(failed(&file, "reading"))?;
+    let (recorded, found) = (manifest.files.get(name).cloned().unwrap_or_default(), sha256(&bytes));
+    if recorded != found {
+        return Err(CheckpointError::Hash { path: path.to_owned(), file: name.to_owned(), recorded, found });
+    }
+    Ok(bytes)
+}
+
+/// An error of contents that don't fit the manifest.
+fn misfit(path: &Path, file: &str) -> impl FnOnce(String) -> CheckpointError {
+    let (path, file) = (path.to_owned(), file.to_owned());
+    move |message| CheckpointError::Tensors { path, file, message }
 }
 
 /// The step of the best parameters when the checkpoint was written; none where its manifest can't be read.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::disk::{best_of, failed, load, remove};
+use super::disk::{best_of, failed, load, load_parameters, remove};
 use super::{Checkpoint, CheckpointError, digits};
 use crate::disk::{Disk, Operation, write_atomically};
 use crate::journal::hash_of;
@@ -55,8 +55,8 @@ pub struct Found {
 
 /// The newest checkpoint that a run can go on from, and those newer than it that it can't, newest first.
 ///
-/// A checkpoint is good where all hashes hold, where that of its best parameters is good too, and where the `journal`, if one is given, still
-/// has all that belongs to it.
+/// A checkpoint is good where all hashes hold, where its best parameters are good too, and where the `journal`, if one is given, still has
+/// all that belongs to it.
 ///
 /// # Errors
 /// The folder can't be read. A checkpoint that can't be is passed over.
@@ -83,7 +83,7 @@ fn load_with_best(run_dir: &Path, path: &Path, journal: Option<&Path>) -> Result
     let best = match checkpoint.best {
         None => None,
         Some(step) if step == checkpoint.step => Some((step, checkpoint.parameters.clone())),
-        Some(step) => Some((step, load(&path_of(run_dir, step))?.parameters)),
+        Some(step) => Some((step, load_parameters(&path_of(run_dir, step))?)),
     };
     Ok(Found { checkpoint, best })
 }
