@@ -12,8 +12,9 @@ use aggregation::random::{Purpose, Stream};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{
-    Recovery, Running, bits, example, journal, kill, last_step, report, required, results, train, trunkline,
-    wait_at_most, wait_for, wait_for_step,
+    Recovery, Running, bits, example, journal, kill, last_step, report, results, train, trunkline, wait_at_most,
+    wait_for, wait_for_step,
+    weightings::{Case, cases},
 };
 
 /// Steps that take their time, so that twenty kills come before the end on a busy machine too; a checkpoint now and then.
@@ -120,32 +121,43 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
     }
 }
 
+/// What a checkpoint holds of the weighting, as text: a number that is none equals itself there.
+fn weighting_state(run: &Path, step: u64) -> String {
+    let checkpoint = coordinator::checkpoint::load(&checkpoint_of(run, step)).expect("is whole");
+    format!("{:?}", checkpoint.weighting)
+}
+
+fn goes_on_with_its_state(name: &str, cases: &[Case]) {
+    let folder = folder();
+    for case in cases {
+        let with = |run: &Path, more: &[&str]| {
+            let mut command = train(&example(name), run, more);
+            let done = command.args(&case.arguments).output().expect("starts");
+            (report(&done), results(run))
+        };
+        let title = format!("{name} {}", case.name);
+        let (run, begun) = (folder.path().join(&case.name), folder.path().join(format!("{}-begun", case.name)));
+        let expected = with(&run, &["--set", "train.steps=100", "--set", "train.evaluate_every=50"]);
+        with(&begun, &["--set", "train.steps=1"]);
+        let state = weighting_state(&run, 50);
+        assert!(state == "[]" || state != weighting_state(&begun, 1), "{title}: the state of a first step: {state}");
+        std::fs::remove_dir_all(checkpoint_of(&run, 100)).expect("removes");
+        let done = report(&resume(&run).output().expect("starts"));
+        assert_eq!(done["resumed_from"], 50, "{title}");
+        assert_equal(&expected, &done, &run);
+    }
+}
+
 #[test]
 fn every_weighting_goes_on_with_all_of_its_state() {
-    let check = |methods: &[&str]| {
-        let folder = folder();
-        for method in methods {
-            let run = folder.path().join(method);
-            let chosen = format!("weighting.method={method}");
-            let mut more = vec!["--set", "train.steps=45", "--set", "train.evaluate_every=15", "--set", &chosen];
-            more.extend(["--set", "train.checkpoint.keep=9"]);
-            let of_four = ["--set", "weighting.weights=[2, 1, 1, 0]"];
-            more.extend(if *method == "constant" { &of_four } else { required(method) });
-            let expected = quiet(&example("mixed"), &run, &more);
-            for step in [30, 45] {
-                std::fs::remove_dir_all(checkpoint_of(&run, step)).expect("removes");
-            }
-            let done = report(&resume(&run).output().expect("starts"));
-            assert_eq!(done["resumed_from"], 15, "{method}");
-            assert_equal(&expected, &done, &run);
-        }
-    };
-    let methods = experiment::Weighting::names();
-    let (left, right) = methods.split_at(methods.len() / 2);
-    std::thread::scope(|scope| {
-        scope.spawn(|| check(left));
-        check(right);
-    });
+    for name in ["digits", "mixed"] {
+        let cases = cases(name);
+        let (left, right) = cases.split_at(cases.len() / 2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| goes_on_with_its_state(name, left));
+            goes_on_with_its_state(name, right);
+        });
+    }
 }
 
 #[test]

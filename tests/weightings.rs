@@ -4,21 +4,17 @@ mod support;
 
 use std::{path::Path, thread};
 
-use experiment::Weighting;
 use serde_json::Value;
-use support::{bits, example, journal, report, required, results, train};
+use support::{
+    bits, example, journal, report, results, train,
+    weightings::{Case, cases},
+};
 
-fn run(name: &str, method: &str, workers: &str, folder: &Path) -> (Value, Vec<Value>) {
-    let run = folder.join(format!("{name}-{method}-{workers}"));
-    let chosen = format!("weighting.method={method}");
-    let mut more = vec!["--workers", workers, "--set", "train.steps=100", "--set", &chosen];
-    let given = if name == "mixed" && method == "constant" {
-        &["--set", "weighting.weights=[2, 1, 1, 0]"]
-    } else {
-        required(method)
-    };
-    more.extend(given);
-    let done = train(&example(name), &run, &more).output().expect("starts");
+fn run(name: &str, case: &Case, workers: &str, folder: &Path) -> (Value, Vec<Value>) {
+    let run = folder.join(format!("{name}-{}-{workers}", case.name));
+    let least = format!("cluster.min_workers={workers}");
+    let mut command = train(&example(name), &run, &["--workers", workers, "--set", &least, "--set", "train.steps=100"]);
+    let done = command.args(&case.arguments).output().expect("starts");
     (report(&done), results(&run))
 }
 
@@ -32,42 +28,59 @@ fn is_finite(value: &Value) -> bool {
     }
 }
 
-fn check(name: &str, methods: &[&str]) {
+fn check(example: &str, cases: &[Case]) {
     let folder = tempfile::tempdir().expect("a folder");
-    for method in methods {
-        let (one, journal) = run(name, method, "1", folder.path());
-        assert_eq!((one["status"].as_str(), one["step"].as_u64()), (Some("finished"), Some(100)), "{name} {method}");
-        assert!(is_finite(&Value::from(journal.clone())), "{name} {method}");
+    for case in cases {
+        let name = &case.name;
+        let (one, journal) = run(example, case, "1", folder.path());
+        assert_eq!((one["status"].as_str(), one["step"].as_u64()), (Some("finished"), Some(100)), "{example} {name}");
+        assert!(is_finite(&Value::from(journal.clone())), "{example} {name}");
         let weightings = journal.iter().filter(|record| record["kind"] == "weighting").count();
-        assert_eq!(weightings, 100, "{name} {method}");
+        assert_eq!(weightings, 100, "{example} {name}");
         for workers in ["2", "3"] {
-            let (other, other_journal) = run(name, method, workers, folder.path());
-            assert_eq!(bits(&one), bits(&other), "{name} {method} with {workers} workers");
-            assert_eq!(journal, other_journal, "{name} {method} with {workers} workers");
+            let (other, other_journal) = run(example, case, workers, folder.path());
+            assert_eq!(bits(&one), bits(&other), "{example} {name} with {workers} workers");
+            assert_eq!(journal, other_journal, "{example} {name} with {workers} workers");
         }
     }
 }
 
 /// Checks the methods two at a time: processes that wait for each other leave a processor idle.
-fn check_all(name: &str, methods: &[&str]) {
-    let (left, right) = methods.split_at(methods.len() / 2);
+fn check_all(example: &str) {
+    let cases = cases(example);
+    let (left, right) = cases.split_at(cases.len() / 2);
     thread::scope(|scope| {
-        scope.spawn(|| check(name, left));
-        check(name, right);
+        scope.spawn(|| check(example, left));
+        check(example, right);
     });
 }
 
 #[test]
 fn every_method_trains_two_tasks_on_one_table_with_the_same_bits_for_any_number_of_workers() {
-    let names = Weighting::names();
-    // It takes at least three tasks to leave one out.
-    let methods: Vec<&str> = names.into_iter().filter(|method| *method != "krum").collect();
-    check_all("digits", &methods);
+    check_all("digits");
 }
 
 #[test]
 fn every_method_trains_four_tasks_on_three_tables_with_the_same_bits_for_any_number_of_workers() {
-    check_all("mixed", &Weighting::names());
+    check_all("mixed");
+}
+
+#[test]
+fn a_weighting_by_block_is_recorded_by_block() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let more = ["--set", "train.steps=3", "--set", "weighting.method=gradvac", "--set", "weighting.granularity=layer"];
+    report(&train(&example("digits"), &run, &more).output().expect("starts"));
+    let records: Vec<Value> = journal(&run).into_iter().filter(|record| record["kind"] == "weighting").collect();
+    assert_eq!(records.len(), 3);
+    for record in records {
+        assert!(record["alpha"].is_null(), "{record}");
+        let blocks = record["alpha_by_block"].as_object().expect("blocks by name");
+        assert!(blocks.contains_key("trunk.0.weight"), "{record}");
+        // Weight and bias of a layer are weighed together.
+        assert_eq!(blocks["trunk.0.weight"], blocks["trunk.0.bias"]);
+        assert!(blocks.values().all(|alpha| alpha.as_array().is_some_and(|alpha| alpha.len() == 2)), "{record}");
+    }
 }
 
 #[test]
@@ -102,4 +115,10 @@ fn a_recorded_weighting_holds_what_the_step_was_weighed_with() {
     assert!(of(Some("digit"), "alpha") > 0.0 && of(Some("digit"), "gradient_norm") > 0.0);
     assert!(of(None, "conflicting_pairs") <= 6.0 && of(None, "kkt_residual") < 1e-6);
     of(None, "min_inner_product");
+    let speeds = journal.iter().filter(|record| record["kind"] == "speed");
+    let timed = speeds
+        .filter_map(|record| Some((record["step"].as_u64()?, record["metrics"]["step_aggregation_seconds"].as_f64()?)));
+    let timed: Vec<(u64, f64)> = timed.collect();
+    assert_eq!(timed.iter().map(|(step, _)| *step).collect::<Vec<_>>(), steps);
+    assert!(timed.iter().all(|(_, seconds)| *seconds > 0.0), "{timed:?}");
 }

@@ -12,6 +12,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, fstat};
 
@@ -23,6 +25,10 @@ const EXPERIMENT: &str = "experiment.toml";
 const JOURNAL: &str = "journal.jsonl";
 /// What a coordinator that was stopped before the first record of its run may have left.
 const BEGINNINGS: [&str; 5] = [LOCK, EPOCH, EXPERIMENT, ".epoch.new", ".experiment.toml.new"];
+/// How often a lock that is held is tried, and the pause in between: two seconds in all. A coordinator that was killed while it started a
+/// worker holds its lock until that process has begun its own program.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// How many runs of one experiment may start in the same second.
 const SAME_SECOND_MAX: u32 = 100;
 
@@ -202,13 +208,20 @@ impl RunFolder {
             .truncate(false)
             .open(&file)
             .map_err(failed(&file, "opening"))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = fs::read_to_string(&file).unwrap_or_default();
-                let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() }.to_owned();
-                return Err(FolderError::Locked { path, holder });
+        let mut tries = 1;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    thread::sleep(LOCK_PAUSE);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let holder = fs::read_to_string(&file).unwrap_or_default();
+                    let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() }.to_owned();
+                    return Err(FolderError::Locked { path, holder });
+                }
+                locked => break locked.map_err(|error| failed(&file, "locking")(error.into()))?,
             }
-            locked => locked.map_err(|error| failed(&file, "locking")(error.into()))?,
         }
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "process {}", std::process::id()))

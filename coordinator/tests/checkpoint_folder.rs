@@ -69,6 +69,22 @@ fn a_second_coordinator_is_refused_until_the_first_is_gone() {
     RunFolder::open(&path).expect("opens");
 }
 
+/// A process that a killed coordinator was starting holds its lock for a moment.
+#[test]
+fn a_lock_that_ends_in_a_moment_is_waited_for() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("run");
+    let first = RunFolder::create_at(&path).expect("creates");
+    first.write_experiment(&LocalDisk, "name = \"x\"\n").expect("writes");
+    fs::write(first.journal(), "").expect("writes");
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| RunFolder::open(&path));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(first);
+        second.join().expect("ends").expect("opens");
+    });
+}
+
 #[test]
 fn a_lock_ends_with_its_process_however_it_ends() {
     let parent = tempfile::tempdir().expect("a folder");

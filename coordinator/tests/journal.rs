@@ -37,6 +37,7 @@ fn weighting(value: f64) -> Weighting {
         tasks: vec!["a".into(), "b".into()],
         losses: vec![number, Number(f64::NAN)],
         alpha: Some(vec![number; 2]),
+        alpha_by_block: Some([("trunk.0.weight".to_owned(), vec![number; 2])].into_iter().collect()),
         gramian: Some(vec![vec![number; 2]; 2]),
         cosines: None,
         products: Some(vec![number; 2]),

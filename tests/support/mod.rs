@@ -3,6 +3,7 @@
 
 pub mod hosts;
 pub mod proxy;
+pub mod weightings;
 
 use std::{
     io::{BufRead, BufReader, Read, Seek, SeekFrom},

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aggregation::{Gramian, weighting::Certificate};
+use indexmap::IndexMap;
 
 use crate::run::WorkerId;
 
@@ -19,6 +20,8 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// How the tasks were weighed.
     pub weighed: Weighed,
+    /// Time that statistics, weighting and combination took.
+    pub aggregation: Duration,
     /// What the next step's gradients are computed with, where that is known already.
     pub next: Option<Factors>,
     /// Workers to whom the new parameters are on their way already.
@@ -119,6 +122,8 @@ pub struct Weighed {
     pub losses: Vec<f64>,
     /// One alpha for the whole of each task's gradient, where the method gives that.
     pub alpha: Option<Vec<f64>>,
+    /// Where it gives one for each shared block: those by the block's name, in a step that is written down.
+    pub alpha_by_block: Option<IndexMap<String, Vec<f64>>>,
     /// How good the solver's answer is.
     pub certificate: Option<Certificate>,
     /// Of the gradients over the shared blocks, in a step that is written down and computed them one by one.
@@ -127,6 +132,4 @@ pub struct Weighed {
     pub products: Option<Vec<f64>>,
     /// Whether the step is one of those that are written down.
     pub recorded: bool,
-    /// Time that statistics, weighting and combination took.
-    pub took: Duration,
 }

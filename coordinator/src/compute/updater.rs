@@ -7,6 +7,7 @@ mod state;
 
 use std::{
     collections::BTreeMap,
+    mem,
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -60,8 +61,10 @@ pub struct Updater {
     may_skip: bool,
     /// Losses of the step in progress with the parameters before the update.
     losses: Vec<Option<f64>>,
-    /// Inner products of the gradients of the step in progress, where they were asked for beside the update, and the time that they took.
-    measured: Option<(Gramian, Duration)>,
+    /// Inner products of the gradients of the step in progress, where they were asked for beside the update.
+    measured: Option<Gramian>,
+    /// Time that the step in progress has taken so far to weigh the tasks and combine their gradients.
+    aggregation: Duration,
     /// How many steps there are between two whose weighting is written down.
     record_every: u64,
     /// And between two that are written down with the inner products of the gradients.
@@ -90,6 +93,7 @@ impl Updater {
             weigher: Weigher::new(setup.build_method(), plan.shapes().tasks.len(), shared),
             weighed: None,
             measured: None,
+            aggregation: Duration::ZERO,
             losses: Vec::new(),
             record_every: experiment.tracking.weighting_interval(steps),
             gramian_every: setup.gramian_interval(),
@@ -161,9 +165,21 @@ impl Updater {
     /// # Errors
     /// When the workers' vectors do not add up, or are not finite.
     pub fn measure(&mut self, step: u64, gradients: &[Gradient]) -> Result<(), NotFinite> {
+        self.measured = None;
+        self.measured = Some(self.timed(|updater| updater.gramian(step, gradients))?);
+        Ok(())
+    }
+
+    /// Counts the time of weighing tasks or combining gradients.
+    fn timed<R>(&mut self, work: impl FnOnce(&mut Updater) -> R) -> R {
         #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
         let began = Instant::now();
-        self.measured = None;
+        let done = work(self);
+        self.aggregation += began.elapsed();
+        done
+    }
+
+    fn gramian(&mut self, step: u64, gradients: &[Gradient]) -> Result<Gramian, NotFinite> {
         let present = present(&self.counts(step));
         self.mean_losses(gradients.iter().map(|part| (part.feed, part.node, &part.losses)))?;
         let vectors = self.vectors_by_task(gradients)?;
@@ -174,8 +190,7 @@ impl Updater {
         if !jacobian::are_finite(&rows, Some(&gramian)) {
             return Err(self.gradient_of(&present));
         }
-        self.measured = Some((gramian, began.elapsed()));
-        Ok(())
+        Ok(gramian)
     }
 
     /// Weighs the tasks with the losses of the step's rows before the gradient.
@@ -193,7 +208,8 @@ impl Updater {
     fn weigh_combined(&mut self, counts: &[u64], losses: Option<&[f64]>) -> Result<Factors, NotFinite> {
         let present = present(counts);
         let statistics = Statistics { losses, ..Statistics::default() };
-        let outcome = self.ask_weighting(&present, |weigher, moment| weigher.weigh(moment, &statistics))?;
+        let weigh = |weigher: &mut Weigher, moment: &Moment<'_>| weigher.weigh(moment, &statistics);
+        let outcome = self.timed(|updater| updater.ask_weighting(&present, weigh))?;
         let alpha = outcome.combination.alpha().ok_or_else(|| self.impossible("the weighting gave no alpha"))?.to_vec();
         self.weighed = Some(outcome);
         Ok(self.factors(counts, Some(&alpha)))
@@ -256,19 +272,22 @@ impl Updater {
         let learning_rate = self.learning_rate();
         let root = Node::root(self.plan.microbatches());
         let (weighed, mut vectors) = if self.weigher.is_per_task() {
-            let weighed = self.combine(&counts, gradients)?;
+            let weighed = self.timed(|updater| updater.combine(&counts, gradients))?;
             (Some(weighed), BTreeMap::new())
         } else {
             (None, self.vectors(gradients)?)
         };
         let sum = match self.robust.filter(|_| weighed.is_none()) {
-            Some(robust) => Some(self.robust_sum(robust, &vectors)?),
+            Some(robust) => Some(self.timed(|updater| updater.robust_sum(robust, &vectors))?),
             None => None,
         };
         if let Some(sum) = &sum {
             vectors = BTreeMap::from([(root, sum.as_slice())]);
         }
-        let finite = if weighed.is_some() { is_finite(&self.gradient) } else { self.add_up(root, &vectors)? };
+        let finite = match weighed {
+            Some(_) => is_finite(&self.gradient),
+            None => self.timed(|updater| updater.add_up(root, &vectors))?,
+        };
         if !finite {
             return Err(self.gradient_of(&present(&counts)));
         }
@@ -279,9 +298,9 @@ impl Updater {
         let gradient_norm = self.descend(learning_rate, vectors.get(&root).copied(), &mut ahead)?;
         let weighed = weighed.unwrap_or_else(|| self.weighed_before(&counts));
         let served = ahead.into_served();
-        let losses = self.losses.clone();
+        let (losses, aggregation) = (self.losses.clone(), mem::take(&mut self.aggregation));
         let next = if self.learns_later() { None } else { self.learn_and_begin(&counts, None)? };
-        Ok(StepReport { step, losses, gradient_norm, learning_rate, weighed, next, served })
+        Ok(StepReport { step, losses, gradient_norm, learning_rate, weighed, aggregation, next, served })
     }
 
     /// Leaves the present step out: parameters, optimizer and weighting are as they were before it.
@@ -298,7 +317,7 @@ impl Updater {
         }
         self.parameters.skip(step);
         self.weigher.forget();
-        (self.weighed, self.measured) = (None, None);
+        (self.weighed, self.measured, self.aggregation) = (None, None, Duration::ZERO);
         let next = self.begin_next()?;
         Ok(SkipReport { step, losses, learning_rate, next })
     }
@@ -400,14 +419,14 @@ impl Updater {
         let present = present(counts);
         let outcome = self.weighed.take();
         let alpha = outcome.as_ref().and_then(|outcome| outcome.combination.alpha()).map(<[f64]>::to_vec);
-        let (gramian, took) = self.measured.take().unzip();
+        let gramian = self.measured.take();
         Weighed {
             losses: self.weighted(&present, &self.losses),
             certificate: outcome.and_then(|outcome| outcome.certificate),
             products: gramian.as_ref().zip(alpha.as_ref()).map(|(gramian, alpha)| gramian.times(alpha)),
             recorded: self.is_recorded(),
-            took: took.unwrap_or_default(),
             alpha,
+            alpha_by_block: None,
             gramian,
             present,
         }

@@ -113,6 +113,9 @@ pub struct Weighting {
     /// The factor of each task's gradient; none where the method gives no single one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Vec<Number>>,
+    /// The factors by shared block, where the method gives one for each (`gradvac` by layer or parameter).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_by_block: Option<IndexMap<String, Vec<Number>>>,
     /// Inner products of the tasks' gradients over the shared blocks, `[tasks, tasks]`; none in a step without gradients by task: in
     /// combined mode there are some every `tracking.gramian_every` steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -325,7 +325,7 @@ impl Shell {
 
     fn on_updated(&mut self, report: StepReport) {
         self.timing.first_update.get_or_insert_with(|| self.started.elapsed());
-        self.timing.aggregation += report.weighed.took;
+        self.timing.aggregation += report.aggregation;
         if !self.run.settings().losses_after {
             self.end_step(report.next.clone());
         }

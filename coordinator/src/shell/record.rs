@@ -122,6 +122,8 @@ impl Shell {
             let method = self.setup.loaded.experiment.weighting.method();
             let weighting = weighting::record(step, method, report.learning_rate, &names, &report.weighed);
             records.push(Record::result(now, journal::Outcome::Weighting(weighting)));
+            let metrics = one("step_aggregation_seconds", report.aggregation.as_secs_f64());
+            records.push(Record::observed(now, Observation::Speed { step, rank: None, metrics }));
         }
         let losses = tasks.iter().zip(&report.losses);
         let losses: Vec<(String, f64)> = losses.filter_map(|(t, loss)| Some((t.name.clone(), (*loss)?))).collect();

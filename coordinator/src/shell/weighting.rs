@@ -39,6 +39,9 @@ pub(super) fn of_all(weighed: &Weighed) -> IndexMap<String, Number> {
 /// The record of a step; `names` are those of all tasks.
 pub(super) fn record(step: u64, method: &str, learning_rate: f64, names: &[&str], weighed: &Weighed) -> Weighting {
     let numbers = |values: &Vec<f64>| values.iter().copied().map(Number).collect();
+    let by_block = |blocks: &IndexMap<String, Vec<f64>>| {
+        blocks.iter().map(|(block, alpha)| (block.clone(), numbers(alpha))).collect()
+    };
     let certificate = weighed.certificate.map(|certificate| {
         let (kind, value) = parts(certificate);
         journal::Certificate { kind: kind.to_owned(), value: Number(value) }
@@ -50,6 +53,7 @@ pub(super) fn record(step: u64, method: &str, learning_rate: f64, names: &[&str]
         tasks: weighed.present.iter().map(|task| names[*task].to_owned()).collect(),
         losses: numbers(&weighed.losses),
         alpha: weighed.alpha.as_ref().map(numbers),
+        alpha_by_block: weighed.alpha_by_block.as_ref().map(by_block),
         gramian: weighed.gramian.as_ref().map(rows),
         cosines: weighed.gramian.as_ref().map(|gramian| rows(&gramian.cosines())),
         products: weighed.products.as_ref().map(numbers),

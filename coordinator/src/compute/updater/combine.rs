@@ -1,11 +1,9 @@
 //! From the tasks' gradients to one.
 
-use std::time::Instant;
-
 use aggregation::{
     Gramian,
     tree::Node,
-    weighting::{Need, Statistics},
+    weighting::{Combination, Need, Statistics},
 };
 
 use super::{Updater, descent::is_finite, present, robust};
@@ -18,8 +16,6 @@ use crate::compute::{
 impl Updater {
     /// Weighs the tasks with their gradients and writes the combined gradient.
     pub(super) fn combine(&mut self, counts: &[u64], gradients: &[Gradient]) -> Result<Weighed, NotFinite> {
-        #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
-        let began = Instant::now();
         let present = present(counts);
         let losses = self.weighted(&present, &self.losses);
         let mut vectors = self.vectors_by_task(gradients)?;
@@ -56,13 +52,19 @@ impl Updater {
         jacobian::write_own(&layout, &vectors, &present, root, gradient)
             .map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })?;
         let alpha = outcome.combination.alpha().map(<[f64]>::to_vec);
+        let alpha_by_block = match (&outcome.combination, &by_block) {
+            (Combination::AlphaByBlock(alphas), Some(blocks)) if recorded => {
+                Some(blocks.iter().map(|(name, _)| (*name).to_owned()).zip(alphas.iter().cloned()).collect())
+            }
+            _ => None,
+        };
         let gramian = gramian.filter(|_| recorded);
         let products = gramian.as_ref().map(|gramian| match &alpha {
             Some(alpha) => gramian.times(alpha),
             None => jacobian::products(&layout, &rows, gradient),
         });
-        let (certificate, took) = (outcome.certificate, began.elapsed());
-        Ok(Weighed { present, losses, alpha, certificate, gramian, products, recorded, took })
+        let certificate = outcome.certificate;
+        Ok(Weighed { present, losses, alpha, alpha_by_block, certificate, gramian, products, recorded })
     }
 
     fn gramian_cross(
