@@ -85,9 +85,9 @@ pub enum AggregateError {
         /// What is missing.
         member: &'static str,
     },
-    /// A value that f32 can't hold, for a method that works in f32.
-    #[error("`matrix`: row {row}, column {column} is {value}, and {method} computes in f32")]
-    TooLarge {
+    /// A value that f32 can't hold, or a row that is 0 there, for a method that works in f32.
+    #[error("`matrix`: row {row}, column {column} is {value:e}, and {method} computes in f32")]
+    NotOfF32 {
         /// The method.
         method: String,
         /// The row, from 0.
@@ -96,6 +96,14 @@ pub enum AggregateError {
         column: usize,
         /// The value.
         value: f64,
+    },
+    /// A row that is not 0, and whose inner product with itself is below what f64 holds in full.
+    #[error("`matrix`: the values of row {row} are too small: {method} computes with their squares")]
+    TooSmall {
+        /// The method.
+        method: String,
+        /// The row, from 0.
+        row: usize,
     },
     /// A parameter that doesn't fit the tasks.
     #[error(transparent)]
@@ -153,6 +161,11 @@ fn weigh(weighting: &Weighting, method: &dyn Method, request: &Request<'_>) -> R
     let narrow = if needs.contains(&Need::Jacobian) { narrow(weighting, matrix)? } else { Vec::new() };
     let rows: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
     let gramian = Gramian::of_f64_rows(matrix);
+    if needs.iter().any(|need| need.is_gramian())
+        && let Some(row) = too_small(matrix, &gramian)
+    {
+        return Err(AggregateError::TooSmall { method: weighting.method().to_owned(), row });
+    }
     let cross = request.halves.map(|[left, right]| cross(left, right));
     let has_blocks = needs.contains(&Need::GramianByBlock) && !request.blocks.is_empty();
     let by_block = has_blocks.then(|| gramians_by_block(request));
@@ -218,16 +231,28 @@ fn check_matrix(name: &'static str, rows: &[Vec<f64>]) -> Result<(usize, usize),
     if expected == 0 { refuse(MatrixError::Empty) } else { Ok((rows.len(), expected)) }
 }
 
+/// The first row that is not 0 and has no square to speak of.
+fn too_small(matrix: &[Vec<f64>], gramian: &Gramian) -> Option<usize> {
+    const LEAST: f64 = f64::MIN_POSITIVE / f64::EPSILON;
+    let vanishes = |row: &usize| gramian.at(*row, *row) < LEAST && matrix[*row].iter().any(|value| *value != 0.0);
+    (0..matrix.len()).find(vanishes)
+}
+
 /// The matrix as training has it.
 fn narrow(weighting: &Weighting, matrix: &[Vec<f64>]) -> Result<Vec<Vec<f32>>, AggregateError> {
-    let narrow = |row: usize, column: usize, value: f64| {
-        let narrow = value as f32;
-        let too_large = || AggregateError::TooLarge { method: weighting.method().to_owned(), row, column, value };
-        if narrow.is_finite() { Ok(narrow) } else { Err(too_large()) }
+    let narrow = |(row, values): (usize, &Vec<f64>)| {
+        let narrow: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+        let vanishes = narrow.iter().all(|value| *value == 0.0);
+        let is_lost = |column: &usize| !narrow[*column].is_finite() || (vanishes && values[*column] != 0.0);
+        match (0..values.len()).find(is_lost) {
+            None => Ok(narrow),
+            Some(column) => {
+                let (method, value) = (weighting.method().to_owned(), values[column]);
+                Err(AggregateError::NotOfF32 { method, row, column, value })
+            }
+        }
     };
-    let rows = matrix.iter().enumerate();
-    rows.map(|(row, values)| values.iter().enumerate().map(|(column, value)| narrow(row, column, *value)).collect())
-        .collect()
+    matrix.iter().enumerate().map(narrow).collect()
 }
 
 fn cross(left: &[Vec<f64>], right: &[Vec<f64>]) -> Gramian {
@@ -345,8 +370,22 @@ mod tests {
         let matrix = rows(&[&[1.0, 1e39], &[1.0, 2.0]]);
         let request = Request { matrix: &matrix, ..Request::default() };
         let refused = refuse("method = \"graddrop\"", &request);
-        assert!(refused.contains("row 0, column 1 is 1000"), "{refused}");
+        assert!(refused.contains("row 0, column 1 is 1e39"), "{refused}");
         assert!(aggregate(&weighting("method = \"mgda\""), &request).is_ok());
+        let matrix = rows(&[&[1.0, 2.0], &[0.0, 1e-50]]);
+        let refused = refuse("method = \"graddrop\"", &Request { matrix: &matrix, ..Request::default() });
+        assert!(refused.contains("row 1, column 1 is 1e-50"), "{refused}");
+    }
+
+    #[test]
+    fn values_without_a_square_are_refused_where_squares_are_needed() {
+        let scaled = |scale: f64| rows(&[&[scale, 2.0 * scale], &[-2.0 * scale, -scale], &[0.0, 0.0]]);
+        let refused = refuse("method = \"mgda\"", &Request { matrix: &scaled(1e-170), ..Request::default() });
+        assert_eq!(refused, "`matrix`: the values of row 0 are too small: mgda computes with their squares");
+        let tiny = scaled(1e-140);
+        let request = Request { matrix: &tiny, ..Request::default() };
+        assert!(aggregate(&weighting("method = \"mgda\""), &request).is_ok());
+        assert!(aggregate(&weighting("method = \"sum\""), &Request { matrix: &scaled(1e-170), ..request }).is_ok());
     }
 
     #[test]

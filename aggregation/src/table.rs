@@ -292,7 +292,8 @@ impl<'a> Reader<'a> {
             None => Ok(()),
             Some(key) => {
                 let known: Vec<String> = self.known.iter().map(|&name| name.to_owned()).collect();
-                let message = format!("{} has no such key; it has {}", self.owner, known.join(", "));
+                let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let message = format!("{} has no such key; it has {has}", self.owner);
                 Err(Invalid { key: key.clone(), message, known })
             }
         }

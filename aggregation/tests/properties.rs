@@ -323,14 +323,22 @@ fn no_task_is_harmed_by_mgda_upgrad_and_dualproj() {
 #[test]
 fn a_ridge_harms_tasks_by_what_it_says() {
     for short in ["upgrad", "dualproj"] {
+        let mut harmed = 0;
         for (matrix, _, gramian) in thousand(|_| true) {
             let (alpha, _) = of_gramian(short, &gramian);
-            let trace: f64 = (0..gramian.tasks()).map(|task| gramian.at(task, task)).sum();
+            let (trace, norms) =
+                ((0..gramian.tasks()).map(|task| gramian.at(task, task)).sum::<f64>(), gramian.norms());
+            let size = size(&gramian, &alpha);
             for (task, product) in gramian.times(&alpha).into_iter().enumerate() {
                 let limit = -1.0001e-4 * trace * alpha[task];
                 assert!(product >= limit, "{short}, matrix {matrix}, task {task}: {product} below {limit}");
+                // And never by more than a cosine of -0.2.
+                let limit = -0.2 * norms[task] * gramian.quadratic(&alpha).sqrt() - ROUNDING * norms[task] * size;
+                assert!(product >= limit, "{short}, matrix {matrix}, task {task}: {product} below {limit}");
+                harmed += u64::from(product < -ROUNDING * norms[task] * size);
             }
         }
+        assert!(harmed > 0, "{short}: the bounds were never needed");
     }
 }
 

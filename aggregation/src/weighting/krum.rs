@@ -18,6 +18,10 @@ struct Krum {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+    if let Some(tasks) = tasks.filter(|tasks| tasks.len() < 3) {
+        let message = format!("krum looks at who is near to whom and needs at least 3 tasks; there are {}", tasks.len());
+        return Err(Invalid { key: "method".to_owned(), message, known: Vec::new() });
+    }
     let byzantine = reader.optional_count("byzantine", 0)?;
     let byzantine = byzantine.ok_or_else(|| Invalid::missing("byzantine", "a whole number of at least 0"))? as usize;
     let selected = reader.count("selected", 1, 1)? as usize;

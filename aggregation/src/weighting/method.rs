@@ -39,7 +39,12 @@ pub type Needs = BTreeSet<Need>;
 impl Need {
     /// Whether workers have to send one vector for each task.
     pub fn is_per_task(self) -> bool {
-        matches!(self, Need::Gramian | Need::GramianByBlock | Need::GramianCross | Need::Jacobian)
+        self.is_gramian() || self == Need::Jacobian
+    }
+
+    /// Whether it is made of inner products of gradients.
+    pub fn is_gramian(self) -> bool {
+        matches!(self, Need::Gramian | Need::GramianByBlock | Need::GramianCross)
     }
 }
 
