@@ -1,4 +1,4 @@
-//! What README says of one's own table works as it stands there.
+//! What README says of one's own table works as it stands there, and the tests that a document names are there.
 
 mod support;
 
@@ -57,4 +57,27 @@ fn the_word_that_is_written_wrong_is_pointed_at_as_shown() {
     let done = trunkline().current_dir(folder.path()).args(arguments).output().expect("starts");
     assert_eq!(done.status.code(), Some(2));
     assert_eq!(String::from_utf8_lossy(&done.stderr).trim(), expected.trim());
+}
+
+#[test]
+fn every_row_of_the_table_of_faults_names_a_test_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/reliability.md")).expect("there is one");
+    let table = text.split("| fault |").nth(1).expect("a table of faults").split("\n\n").next().expect("an end");
+    let rows: Vec<&str> = table.lines().skip(2).collect();
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    for row in rows {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().expect("a last cell");
+        let names: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        let (files, functions): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| name.ends_with(".rs"));
+        let read = |file: &&str| {
+            let path = if file.contains('/') { root.join(file) } else { root.join("tests").join(file) };
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}: {row}", path.display()))
+        };
+        let code: String = files.iter().map(read).collect();
+        assert!(!files.is_empty() || cell == "the same", "no test: {row}");
+        for function in functions.into_iter().filter(|_| !cell.starts_with("`fuzz/`")) {
+            assert!(code.contains(&format!("fn {function}()")), "there is no test `{function}`: {row}");
+        }
+    }
 }

@@ -271,3 +271,28 @@ fn a_worker_reads_nothing_outside_of_its_data_root() {
     let refused = journal(&run).into_iter().find(|record| record["kind"] == "worker_refused").expect("recorded");
     assert_eq!(refused["reason"]["code"], "data");
 }
+
+#[test]
+fn a_worker_whose_table_has_another_value_is_refused_and_the_table_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = |name: &str, first: u32| {
+        let root = folder.path().join(name);
+        fs::create_dir(&root).expect("a folder");
+        let rows: String =
+            (0..200).map(|i| format!("{},{}\n", if i == 0 { first } else { i * 37 % 160 }, i * 61 % 300)).collect();
+        fs::write(root.join("houses.csv"), format!("area,price\n{rows}")).expect("written");
+        root
+    };
+    let (mine, other) = (table("mine", 0), table("other", 1));
+    let text = "name = \"houses\"\n[dataset.houses]\npath = \"houses.csv\"\n[task.price]\ndataset = \"houses\"\ntarget = \"price\"\n\
+                kind = \"regression\"\n[train]\nsteps = 20\n";
+    fs::write(mine.join("houses.toml"), text).expect("written");
+    let run = folder.path().join("run");
+    let coordinator = Coordinator::start(&mine.join("houses.toml"), &run, &[]);
+    let worker = |root: &Path| coordinator.worker(&["--data-root", root.to_str().expect("text")]);
+    failed(&worker(&other).output().expect("starts"), 1, &["(data)", "`houses`"]);
+    assert!(worker(&mine).output().expect("starts").status.success());
+    coordinator.finish();
+    let refused = journal(&run).into_iter().find(|record| record["kind"] == "worker_refused").expect("recorded");
+    assert_eq!(refused["reason"]["code"], "data");
+}
