@@ -3,6 +3,8 @@
 //! The parameters are those of the run: what is shown is how the other method weighs the same gradients, not where it would have led. A method with
 //! a state learns from the recorded steps alone.
 
+mod shown;
+
 use std::path::PathBuf;
 
 use aggregation::{
@@ -18,7 +20,7 @@ use serde_json::json;
 use crate::{
     exit::{Failure, print, say},
     recorded::{self, Recorded, numbers},
-    table, weighting,
+    weighting,
 };
 
 /// Arguments of `trunkline replay`.
@@ -33,8 +35,9 @@ pub struct Arguments {
     json: bool,
 }
 
-/// So many steps are shown to people.
-const ROWS_MAX: usize = 12;
+/// A step is against a task where the cosine of its gradient with the update is below this. Weights that solve for 0 there miss it by rounding and by
+/// what their solver leaves, some 1e-8; a cosine of a millionth raises a loss by no more than a millionth of what it could fall by.
+const AGAINST: f64 = -1e-6;
 
 /// One recorded step under both weightings.
 #[derive(Debug, Serialize)]
@@ -48,7 +51,38 @@ struct Step {
     /// The inner products of the tasks' gradients with the direction of the update.
     products: Option<Vec<f64>>,
     recorded_products: Option<Vec<f64>>,
+    /// The smallest cosine of a task's gradient with the direction of the update.
+    min_cosine: Option<f64>,
+    recorded_min_cosine: Option<f64>,
     certificate: Option<Certificate>,
+}
+
+/// What updates were to the tasks that they served worst.
+#[derive(Debug, Serialize)]
+struct Worst {
+    /// Steps whose smallest cosine is known: not those without inner products or weights, and those whose update was 0.
+    steps: usize,
+    /// The mean and the least of the smallest cosines.
+    min_cosine_mean: f64,
+    min_cosine_least: f64,
+    /// Steps with one below [`AGAINST`], and the mean of those.
+    steps_against: usize,
+    against_mean: Option<f64>,
+}
+
+impl Worst {
+    fn of(min_cosines: impl Iterator<Item = Option<f64>>) -> Option<Self> {
+        let known: Vec<f64> = min_cosines.flatten().collect();
+        let against: Vec<f64> = known.iter().copied().filter(|cosine| *cosine < AGAINST).collect();
+        let mean = |cosines: &[f64]| cosines.iter().sum::<f64>() / cosines.len() as f64;
+        (!known.is_empty()).then(|| Worst {
+            steps: known.len(),
+            min_cosine_mean: mean(&known),
+            min_cosine_least: known.iter().copied().fold(1.0, f64::min),
+            steps_against: against.len(),
+            against_mean: (!against.is_empty()).then(|| mean(&against)),
+        })
+    }
 }
 
 /// Replays.
@@ -69,9 +103,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Refused(format!("{}: no step's weighting is recorded", arguments.run_dir.display())));
     }
     let was = recorded.records[0].method.as_str();
+    let worst = Worst::of(steps.iter().map(|step| step.min_cosine));
+    let recorded_worst = Worst::of(steps.iter().map(|step| step.recorded_min_cosine));
     if arguments.json {
         let object = json!({
             "run_dir": arguments.run_dir, "method": weighting.method(), "recorded_method": was, "steps": steps,
+            "against_below": AGAINST, "replayed": worst, "recorded": recorded_worst,
         });
         print(&object.to_string());
         return Ok(());
@@ -80,7 +117,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         say("note: not every step has a record that serves (`tracking.weighting_every`, `tracking.gramian_every`); \
              a method with a state learns from those that do");
     }
-    print(&describe(&weighting, was, &tasks, &steps));
+    let heading = format!("{weighting} on {} recorded steps of {was}", steps.len());
+    print(&format!("{heading}; a task's weight as recorded -> replayed\n{}", shown::weights(&tasks, &steps)));
+    if let Some(worst) = worst {
+        print(&shown::worst(was, recorded_worst.as_ref(), &worst));
+    }
     Ok(())
 }
 
@@ -143,13 +184,19 @@ impl Replay<'_> {
         self.method.learn(&moment, &observed, state).map_err(failed)?;
         let alpha = outcome.combination.alpha();
         let alpha = alpha.ok_or_else(|| Failure::Failed(format!("step {}: no single weight a task", record.step)))?;
-        let products = gramian.as_ref().map(|gramian: &Gramian| gramian.times(alpha));
+        let products = gramian.as_ref().map(|gramian| gramian.times(alpha));
+        let recorded_alpha = record.alpha.as_deref().map(numbers);
+        let gramian = gramian.as_ref();
         Ok(Some(Step {
             step: record.step,
             tasks: record.tasks.clone(),
             alpha: alpha.to_vec(),
-            recorded_alpha: record.alpha.as_deref().map(numbers),
             products,
+            min_cosine: gramian.and_then(|gramian| min_cosine(gramian, alpha)),
+            recorded_min_cosine: gramian
+                .zip(recorded_alpha.as_ref())
+                .and_then(|(gramian, was)| min_cosine(gramian, was)),
+            recorded_alpha,
             recorded_products: record.products.as_deref().map(numbers),
             certificate: outcome.certificate,
             present,
@@ -157,35 +204,33 @@ impl Replay<'_> {
     }
 }
 
-fn describe(weighting: &Weighting, was: &str, tasks: &[&str], steps: &[Step]) -> String {
-    let header: Vec<String> =
-        ["step".to_owned()].into_iter().chain(tasks.iter().map(|task| format!("{task}: {was} -> replay"))).collect();
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let mut rows = table::new(&header);
-    let last = steps.len() - 1;
-    let shown = ROWS_MAX.min(steps.len());
-    for row in 0..shown {
-        let step = &steps[if shown == 1 { 0 } else { row * last / (shown - 1) }];
-        let cell = |task: usize| match step.present.iter().position(|present| *present == task) {
-            None => "-".to_owned(),
-            Some(at) => {
-                let recorded = step.recorded_alpha.as_ref().map(|alpha| format!("{:.4}", alpha[at]));
-                format!("{} -> {:.4}", recorded.unwrap_or_else(|| "-".to_owned()), step.alpha[at])
-            }
-        };
-        rows.add_row(std::iter::once(step.step.to_string()).chain((0..tasks.len()).map(cell)));
+/// The smallest cosine of a gradient with their sum by these weights.
+fn min_cosine(gramian: &Gramian, alpha: &[f64]) -> Option<f64> {
+    gramian.cosines_with(alpha).into_iter().flatten().reduce(f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_negative_by_rounding_is_not_against_a_task() {
+        let worst = Worst::of([Some(-1e-17), None, Some(-2e-6), Some(-0.5), Some(0.3)].into_iter()).expect("known");
+        assert_eq!((worst.steps, worst.steps_against, worst.min_cosine_least), (4, 2, -0.5));
+        assert!((worst.min_cosine_mean - -0.200002 / 4.0).abs() < 1e-15, "{worst:?}");
+        assert!((worst.against_mean.expect("two are") - -0.500002 / 2.0).abs() < 1e-15, "{worst:?}");
+        assert!(Worst::of([None].into_iter()).is_none());
     }
-    let mut text = format!("{rows}\n{weighting} on {} recorded steps of {was}", steps.len());
-    let harming = |products: fn(&Step) -> Option<&Vec<f64>>| {
-        let known = || steps.iter().filter_map(products);
-        let harmed = known().filter(|products| products.iter().any(|product| *product < 0.0)).count();
-        (known().count() > 0).then(|| format!("{harmed} of {}", known().count()))
-    };
-    if let Some(replayed) = harming(|step| step.products.as_ref()) {
-        let was = harming(|step| step.recorded_products.as_ref()).unwrap_or_else(|| "an unknown number".to_owned());
-        text += &format!(
-            "; steps in which the update is against a task's gradient: {was} as recorded, {replayed} replayed"
-        );
+
+    #[test]
+    fn the_smallest_cosine_is_that_of_the_task_that_is_served_worst() {
+        let gramian = Gramian::new(3, vec![1.0, -0.6, 0.0, -0.6, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        let expected = (-0.6 + 0.2) / (1.0f64 + 0.04 - 2.0 * 0.2 * 0.6).sqrt();
+        let found = min_cosine(&gramian, &[1.0, 0.2, 5.0]).expect("known");
+        assert!((found - expected).abs() < 1e-15, "{found}, not {expected}");
+        // Halfway between: at a right angle to one, up to rounding.
+        let found = min_cosine(&gramian, &[1.0, 0.6, 0.0]).expect("known");
+        assert!(found.abs() < 1e-15, "{found}");
+        assert_eq!(min_cosine(&gramian, &[0.0, 0.0, 1.0]), None);
     }
-    text
 }

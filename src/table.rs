@@ -12,6 +12,16 @@ pub fn new(header: &[&str]) -> Table {
     table
 }
 
+/// Characters of a line that people can read: wider tables take a shorter form.
+pub const LINE_MAX: usize = 100;
+
+/// Whether a table's lines are short enough to be read.
+pub fn fits(table: &Table) -> bool {
+    let columns = table.column_max_content_widths();
+    // A space on both sides and a border of each column, and the last border.
+    columns.iter().map(|width| usize::from(*width) + 3).sum::<usize>() < LINE_MAX
+}
+
 /// Metrics by task, split and name.
 type Metrics = IndexMap<String, IndexMap<&'static str, IndexMap<String, f64>>>;
 
@@ -57,6 +67,16 @@ pub fn report(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_fits_up_to_a_line_of_its_length() {
+        let of = |width: usize| {
+            let mut table = new(&["a", "b"]);
+            table.add_row(["x".repeat(width), "y".to_owned()]);
+            (table.to_string().lines().map(|line| line.chars().count()).max(), fits(&table))
+        };
+        assert_eq!((of(92), of(93)), ((Some(LINE_MAX), true), (Some(LINE_MAX + 1), false)));
+    }
 
     #[test]
     fn a_metric_that_one_split_lacks_is_shown_once_for_the_other() {

@@ -6,51 +6,82 @@
 //! - the first-order transfer, learning rate * G_ij / l_j: by what share of itself loss j falls where one step of plain descent follows task i alone
 //!   (the first-order term of Fifty et al., Efficiently identifying task groupings, NeurIPS 2021, equation 1).
 //!
-//! [`grouping`] recommends which tasks to train together: groups with the largest sum of mean cosines within them.
+//! A mean comes with its standard error, for which the steps are taken as independent. [`Affinity::grouping`] recommends which tasks to train
+//! together: groups with the largest sum of mean cosines within them, where a pair whose mean is not told apart from 0 counts as 0.
+
+mod grouping;
 
 use crate::gramian::Gramian;
+pub use grouping::{EXACT_MAX, Grouping, grouping};
 
-/// Tasks up to which the best grouping is searched for exactly.
-pub const EXACT_MAX: usize = 12;
+/// A mean over fewer steps is not told apart from 0: its standard error is a guess itself.
+pub const STEPS_MIN: u64 = 10;
 
-/// Sums over steps from which the means are taken.
+/// A mean is told apart from 0 by so many standard errors: one in twenty that are 0 is further away by chance.
+pub const ERRORS_MIN: f64 = 2.0;
+
+/// A mean over the steps in which two tasks met.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// sqrt(sum of (x - mean)^2 / (n (n - 1))), the n steps taken as independent; none of one step.
+    pub standard_error: Option<f64>,
+    /// n.
+    pub steps: u64,
+}
+
+impl Estimate {
+    /// Whether the mean is told apart from 0: over [`STEPS_MIN`] steps at least, and further from 0 than [`ERRORS_MIN`] standard errors.
+    pub fn is_clear(&self) -> bool {
+        let is_beyond = |error: f64| self.mean.abs() > ERRORS_MIN * error;
+        self.steps >= STEPS_MIN && self.standard_error.is_some_and(is_beyond)
+    }
+}
+
+/// [tasks, tasks], by helping and helped task; none for tasks that never met.
+pub type Estimates = Vec<Vec<Option<Estimate>>>;
+
+/// What is known after some steps.
 #[derive(Debug, Clone)]
 pub struct Affinity {
     tasks: usize,
     steps: u64,
     /// [tasks, tasks], by helping and helped task.
-    cosines: Vec<Mean>,
-    transfers: Vec<Mean>,
+    cosines: Vec<Moments>,
+    transfers: Vec<Moments>,
 }
 
+/// Count, mean and the sum of squared deviations from it (Welford 1962): a difference of large sums would lose small deviations.
 #[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    sum: f64,
+struct Moments {
     count: u64,
+    mean: f64,
+    squares: f64,
 }
 
-impl Mean {
+impl Moments {
     fn add(&mut self, value: f64) {
         if value.is_finite() {
-            self.sum += value;
             self.count += 1;
+            let before = value - self.mean;
+            self.mean += before / self.count as f64;
+            self.squares += before * (value - self.mean);
         }
     }
 
-    fn get(self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum / self.count as f64)
+    fn estimate(self) -> Option<Estimate> {
+        let count = self.count as f64;
+        let standard_error = (self.count > 1).then(|| (self.squares / count / (count - 1.0)).sqrt());
+        (self.count > 0).then_some(Estimate { mean: self.mean, standard_error, steps: self.count })
     }
 }
 
 impl Affinity {
     /// Nothing known of so many tasks.
     pub fn new(tasks: usize) -> Self {
-        Self {
-            tasks,
-            steps: 0,
-            cosines: vec![Mean::default(); tasks * tasks],
-            transfers: vec![Mean::default(); tasks * tasks],
-        }
+        let nothing = vec![Moments::default(); tasks * tasks];
+        Self { tasks, steps: 0, cosines: nothing.clone(), transfers: nothing }
     }
 
     /// Adds a step: the tasks that were present, the Gramian of their gradients, their losses, and the learning rate. A gradient that is 0 has no
@@ -79,108 +110,41 @@ impl Affinity {
         self.steps
     }
 
-    /// The mean cosines, [tasks, tasks]; none for tasks that never met.
-    pub fn cosines(&self) -> Vec<Vec<Option<f64>>> {
+    /// The mean cosines.
+    pub fn cosines(&self) -> Estimates {
         self.rows(&self.cosines)
     }
 
-    /// The mean first-order transfers, [from, to]; none for tasks that never met.
-    pub fn transfers(&self) -> Vec<Vec<Option<f64>>> {
+    /// The mean first-order transfers, [from, to].
+    pub fn transfers(&self) -> Estimates {
         self.rows(&self.transfers)
     }
 
-    fn rows(&self, means: &[Mean]) -> Vec<Vec<Option<f64>>> {
-        (0..self.tasks)
-            .map(|i| means[i * self.tasks..(i + 1) * self.tasks].iter().map(|mean| mean.get()).collect())
-            .collect()
+    /// Which tasks to train together, by the mean cosines that are told apart from 0; none where no two tasks met in [`STEPS_MIN`] steps.
+    pub fn grouping(&self) -> Option<Grouping> {
+        let cosines = self.cosines();
+        // One direction of a pair speaks for both: they differ in their last bits.
+        let pair = |i: usize, j: usize| cosines[i.min(j)][i.max(j)];
+        let mut pairs = (0..self.tasks).flat_map(|j| (0..j).filter_map(move |i| pair(i, j)));
+        let is_known = pairs.any(|estimate| estimate.steps >= STEPS_MIN);
+        let clear = |i, j| pair(i, j).filter(Estimate::is_clear).map(|estimate| estimate.mean);
+        let rows = (0..self.tasks).map(|i| (0..self.tasks).map(|j| clear(i, j)).collect());
+        is_known.then(|| grouping(&rows.collect::<Vec<Vec<_>>>()))
     }
-}
 
-/// A division of tasks into groups to train together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grouping {
-    /// The groups, each ascending, in the order of their first tasks.
-    pub groups: Vec<Vec<usize>>,
-    /// The sum over pairs within groups.
-    pub value: f64,
-    /// Whether no grouping has a larger value; else it was built by merging.
-    pub is_best: bool,
-}
-
-/// The grouping with the largest sum of `affinity` over the pairs within its groups; of several, one with few groups. Pairs of which nothing is
-/// known count as 0. Exact up to [`EXACT_MAX`] tasks, by a sum over subsets; above that the two groups are merged whose union gains
-/// most, while any gains.
-///
-/// # Panics
-/// Where the matrix is not square.
-pub fn grouping(affinity: &[Vec<Option<f64>>]) -> Grouping {
-    assert!(affinity.iter().all(|row| row.len() == affinity.len()), "an affinity is square");
-    let known = |i: usize, j: usize| affinity[i][j].unwrap_or(0.0);
-    // Both directions of a pair count alike.
-    let pair = |i: usize, j: usize| (known(i, j) + known(j, i)) / 2.0;
-    let is_best = affinity.len() <= EXACT_MAX;
-    let mut groups = if is_best { exact(affinity.len(), &pair) } else { merged(affinity.len(), &pair) };
-    groups.sort();
-    let value = groups.iter().map(|group| within(group, &pair)).sum();
-    Grouping { groups, value, is_best }
-}
-
-fn within(group: &[usize], pair: &impl Fn(usize, usize) -> f64) -> f64 {
-    group.iter().enumerate().map(|(at, &i)| group[..at].iter().map(|&j| pair(i, j)).sum::<f64>()).sum()
-}
-
-/// best(S) = max over subsets A of S with S's first task of value(A) + best(S - A).
-fn exact(tasks: usize, pair: &impl Fn(usize, usize) -> f64) -> Vec<Vec<usize>> {
-    let members = |set: usize| (0..tasks).filter(move |task| set >> task & 1 == 1).collect::<Vec<_>>();
-    let sets = 1usize << tasks;
-    let values: Vec<f64> = (0..sets).map(|set| within(&members(set), pair)).collect();
-    let mut best = vec![(0.0, 0); sets];
-    for set in 1..sets {
-        let first = set & set.wrapping_neg();
-        let others = set ^ first;
-        // Larger subsets come first, and a later one has to be better.
-        let (mut chosen, mut rest) = ((values[set], set), others);
-        while rest > 0 {
-            rest = (rest - 1) & others;
-            let group = rest | first;
-            let value = values[group] + best[set ^ group].0;
-            if value > chosen.0 {
-                chosen = (value, group);
-            }
-        }
-        best[set] = chosen;
-    }
-    let (mut groups, mut left) = (Vec::new(), sets - 1);
-    while left > 0 {
-        let group = best[left].1;
-        groups.push(members(group));
-        left ^= group;
-    }
-    groups
-}
-
-fn merged(tasks: usize, pair: &impl Fn(usize, usize) -> f64) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = (0..tasks).map(|task| vec![task]).collect();
-    loop {
-        let pairs = (0..groups.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-        let gain =
-            |a: &[usize], b: &[usize]| a.iter().map(|&i| b.iter().map(|&j| pair(i, j)).sum::<f64>()).sum::<f64>();
-        let gains = pairs.map(|(a, b)| (gain(&groups[a], &groups[b]), a, b));
-        let most = gains.fold((0.0, 0, 0), |most, next| if next.0 > most.0 { next } else { most });
-        let (gain, a, b) = most;
-        if gain <= 0.0 {
-            return groups;
-        }
-        let moved = groups.swap_remove(b);
-        groups[a].extend(moved);
-        groups[a].sort_unstable();
+    fn rows(&self, moments: &[Moments]) -> Estimates {
+        // `chunks` of nothing are of no length.
+        moments.chunks(self.tasks.max(1)).map(|row| row.iter().map(|moments| moments.estimate()).collect()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Purpose, Stream};
+
+    fn mean(estimate: Option<Estimate>) -> Option<f64> {
+        estimate.map(|estimate| estimate.mean)
+    }
 
     #[test]
     fn means_are_over_the_steps_in_which_both_tasks_were_there() {
@@ -189,10 +153,11 @@ mod tests {
         affinity.add(&[0, 1], &Gramian::new(2, vec![1.0, -1.0, -1.0, 4.0]), &[1.0, 1.0], 0.2);
         affinity.add(&[2], &Gramian::new(1, vec![9.0]), &[3.0], 0.1);
         let (cosines, transfers) = (affinity.cosines(), affinity.transfers());
-        assert_eq!((affinity.steps(), cosines[0][1], cosines[0][2]), (3, Some(0.0), None));
+        assert_eq!((affinity.steps(), mean(cosines[0][1]), cosines[0][2]), (3, Some(0.0), None));
         // Task 0 moves loss 1 by 0.1 * 1 / 0.5 and by 0.2 * -1 / 1; task 1 moves loss 0 by 0.1 * 1 / 2 and by 0.2 * -1 / 1.
-        let close =
-            |found: Option<f64>, expected: f64| assert!((found.expect("known") - expected).abs() < 1e-15, "{found:?}");
+        let close = |found: Option<Estimate>, expected: f64| {
+            assert!((mean(found).expect("known") - expected).abs() < 1e-15, "{found:?}");
+        };
         close(transfers[0][1], 0.0);
         close(transfers[1][0], (0.05 - 0.2) / 2.0);
         close(transfers[2][2], 0.3);
@@ -204,62 +169,54 @@ mod tests {
         let mut affinity = Affinity::new(2);
         affinity.add(&[0, 1], &Gramian::new(2, vec![0.0, 0.0, 0.0, 1.0]), &[1.0, 0.0], 0.1);
         assert_eq!((affinity.cosines()[0][1], affinity.transfers()[0][1]), (None, None));
-        assert_eq!((affinity.cosines()[1][1], affinity.transfers()[1][0]), (Some(1.0), Some(0.0)));
+        assert_eq!((mean(affinity.cosines()[1][1]), mean(affinity.transfers()[1][0])), (Some(1.0), Some(0.0)));
     }
 
-    fn drawn(tasks: usize, seed: u64) -> Vec<Vec<Option<f64>>> {
-        let stream = Stream::new(seed, Purpose::Synthetic, &[]);
-        let value = |i: usize, j: usize| f64::from(stream.normal_at((i.min(j) * tasks + i.max(j)) as u64));
-        (0..tasks).map(|i| (0..tasks).map(|j| Some(value(i, j))).collect()).collect()
-    }
-
-    /// The best value over all ways to put one task after the other into a group or a new one.
-    fn by_trying(affinity: &[Vec<Option<f64>>], groups: &mut Vec<Vec<usize>>, task: usize) -> f64 {
-        let pair = |i: usize, j: usize| affinity[i][j].expect("drawn");
-        if task == affinity.len() {
-            return groups.iter().map(|group| within(group, &pair)).sum();
+    /// Two tasks whose gradients have these cosines.
+    fn pair(cosines: impl IntoIterator<Item = f64>) -> Affinity {
+        let mut affinity = Affinity::new(2);
+        for cosine in cosines {
+            affinity.add(&[0, 1], &Gramian::new(2, vec![1.0, cosine, cosine, 1.0]), &[1.0, 1.0], 0.1);
         }
-        let mut best = f64::NEG_INFINITY;
-        for at in 0..groups.len() {
-            groups[at].push(task);
-            best = best.max(by_trying(affinity, groups, task + 1));
-            groups[at].pop();
-        }
-        groups.push(vec![task]);
-        best = best.max(by_trying(affinity, groups, task + 1));
-        groups.pop();
-        best
+        affinity
     }
 
     #[test]
-    fn the_exact_search_finds_what_trying_everything_finds() {
-        for seed in 0..20 {
-            for tasks in 1..=7 {
-                let affinity = drawn(tasks, seed);
-                let grouping = grouping(&affinity);
-                let best = by_trying(&affinity, &mut Vec::new(), 0);
-                assert!(grouping.is_best && (grouping.value - best).abs() < 1e-9, "{grouping:?}, best {best}");
-                let mut all: Vec<usize> = grouping.groups.concat();
-                all.sort_unstable();
-                assert_eq!(all, (0..tasks).collect::<Vec<_>>());
-            }
-        }
+    fn a_standard_error_is_the_deviation_over_the_root_of_the_steps() {
+        let cosines = [0.1, -0.3, 0.25, 0.5];
+        let found = pair(cosines).cosines()[0][1].expect("known");
+        let mean = cosines.iter().sum::<f64>() / 4.0;
+        let variance = cosines.iter().map(|cosine| (cosine - mean) * (cosine - mean)).sum::<f64>() / 3.0;
+        let error = found.standard_error.expect("of four steps");
+        assert!((found.mean - mean).abs() < 1e-15 && (error - (variance / 4.0).sqrt()).abs() < 1e-15, "{found:?}");
+        assert_eq!((found.steps, pair(cosines).cosines()[0][0].and_then(|one| one.standard_error)), (4, Some(0.0)));
+        assert_eq!(pair([0.5]).cosines()[0][1].map(|one| (one.mean, one.standard_error)), Some((0.5, None)));
+        // Deviations far below the mean are kept.
+        let error = pair((0..100).map(|step| 0.9 + f64::from(step % 2) * 1e-9)).cosines()[0][1];
+        let error = error.and_then(|one| one.standard_error).expect("of many steps");
+        assert!((error / (0.5e-9 / 99f64.sqrt()) - 1.0).abs() < 1e-4, "{error}");
     }
 
     #[test]
-    fn tasks_that_agree_are_found_together_by_either_search() {
-        for tasks in [6, 30] {
-            let agree = |i: usize, j: usize| if i % 3 == j % 3 { Some(0.5) } else { Some(-0.2) };
-            let affinity: Vec<Vec<_>> = (0..tasks).map(|i| (0..tasks).map(|j| agree(i, j)).collect()).collect();
-            let grouping = grouping(&affinity);
-            let expected: Vec<Vec<usize>> = (0..3).map(|first| (first..tasks).step_by(3).collect()).collect();
-            assert_eq!((grouping.groups, grouping.is_best), (expected, tasks <= EXACT_MAX));
-        }
+    fn a_cosine_within_two_standard_errors_of_zero_separates_nobody() {
+        let alternating = |centre: f64| (0..100).map(move |step| centre + if step % 2 == 0 { 0.3 } else { -0.3 });
+        // The standard error is 0.03.
+        let groups = |centre| pair(alternating(centre)).grouping().expect("steps enough").groups;
+        assert_eq!(groups(-0.05), [vec![0, 1]]);
+        assert_eq!(groups(-0.07), [vec![0], vec![1]]);
+        assert_eq!(groups(0.07), [vec![0, 1]]);
     }
 
     #[test]
-    fn tasks_of_which_nothing_is_known_stay_together_where_the_search_is_exact() {
-        assert_eq!(grouping(&vec![vec![None; 3]; 3]).groups, [[0, 1, 2]]);
-        assert_eq!(grouping(&[]).groups, Vec::<Vec<usize>>::new());
+    fn too_few_steps_recommend_nothing() {
+        let grouping = |steps| pair(std::iter::repeat_n(-0.5, steps)).grouping();
+        assert_eq!(grouping(STEPS_MIN as usize - 1), None);
+        assert_eq!(grouping(STEPS_MIN as usize).map(|found| found.groups), Some(vec![vec![0], vec![1]]));
+        // Steps in which the two did not meet are none of theirs.
+        let mut apart = Affinity::new(2);
+        for step in 0..50 {
+            apart.add(&[step % 2], &Gramian::new(1, vec![1.0]), &[1.0], 0.1);
+        }
+        assert_eq!((apart.steps(), apart.grouping()), (50, None));
     }
 }

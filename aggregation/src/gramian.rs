@@ -4,6 +4,10 @@ mod kernel;
 
 use serde::{Deserialize, Serialize};
 
+/// w^T G w is known to about 1e-15 of the square of the parts' lengths, so that the length of a direction that is a millionth of them is known to a
+/// thousandth, and its cosines to 1e-9.
+const CANCELLED: f64 = 1e-6;
+
 /// A square matrix of inner products, [tasks, tasks]. Symmetric, but for cross-Gramians.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gramian {
@@ -105,6 +109,19 @@ impl Gramian {
         dot(w, &self.times(w)).max(0.0)
     }
 
+    /// The cosines of the gradients with the direction d = J^T w; none where either is 0. What is left of a direction whose parts cancel to a
+    /// [`CANCELLED`] share of their lengths is rounding, and counts as 0.
+    pub fn cosines_with(&self, w: &[f64]) -> Vec<Option<f64>> {
+        let norms = self.norms();
+        let parts: f64 = norms.iter().zip(w).map(|(norm, weight)| norm * weight.abs()).sum();
+        let length = self.quadratic(w).sqrt();
+        let cosine = |(product, norm): (f64, &f64)| {
+            let is_known = *norm > 0.0 && length > CANCELLED * parts;
+            is_known.then(|| (product / norm / length).clamp(-1.0, 1.0))
+        };
+        self.times(w).into_iter().zip(&norms).map(cosine).collect()
+    }
+
     /// The cosines between the gradients; 0 with a zero gradient, 1 on the diagonal of another.
     pub fn cosines(&self) -> Gramian {
         let norms = self.norms();
@@ -149,4 +166,30 @@ pub fn inner(a: &[f32], b: &[f32]) -> f64 {
 /// The inner product of two short vectors.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cosines_with_a_direction_are_those_of_the_vectors() {
+        let rows = [[3.0, 0.0, 1.0], [-1.0, 2.0, 0.5], [0.0, 0.0, 0.0]];
+        let (weights, gramian) = ([0.5, 2.0, 1.0], Gramian::of_f64_rows(&rows));
+        let direction: Vec<f64> = (0..3).map(|at| rows.iter().zip(weights).map(|(row, w)| row[at] * w).sum()).collect();
+        let found = gramian.cosines_with(&weights);
+        for (row, found) in rows.iter().zip(&found[..2]) {
+            let expected = dot(row, &direction) / dot(row, row).sqrt() / dot(&direction, &direction).sqrt();
+            assert!((found.expect("known") - expected).abs() < 1e-15, "{found:?}, not {expected}");
+        }
+        assert_eq!(found[2], None);
+    }
+
+    #[test]
+    fn a_direction_that_cancels_has_no_cosines() {
+        let opposite = Gramian::of_f64_rows(&[[1.0, 0.1], [-3.0, -0.3]]);
+        assert_eq!(opposite.cosines_with(&[3.0, 1.0]), [None, None]);
+        assert_eq!(opposite.cosines_with(&[0.0, 0.0]), [None, None]);
+        assert!(opposite.cosines_with(&[3.0, 1.001]).iter().all(Option::is_some));
+    }
 }

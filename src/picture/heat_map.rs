@@ -1,4 +1,5 @@
-//! A matrix as a picture: a cell a number, its colour from a diverging palette, the number in it where there is room.
+//! A matrix as a picture: a cell a number, its colour from a diverging palette. Either all cells have their numbers in them, in the size that the
+//! widest needs, or none has: a number that is left out reads like one that is not there.
 
 use super::{
     colour::{BLACK, Colour, GREY, diverging},
@@ -23,7 +24,7 @@ pub struct HeatMap<'a> {
     pub labels: &'a [String],
     /// [rows, columns]; no number where nothing is known.
     pub values: &'a [Vec<Option<f64>>],
-    /// The value of the strongest colour, above 0; its negative has the other.
+    /// The value of the strongest colour, above 0; its negative has the other. Values beyond have these colours too.
     pub limit: f64,
     /// What the values are, beside the palette.
     pub legend: &'a str,
@@ -35,9 +36,22 @@ const LABEL: f64 = 13.0;
 const MARGIN: f64 = 24.0;
 /// No label is wider.
 const LABEL_MAX: f64 = 150.0;
+/// Numbers in cells are as large as they may be, and at least as large as can be read.
+const NUMBER_MAX: f64 = 13.0;
+const NUMBER_MIN: f64 = 8.0;
 
-/// The picture of a matrix.
+/// The picture of a matrix. Where all of it is very small or very large, the numbers are in units of a power of ten, which the legend names.
 pub fn heat_map(map: &HeatMap<'_>) -> Scene {
+    let power = if (0.1..1000.0).contains(&map.limit) { 0.0 } else { libm::floor(libm::log10(map.limit)) };
+    let unit = libm::pow(10.0, power);
+    let scaled = |row: &Vec<Option<f64>>| row.iter().map(|value| value.map(|value| value / unit)).collect();
+    let values: Vec<Vec<Option<f64>>> = map.values.iter().map(scaled).collect();
+    let in_units = format!("{}, in units of 1e{}", map.legend, number(power));
+    let legend = if power == 0.0 { map.legend } else { &in_units };
+    draw(&HeatMap { values: &values, limit: map.limit / unit, legend, ..map.clone() })
+}
+
+fn draw(map: &HeatMap<'_>) -> Scene {
     let count = map.labels.len().max(1);
     let cell = (560.0 / count as f64).clamp(14.0, 64.0);
     let label = LABEL.min(cell - 2.0);
@@ -52,7 +66,7 @@ pub fn heat_map(map: &HeatMap<'_>) -> Scene {
     let legend_right = 32.0 + 16.0 + 8.0 + 40.0 + LABEL + 8.0;
     let texts = map.note.iter().map(|line| width(line, NOTE)).chain([width(map.title, TITLE)]).fold(0.0, f64::max);
     let across = (left + side + legend_right).max(MARGIN + texts) + MARGIN;
-    let legend_height = side.max(160.0);
+    let legend_height = side.max(160.0).max(width(map.legend, LABEL));
     let mut scene = Scene::new(across, matrix.y + legend_height + MARGIN, map.title, describe(map));
     scene.text(map.title, [MARGIN, MARGIN + 0.8 * TITLE], Align::Start, TITLE, BLACK);
     for (line, note) in map.note.iter().enumerate() {
@@ -78,30 +92,33 @@ pub fn heat_map(map: &HeatMap<'_>) -> Scene {
 }
 
 fn cells(scene: &mut Scene, map: &HeatMap<'_>, matrix: Rect, cell: f64) {
-    let size = (cell / 3.6).min(13.0);
+    let text = |value: &Option<f64>| value.map_or_else(|| "–".to_owned(), in_cell);
+    let widest = map.values.iter().flatten().map(|value| width(&text(value), 1.0)).fold(0.0, f64::max);
+    let size = ((cell - 6.0) / widest).min(NUMBER_MAX);
     for (row, values) in map.values.iter().enumerate() {
         for (column, value) in values.iter().enumerate() {
             let (x, y) = (matrix.x + column as f64 * cell, matrix.y + row as f64 * cell);
             let colour = value.map_or(Colour(0xdd, 0xdd, 0xdd), |value| diverging(value / map.limit));
             let border = Stroke::solid(Colour(0xff, 0xff, 0xff), 1.0);
             scene.rect(Rect { x, y, width: cell, height: cell }, Some(colour), Some(border));
-            let text = value.map_or_else(|| "–".to_owned(), |value| in_cell(value, map.limit));
-            if size >= 9.0 && width(&text, size) <= cell - 4.0 {
+            if size >= NUMBER_MIN {
                 let at = [x + cell / 2.0, y + cell / 2.0 + 0.35 * size];
-                scene.text(text, at, Align::Middle, size, colour.ink());
+                scene.text(text(value), at, Align::Middle, size, colour.ink());
             }
         }
     }
 }
 
-/// A value with two decimals, or more where the limit is small.
-fn in_cell(value: f64, limit: f64) -> String {
-    if !(0.01..1e4).contains(&limit) {
-        return if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}").replace('-', "\u{2212}") };
-    }
-    let text = if limit < 0.1 { format!("{value:.3}") } else { format!("{value:.2}") };
-    let zero = text.trim_start_matches('-').bytes().all(|byte| byte == b'0' || byte == b'.');
-    if zero { text.trim_start_matches('-').to_owned() } else { text.replace('-', "\u{2212}") }
+/// A value with two decimals, fewer where it is large.
+fn in_cell(value: f64) -> String {
+    let text = match value.abs() {
+        ..9.995 => format!("{value:.2}"),
+        ..99.95 => format!("{value:.1}"),
+        ..9999.5 => format!("{value:.0}"),
+        _ => format!("{value:.0e}"),
+    };
+    let is_zero = text.bytes().all(|byte| b"-0.".contains(&byte));
+    if is_zero { text.trim_start_matches('-').to_owned() } else { text.replace('-', "\u{2212}") }
 }
 
 fn palette(scene: &mut Scene, map: &HeatMap<'_>, bar: Rect) {
@@ -118,7 +135,7 @@ fn palette(scene: &mut Scene, map: &HeatMap<'_>, bar: Rect) {
     let mut widest = 0.0f64;
     for tick in nice_ticks([-map.limit, map.limit], 5) {
         let y = bar.y + bar.height * (0.5 - tick / map.limit / 2.0);
-        let text = if map.limit < 0.01 { in_cell(tick, map.limit) } else { number(tick) };
+        let text = number(tick);
         scene.line(vec![[bar.x + bar.width, y], [bar.x + bar.width + 4.0, y]], Stroke::solid(GREY, 1.0));
         widest = widest.max(width(&text, 12.0));
         scene.text(text, [bar.x + bar.width + 8.0, y + 4.2], Align::Start, 12.0, BLACK);
@@ -148,7 +165,7 @@ fn describe(map: &HeatMap<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn map(labels: &[String], values: &[Vec<Option<f64>>]) -> Scene {
+    fn map(labels: &[String], values: &[Vec<Option<f64>>], limit: f64) -> Scene {
         heat_map(&HeatMap {
             title: "Task affinity",
             note: &["Mean cosine of the tasks' gradients."],
@@ -156,22 +173,23 @@ mod tests {
             columns: "with task",
             labels,
             values,
-            limit: 1.0,
+            limit,
             legend: "mean cosine",
         })
     }
 
-    fn drawn(count: usize) -> Scene {
+    fn drawn(count: usize, limit: f64) -> Scene {
         let labels: Vec<String> = (0..count).map(|i| format!("task number {i}")).collect();
-        let value = |i: usize, j: usize| if i == j { None } else { Some((i as f64 - j as f64) / count as f64) };
+        let value = |i: usize, j: usize| if i == j { None } else { Some(limit * (i as f64 - j as f64) / count as f64) };
         let values: Vec<Vec<_>> = (0..count).map(|i| (0..count).map(|j| value(i, j)).collect()).collect();
-        map(&labels, &values)
+        map(&labels, &values, limit)
     }
 
     #[test]
     fn no_text_is_cut_off_or_written_over_another() {
-        for count in [1, 2, 3, 7, 12, 40] {
-            let scene = drawn(count);
+        let limits = [1.0, 3e-5, 2e4];
+        for (count, limit) in [1, 2, 3, 7, 12, 40].into_iter().flat_map(|count| limits.map(|limit| (count, limit))) {
+            let scene = drawn(count, limit);
             let boxes = scene.text_boxes();
             for (at, (text, one)) in boxes.iter().enumerate() {
                 let inside = one.x >= 0.0
@@ -196,12 +214,56 @@ mod tests {
 
     #[test]
     fn every_value_is_a_cell_of_its_colour_with_its_number() {
-        let svg = drawn(3).svg();
+        let svg = drawn(3, 1.0).svg();
         for value in [-2.0 / 3.0, -1.0 / 3.0, 1.0 / 3.0, 2.0 / 3.0] {
             let Colour(r, g, b) = diverging(value);
             assert!(svg.contains(&format!("fill=\"#{r:02x}{g:02x}{b:02x}\" stroke=\"#ffffff\"")), "{value}");
-            assert!(svg.contains(&format!(">{}</text>", in_cell(value, 1.0))), "{value}");
+            assert!(svg.contains(&format!(">{}</text>", in_cell(value))), "{value}");
         }
         assert_eq!(svg.matches(">–</text>").count(), 3);
+    }
+
+    /// The texts that are numbers of cells.
+    fn numbers(scene: &Scene, count: usize) -> usize {
+        let svg = scene.svg();
+        let values = (0..count).flat_map(|i| (0..count).map(move |j| (i as f64 - j as f64) / count as f64));
+        let texts: std::collections::BTreeSet<String> = values.map(in_cell).chain(["–".to_owned()]).collect();
+        texts.iter().map(|text| svg.matches(&format!(">{text}</text>")).count()).sum()
+    }
+
+    #[test]
+    fn all_cells_have_their_numbers_or_none_has() {
+        for count in 2..30 {
+            let scene = drawn(count, 1.0);
+            // One of the palette's numbers looks like one of the cells.
+            let found = numbers(&scene, count);
+            let all = count * count..=count * count + 5;
+            assert!(
+                if count <= 20 { all.contains(&found) } else { all.contains(&found) || found <= 5 },
+                "{count}: {found}"
+            );
+        }
+        assert!(numbers(&drawn(40, 1.0), 40) <= 5);
+    }
+
+    #[test]
+    fn values_of_any_size_are_numbers_of_a_few_digits_in_a_unit_that_is_named() {
+        for (limit, named) in [(3e-5, Some("in units of 1e\u{2212}5")), (2e4, Some("in units of 1e4")), (0.5, None)] {
+            let (svg, mantissa) = (
+                drawn(3, limit).svg(),
+                if limit < 0.1 {
+                    3.0
+                } else if limit > 1.0 {
+                    2.0
+                } else {
+                    limit
+                },
+            );
+            assert!(svg.contains(&format!(">{}</text>", in_cell(mantissa / 3.0))), "{limit}");
+            assert_eq!(svg.contains("in units of"), named.is_some(), "{limit}");
+            assert!(named.is_none_or(|named| svg.contains(named)), "{limit}");
+        }
+        let shown = [0.004, -0.004, -0.27, 12.34, -123.4, 123_456.0].map(in_cell);
+        assert_eq!(shown, ["0.00", "0.00", "\u{2212}0.27", "12.3", "\u{2212}123", "1e5"]);
     }
 }

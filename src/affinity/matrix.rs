@@ -1,0 +1,173 @@
+//! A measure as a table, in the fullest form that people can read.
+
+use aggregation::affinity::{Estimate, Estimates, STEPS_MIN};
+use comfy_table::Table;
+
+use crate::table;
+
+/// Of more tasks, each one's best and worst are shown in place of the matrix.
+const TASKS_MAX: usize = 20;
+
+/// A measure, and how it is written.
+pub(super) struct Measured<'a> {
+    pub tasks: &'a [&'a str],
+    /// [tasks, tasks].
+    pub values: &'a Estimates,
+    /// Where there is room.
+    pub long: fn(f64) -> String,
+    /// Where there is little.
+    pub short: fn(f64) -> String,
+    /// What a task is called to which a column's task does good, and to which harm.
+    pub extremes: [&'a str; 2],
+}
+
+impl Measured<'_> {
+    /// With names over the columns and `mean ± standard error` in the cells where a line holds that; with numbers over the columns, without the
+    /// errors, and in parts side by side, as far as there is need; of many tasks the extremes alone.
+    pub(super) fn shown(&self) -> String {
+        let all: Vec<usize> = (0..self.tasks.len()).collect();
+        let long = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".to_owned(), |e| self.with_error(e));
+        let short = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".to_owned(), |e| self.bracketed(e));
+        let full = [true, false].into_iter().map(|names| self.part(&all, names, &long));
+        if let Some(table) = full.into_iter().find(table::fits) {
+            return table.to_string();
+        }
+        let text = if self.tasks.len() > TASKS_MAX {
+            self.extremes(&short)
+        } else {
+            let whole = self.part(&all, true, &short);
+            if table::fits(&whole) { whole.to_string() } else { self.parts(&all, &short) }
+        };
+        let is_any_unclear = self.values.iter().flatten().flatten().any(|estimate| !estimate.is_clear());
+        if is_any_unclear {
+            format!("{text}\nin brackets: within two standard errors of 0, or of fewer than {STEPS_MIN} steps")
+        } else {
+            text
+        }
+    }
+
+    fn with_error(&self, estimate: Estimate) -> String {
+        let mean = (self.long)(estimate.mean);
+        // A task's cosine with itself has no error.
+        match estimate.standard_error.filter(|error| *error > 0.0) {
+            Some(error) => format!("{mean} ± {}", (self.long)(error)),
+            None => mean,
+        }
+    }
+
+    fn bracketed(&self, estimate: Estimate) -> String {
+        let mean = (self.short)(estimate.mean);
+        if estimate.is_clear() { mean } else { format!("({mean})") }
+    }
+
+    /// Some columns of the matrix.
+    fn part(&self, columns: &[usize], names: bool, cell: &dyn Fn(Option<Estimate>) -> String) -> Table {
+        let over = columns.iter().map(|&at| if names { self.tasks[at].to_owned() } else { (at + 1).to_string() });
+        let header: Vec<String> = std::iter::once(String::new()).chain(over).collect();
+        let mut rows = table::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
+        for (at, (name, values)) in self.tasks.iter().zip(self.values).enumerate() {
+            let row = if names { (*name).to_owned() } else { format!("{} {name}", at + 1) };
+            rows.add_row(std::iter::once(row).chain(columns.iter().map(|&column| cell(values[column]))));
+        }
+        rows
+    }
+
+    /// The matrix in as few parts as lines allow, of about as many columns each.
+    fn parts(&self, all: &[usize], cell: &dyn Fn(Option<Estimate>) -> String) -> String {
+        let tables = |parts: usize| {
+            all.chunks(all.len().div_ceil(parts)).map(|part| self.part(part, false, cell)).collect::<Vec<_>>()
+        };
+        let fitting = (1..all.len()).map(tables).find(|parts| parts.iter().all(table::fits));
+        let parts = fitting.unwrap_or_else(|| tables(all.len()));
+        parts.iter().map(Table::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    /// For each task, as column, those that do it most good and most harm.
+    fn extremes(&self, cell: &dyn Fn(Option<Estimate>) -> String) -> String {
+        let with = |kept: usize| {
+            let [good, harm] = self.extremes;
+            let mut rows = table::new(&["task", good, harm]);
+            for (to, name) in self.tasks.iter().enumerate() {
+                let others = (0..self.tasks.len()).filter(|&from| from != to);
+                let mut others: Vec<(usize, Estimate)> =
+                    others.filter_map(|from| Some((from, self.values[from][to]?))).collect();
+                others.sort_by(|a, b| b.1.mean.total_cmp(&a.1.mean));
+                let shown =
+                    |(from, estimate): &(usize, Estimate)| format!("{} {}", self.tasks[*from], cell(Some(*estimate)));
+                let best = others.iter().filter(|(_, e)| e.mean > 0.0).take(kept).map(shown).collect::<Vec<_>>();
+                let worst = others.iter().rev().filter(|(_, e)| e.mean < 0.0).take(kept).map(shown).collect::<Vec<_>>();
+                rows.add_row([(*name).to_owned(), best.join(", "), worst.join(", ")]);
+            }
+            rows
+        };
+        let table = [3, 2].into_iter().map(with).find(table::fits).unwrap_or_else(|| with(1));
+        format!("{table}\nof {} tasks the extremes are shown; --csv and --json have the matrix", self.tasks.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(names: &[String], standard_error: f64) -> String {
+        let tasks: Vec<&str> = names.iter().map(String::as_str).collect();
+        let value = |i: usize, j: usize| match (i * 7 + j * 4 + 1) % 5 {
+            0 => None,
+            _ if i == j => Some(Estimate { mean: 1.0, standard_error: Some(0.0), steps: 60 }),
+            sign => Some(Estimate {
+                mean: if sign % 2 == 0 { -0.25 } else { 0.125 },
+                standard_error: Some(standard_error),
+                steps: 60,
+            }),
+        };
+        let values: Estimates = (0..tasks.len()).map(|i| (0..tasks.len()).map(|j| value(i, j)).collect()).collect();
+        let (long, short) = (|value| format!("{value:.3}"), |value| format!("{value:.2}"));
+        Measured { tasks: &tasks, values: &values, long, short, extremes: ["helped most by", "harmed most by"] }.shown()
+    }
+
+    fn named(name: &str, count: usize) -> Vec<String> {
+        (0..count).map(|task| format!("{name}_{task}")).collect()
+    }
+
+    fn widest(text: &str) -> usize {
+        text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn few_tasks_have_their_names_and_standard_errors() {
+        let text = shown(&named("attribute", 3), 0.5);
+        assert!(text.contains("-0.250 ± 0.500") && text.contains("1.000 ") && !text.contains('('), "{text}");
+        assert_eq!((text.matches("attribute_1").count(), text.contains("2 attribute_1")), (2, false), "{text}");
+    }
+
+    #[test]
+    fn long_names_stand_at_the_rows_only() {
+        let text = shown(&named("an_attribute_with_a_very_long_name", 3), 0.5);
+        assert!(text.contains("│ 3 an_attribute_with_a_very_long_name_2 ┆") && text.contains("± 0.500"), "{text}");
+        assert!(widest(&text) <= table::LINE_MAX, "{text}");
+    }
+
+    #[test]
+    fn many_tasks_have_every_value_in_lines_that_can_be_read() {
+        for count in [6, 12, 16, 20] {
+            let text = shown(&named("attribute", count), 0.2);
+            assert!(widest(&text) <= table::LINE_MAX, "{text}");
+            // Every row is in every part, every column in one.
+            let rows = text.matches(&format!("attribute_{}", count - 1)).count();
+            let header = text.lines().filter(|line| line.starts_with("│  ")).collect::<String>();
+            assert!((1..=4).contains(&rows), "{text}");
+            assert_eq!(header.split(['│', '┆']).filter(|cell| !cell.trim().is_empty()).count(), count, "{text}");
+            assert!(text.contains("(0.12)") && text.contains("in brackets") && !text.contains('±'), "{text}");
+        }
+        assert!(!shown(&named("attribute", 12), 0.001).contains(['(', '[']), "all are clear");
+    }
+
+    #[test]
+    fn very_many_tasks_have_their_extremes() {
+        let text = shown(&named("attribute", 60), 0.001);
+        assert!(text.lines().count() < 70 && widest(&text) <= table::LINE_MAX, "{text}");
+        assert!(text.contains("helped most by") && text.contains("--json"), "{text}");
+        let line = text.lines().find(|line| line.contains("│ attribute_0 ")).expect("a row a task");
+        assert!(line.contains(" 0.12, ") && line.contains(" -0.25, "), "{line}");
+    }
+}
