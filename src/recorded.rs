@@ -10,7 +10,7 @@ use crate::{evaluate, exit::Failure, run_dir};
 
 /// A run's records of weightings, and the plan that they were made by.
 pub struct Recorded {
-    /// One record a recorded step, in order.
+    /// One record a recorded step, in the order of the steps.
     pub records: Vec<Weighting>,
     /// The run's data plan, which knows its tasks.
     pub plan: Plan,
@@ -25,6 +25,8 @@ pub fn read(dir: &Path) -> Result<Recorded, Failure> {
             records.push(weighting);
         }
     }
+    // A record that was lost and made again stands at a later place in the journal.
+    records.sort_by_key(|record| record.step);
     let (checkpoint, _) = evaluate::selected(dir)?;
     let plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
     Ok(Recorded { records, plan })

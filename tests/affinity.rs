@@ -31,17 +31,28 @@ fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() 
     let cosine = &affinity["cosine"];
     let cosine = |i: usize, j: usize| cosine[i][j].as_f64().expect("a number");
     assert!(cosine(0, 0) == 1.0 && (cosine(0, 1) - cosine(1, 0)).abs() < 1e-12, "{affinity}");
-    let expected: f64 = support::journal(&run)
+    let recorded: Vec<f64> = support::journal(&run)
         .iter()
         .filter(|record| record["kind"] == "weighting")
-        .map(|record| record["cosines"][0][1].as_f64().expect("a number") / 30.0)
-        .sum();
-    assert!((cosine(0, 1) - expected).abs() < 1e-12, "{affinity}");
-    let together = expected > 0.0;
+        .map(|record| record["cosines"][0][1].as_f64().expect("a number"))
+        .collect();
+    let expected = recorded.iter().sum::<f64>() / 30.0;
+    let variance = recorded.iter().map(|cosine| (cosine - expected) * (cosine - expected)).sum::<f64>() / 29.0;
+    let expected_error = (variance / 30.0).sqrt();
+    let error = affinity["cosine_standard_error"][0][1].as_f64().expect("a number");
+    assert!((cosine(0, 1) - expected).abs() < 1e-12 && (error - expected_error).abs() < 1e-12, "{affinity}");
+    assert_eq!((&affinity["cosine_standard_error"][0][0], &affinity["pair_steps"][0][1]), (&json!(0.0), &json!(30)));
+    assert!(affinity["transfer_standard_error"][0][1].as_f64().is_some_and(|error| error > 0.0), "{affinity}");
+    let together = expected >= -2.0 * expected_error;
     let groups = if together { json!([["digit", "odd"]]) } else { json!([["digit"], ["odd"]]) };
     assert_eq!((&affinity["groups"], &affinity["search"]), (&groups, &json!("exact")));
     let csv = std::fs::read_to_string(csv).expect("written");
-    assert_eq!((csv.lines().count(), csv.lines().next()), (5, Some("from,to,cosine,transfer")));
+    let header = "from,to,cosine,transfer,cosine_standard_error,transfer_standard_error,steps";
+    assert_eq!((csv.lines().count(), csv.lines().next()), (5, Some(header)));
+    let row: Vec<&str> = csv.lines().nth(2).expect("a pair").split(',').collect();
+    assert_eq!((row[0], row[1], row[6]), ("digit", "odd", "30"));
+    let number = |column: usize| row[column].parse::<f64>().expect("a number");
+    assert_eq!((Some(number(2)), number(4)), (affinity["cosine"][0][1].as_f64(), error));
     assert!(std::fs::read_to_string(svg).expect("written").contains("Task affinity of upgrad"));
 
     // The same method on the same steps weighs them as it did.
@@ -54,6 +65,11 @@ fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() 
             assert!((now.expect("a number") - then.expect("a number")).abs() < 1e-9, "{step}");
         }
     }
+    let close = |a: &Value, b: &Value| (a.as_f64().expect("a number") - b.as_f64().expect("a number")).abs() < 1e-9;
+    assert!(steps.iter().all(|step| close(&step["min_cosine"], &step["recorded_min_cosine"])), "{replayed}");
+    let (now, then) = (&replayed["replayed"], &replayed["recorded"]);
+    assert!(close(&now["min_cosine_mean"], &then["min_cosine_mean"]) && now["steps"] == 30, "{replayed}");
+    assert_eq!((&now["steps_against"], &replayed["against_below"]), (&then["steps_against"], &json!(-1e-6)));
     let replayed = json_of("replay", &run, &["--method", "mgda"]);
     for step in replayed["steps"].as_array().expect("a list") {
         let sum: f64 = (0..2).map(|task| step["alpha"][task].as_f64().expect("a number")).sum();
@@ -64,6 +80,113 @@ fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() 
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
         assert!(done.status.success() && text.contains("digit") && text.contains("30 recorded steps"), "{text}");
     }
+}
+
+fn text_of(command: &mut std::process::Command) -> String {
+    let done = command.output().expect("starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+#[test]
+fn the_end_of_a_run_says_what_affinity_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let mut command = trunkline();
+    command.arg("train").arg(example("digits")).arg("--run-dir").arg(&run);
+    command.args(["--set", "train.steps=30", "--set", "weighting.method=upgrad"]);
+    let end = text_of(&mut command);
+    let affinity = text_of(trunkline().arg("affinity").arg(&run));
+    assert!(end.ends_with(&affinity), "{end}\nand not\n{affinity}");
+    for part in ["mean cosine of the gradients over 30 recorded steps", "first-order transfer", "recommendation: train"]
+    {
+        assert_eq!(affinity.matches(part).count(), 1, "{part}: {affinity}");
+    }
+}
+
+/// Sixteen regressions on five columns.
+fn sixteen(folder: &Path) -> PathBuf {
+    let column = |row: usize, column: usize| ((row * (2 * column + 3) + column) % 17) as f64 - 8.0;
+    let task = |row: usize, task: usize| column(row, task % 4) + 0.3 * column(row, task % 5);
+    let header: Vec<String> = (0..5).map(|c| format!("x{c}")).chain((0..16).map(|t| format!("task_{t}"))).collect();
+    let rows = (0..400).map(|row| {
+        let values = (0..5).map(|c| column(row, c)).chain((0..16).map(|t| task(row, t)));
+        values.map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(",") + "\n"
+    });
+    std::fs::write(folder.join("rows.csv"), header.join(",") + "\n" + &rows.collect::<String>()).expect("written");
+    let text = "name = \"sixteen\"\n[dataset.d]\npath = \"rows.csv\"\n[task.\"attribute\"]\ndataset = \"d\"\neach_target = [\"task_*\"]\n\
+                kind = \"regression\"\n[model]\ntrunk = { hidden = [8] }\n[train]\nsteps = 40\nbatch_size = 32\n[tracking]\ngramian_every = 1\n";
+    let file = folder.join("sixteen.toml");
+    std::fs::write(&file, text).expect("written");
+    file
+}
+
+#[test]
+fn sixteen_tasks_are_shown_in_lines_that_can_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, run) = (sixteen(folder.path()), folder.path().join("run"));
+    report(&train(&file, &run, &[]).output().expect("starts"));
+    let (cosines, transfers) = (folder.path().join("cosines.svg"), folder.path().join("transfers.svg"));
+    let mut command = trunkline();
+    let affinity = text_of(command.arg("affinity").arg(&run).arg("--svg").arg(&cosines));
+    let mut command = trunkline();
+    command.arg("affinity").arg(&run).args(["--measure", "transfer"]).arg("--svg").arg(&transfers);
+    text_of(&mut command);
+    let replay = text_of(trunkline().arg("replay").arg(&run).args(["--method", "mgda"]));
+    for text in [&affinity, &replay] {
+        assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
+        assert!((0..16).all(|task| text.contains(&format!("task_{task} "))), "{text}");
+    }
+    assert!(affinity.contains("in brackets") && affinity.contains("exact up to 12 tasks"), "{affinity}");
+    assert!(replay.contains("smallest cosine") && replay.contains("sum, as recorded"), "{replay}");
+    let json = json_of("affinity", &run, &[]);
+    let groups = json["groups"].as_array().expect("steps enough");
+    let mut grouped: Vec<&Value> = groups.iter().flat_map(|group| group.as_array().expect("a list")).collect();
+    grouped.sort_by_key(|task| task.as_str().and_then(|task| task[5..].parse::<u32>().ok()));
+    assert_eq!(grouped, json["tasks"].as_array().expect("a list").iter().collect::<Vec<_>>());
+    assert!(groups.len() > 1 && json["search"] == "greedy", "{json}");
+    // Numbers in all cells, whatever their signs.
+    for (picture, unit) in [(cosines, false), (transfers, true)] {
+        let svg = std::fs::read_to_string(picture).expect("written");
+        let is_number = |text: &&str| text.trim_start_matches('\u{2212}').parse::<f64>().is_ok();
+        let numbers = svg.split("</text>").filter_map(|part| part.rsplit('>').next()).filter(is_number).count();
+        assert!((256..=264).contains(&numbers) && svg.contains("in units of 1e") == unit, "{numbers}");
+    }
+}
+
+#[test]
+fn workers_and_resuming_do_not_show_in_affinity() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = sixteen(folder.path());
+    let says = |run: &Path| {
+        let mut json = json_of("affinity", run, &[]);
+        json["run_dir"] = Value::Null;
+        json
+    };
+    let every = ["--set", "train.evaluate_every=10", "--set", "train.checkpoint.every=10"];
+    let runs = ["1", "2", "3"].map(|workers| {
+        let run = folder.path().join(workers);
+        report(&train(&file, &run, &[&every[..], &["--workers", workers]].concat()).output().expect("starts"));
+        run
+    });
+    let expected = says(&runs[0]);
+    assert!(expected["steps"] == 40 && expected["groups"].is_array(), "{expected}");
+    assert!(runs[1..].iter().all(|run| says(run) == expected));
+    // From an earlier checkpoint, with the records of later steps there already.
+    let resume =
+        |run: &Path| report(&trunkline().args(["train", "--json", "--resume"]).arg(run).output().expect("starts"));
+    std::fs::remove_dir_all(runs[1].join("checkpoints/step-000040")).expect("removes");
+    assert_eq!(resume(&runs[1])["resumed_from"], 30);
+    assert_eq!(says(&runs[1]), expected);
+    // And with a record that comes again behind those of later steps.
+    let journal = runs[2].join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).expect("reads");
+    let is_taken = |line: &&str| line.contains("\"kind\":\"weighting\"") && line.contains("\"step\":25,");
+    assert_eq!(text.lines().filter(is_taken).count(), 1);
+    let left: String = text.lines().filter(|line| !is_taken(line)).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&journal, left).expect("writes");
+    assert_eq!(resume(&runs[2])["resumed_from"], 20);
+    assert_eq!(says(&runs[2]), expected);
 }
 
 /// Four tasks on three tables: the report, and the results.
@@ -168,6 +291,11 @@ fn a_run_with_sum_tells_of_its_tasks_too() {
     let run = trained(folder.path(), "sum", &["--set", "tracking.gramian_every=10"]);
     let affinity = json_of("affinity", &run, &[]);
     assert_eq!((&affinity["steps"], &affinity["tasks"]), (&json!(3), &json!(["digit", "odd"])));
+    // Three steps say nothing of who helps whom.
+    assert_eq!((&affinity["groups"], &affinity["search"]), (&Value::Null, &Value::Null));
+    assert!(affinity["cosine"][0][1].is_number() && affinity["cosine_standard_error"][0][1].is_number(), "{affinity}");
+    let text = text_of(trunkline().arg("affinity").arg(&run));
+    assert!(text.contains("recommendation: none") && text.contains(" ± "), "{text}");
     let replayed = json_of("replay", &run, &["--method", "upgrad"]);
     let steps = replayed["steps"].as_array().expect("a list");
     assert_eq!(steps.iter().map(|step| step["step"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(11), Some(21)]);
