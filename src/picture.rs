@@ -22,18 +22,23 @@ pub use font::width;
 pub use heat_map::{HeatMap, heat_map};
 pub use scene::{Align, Path, Point, Rect, Scene, Stroke};
 
-/// A text without its middle where it is wider than `width_max`: names that begin alike often differ at their ends.
+/// A text without its middle where it is wider than `width_max`.
 pub fn shortened(text: &str, size: f64, width_max: f64) -> String {
-    if width(text, size) <= width_max {
+    without_middle(text, |text| width(text, size) <= width_max)
+}
+
+/// A text without its middle where it does not fit: names that begin alike often differ at their ends.
+pub fn without_middle(text: &str, fits: impl Fn(&str) -> bool) -> String {
+    if fits(text) {
         return text.to_owned();
     }
     let all: Vec<char> = text.chars().collect();
-    let without_middle = |kept: usize| -> String {
+    let ends = |kept: usize| -> String {
         let (first, last) = (&all[..kept.div_ceil(2)], &all[all.len() - kept / 2..]);
         first.iter().chain(&['…']).chain(last).collect()
     };
-    let mut shorter = (0..all.len()).rev().map(without_middle);
-    shorter.find(|short| width(short, size) <= width_max).unwrap_or_default()
+    let mut shorter = (0..all.len()).rev().map(ends);
+    shorter.find(|short| fits(short)).unwrap_or_default()
 }
 
 #[cfg(test)]

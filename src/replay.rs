@@ -35,8 +35,8 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A step is against a task where the cosine of its gradient with the update is below this. Weights that solve for 0 there miss it by rounding and by
-/// what their solver leaves, some 1e-8; a cosine of a millionth raises a loss by no more than a millionth of what it could fall by.
+/// A step is against a task where the cosine of its gradient with the update is below this. Weights that solve for a right angle miss it by rounding,
+/// some 1e-16, and by what an iterative solver leaves; a millionth of what a step could do to a task is no harm.
 const AGAINST: f64 = -1e-6;
 
 /// One recorded step under both weightings.

@@ -4,6 +4,8 @@ use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use coordinator::report::Report;
 use indexmap::{IndexMap, IndexSet};
 
+use crate::picture::without_middle;
+
 /// A table with a header.
 pub fn new(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -14,6 +16,11 @@ pub fn new(header: &[&str]) -> Table {
 
 /// Characters of a line that people can read: wider tables take a shorter form.
 pub const LINE_MAX: usize = 100;
+
+/// A name for a table that has no room for long ones.
+pub fn short_name(name: &str) -> String {
+    without_middle(name, |name| name.chars().count() <= 32)
+}
 
 /// Whether a table's lines are short enough to be read.
 pub fn fits(table: &Table) -> bool {

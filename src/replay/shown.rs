@@ -86,7 +86,7 @@ fn by_task(tasks: &[&str], steps: &[Step]) -> String {
         let largest = of.largest.map_or_else(|| "-".to_owned(), |(by, step)| format!("{by:+.4} in step {step}"));
         let means = format!("{} -> {:.4}", number(of.recorded), of.replayed);
         let cells = [means, number(of.difference), largest];
-        rows.add_row([tasks[of.task].to_owned()].into_iter().chain(cells));
+        rows.add_row([table::short_name(tasks[of.task])].into_iter().chain(cells));
     }
     let left = match all - weights.len() {
         0 => String::new(),
@@ -129,7 +129,7 @@ mod tests {
     /// Steps in which task t had the weight 1 and gets 1 + t / 10; every other step lacks task 1.
     fn steps(tasks: usize) -> Vec<Step> {
         let step = |step: u64| {
-            let present: Vec<usize> = (0..tasks).filter(|task| *task != 1 || step % 2 == 0).collect();
+            let present: Vec<usize> = (0..tasks).filter(|task| *task != 1 || step.is_multiple_of(2)).collect();
             Step {
                 step,
                 tasks: Vec::new(),
