@@ -186,16 +186,18 @@ impl Replay<'_> {
         let alpha = alpha.ok_or_else(|| Failure::Failed(format!("step {}: no single weight a task", record.step)))?;
         let products = gramian.as_ref().map(|gramian| gramian.times(alpha));
         let recorded_alpha = record.alpha.as_deref().map(numbers);
-        let gramian = gramian.as_ref();
+        let recorded_min_cosine = match (&gramian, &recorded_alpha) {
+            (Some(gramian), Some(alpha)) => min_cosine(gramian, alpha),
+            (Some(gramian), None) => recorded_min_cosine(gramian, record),
+            (None, _) => None,
+        };
         Ok(Some(Step {
             step: record.step,
             tasks: record.tasks.clone(),
             alpha: alpha.to_vec(),
             products,
-            min_cosine: gramian.and_then(|gramian| min_cosine(gramian, alpha)),
-            recorded_min_cosine: gramian
-                .zip(recorded_alpha.as_ref())
-                .and_then(|(gramian, was)| min_cosine(gramian, was)),
+            min_cosine: gramian.as_ref().and_then(|gramian| min_cosine(gramian, alpha)),
+            recorded_min_cosine,
             recorded_alpha,
             recorded_products: record.products.as_deref().map(numbers),
             certificate: outcome.certificate,
@@ -207,6 +209,13 @@ impl Replay<'_> {
 /// The smallest cosine of a gradient with their sum by these weights.
 fn min_cosine(gramian: &Gramian, alpha: &[f64]) -> Option<f64> {
     gramian.cosines_with(alpha).into_iter().flatten().reduce(f64::min)
+}
+
+/// The same of a direction that no single weights gave.
+fn recorded_min_cosine(gramian: &Gramian, record: &journal::Weighting) -> Option<f64> {
+    let (products, length) = (record.products.as_ref()?, record.direction_norm?.0);
+    let cosines = products.iter().zip(gramian.norms()).filter(|(_, norm)| *norm > 0.0);
+    (length > 0.0).then(|| cosines.map(|(product, norm)| product.0 / norm / length).reduce(f64::min))?
 }
 
 #[cfg(test)]

@@ -305,6 +305,28 @@ fn a_run_with_sum_tells_of_its_tasks_too() {
 }
 
 #[test]
+fn a_run_whose_method_gives_no_weights_tells_what_its_updates_were_to_its_tasks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = trained(folder.path(), "graddrop", &[]);
+    let replayed = json_of("replay", &run, &["--method", "mgda"]);
+    let steps = replayed["steps"].as_array().expect("a list");
+    assert!(steps.iter().all(|step| step["recorded_alpha"].is_null()), "{replayed}");
+    let records: Vec<Value> = results(&run).into_iter().filter(|record| record["kind"] == "weighting").collect();
+    for (step, record) in steps.iter().zip(&records) {
+        let number = |value: &Value| value.as_f64().expect("a number");
+        let cosine = |task: usize| {
+            let norm = number(&record["gramian"][task][task]).sqrt();
+            number(&record["products"][task]) / norm / number(&record["direction_norm"])
+        };
+        let found = number(&step["recorded_min_cosine"]);
+        assert!((found - cosine(0).min(cosine(1))).abs() < 1e-12 && found.abs() <= 1.0, "{step}, {record}");
+    }
+    assert_eq!((&replayed["recorded"]["steps"], &replayed["replayed"]["steps_against"]), (&json!(30), &json!(0)));
+    let text = text_of(trunkline().arg("replay").arg(&run).args(["--method", "mgda"]));
+    assert!(text.contains("graddrop, as recorded") && !text.contains("unknown"), "{text}");
+}
+
+#[test]
 fn what_a_run_has_not_recorded_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = trained(folder.path(), "sum", &["--set", "tracking.gramian_every=0"]);

@@ -41,6 +41,7 @@ fn weighting(value: f64) -> Weighting {
         gramian: Some(vec![vec![number; 2]; 2]),
         cosines: None,
         products: Some(vec![number; 2]),
+        direction_norm: Some(number),
         certificate: Some(Certificate { kind: "duality_gap".into(), value: number }),
     }
 }

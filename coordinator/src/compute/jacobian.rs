@@ -136,13 +136,14 @@ fn shared_columns(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<
     })
 }
 
-/// The inner product of each task's gradient with the direction in the shared blocks of `gradient`.
-pub(super) fn products(layout: &Layout, rows: &[&[f32]], gradient: &[f32]) -> Vec<f64> {
+/// The inner product of each task's gradient with the direction in the shared blocks of `gradient`, and the direction's norm.
+pub(super) fn products(layout: &Layout, rows: &[&[f32]], gradient: &[f32]) -> (Vec<f64>, f64) {
     let direction = match &layout.shared()[..] {
         [range] => Cow::Borrowed(&gradient[range.clone()]),
         ranges => Cow::Owned(ranges.iter().flat_map(|range| &gradient[range.clone()]).copied().collect()),
     };
-    rows.par_iter().map(|row| inner(row, &direction)).collect()
+    let products = rows.par_iter().map(|row| inner(row, &direction)).collect();
+    (products, inner(&direction, &direction).sqrt())
 }
 
 /// Writes each present task's own sums into its own blocks of `gradient`, zero into those of the others.

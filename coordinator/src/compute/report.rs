@@ -130,6 +130,8 @@ pub struct Weighed {
     pub gramian: Option<Gramian>,
     /// Inner products of the gradients with the direction; known where the Gramian is.
     pub products: Option<Vec<f64>>,
+    /// The direction's norm over the shared blocks, where the products are known and no alpha is that it would follow from.
+    pub direction_norm: Option<f64>,
     /// Whether the step is one of those that are written down.
     pub recorded: bool,
 }

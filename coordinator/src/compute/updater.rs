@@ -424,6 +424,7 @@ impl Updater {
             losses: self.weighted(&present, &self.losses),
             certificate: outcome.and_then(|outcome| outcome.certificate),
             products: gramian.as_ref().zip(alpha.as_ref()).map(|(gramian, alpha)| gramian.times(alpha)),
+            direction_norm: None,
             recorded: self.is_recorded(),
             alpha,
             alpha_by_block: None,

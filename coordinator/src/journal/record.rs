@@ -126,6 +126,9 @@ pub struct Weighting {
     /// Inner products of each task's gradient with the direction of the update: below 0, the update raises that task's loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub products: Option<Vec<Number>>,
+    /// The norm of that direction over the shared blocks, where there are products and no `alpha`, with which it follows from the Gramian.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction_norm: Option<Number>,
     /// How good the solver's answer is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,

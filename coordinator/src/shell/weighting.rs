@@ -57,6 +57,7 @@ pub(super) fn record(step: u64, method: &str, learning_rate: f64, names: &[&str]
         gramian: weighed.gramian.as_ref().map(rows),
         cosines: weighed.gramian.as_ref().map(|gramian| rows(&gramian.cosines())),
         products: weighed.products.as_ref().map(numbers),
+        direction_norm: weighed.direction_norm.map(Number),
         certificate,
     }
 }

@@ -59,12 +59,16 @@ impl Updater {
             _ => None,
         };
         let gramian = gramian.filter(|_| recorded);
-        let products = gramian.as_ref().map(|gramian| match &alpha {
-            Some(alpha) => gramian.times(alpha),
-            None => jacobian::products(&layout, &rows, gradient),
-        });
+        let (products, direction_norm) = match (&gramian, &alpha) {
+            (None, _) => (None, None),
+            (Some(gramian), Some(alpha)) => (Some(gramian.times(alpha)), None),
+            (Some(_), None) => {
+                let (products, norm) = jacobian::products(&layout, &rows, gradient);
+                (Some(products), Some(norm))
+            }
+        };
         let certificate = outcome.certificate;
-        Ok(Weighed { present, losses, alpha, alpha_by_block, certificate, gramian, products, recorded })
+        Ok(Weighed { present, losses, alpha, alpha_by_block, certificate, gramian, products, direction_norm, recorded })
     }
 
     fn gramian_cross(
