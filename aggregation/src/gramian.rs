@@ -109,8 +109,8 @@ impl Gramian {
         dot(w, &self.times(w)).max(0.0)
     }
 
-    /// The cosines of the gradients with the direction d = J^T w; none where either is 0. What is left of a direction whose parts cancel to a
-    /// [`CANCELLED`] share of their lengths is rounding, and counts as 0.
+    /// The cosines of the gradients with the direction d = J^T w; none where either is 0. What is left of a direction whose parts cancel to less than
+    /// a millionth of their lengths is rounding, and counts as 0.
     pub fn cosines_with(&self, w: &[f64]) -> Vec<Option<f64>> {
         let norms = self.norms();
         let parts: f64 = norms.iter().zip(w).map(|(norm, weight)| norm * weight.abs()).sum();
