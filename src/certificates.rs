@@ -1,16 +1,17 @@
 //! `trunkline certificates`: a small private authority for a cluster, with certificates for its coordinator and its workers, and a
 //! join token.
 //!
-//! An authority that is in the folder already signs what is added, so that a cluster can grow; no file is ever overwritten.
+//! An authority that is in the folder already signs what is added, so that a cluster can grow; no file is ever overwritten. What is
+//! signed is checked before any of it is written.
 
 use std::{
     fs::OpenOptions,
     io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use proto::tls::{self, Identity};
+use proto::tls::{self, Identity, TlsError};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -32,6 +33,7 @@ const TOKEN_BYTES: usize = 32;
 const PUBLIC: u32 = 0o644;
 const SECRET: u32 = 0o600;
 const SECRET_FOLDER: u32 = 0o700;
+const OTHERS_WRITE: u32 = 0o002;
 
 /// Arguments of `trunkline certificates`.
 #[derive(clap::Args)]
@@ -59,7 +61,7 @@ enum Purpose {
 /// Writes the files.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = &arguments.folder;
-    let is_new = !folder.join("ca.pem").exists() && !folder.join("ca.key").exists();
+    let is_new = check_folder(folder)?;
     if is_new && arguments.coordinators.is_empty() {
         let message =
             "a new cluster needs `--coordinator NAME`: the name or address by which workers reach the coordinator";
@@ -103,17 +105,37 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let now = now();
     let issuer = if is_new { begin(folder, now)? } else { take_up(folder, now)? };
     let not_after = now + Duration::days(arguments.days.into());
+    let validity = (now - CLOCK_SKEW, not_after);
+    check_authority(folder, &issue(&issuer, "probe", Purpose::Worker, vec!["probe".to_owned()], validity)?)?;
     for (name, purpose, names) in wanted {
         let identity = Identity { cert: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
-        issue(&issuer, &identity, name, purpose, names, (now - CLOCK_SKEW, not_after))?;
-        let checked = match purpose {
-            Purpose::Coordinator => tls::server(&identity, Some(&folder.join("ca.pem"))).map(drop),
-            Purpose::Worker => tls::client(&folder.join("ca.pem"), Some(&identity)).map(drop),
-        };
-        checked.map_err(Failure::failed)?;
+        issue(&issuer, name, purpose, names, validity)?.write(&identity)?;
         say(&format!("wrote {} and its key, valid until {}", identity.cert.display(), not_after.date()));
     }
     Ok(())
+}
+
+/// Whether there is no authority in the folder yet.
+fn check_folder(folder: &Path) -> Result<bool, Failure> {
+    let mode = folder.metadata().map_or(SECRET_FOLDER, |metadata| metadata.permissions().mode() & 0o777);
+    if mode & OTHERS_WRITE != 0 {
+        let path = folder.display();
+        return Err(Failure::Refused(format!(
+            "{path}: other users can write to it (mode {mode:04o}), and put their own files in the place of keys: make it `chmod 700`"
+        )));
+    }
+    let [certificate, key] = ["ca.pem", "ca.key"].map(|name| folder.join(name));
+    let (there, missing) = match (certificate.exists(), key.exists()) {
+        (true, true) => return Ok(false),
+        (false, false) => return Ok(true),
+        (true, false) => (certificate, key),
+        (false, true) => (key, certificate),
+    };
+    Err(Failure::Refused(format!(
+        "{} is there and {} is not: put it back, or give another folder for another authority",
+        there.display(),
+        missing.display()
+    )))
 }
 
 /// A new authority, and a new token.
@@ -133,7 +155,7 @@ fn begin(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>,
     Ok(Issuer::new(params, key))
 }
 
-/// The authority that this command wrote before. Whether it is that one shows when what it signs is checked.
+/// The authority that this command wrote before. Whether it is that one shows when what it signs is checked ([`check_authority`]).
 fn take_up(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>, Failure> {
     let path = folder.join("ca.key");
     let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
@@ -152,14 +174,42 @@ fn authority(now: OffsetDateTime) -> CertificateParams {
     params
 }
 
+/// A certificate and its key, PEM.
+struct Issued {
+    certificate: String,
+    key: String,
+}
+
+/// Whether those who trust the folder's authority take what its key signs.
+fn check_authority(folder: &Path, probe: &Issued) -> Result<(), Failure> {
+    let beside = tempfile::tempdir_in(folder).map_err(|error| failed(folder, &error))?;
+    let identity = Identity { cert: beside.path().join("probe.pem"), key: beside.path().join("probe.key") };
+    probe.write(&identity)?;
+    let [authority, key] = ["ca.pem", "ca.key"].map(|name| folder.join(name));
+    match tls::client(&authority, Some(&identity)) {
+        Ok(_) => Ok(()),
+        Err(TlsError::Unfit { reason, .. }) => {
+            let (key, authority) = (key.display(), authority.display());
+            Err(Failure::Refused(format!("{key}: what it signs does not hold against {authority}: {reason}")))
+        }
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+impl Issued {
+    fn write(&self, identity: &Identity) -> Result<(), Failure> {
+        write(&identity.key, &self.key, SECRET)?;
+        write(&identity.cert, &self.certificate, PUBLIC)
+    }
+}
+
 fn issue(
     issuer: &Issuer<'_, KeyPair>,
-    identity: &Identity,
     name: &str,
     purpose: Purpose,
     names: Vec<String>,
     (not_before, not_after): (OffsetDateTime, OffsetDateTime),
-) -> Result<(), Failure> {
+) -> Result<Issued, Failure> {
     let mut params = CertificateParams::new(names)
         .map_err(|error| Failure::Refused(format!("--coordinator, --worker: not a name or an address: {error}")))?;
     params.distinguished_name = named(name);
@@ -172,8 +222,7 @@ fn issue(
     (params.not_before, params.not_after) = (not_before, not_after);
     let key = KeyPair::generate().map_err(Failure::failed)?;
     let certificate = params.signed_by(&key, issuer).map_err(Failure::failed)?;
-    write(&identity.key, &key.serialize_pem(), SECRET)?;
-    write(&identity.cert, &certificate.pem(), PUBLIC)
+    Ok(Issued { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
 fn named(name: &str) -> DistinguishedName {

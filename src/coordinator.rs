@@ -11,7 +11,8 @@ use tokio::{
 
 use crate::{
     exit::{Failure, say},
-    launch, local, security,
+    launch, security,
+    signals::Signals,
 };
 
 /// Arguments of `trunkline coordinator`.
@@ -28,7 +29,8 @@ pub struct Arguments {
 
 /// Coordinates.
 pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
-    let launch = arguments.launch.launch(started)?;
+    let signals = Signals::watch();
+    let launch = arguments.launch.launch(started, &signals)?;
     let print = launch.printer();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let report = runtime.block_on(async {
@@ -39,8 +41,7 @@ pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
                 return Err(error);
             }
         };
-        let (_ask, requests) = local::requests();
-        launch.carry_out(listener, watch::Sender::default(), requests).await
+        launch.carry_out(listener, watch::Sender::default(), signals.requests).await
     })?;
     print(&report)
 }

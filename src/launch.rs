@@ -24,7 +24,9 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     affinity,
     exit::{Failure, print, say},
-    progress, table,
+    progress,
+    signals::Signals,
+    table,
 };
 
 /// The device where nothing says another.
@@ -91,28 +93,29 @@ impl Arguments {
     ///
     /// # Errors
     /// The experiment, its data or the run's folder are refused.
-    pub fn launch(self, started: Instant) -> Result<Launch, Failure> {
+    pub fn launch(self, started: Instant, signals: &Signals) -> Result<Launch, Failure> {
         let (setup, start) = match (&self.resume, &self.run_dir) {
-            (None, _) => self.begin(false)?,
+            (None, _) => self.begin(false, signals)?,
             (Some(Resume::Auto), None) => {
                 return Err(Failure::Refused("`--resume auto` needs a folder to look in: give --run-dir too".into()));
             }
-            (Some(Resume::Auto), Some(run_dir)) if RunFolder::has_run(run_dir) => self.go_on(run_dir)?,
-            (Some(Resume::Auto), Some(_)) => self.begin(true)?,
+            (Some(Resume::Auto), Some(run_dir)) if RunFolder::has_run(run_dir) => self.go_on(run_dir, signals)?,
+            (Some(Resume::Auto), Some(_)) => self.begin(true, signals)?,
             (Some(Resume::Run(_)), Some(_)) => {
                 let message = "`--resume RUN_DIR` names the run's folder: leave --run-dir out, or say `--resume auto`";
                 return Err(Failure::Refused(message.into()));
             }
-            (Some(Resume::Run(run_dir)), None) => self.go_on(run_dir)?,
+            (Some(Resume::Run(run_dir)), None) => self.go_on(run_dir, signals)?,
         };
         Ok(Launch { setup, start, started, json: self.json })
     }
 
-    fn begin(&self, again: bool) -> Result<(Setup, Start), Failure> {
+    fn begin(&self, again: bool, signals: &Signals) -> Result<(Setup, Start), Failure> {
         let file = self.file.as_ref();
         let file =
             file.ok_or_else(|| Failure::Refused("there is no run to resume, and no experiment to begin".into()))?;
         let setup = prepare(file, &self.sets, self.device.as_deref().unwrap_or(DEVICE))?;
+        signals.run_begins();
         let folder = match &self.run_dir {
             Some(path) if again => RunFolder::create_again(path),
             Some(path) => RunFolder::create_at(path),
@@ -121,7 +124,7 @@ impl Arguments {
         Ok((setup, Start::New(folder.map_err(refused)?)))
     }
 
-    fn go_on(&self, run_dir: &Path) -> Result<(Setup, Start), Failure> {
+    fn go_on(&self, run_dir: &Path, signals: &Signals) -> Result<(Setup, Start), Failure> {
         let folder = RunFolder::open(run_dir).map_err(refused)?;
         let past = Past::find(folder).map_err(Failure::refused)?;
         let loaded = match &self.file {
@@ -132,6 +135,7 @@ impl Arguments {
         let device = self.device.as_deref().or(past.device()).unwrap_or(DEVICE);
         let setup = prepare_loaded(loaded, device)?;
         past.check(&setup).map_err(Failure::refused)?;
+        signals.run_begins();
         let from = if past.checkpoint().is_some() { "the checkpoint of" } else { "the beginning: no good checkpoint," };
         say(&format!("going on with {} from {from} step {}", run_dir.display(), past.step()));
         Ok((setup, Start::Resumed(Box::new(past))))

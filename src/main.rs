@@ -16,6 +16,7 @@ mod recorded;
 mod replay;
 mod run_dir;
 mod security;
+mod signals;
 mod status;
 mod table;
 mod toy;

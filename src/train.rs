@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use coordinator::{Listener, Request, report::Report};
 use proto::address::Address;
-use tokio::{net::UnixListener, sync::watch};
+use tokio::sync::watch;
 
 use crate::{
     exit::Failure,
     launch::{self, Launch},
-    local::{self, Workers},
+    local::{self, Socket, Workers},
+    signals::Signals,
 };
 
 /// Arguments of `trunkline train`.
@@ -24,24 +25,27 @@ pub struct Arguments {
 
 /// Trains.
 pub fn run(mut arguments: Arguments, started: Instant) -> Result<(), Failure> {
+    let signals = Signals::watch();
     if let Some(workers) = arguments.workers {
         arguments.launch.set("cluster.workers", workers);
     }
-    let launch = arguments.launch.launch(started)?;
+    let launch = arguments.launch.launch(started, &signals)?;
     let print = launch.printer();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    print(&runtime.block_on(train(launch))?)
+    print(&runtime.block_on(train(launch, signals))?)
 }
 
-async fn train(launch: Launch) -> Result<Report, Failure> {
-    let folder = tempfile::Builder::new().prefix("trunkline-").tempdir().map_err(Failure::failed)?;
-    let socket = folder.path().join("coordinator.sock");
-    let listener = UnixListener::bind(&socket).map_err(Failure::failed)?;
-    let (device, count) = (launch.setup.device.to_string(), launch.workers());
-    let (ask, requests) = local::requests();
-    let mut workers = Workers::start(Address::Unix(socket), device, count).map_err(Failure::failed)?;
+async fn train(launch: Launch, signals: Signals) -> Result<Report, Failure> {
+    let (socket, listener, mut workers) = match begin(&launch) {
+        Ok(begun) => begun,
+        Err(error) => {
+            launch.abandon();
+            return Err(error);
+        }
+    };
+    let Signals { ask, requests, .. } = signals;
     let (progress, shown) = watch::channel(Default::default());
-    let mut run = std::pin::pin!(launch.carry_out(Listener::unix(listener), progress, requests));
+    let mut run = std::pin::pin!(launch.carry_out(listener, progress, requests));
     let report = tokio::select! {
         report = &mut run => report,
         reason = workers.keep(shown) => {
@@ -51,5 +55,15 @@ async fn train(launch: Launch) -> Result<Report, Failure> {
         }
     };
     workers.end().await;
+    drop(socket);
     report
+}
+
+/// The workers, and where they find the coordinator.
+fn begin(launch: &Launch) -> Result<(Socket, Listener, Workers), Failure> {
+    let (socket, listener) = local::listen()?;
+    let (device, count) = (launch.setup.device.to_string(), launch.workers());
+    let workers = Workers::start(Address::Unix(socket.path()), device, count)
+        .map_err(|error| Failure::Failed(format!("no worker can be started: {error}")))?;
+    Ok((socket, Listener::unix(listener), workers))
 }

@@ -8,7 +8,7 @@ use worker::{Ended, Options};
 
 use crate::{
     exit::{Failure, say},
-    security,
+    local, security,
 };
 
 /// Arguments of `trunkline worker`.
@@ -41,6 +41,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.with_parent {
         let signal = rustix::process::Signal::KILL;
         rustix::process::set_parent_process_death_signal(Some(signal)).map_err(Failure::failed)?;
+        local::take_name();
     }
     let device: model::Device = arguments.device.parse().map_err(Failure::refused)?;
     device.burn().map_err(Failure::refused)?;

@@ -174,6 +174,45 @@ fn certificates_are_for_their_owner_alone_never_overwritten_and_can_be_added_to(
 }
 
 #[test]
+fn an_authority_that_is_not_whole_or_a_folder_that_others_write_to_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let named = |path: &Path| {
+        let names = fs::read_dir(path).expect("there").map(|entry| entry.expect("there").file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let cluster = Cluster::new(&folder.path().join("cluster"), &["--coordinator", "127.0.0.1"]);
+    let stranger = Cluster::new(&folder.path().join("stranger"), &["--coordinator", "127.0.0.1"]);
+    fs::remove_file(cluster.file("coordinator.pem")).expect("removed");
+    fs::remove_file(cluster.file("coordinator.key")).expect("removed");
+    for (file, said) in [
+        ("ca.pem", vec!["ca.key is there and", "ca.pem is not"]),
+        ("ca.key", vec!["ca.pem is there and", "ca.key is not"]),
+    ] {
+        let away = folder.path().join("away");
+        fs::rename(cluster.file(file), &away).expect("moved");
+        let before = named(&cluster.0);
+        failed(&certificates(&cluster.0, &["--coordinator", "a", "--worker", "b"]), 2, &said);
+        assert_eq!(named(&cluster.0), before);
+        fs::rename(&away, cluster.file(file)).expect("moved");
+    }
+    // A key that is another authority's.
+    fs::copy(stranger.file("ca.key"), cluster.file("ca.key")).expect("copied");
+    let before = named(&cluster.0);
+    for more in [["--worker", "b"], ["--coordinator", "a"]] {
+        failed(&certificates(&cluster.0, &more), 2, &["ca.key: what it signs", "was not signed by the authority"]);
+        assert_eq!(named(&cluster.0), before);
+    }
+    // One that is there stays as it is, unless others could put their own files there.
+    let open = folder.path().join("open");
+    fs::create_dir(&open).expect("made");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("set");
+    failed(&certificates(&open, &["--coordinator", "a"]), 2, &["open: other users can write to it (mode 0777)"]);
+    assert!(named(&open).is_empty());
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("set");
+    assert!(certificates(&open, &["--coordinator", "a"]).status.success());
+}
+
+#[test]
 fn a_file_that_is_missing_garbled_expired_or_open_to_all_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let cluster = Cluster::new(&folder.path().join("cluster"), &["--coordinator", "127.0.0.1"]);
@@ -184,7 +223,10 @@ fn a_file_that_is_missing_garbled_expired_or_open_to_all_is_named() {
     named.distinguished_name.push(rcgen::DnType::CommonName, "Trunkline cluster authority");
     let issuer = Issuer::new(named, authority);
     let key = KeyPair::generate().expect("a key");
-    fs::write(cluster.file("old.key"), key.serialize_pem()).expect("written");
+    for (name, mode) in [("old.key", 0o600), ("shared.key", 0o640), ("open.key", 0o644)] {
+        fs::write(cluster.file(name), key.serialize_pem()).expect("written");
+        fs::set_permissions(cluster.file(name), fs::Permissions::from_mode(mode)).expect("set");
+    }
     for (file, (from, to), usage) in [
         ("old.pem", (2001, 2002), ExtendedKeyUsagePurpose::ClientAuth),
         ("early.pem", (2901, 2902), ExtendedKeyUsagePurpose::ClientAuth),
@@ -207,7 +249,9 @@ fn a_file_that_is_missing_garbled_expired_or_open_to_all_is_named() {
         (vec![ca, ("tls-cert", "early.pem"), ("tls-key", "old.key")], "early.pem: the certificate is not valid yet"),
         (vec![("token-file", "none")], "none: No such file"),
         (vec![("token-file", "ca.pem")], "other users can read it"),
-        (vec![("token-file", "old.key")], "other users can read it"),
+        (vec![("token-file", "open.key")], "other users can read it"),
+        (vec![ca, ("tls-cert", "old.pem"), ("tls-key", "open.key")], "open.key: other users can read it (mode 0644)"),
+        (vec![ca, ("tls-cert", "old.pem"), ("tls-key", "shared.key")], "old.pem: the certificate has expired"),
         (vec![("token-file", "ca.key")], "a token is 16 to 1024 visible ASCII characters"),
         (vec![cert, key, token], "--tls-cert needs --tls-ca"),
     ] {

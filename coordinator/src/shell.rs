@@ -6,6 +6,7 @@ mod connection;
 mod cool_down;
 mod effects;
 mod inbound;
+mod lateness;
 mod record;
 mod weighting;
 
@@ -23,14 +24,14 @@ use tokio::{
 
 pub(crate) use connection::{Connection, result_slots};
 use cool_down::CoolDown;
+use lateness::Lateness;
 use proto::message::WorkResult;
 
 use crate::{
     CoordinatorError, Request,
     clock::now_ms,
-    compute::{Contribution, Done, Executor, Factors, Gradient, Losses, StepReport},
+    compute::{Contribution, Done, Executor, Factors, Gradient, Losses, StepReport, Sums},
     door::TurnedAway,
-    evaluation::Part,
     folder::{Fence, RunFolder},
     journal::{Journal, Observation, Reason, Record},
     parameters::Parameters,
@@ -74,11 +75,13 @@ pub(crate) struct Shell {
     /// Workers that were sent away for a fault of their own.
     pub cool_down: CoolDown,
     pub fingerprint: Option<String>,
+    /// The ranks with which workers have joined.
+    pub ranks: BTreeMap<WorkerId, u32>,
     /// Results that the machine has not judged yet.
     pub arrived: BTreeMap<(WorkerId, u64), (WorkResult, Vec<Contribution>)>,
     pub gradients: Vec<Gradient>,
     pub losses: Vec<Losses>,
-    pub parts: Vec<Part>,
+    pub sums: Vec<Sums>,
     pub factors: Factors,
     pub selection: Selection,
     /// The best parameters so far, with their step.
@@ -161,10 +164,11 @@ impl Shell {
             turned_away,
             cool_down: CoolDown::default(),
             fingerprint: fingerprint.filter(|fingerprint| !fingerprint.is_empty()),
+            ranks: BTreeMap::new(),
             arrived: BTreeMap::new(),
             gradients: Vec::new(),
             losses: Vec::new(),
-            parts: Vec::new(),
+            sums: Vec::new(),
             factors: position.factors,
             selection: position.selection,
             best: opened.found.and_then(|found| found.best),
@@ -195,6 +199,7 @@ impl Shell {
     ) -> Result<Report, CoordinatorError> {
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lateness = Lateness::new(self.started.elapsed(), TICK, self.run.settings().lease);
         while self.outcome.is_none() && self.failed.is_none() {
             tokio::select! {
                 biased;
@@ -211,8 +216,10 @@ impl Shell {
                 _ = ticks.tick() => {
                     self.catch_up();
                     self.record_turned_away(false);
-                    self.dismiss_cut_off();
-                    self.tell(Event::Tick);
+                    if !lateness.lets_pass(self.started.elapsed()) {
+                        self.dismiss_cut_off();
+                        self.tell(Event::Tick);
+                    }
                 }
                 else => break,
             }

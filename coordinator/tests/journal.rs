@@ -62,7 +62,8 @@ fn one_of_each() -> Vec<Record> {
         metrics(1, None, &[("loss", f64::INFINITY), ("skill", f64::NEG_INFINITY)]),
         Record::result(7, Outcome::Weighting(weighting(0.1 + 0.2))),
         seen(Observation::Speed { step: 1, rank: Some(1), metrics: numbers() }),
-        seen(Observation::WorkerLost { rank: 0, step: 1, reason: reason() }),
+        seen(Observation::WorkerLost { rank: Some(0), step: 1, reason: reason() }),
+        seen(Observation::WorkerLost { rank: None, step: 1, reason: reason() }),
         seen(Observation::CheckpointWritten { step: 1, took_ms: 3 }),
         seen(Observation::CheckpointPassedOver { path: "checkpoints/step-000001".into(), reason: reason() }),
         seen(Observation::Event {
@@ -100,8 +101,11 @@ fn the_schema_on_disk_stays_as_documented() {
     let mut journal = Journal::create(&path).expect("creates");
     journal.append(&metrics(600, Some("digit"), &[("loss", 0.125), ("auroc", f64::NAN)])).expect("appends");
     journal.append(&metrics(600, None, &[("skill", f64::NEG_INFINITY)])).expect("appends");
-    let lost =
-        Observation::WorkerLost { rank: 1, step: 599, reason: Reason::new("lease_expired", "no heartbeat for 5 s") };
+    let lost = Observation::WorkerLost {
+        rank: Some(1),
+        step: 599,
+        reason: Reason::new("lease_expired", "no heartbeat for 5 s"),
+    };
     journal.append(&Record::observed(9, lost)).expect("appends");
     let expected = concat!(
         r#"{"record":"result","time_ms":1795176191600,"kind":"metrics","step":600,"split":"train","task":"digit","metrics":{"loss":0.125,"auroc":"NaN"}}"#,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use experiment::{Loaded, Order, SplitName};
 
-use crate::labels::Bits;
+use crate::labels::TaskLabels;
 use crate::plan::{FeedPlan, Plan, TablePlan, Written};
 use crate::split::Assignment;
 use crate::summary::Summary;
@@ -32,7 +32,7 @@ const SHUFFLED_ROWS_MAX: u64 = 1_000_000;
 pub struct Prepared {
     /// Everything about the data but the rows.
     pub plan: Arc<Plan>,
-    /// Which training rows have a label.
+    /// Which rows have a label.
     pub labels: Labels,
     /// What was found.
     pub summary: Summary,
@@ -72,12 +72,12 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
         warnings.extend(more);
     }
     let tables: Vec<TablePlan> = opened.iter().zip(&fitted).map(|(table, fitted)| table.plan(fitted)).collect();
-    let mut bits: Vec<Vec<Bits>> = vec![Vec::new(); plans.len()];
+    let mut by_task = vec![TaskLabels::default(); plans.len()];
     let mut feed_plans = Vec::new();
     for (i, feed) in feeds.into_iter().enumerate() {
         let (plan, labels) = feed_plan(loaded, feed, i, &opened, &mut fitted);
         feed_plans.push(plan);
-        labels.into_iter().for_each(|(task, labels)| bits[task] = labels);
+        labels.into_iter().for_each(|(task, labels)| by_task[task] = labels);
     }
     let (seed, microbatches) = (experiment.seed, experiment.train.microbatches);
     let plan = Arc::new(Plan::from(Written { seed, microbatches, tables, feeds: feed_plans, tasks: plans }));
@@ -88,7 +88,7 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
         tasks: summaries,
         warnings,
     };
-    Ok(Prepared { labels: Labels::new(Arc::clone(&plan), bits), plan, summary })
+    Ok(Prepared { labels: Labels::new(Arc::clone(&plan), by_task), plan, summary })
 }
 
 /// The pass over a table.
@@ -138,7 +138,7 @@ fn feed_plan(
     number: usize,
     opened: &[Opened<'_>],
     fitted: &mut [FittedTable],
-) -> (FeedPlan, Vec<(usize, Vec<Bits>)>) {
+) -> (FeedPlan, Vec<(usize, TaskLabels)>) {
     let experiment = &loaded.experiment;
     let batch_size = experiment.datasets[opened[feed.table].name].batch_size;
     let fitted = &mut fitted[feed.table];
@@ -153,5 +153,5 @@ fn feed_plan(
         partitions: sealed.partitions,
         chunks: sealed.chunks,
     };
-    (plan, sealed.bits)
+    (plan, sealed.labels)
 }

@@ -1,16 +1,28 @@
-//! Which training rows have a label, and how many labelled rows each step has.
+//! Which training rows have a label, and how many labelled rows each step and each chunk has.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
+
+use experiment::SplitName;
 
 use crate::partition::Draw;
 use crate::plan::Plan;
 
-/// For each task and partition, a bit for each row: whether it has a label.
+/// For each task, which training rows have a label, and how many rows of each chunk of the other splits.
 #[derive(Debug, Clone)]
 pub struct Labels {
     plan: Arc<Plan>,
-    /// By task and partition.
-    bits: Vec<Vec<Bits>>,
+    by_task: Vec<TaskLabels>,
+}
+
+/// One task's labels.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TaskLabels {
+    /// By partition.
+    pub bits: Vec<Bits>,
+    /// Labelled rows by chunk.
+    pub chunks: BTreeMap<SplitName, Vec<u64>>,
 }
 
 /// A bit for each row of a partition.
@@ -37,12 +49,12 @@ impl Bits {
 }
 
 impl Labels {
-    pub(crate) fn new(plan: Arc<Plan>, mut bits: Vec<Vec<Bits>>) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, mut by_task: Vec<TaskLabels>) -> Self {
         // Where every row has a label, counting is enough.
-        for bits in bits.iter_mut().flatten().filter(|bits| bits.unset == 0) {
+        for bits in by_task.iter_mut().flat_map(|labels| &mut labels.bits).filter(|bits| bits.unset == 0) {
             bits.words = Vec::new();
         }
-        Self { plan, bits }
+        Self { plan, by_task }
     }
 
     /// n_t: labelled rows of a task in the whole batch of a step.
@@ -53,13 +65,22 @@ impl Labels {
     /// Labelled rows of a task in one microbatch of a step.
     pub fn labelled_in(&self, task: usize, step: u64, v: u32) -> u64 {
         let draw = self.plan.draw(self.plan.tasks()[task].feed, step, v);
-        let bits = &self.bits[task][v as usize];
+        let bits = &self.by_task[task].bits[v as usize];
         if bits.unset == 0 {
             return draw.count;
         }
         let mut count = 0;
         draw.each(|row| count += u64::from(bits.get(row)));
         count
+    }
+
+    /// Labelled rows of a task in evaluation chunks of a split; training rows have no chunks.
+    ///
+    /// # Panics
+    /// The split has fewer chunks ([`Plan::chunks`]).
+    pub fn labelled_in_chunks(&self, task: usize, split: SplitName, chunks: Range<u32>) -> u64 {
+        let counts = &self.by_task[task].chunks[&split];
+        counts[chunks.start as usize..chunks.end as usize].iter().sum()
     }
 }
 

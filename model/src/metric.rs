@@ -91,25 +91,43 @@ fn add_class(task: &TaskShape, logits: &[f32], label: f32, sums: &mut TaskSums) 
     }
 }
 
-/// Whether sums that come from elsewhere are of the task's shape, and of at most `rows_max` rows.
-pub fn fits(task: &TaskShape, sums: &TaskSums, rows_max: u64) -> bool {
+/// Whether sums that come from elsewhere can be those of as many rows of the task as they say. Numbers that are not finite can be
+/// ([`is_finite`]).
+pub fn fits(task: &TaskShape, sums: &TaskSums) -> bool {
     let TaskSums { rows, loss: _, counts, sums, scores, labels } = sums;
     let (places, values) = match task.kind {
         Kind::Regression => (0, 4 * task.outputs),
         Kind::Binary | Kind::Multilabel => (4 * task.outputs, 0),
         Kind::Multiclass => (3 * task.outputs, 0),
     };
-    let (ranked_rows, width) = match task.kind {
-        _ if !ranked(task) => (0, 0),
-        Kind::Multiclass => (*rows as usize, 1),
-        _ => (*rows as usize, task.outputs),
+    let ranked_rows = if ranked(task) { *rows as usize } else { 0 };
+    let (width, classes) = if task.kind == Kind::Multiclass { (1, task.outputs as u32) } else { (task.outputs, 2) };
+    let is_total = |counts: &mut dyn Iterator<Item = &u64>| {
+        counts.map(|count| u128::from(*count)).sum::<u128>() == u128::from(*rows)
     };
-    *rows <= rows_max
-        && counts.len() == places
-        && counts.iter().all(|count| count <= rows)
+    let counted = || match task.kind {
+        Kind::Regression => true,
+        Kind::Binary | Kind::Multilabel => counts.chunks_exact(4).all(|output| is_total(&mut output.iter())),
+        Kind::Multiclass => {
+            let right_max = |class: &[u64]| class[0].min(class[1]);
+            is_total(&mut counts.iter().skip(1).step_by(3))
+                && counts.chunks_exact(3).all(|class| class[0] <= *rows && class[2] <= right_max(class))
+        }
+    };
+    counts.len() == places
+        && counted()
         && sums.len() == values
-        && scores.len() == ranked_rows * if width == 0 { 0 } else { task.outputs }
-        && labels.len() == ranked_rows * width
+        && sums.chunks_exact(4).all(|output| [output[0], output[1], output[3]].iter().all(|sum| !(*sum < 0.0)))
+        && scores.len() == ranked_rows.saturating_mul(task.outputs)
+        && labels.len() == ranked_rows.saturating_mul(width)
+        && labels.iter().all(|label| *label < classes || *label == NO_CLASS && task.kind == Kind::Multiclass)
+}
+
+/// Whether every number in the sums is finite.
+pub fn is_finite(sums: &TaskSums) -> bool {
+    sums.loss.is_finite()
+        && sums.sums.iter().all(|sum| sum.is_finite())
+        && sums.scores.iter().all(|score| score.is_finite())
 }
 
 fn ranked(task: &TaskShape) -> bool {

@@ -4,6 +4,8 @@
 //! or was signed by somebody else, is refused where it lies, with its file's name, and not by a peer far away.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,7 +27,7 @@ const HTTP_2: &[u8] = b"h2";
 pub struct Identity {
     /// Certificates, PEM: its own first.
     pub cert: PathBuf,
-    /// Its private key, PEM.
+    /// Its private key, PEM, in a file that only its owner, and perhaps a group, can read.
     pub key: PathBuf,
 }
 
@@ -41,6 +43,14 @@ pub enum TlsError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// Everybody on the machine can read the key.
+    #[error("key file {}: other users can read it (mode {mode:04o}): make it `chmod 600`", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
     /// The key is another certificate's.
     #[error("key file {}: it does not belong to the certificate in {}: {reason}", identity.key.display(), identity.cert.display())]
@@ -149,6 +159,10 @@ fn certificate_reason(why: &CertificateError) -> String {
 fn read_identity(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     let certs = read_certificates("certificate", &identity.cert)?;
     let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| pem_error("key", &identity.key, error))?;
+    let mode = fs::metadata(&identity.key).map_err(|error| file("key", &identity.key, error))?.permissions().mode();
+    if mode & 0o007 != 0 {
+        return Err(TlsError::Open { path: identity.key.clone(), mode: mode & 0o777 });
+    }
     Ok((certs, key))
 }
 

@@ -196,3 +196,28 @@ impl Asked {
 pub fn bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|element| element.to_le_bytes()).collect()
 }
+
+impl Asked {
+    /// A right answer to work for an evaluation.
+    pub fn evaluation(&self, computer: &mut Computer, parameters: &[f32]) -> v1::Result {
+        let v1::Node { lo, hi } = self.work.node.expect("a node");
+        let split = match self.work.split() {
+            v1::Split::Validation => experiment::SplitName::Validation,
+            v1::Split::Test => experiment::SplitName::Test,
+            other => panic!("no rows of {other:?} are evaluated"),
+        };
+        computer.set_parameters(parameters).expect("fit");
+        let node = aggregation::tree::Node { lo, hi };
+        let sums = computer.evaluate(self.work.feeds[0] as usize, split, node).expect("is computed");
+        let sums = sums.into_iter().map(|(task, sums)| v1::TaskSums {
+            task: task as u32,
+            rows: sums.rows,
+            loss: sums.loss,
+            counts: sums.counts,
+            sums: sums.sums,
+            scores: sums.scores,
+            labels: sums.labels,
+        });
+        v1::Result { work: self.work.id, node: self.work.node, sums: sums.collect(), ..Default::default() }
+    }
+}

@@ -33,6 +33,8 @@ use crate::{
 /// The first pause between two tries; each further one is twice as long, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// What is left of the wait for the last try.
+const LAST_TRY: Duration = Duration::from_millis(50);
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(5);
 /// After so many handshakes in a row that fail, whoever answers can't be trusted; one may have been damaged on the way.
@@ -63,7 +65,8 @@ pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Resu
             }
             Err(failed) => failed,
         };
-        let over = began.elapsed() + pause > wait;
+        let left = wait.saturating_sub(began.elapsed());
+        let over = left <= LAST_TRY;
         handshakes = if matches!(failed, Failed::Handshake(_)) { handshakes + 1 } else { 0 };
         let address = || address.clone();
         match failed {
@@ -76,7 +79,7 @@ pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Resu
             Failed::Untrusted(reason) => return Err(WorkerError::Untrusted { address: address(), reason }),
             Failed::Unreachable(_) | Failed::Handshake(_) => {}
         }
-        time::sleep(pause).await;
+        time::sleep(pause.min(left - LAST_TRY)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }

@@ -1,10 +1,10 @@
 //! What is wrong with workers' answers, once a step can't be made of them.
 
 use aggregation::{clip::all_finite, tree::Node};
-use experiment::{Shapes, TaskShape};
+use experiment::{Shapes, SplitName, TaskShape};
 use proto::message::LossSum;
 
-use super::{Answers, Contribution, Gradient, Losses};
+use super::{Answers, Contribution, Gradient, Losses, Sums};
 use crate::run::{Fault, Job, JobKind, Unusable, WorkerId};
 
 /// The answers that are of no use, in their order; `counts` are the step's labelled rows by task and microbatch.
@@ -41,6 +41,16 @@ pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) 
             losses.iter().filter_map(judge).collect()
         }
     }
+}
+
+/// The answers of an evaluation that are not finite, in their order.
+pub(super) fn not_finite(split: SplitName, sums: &[Sums]) -> Vec<Unusable> {
+    let wrong = sums.iter().filter(|sums| !sums.part.sums.iter().all(|(_, sums)| model::metric::is_finite(sums)));
+    let unusable = |Sums { worker, part }: &Sums| {
+        let job = Job { kind: JobKind::Evaluate { feed: part.feed as u32, split }, node: part.node };
+        Unusable { worker: *worker, fault: Fault::NotFinite(job.clone()), job }
+    };
+    wrong.map(unusable).collect()
 }
 
 /// What is wrong with the labels that a worker counted, if anything is.

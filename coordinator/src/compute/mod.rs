@@ -64,6 +64,15 @@ pub struct Losses {
     pub sums: Vec<LossSum>,
 }
 
+/// What a worker computed for a node of a split's chunks.
+#[derive(Debug)]
+pub struct Sums {
+    /// Who computed them.
+    pub worker: WorkerId,
+    /// Where they belong, and what they are.
+    pub part: Part,
+}
+
 /// Answers that a step could not be made of, for the shell to keep what is good of them.
 #[derive(Debug)]
 pub enum Answers {
@@ -118,7 +127,9 @@ pub enum Job {
         /// What was evaluated.
         evaluation: Evaluation,
         /// Sums that cover all chunks.
-        parts: Vec<Part>,
+        sums: Vec<Sums>,
+        /// Whether what is not finite in them is the model's doing, as two answers agree.
+        agreed: bool,
     },
     /// Write a checkpoint; `best` where it holds the best parameters so far.
     Save {
@@ -170,6 +181,15 @@ pub enum Done {
     Skipped(SkipReport),
     /// Metrics are known.
     Decided(Evaluation, Evaluated),
+    /// Metrics are not made of sums that are not finite, as long as it may be a worker's doing.
+    Undecided {
+        /// What was evaluated.
+        evaluation: Evaluation,
+        /// These.
+        unusable: Vec<Unusable>,
+        /// All sums.
+        sums: Vec<Sums>,
+    },
     /// A checkpoint is on disk, or not; `best` where it holds the best parameters so far.
     Saved {
         /// Updates done.
@@ -315,8 +335,13 @@ impl Desk {
                 Ok(report) => Done::Skipped(report),
                 Err(error) => Done::NotFinite(error),
             },
-            Job::Decide { evaluation, parts } => {
+            Job::Decide { evaluation, sums, agreed } => {
                 let split = evaluation.split();
+                let unusable = if agreed { Vec::new() } else { answers::not_finite(split, &sums) };
+                if !unusable.is_empty() {
+                    return Done::Undecided { evaluation, unusable, sums };
+                }
+                let parts = sums.into_iter().map(|sums| sums.part).collect();
                 let chunks = self.updater.chunks(split);
                 Done::Decided(evaluation, evaluation::metrics(self.updater.shapes(), split, &chunks, parts))
             }

@@ -185,8 +185,9 @@ pub enum Observation {
     },
     /// A worker is gone; its work is handed to others.
     WorkerLost {
-        /// Its rank.
-        rank: u32,
+        /// The rank that it joined with; none where it never took part.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rank: Option<u32>,
         /// Updates done.
         step: u64,
         /// Why.

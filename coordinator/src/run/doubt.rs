@@ -5,6 +5,9 @@
 //! is at fault and put aside; where two answers agree, it is the model. One unit is enough to know of the model; units that are not
 //! finite by bad workers are found out one after the other, as long as there are any.
 //!
+//! An evaluation is made of all of its units, finite or not: each that is not is asked for once more. What two answers agree about goes
+//! into the result, whose metrics are absent where they are not finite.
+//!
 //! A step that is not finite by the model's own doing ends the run, or is skipped where the experiment says so: it counts as done
 //! and changes nothing. So many in a row end the run all the same.
 
@@ -62,6 +65,7 @@ impl Run {
             Phase::Weighing => Phase::LossesBefore,
             Phase::Updating => Phase::Gradient,
             Phase::Learning => Phase::LossesAfter,
+            Phase::Deciding(evaluation) => Phase::Evaluating(evaluation),
             _ => return,
         };
         if step != self.step {
@@ -83,15 +87,25 @@ impl Run {
             again.push((job, worker));
         }
         if again.is_empty() {
-            let agreed = doubtful.iter().any(|(job, _)| self.doubts.contains_key(job));
-            let first = doubtful.into_iter().next().filter(|_| !agreed);
-            let Some((job, worker)) = first else {
-                self.doubts.clear();
-                return self.on_not_finite(step, reason, effects);
-            };
-            self.doubts.insert(job.clone(), worker);
-            effects.push(Effect::Notice(Notice::Doubted { worker, job: job.clone() }));
-            again.push((job, worker));
+            let (agreed, mut fresh): (Vec<_>, Vec<_>) =
+                doubtful.into_iter().partition(|(job, _)| self.doubts.contains_key(job));
+            match self.phase {
+                Phase::Deciding(evaluation) if fresh.is_empty() => {
+                    self.doubts.clear();
+                    return effects.push(Effect::Decide { evaluation, agreed: true });
+                }
+                Phase::Deciding(_) => {}
+                _ if fresh.is_empty() || !agreed.is_empty() => {
+                    self.doubts.clear();
+                    return self.on_not_finite(step, reason, effects);
+                }
+                _ => fresh.truncate(1),
+            }
+            for (job, worker) in &fresh {
+                self.doubts.insert(job.clone(), *worker);
+                effects.push(Effect::Notice(Notice::Doubted { worker: *worker, job: job.clone() }));
+            }
+            again = fresh;
         }
         if self.phase == Phase::Over {
             return;

@@ -85,7 +85,7 @@ pub enum Event {
     },
     /// The checkpoint is on disk, or could not be written (which the shell has said).
     Saved,
-    /// Time has passed.
+    /// Time has passed, and all that came in it was told.
     Tick,
     /// Someone asks the run to end, after a checkpoint.
     Interrupt,
@@ -169,7 +169,12 @@ pub enum Effect {
         step: u64,
     },
     /// Make metrics of what was kept.
-    Decide(Evaluation),
+    Decide {
+        /// Of what.
+        evaluation: Evaluation,
+        /// Whether two answers agree about what is not finite in it, so that it is the model's doing.
+        agreed: bool,
+    },
     /// Make the parameters that the run selects the current ones.
     Select,
     /// Write a checkpoint of the current state.

@@ -273,7 +273,7 @@ impl Run {
             }
             Phase::Evaluating(evaluation) => {
                 self.phase = Phase::Deciding(evaluation);
-                effects.push(Effect::Decide(evaluation));
+                effects.push(Effect::Decide { evaluation, agreed: false });
             }
             _ => {}
         }
@@ -333,6 +333,7 @@ impl Run {
 
     fn on_evaluated(&mut self, stop: bool, effects: &mut Vec<Effect>) {
         let Phase::Deciding(evaluation) = self.phase else { return };
+        self.settle(&[], effects);
         effects.push(Effect::Clear);
         match evaluation {
             Evaluation::Progress => {
@@ -437,10 +438,11 @@ impl Run {
     fn evaluate(&mut self, evaluation: Evaluation, effects: &mut Vec<Effect>) {
         let workers = self.ready().count();
         self.phase = Phase::Evaluating(evaluation);
+        self.doubts.clear();
         self.pile.evaluation(&self.settings, evaluation.split(), workers);
         if self.pile.is_done() {
             self.phase = Phase::Deciding(evaluation);
-            effects.push(Effect::Decide(evaluation));
+            effects.push(Effect::Decide { evaluation, agreed: false });
         }
     }
 

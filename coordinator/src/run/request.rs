@@ -61,15 +61,15 @@ impl Run {
             | Phase::Measuring
             | Phase::LossesBefore
             | Phase::Weighing
-            | Phase::Gradient => {
+            | Phase::Gradient
+            | Phase::Evaluating(Evaluation::Progress) => {
                 effects.push(Effect::Save { step: self.step });
             }
-            // After the present step.
+            // After the present step, or with what comes of its evaluation.
             Phase::Updating
             | Phase::LossesAfter
             | Phase::Learning
             | Phase::Skipping
-            | Phase::Evaluating(Evaluation::Progress)
             | Phase::Deciding(Evaluation::Progress) => self.save_asked = true,
             // One is being written, or the last is there.
             Phase::Saving | Phase::Evaluating(_) | Phase::Deciding(_) | Phase::Over => {}

@@ -131,9 +131,14 @@ impl Theatre {
                     self.tell(Event::Skipped { step });
                 }
                 Effect::Commit { step } => self.story.push(format!("commit {step}")),
-                Effect::Decide(evaluation) => {
-                    self.story.push(format!("decide {evaluation:?} over {} chunks", self.leaves()));
-                    self.tell(Event::Evaluated { stop: false });
+                Effect::Decide { evaluation, agreed } => {
+                    let line = format!("decide {evaluation:?} over {} chunks", self.leaves());
+                    if agreed {
+                        self.story.push(line);
+                        self.tell(Event::Evaluated { stop: false });
+                    } else {
+                        self.conclude(self.run.done(), line, Event::Evaluated { stop: false });
+                    }
                 }
                 Effect::Select => self.story.push("select".into()),
                 Effect::Save { step } => {

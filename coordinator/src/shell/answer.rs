@@ -1,13 +1,15 @@
 //! What an answer has to be: that of the work which was asked for, of the right shape. What passes here can be computed with.
 
-use datasets::CHUNK_ROWS;
-use experiment::{Shapes, TaskShape};
+use aggregation::tree::Node;
+use datasets::Prepared;
+use experiment::TaskShape;
 use proto::message::{Envelope, Vector, WorkKind, WorkResult};
 
 use super::connection::Asked;
 
 /// What is wrong with a worker's answer, if anything is.
-pub(super) fn fault(asked: &Asked, envelope: &Envelope, result: &WorkResult, shapes: &Shapes) -> Option<String> {
+pub(super) fn fault(asked: &Asked, envelope: &Envelope, result: &WorkResult, prepared: &Prepared) -> Option<String> {
+    let shapes = prepared.plan.shapes();
     if (envelope.step, envelope.phase) != (asked.step, asked.phase) {
         let (step, phase) = (envelope.step, envelope.phase);
         return Some(format!(
@@ -32,9 +34,16 @@ pub(super) fn fault(asked: &Asked, envelope: &Envelope, result: &WorkResult, sha
     if !result.sums.iter().map(|(task, _)| *task).eq(tasks) {
         return Some("metric sums of other tasks than were asked for".into());
     }
-    let rows_max = u64::from(asked.node.hi - asked.node.lo) * CHUNK_ROWS;
-    let misshapen = |(task, sums): &&(u32, _)| !model::metric::fits(&shapes.tasks[*task as usize], sums, rows_max);
-    result.sums.iter().find(misshapen).map(|(task, _)| {
-        format!("metric sums of task `{}` that its kind can't have", shapes.tasks[*task as usize].name)
+    result.sums.iter().find_map(|(task, sums)| {
+        let (number, task) = (*task as usize, &shapes.tasks[*task as usize]);
+        if !model::metric::fits(task, sums) {
+            return Some(format!("metric sums of task `{}` that its kind can't have", task.name));
+        }
+        let planned = prepared.labels.labelled_in_chunks(number, asked.split, asked.node.lo..asked.node.hi);
+        let (Node { lo, hi }, split) = (asked.node, asked.split.name());
+        (sums.rows != planned).then(|| {
+            let (name, rows) = (&task.name, sums.rows);
+            format!("it counted {rows} labels of task `{name}` in {split} chunks [{lo}, {hi}), where {planned} are")
+        })
     })
 }

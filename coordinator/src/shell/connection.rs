@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, ops::Range, sync::Arc, time::Duration};
 
 use aggregation::tree::Node;
 use bytes::Bytes;
+use experiment::SplitName;
 use proto::{
     convert,
     message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
@@ -54,6 +55,8 @@ pub(crate) struct Asked {
     pub phase: u32,
     pub kind: WorkKind,
     pub feeds: Vec<u32>,
+    /// Of an evaluation.
+    pub split: SplitName,
     pub node: Node,
     /// The tasks and ranges of the layout of its vectors.
     pub vectors: Vec<(Option<u32>, Range<usize>)>,
@@ -193,8 +196,9 @@ mod tests {
         let (outbox, _inbox) = tokio::sync::mpsc::channel(1);
         let mut connection = Connection::new("here".into(), Hello::default(), outbox);
         let node = Node::root(1);
-        let (kind, feeds, vectors, slots) = (WorkKind::Losses, vec![0], Vec::new(), Vec::new());
-        connection.asked.insert(7, Asked { step: 0, phase: 0, kind, feeds, node, vectors, slots });
+        let (kind, split, feeds) = (WorkKind::Losses, SplitName::Train, vec![0]);
+        let (vectors, slots) = (Vec::new(), Vec::new());
+        connection.asked.insert(7, Asked { step: 0, phase: 0, kind, feeds, split, node, vectors, slots });
         assert_eq!(connection.stuck(Duration::from_secs(9)), Some(Duration::from_secs(9)));
         connection.forget(7);
         assert_eq!(connection.stuck(Duration::from_secs(9)), None);

@@ -9,7 +9,7 @@ use super::{Shell, connection::Asked};
 use crate::{
     CoordinatorError,
     checkpoint::{self, Checkpoint, CheckpointError},
-    compute::{Answers, Done, Factors, Gradient, Job, Losses, NotFinite, SkipReport, StepReport},
+    compute::{Answers, Done, Factors, Gradient, Job, Losses, NotFinite, SkipReport, StepReport, Sums},
     evaluation::Part,
     journal::{JournalError, Observation, Reason},
     run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, Skipped, WorkerId},
@@ -32,7 +32,7 @@ impl Shell {
             Effect::Clear => {
                 self.gradients.clear();
                 self.losses.clear();
-                self.parts.clear();
+                self.sums.clear();
             }
             Effect::Measure { step } => {
                 let gradients = std::mem::take(&mut self.gradients);
@@ -57,12 +57,13 @@ impl Shell {
                 let counts = |feed, node| !jobs.iter().any(|job| job.kind.feed() == feed && job.node == node);
                 self.gradients.retain(|part| counts(part.feed, part.node));
                 self.losses.retain(|part| counts(None, part.node));
+                self.sums.retain(|sums| counts(Some(sums.part.feed as u32), sums.part.node));
             }
             Effect::Skip { step } => self.order(Job::Skip { step })?,
             Effect::Commit { .. } => {}
-            Effect::Decide(evaluation) => {
-                let parts = std::mem::take(&mut self.parts);
-                self.order(Job::Decide { evaluation, parts })?;
+            Effect::Decide { evaluation, agreed } => {
+                let sums = std::mem::take(&mut self.sums);
+                self.order(Job::Decide { evaluation, sums, agreed })?;
             }
             Effect::Select => {
                 let step = self.run.done();
@@ -122,7 +123,7 @@ impl Shell {
         let Some(connection) = self.connections.get_mut(&worker) else { return };
         let slots = connection.slots(&assignment, vectors.len());
         let (id, node) = (assignment.work, assignment.job.node);
-        let asked = Asked { step, phase, node, kind, feeds: feeds.clone(), vectors, slots: slots.clone() };
+        let asked = Asked { step, phase, node, kind, split, feeds: feeds.clone(), vectors, slots: slots.clone() };
         if connection.asked.is_empty() {
             connection.got_through(self.started.elapsed());
         }
@@ -163,7 +164,8 @@ impl Shell {
                 self.losses.push(Losses { worker, node, sums: result.losses });
             }
             JobKind::Evaluate { feed, .. } => {
-                self.parts.push(Part { feed: feed as usize, node, sums: result.sums });
+                let part = Part { feed: feed as usize, node, sums: result.sums };
+                self.sums.push(Sums { worker, part });
             }
         }
     }
@@ -232,7 +234,8 @@ impl Shell {
                     Loss::Left(_) => "left",
                 };
                 let reason = Reason::new(code, loss.to_string());
-                self.observe(Observation::WorkerLost { rank: (worker.0 - 1) as u32, step, reason });
+                let rank = self.ranks.remove(&worker);
+                self.observe(Observation::WorkerLost { rank, step, reason });
             }
             Notice::Straggler { worker, job, other } => {
                 self.counts.stragglers += 1;
@@ -287,6 +290,12 @@ impl Shell {
             }
             Done::Skipped(report) => self.on_skipped(report),
             Done::Decided(evaluation, evaluated) => self.on_decided(evaluation, evaluated),
+            Done::Undecided { evaluation, unusable: answers, sums } => {
+                self.sums = sums;
+                let (step, split) = (self.run.done(), evaluation.split().name());
+                let reason = format!("step {step}: the evaluation on the {split} split is not finite");
+                self.tell(Event::Unusable { step, reason, answers });
+            }
             Done::Saved { step, best, written, tidied, took } => {
                 self.on_saved(step, written, tidied, took);
                 if !best && step == self.run.done() {

@@ -227,6 +227,7 @@ impl Shell {
         if self.connections[&worker].send(envelope, CoordinatorMessage::Accepted { rank }).is_err() {
             return self.drop_worker(worker, Loss::Disconnected);
         }
+        self.ranks.insert(worker, rank);
         let name = name(worker, &self.connections[&worker].hello);
         self.observe(Observation::WorkerJoined { rank, step: self.run.done(), name });
         self.tell(Event::Ready(worker));
@@ -244,7 +245,7 @@ impl Shell {
     fn on_result(&mut self, worker: WorkerId, envelope: &Envelope, result: WorkResult) {
         let Some(connection) = self.connections.get_mut(&worker) else { return };
         let Some(asked) = connection.asked.get(&result.work) else { return };
-        if let Some(fault) = answer::fault(asked, envelope, &result, self.setup.prepared.plan.shapes()) {
+        if let Some(fault) = answer::fault(asked, envelope, &result, &self.setup.prepared) {
             return self.put_aside(worker, RefusalKind::Protocol, fault);
         }
         let slots: Vec<Slot> = result.vectors.iter().filter_map(|vector| vector.slot).collect();

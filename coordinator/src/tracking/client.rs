@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::batch::Batch;
+use super::follow::without_login;
 use super::{Config, Credentials, TrackingError};
 
 /// Why a call did not do what it should.
@@ -40,7 +41,7 @@ pub(super) struct Client {
 
 impl Client {
     pub fn new(config: &Config) -> Result<Client, TrackingError> {
-        let wrong = |message: String| TrackingError::Uri { uri: config.uri.clone(), message };
+        let wrong = |message: String| TrackingError::Uri { uri: without_login(&config.uri), message };
         let url = Url::parse(&config.uri).map_err(|e| wrong(e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong(format!("this is a {} store, not a server", url.scheme())));

@@ -61,7 +61,7 @@ enum Round {
 impl Follower {
     pub fn new(config: Config, client: Client, run_dir: &Path, warn: mpsc::Sender<String>) -> Follower {
         let file = StateFile::of(run_dir);
-        let (state, retry) = (file.load(&config.uri), config.retry_first);
+        let (state, retry) = (file.load(&without_login(&config.uri)), config.retry_first);
         Follower {
             config,
             client,
@@ -160,7 +160,7 @@ impl Follower {
         let start_ms = self.part.as_ref().map_or(0, |part| part.start_ms);
         if self.state.is_none() {
             let state = State {
-                uri: self.config.uri.clone(),
+                uri: self.shown_uri(),
                 run_key: self.run_key(start_ms),
                 experiment_id: None,
                 run_id: None,
@@ -260,14 +260,23 @@ impl Follower {
 
     /// The server's address without what logs in.
     fn shown_uri(&self) -> String {
-        let Ok(mut url) = reqwest::Url::parse(&self.config.uri) else { return self.config.uri.clone() };
-        let _ = url.set_username("").and_then(|()| url.set_password(None));
-        url.as_str().trim_end_matches('/').to_owned()
+        without_login(&self.config.uri)
     }
 
     fn delivered(&self, error: Option<String>) -> Delivered {
         let run_id = self.state.as_ref().and_then(|state| state.run_id.clone());
         Delivered { complete: error.is_none(), refused: self.refused, run_id, error }
+    }
+}
+
+/// An address without user name and password: those are nobody else's business, and may change while the server stays.
+pub(super) fn without_login(uri: &str) -> String {
+    match reqwest::Url::parse(uri) {
+        Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
+            let _ = url.set_username("").and_then(|()| url.set_password(None));
+            url.as_str().trim_end_matches('/').to_owned()
+        }
+        _ => uri.to_owned(),
     }
 }
 

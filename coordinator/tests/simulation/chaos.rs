@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coordinator::run::{Chunks, FeedWork, Job, JobKind, Mode, Settings, TaskGradients};
+use coordinator::run::{Chunks, FeedWork, Job, Mode, Settings, TaskGradients};
 
 use super::{Happening, World};
 use crate::dice::Dice;
@@ -48,8 +48,7 @@ impl World {
 
     /// Whether a worker spoils its answer. Two do not agree on what is wrong.
     pub(super) fn spoils(&mut self, step: u64, job: &Job) -> bool {
-        let of_step = !matches!(job.kind, JobKind::Evaluate { .. });
-        let spoils = self.faults_left > 0 && of_step && self.dice.chance(10);
+        let spoils = self.faults_left > 0 && self.dice.chance(10);
         spoils && self.spoilt.insert((step, job.clone()))
     }
 }

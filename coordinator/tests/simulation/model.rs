@@ -37,10 +37,14 @@ impl Model {
         Model { theta: [0.5, -0.25, 1.0, 0.125], weight: 1.0, odd }
     }
 
-    /// Whether the true losses, or gradients, of a step are not finite.
+    /// Whether the true losses, gradients or sums of an evaluation of a step are not finite.
     fn is_odd(&self, what: What, step: u64) -> bool {
         let draw = Stream::new(self.odd, Purpose::Synthetic, &[4, step]).u32_at(0) % 8;
-        self.odd > 0 && matches!((draw, what), (0, What::Losses) | (1, What::Gradient(_)) | (2, What::TaskGradients(_)))
+        self.odd > 0
+            && matches!(
+                (draw, what),
+                (0, What::Losses) | (1, What::Gradient(_)) | (2, What::TaskGradients(_)) | (3, What::Validation(_))
+            )
     }
 
     /// The sum over a node, as a worker computes it.

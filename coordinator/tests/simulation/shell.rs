@@ -321,7 +321,9 @@ impl Shell {
                     self.record(step, "measured", measured)?;
                 }
             }
-            Effect::Decide(evaluation) => self.decide(evaluation)?,
+            Effect::Decide { agreed: false, .. }
+                if self.mutation != Some(Mutation::BelieveNotFinite) && self.is_unusable(self.run.done()) => {}
+            Effect::Decide { evaluation, .. } => self.decide(evaluation)?,
             Effect::Select => {}
             Effect::Save { step } => {
                 self.save(step);

@@ -1,4 +1,4 @@
-//! Digests of every partition and chunk of a feed, and which training rows have labels: the rows as a worker will see them.
+//! Digests of every partition and chunk of a feed, which training rows have labels, and how many rows of each chunk: as a worker will see them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use experiment::{Order, SplitName};
 
 use crate::column::Column;
 use crate::digest::RowDigest;
-use crate::labels::Bits;
+use crate::labels::{Bits, TaskLabels};
 use crate::partition;
 use crate::plan::{CHUNK_ROWS, ColumnPlan};
 use crate::split::{Assignment, Index};
@@ -34,16 +34,25 @@ pub(super) struct Seal {
     chunks: [usize; 3],
     /// Rows of each split that came already.
     ranks: [u64; 3],
-    /// By task of the feed and partition.
-    bits: Vec<Vec<Bits>>,
+    /// By task of the feed.
+    labels: Vec<Labelled>,
 }
 
-/// What is in a plan of a feed's rows, and the labels of its training rows.
+/// A task's labels in the making.
+#[derive(Clone)]
+struct Labelled {
+    /// Of each partition.
+    bits: Vec<Bits>,
+    /// Of each validation chunk, then of each test chunk: how many.
+    counts: Vec<u64>,
+}
+
+/// What is in a plan of a feed's rows, and which of them have labels.
 pub(super) struct Sealed {
     pub partitions: Vec<String>,
     pub chunks: BTreeMap<SplitName, Vec<String>>,
-    /// By task, numbered among all tasks: the labels by partition.
-    pub bits: Vec<(usize, Vec<Bits>)>,
+    /// By task, numbered among all tasks.
+    pub labels: Vec<(usize, TaskLabels)>,
 }
 
 impl Seal {
@@ -59,7 +68,13 @@ impl Seal {
         let test = validation + chunks(SplitName::Validation);
         Self {
             digests: vec![blank; test + chunks(SplitName::Test)],
-            bits: vec![vec![Bits::default(); partitions as usize]; layout.tasks.len()],
+            labels: vec![
+                Labelled {
+                    bits: vec![Bits::default(); partitions as usize],
+                    counts: vec![0; test + chunks(SplitName::Test) - validation],
+                };
+                layout.tasks.len()
+            ],
             shuffled: (order == Order::Shuffled).then(|| partition::order(split_seed, train)),
             chunks: [0, validation, test],
             ranks: [0; 3],
@@ -87,11 +102,15 @@ impl Seal {
         for (digest, rows) in &rows {
             self.digests[*digest].push(&columns, rows);
         }
-        for ((_, targets), bits) in self.tasks.iter().zip(&mut self.bits) {
-            for (v, rows) in rows.range(..self.partitions as usize) {
-                // Classes are taken from all rows: a value that is there is a label.
-                let labelled = |row: usize| targets.iter().all(|column| !block[*column].is_null(row));
-                rows.iter().for_each(|row| bits[*v].push(labelled(*row)));
+        let partitions = self.partitions as usize;
+        for ((_, targets), labels) in self.tasks.iter().zip(&mut self.labels) {
+            // Classes are taken from all rows: a value that is there is a label.
+            let labelled = |row: &usize| targets.iter().all(|column| !block[*column].is_null(*row));
+            for (v, rows) in rows.range(..partitions) {
+                rows.iter().for_each(|row| labels.bits[*v].push(labelled(row)));
+            }
+            for (digest, rows) in rows.range(partitions..) {
+                labels.counts[digest - partitions] += rows.iter().filter(|row| labelled(row)).count() as u64;
             }
         }
     }
@@ -103,14 +122,19 @@ impl Seal {
 
     /// All rows have come.
     pub fn finish(self) -> Sealed {
-        let Self { mut digests, chunks: [_, validation, test], tasks, bits, .. } = self;
+        let Self { mut digests, chunks: [_, validation, test], tasks, labels, .. } = self;
+        let sealed = |Labelled { bits, mut counts }| {
+            let test = (SplitName::Test, counts.split_off(test - validation));
+            TaskLabels { bits, chunks: BTreeMap::from([(SplitName::Validation, counts), test]) }
+        };
+        let labels = tasks.into_iter().map(|(task, _)| task).zip(labels.into_iter().map(sealed)).collect();
         let halves = |digests: Vec<RowDigest>| digests.into_iter().map(RowDigest::half).collect();
         let test = (SplitName::Test, halves(digests.split_off(test)));
         let validation = (SplitName::Validation, halves(digests.split_off(validation)));
         Sealed {
             partitions: digests.into_iter().map(RowDigest::whole).collect(),
             chunks: BTreeMap::from([validation, test]),
-            bits: tasks.into_iter().map(|(task, _)| task).zip(bits).collect(),
+            labels,
         }
     }
 }

@@ -33,6 +33,12 @@ pub(super) fn check_tracking(tracking: &Tracking) -> Check {
         require(host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')), &["mlflow"], || {
             "must be the address of an MLflow server, as http://HOST:PORT or https://HOST".to_owned()
         })?;
+        let server = host.and_then(|host| host.split(['/', '?', '#']).next());
+        require(!server.is_some_and(|server| server.contains('@')), &["mlflow"], || {
+            "must hold no user name and no password, which would be written down with the run and sent to its workers: give them in \
+             the environment, as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+                .to_owned()
+        })?;
     }
     require(tracking.weighting_every != Some(0), &["weighting_every"], || "must be 1 or more".to_owned())?;
     require(tracking.experiment.as_deref() != Some(""), &["experiment"], || "must not be empty".to_owned())

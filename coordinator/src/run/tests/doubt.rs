@@ -106,3 +106,58 @@ fn a_signal_while_a_unit_is_in_doubt_gives_the_step_up() {
     assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
     assert_eq!(theatre.story, ["save 0"]);
 }
+
+/// A run that evaluates with two workers, the first of which holds a part of it.
+fn evaluating() -> Theatre {
+    let mut theatre = Theatre::new(settings(2, 3));
+    (1..=2).for_each(|worker| theatre.join(worker));
+    theatre.answer_step();
+    theatre.answer_step();
+    assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
+    assert!(theatre.held.values().any(|(worker, _)| worker.0 == 1));
+    theatre
+}
+
+const VALIDATION: JobKind = JobKind::Evaluate { feed: 0, split: SplitName::Validation };
+
+#[test]
+fn a_worker_whose_part_of_an_evaluation_is_not_finite_where_another_one_s_is_is_put_aside() {
+    let mut theatre = evaluating();
+    theatre.bad.insert(1);
+    theatre.answer_all();
+    assert_eq!((theatre.aside, theatre.story), (vec![1], quiet_story(2, 3)));
+}
+
+#[test]
+fn what_two_find_not_finite_in_an_evaluation_is_its_result() {
+    for workers in 1..=3 {
+        let mut theatre = Theatre::new(settings(4, 3));
+        theatre.not_finite.insert(2, VALIDATION);
+        (1..=workers).for_each(|worker| theatre.join(worker));
+        theatre.answer_all();
+        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+        assert_eq!((theatre.aside, theatre.story), (vec![], quiet_story(4, 3)));
+        assert!(theatre.notices.iter().any(|notice| matches!(notice, Notice::Doubted { .. })));
+    }
+}
+
+#[test]
+fn a_worker_that_hides_behind_an_evaluation_that_is_not_finite_is_found_all_the_same() {
+    let mut theatre = evaluating();
+    theatre.join(3);
+    theatre.not_finite.insert(2, JobKind::Evaluate { feed: 1, split: SplitName::Validation });
+    theatre.bad.insert(1);
+    theatre.answer_all();
+    assert_eq!((theatre.aside, theatre.story), (vec![1], quiet_story(2, 3)));
+}
+
+#[test]
+fn a_signal_while_an_evaluation_is_in_doubt_gives_it_up() {
+    let mut theatre = evaluating();
+    theatre.bad.insert(1);
+    theatre.answer_step_until_doubt();
+    assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
+    theatre.tell(Event::Interrupt);
+    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.saved.last().map(|(step, due, _)| (*step, *due)), Some((2, true)));
+}

@@ -104,7 +104,8 @@ fn a_checkpoint_that_is_asked_for_is_written_as_soon_as_the_parameters_stand() {
     theatre.tell(Event::Save);
     theatre.answer_all();
     let saved: Vec<(u64, bool)> = theatre.saved.iter().map(|(step, due, _)| (*step, *due)).collect();
-    assert_eq!(saved, [(0, false), (1, false), (2, false), (3, false), (4, false)]);
+    // The evaluation that goes on is due for whoever takes the run up there.
+    assert_eq!(saved, [(0, false), (1, false), (2, true), (3, false), (4, false)]);
     theatre.story.retain(|line| !["save 0", "save 1", "save 2"].contains(&line.as_str()));
     assert_eq!(theatre.story, quiet_story(1, 4));
 }
@@ -153,4 +154,24 @@ fn an_interrupt_after_the_update_with_nobody_to_ask_for_its_losses_ends_the_run_
         );
         assert_eq!(theatre.story, ["update 0"]);
     }
+}
+
+#[test]
+fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_is_written_at_once() {
+    let mut theatre = Theatre::new(settings(1, 4));
+    theatre.join(1);
+    theatre.answer(1);
+    theatre.answer(2);
+    theatre.kill(1);
+    assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
+    theatre.tell(Event::Save);
+    assert_eq!(theatre.saved.last().map(|(step, due, _)| (*step, *due)), Some((2, true)));
+    // Whoever takes the run up there comes to the same end.
+    let mut told = theatre.story.clone();
+    assert_eq!(told.pop().as_deref(), Some("save 2"));
+    told.extend(taken_up(settings(1, 4), 2, true));
+    assert_eq!(told, quiet_story(1, 4));
+    theatre.join(2);
+    theatre.answer_all();
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
 }
