@@ -118,17 +118,19 @@ fn file_order_and_shuffled_order_draw_the_same_rows_in_an_epoch() {
     }
 }
 
+/// The same without the labels of a quarter of the rows.
+fn table_with_gaps(rows: usize) -> String {
+    let whole = table(rows);
+    let lines = whole.lines().enumerate().map(|(i, line)| match line.rsplit_once(',') {
+        Some((rest, _)) if i % 4 == 1 => format!("{rest},\n"),
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
 #[test]
 fn counted_labels_are_those_of_the_batches() {
-    let whole = table(90);
-    let text = whole.lines().enumerate().map(|(i, line)| {
-        if i % 4 == 1 {
-            format!("{}\n", line.rsplit_once(',').expect("fields").0.to_owned() + ",")
-        } else {
-            format!("{line}\n")
-        }
-    });
-    let case = Case::new(&[("t.csv", &text.collect::<String>())]);
+    let case = Case::new(&[("t.csv", &table_with_gaps(90))]);
     let prepared = case.prepare(&format!("{}[train]\nsteps = 1\nbatch_size = 13\n", experiment("")));
     let store = case.store(&prepared);
     let mut missing = 0;
@@ -139,6 +141,28 @@ fn counted_labels_are_those_of_the_batches() {
         missing += 13 - labelled;
     }
     assert!(missing > 0);
+}
+
+#[test]
+fn counted_labels_are_those_of_the_evaluated_chunks() {
+    let case = Case::new(&[("t.csv", &table_with_gaps(9000))]);
+    let prepared = case.prepare(&format!("{}[train]\nsteps = 1\nbatch_size = 13\n", experiment("")));
+    let store = case.store(&prepared);
+    let mut missing = 0;
+    for split in [SplitName::Validation, SplitName::Test] {
+        let chunks = prepared.plan.chunks(0, split);
+        let of_chunk = |chunk| {
+            let rows = store.chunk(0, split, chunk).expect("read");
+            rows.targets[0].labelled.iter().filter(|labelled| **labelled).count() as u64
+        };
+        let counts: Vec<u64> = (0..chunks).map(of_chunk).collect();
+        for (chunk, count) in (0..).zip(&counts) {
+            assert_eq!(prepared.labels.labelled_in_chunks(0, split, chunk..chunk + 1), *count);
+            missing += prepared.plan.chunk_rows(0, split, chunk) - count;
+        }
+        assert_eq!(prepared.labels.labelled_in_chunks(0, split, 0..chunks), counts.iter().sum::<u64>());
+    }
+    assert!(prepared.plan.chunks(0, SplitName::Test) > 1 && missing > 0);
 }
 
 #[test]

@@ -168,6 +168,53 @@ fn what_is_undefined_is_absent() {
 }
 
 #[test]
+fn sums_that_come_from_elsewhere_have_to_be_of_as_many_rows_as_they_say() {
+    let ranked = |kind, outputs| TaskShape { metrics: vec![Metric::Auroc], ..task("t", 0, kind, outputs) };
+    let binary = ranked(Kind::Binary, 1);
+    let true_sums = sums(&binary, &rows(&[2.0, -1.0, 0.5], &[1.0, 0.0, 0.0], 1));
+    assert!(metric::fits(&binary, &true_sums) && metric::is_finite(&true_sums));
+    let wrong: [fn(&mut TaskSums); 7] = [
+        |sums| sums.rows += 1,
+        |sums| sums.counts[0] += 1,
+        |sums| sums.counts = vec![u64::MAX; 4],
+        |sums| sums.rows = u64::MAX,
+        |sums| sums.labels[0] = 2,
+        |sums| drop(sums.scores.pop()),
+        |sums| sums.sums.push(0.0),
+    ];
+    for change in wrong {
+        let mut sums = true_sums.clone();
+        change(&mut sums);
+        assert!(!metric::fits(&binary, &sums), "{sums:?}");
+    }
+    let multiclass = ranked(Kind::Multiclass, 3);
+    let true_sums = sums(&multiclass, &rows(&[2.0, 0.0, 0.0, 0.0, 3.0, 1.0], &[0.0, 2.0], 3));
+    assert!(metric::fits(&multiclass, &true_sums));
+    let wrong: [fn(&mut TaskSums); 4] =
+        [|sums| sums.counts[1] += 1, |sums| sums.counts[2] = 2, |sums| sums.counts[0] = 3, |sums| sums.labels[1] = 3];
+    for change in wrong {
+        let mut sums = true_sums.clone();
+        change(&mut sums);
+        assert!(!metric::fits(&multiclass, &sums), "{sums:?}");
+    }
+    let regression = task("t", 0, Kind::Regression, 2);
+    let true_sums = sums(&regression, &rows(&[2.0, 0.0], &[1.0, 0.5], 2));
+    assert!(metric::fits(&regression, &true_sums));
+    for (place, value) in [(0, -1.0), (5, -0.5), (7, -1e-9)] {
+        let mut sums = true_sums.clone();
+        sums.sums[place] = value;
+        assert!(!metric::fits(&regression, &sums), "{sums:?}");
+    }
+    // What is not finite may be the model's doing.
+    let changes: [fn(&mut TaskSums); 2] = [|sums| sums.loss = f64::NAN, |sums| sums.sums[1] = f64::INFINITY];
+    for change in changes {
+        let mut sums = true_sums.clone();
+        change(&mut sums);
+        assert!(metric::fits(&regression, &sums) && !metric::is_finite(&sums), "{sums:?}");
+    }
+}
+
+#[test]
 fn skill_is_the_mean_share_of_the_baseline_that_is_gone() {
     assert_eq!(metric::skill([(0.5, 1.0), (3.0, 2.0)]), Some(0.0));
     assert_eq!(metric::skill([(0.0, 1.0), (7.0, 0.0)]), Some(1.0));

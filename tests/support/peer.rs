@@ -21,6 +21,8 @@ pub struct Peer {
     pub runtime: Arc<Runtime>,
     pub to: mpsc::Sender<v1::WorkerMessage>,
     from: tonic::Streaming<v1::CoordinatorMessage>,
+    /// What its stay is known by, once it is welcome.
+    pub stay: v1::Envelope,
     pub parameters: Vec<f32>,
     /// The coordinator's parameters and this worker's vectors, where both are on one machine.
     shared: Option<(Region, Region)>,
@@ -56,7 +58,8 @@ impl Peer {
             let (to, messages) = mpsc::channel(64);
             to.send(first).await.expect("there is room");
             let from = client.work(ReceiverStream::new(messages)).await?.into_inner();
-            Ok(Peer { runtime: Arc::clone(runtime), to, from, parameters: Vec::new(), shared: None })
+            let stay = v1::Envelope::default();
+            Ok(Peer { runtime: Arc::clone(runtime), to, from, stay, parameters: Vec::new(), shared: None })
         })
     }
 
@@ -74,6 +77,7 @@ impl Peer {
     pub fn join_with(coordinator: &Coordinator, runtime: &Arc<Runtime>, fingerprint: Option<&str>) -> (Peer, Computer) {
         let mut peer = Peer::hello(coordinator, runtime, hello(1));
         let (envelope, Said::Welcome(welcome)) = peer.hear().expect("an answer") else { panic!("a welcome") };
+        peer.stay = envelope.clone();
         let is_local = coordinator.address.starts_with("unix:");
         assert_eq!(welcome.shared_memory.is_some(), is_local, "a peer over TCP is not local, whatever it says");
         let parameters = welcome.parameters as usize;

@@ -113,6 +113,11 @@ impl Connection {
         self.accepted && self.shared_results().is_none()
     }
 
+    /// Whether nothing that it was sent waits for it any more: whoever has not taken the last parameters gets none ahead of their time.
+    pub(crate) fn has_taken_all(&self) -> bool {
+        self.outbox.capacity() == self.outbox.max_capacity()
+    }
+
     /// Where the parameters of the next step go, whose sender is someone else.
     pub(crate) fn recipient(&self, worker: WorkerId, envelope: Envelope) -> Recipient {
         Recipient { worker, envelope, outbox: self.outbox.clone() }
@@ -202,5 +207,16 @@ mod tests {
         assert_eq!(connection.stuck(Duration::from_secs(9)), Some(Duration::from_secs(9)));
         connection.forget(7);
         assert_eq!(connection.stuck(Duration::from_secs(9)), None);
+    }
+
+    #[test]
+    fn who_has_not_taken_what_it_was_sent_has_not_taken_all() {
+        let (outbox, mut inbox) = tokio::sync::mpsc::channel(2);
+        let connection = Connection::new("here".into(), Hello::default(), outbox);
+        assert!(connection.has_taken_all());
+        connection.send(Envelope::default(), CoordinatorMessage::Accepted { rank: 0 }).expect("there is room");
+        assert!(!connection.has_taken_all());
+        assert!(inbox.try_recv().is_ok());
+        assert!(connection.has_taken_all());
     }
 }

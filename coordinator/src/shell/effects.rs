@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use experiment::SplitName;
 use proto::message::{CoordinatorMessage, Refusal, RefusalKind, Work, WorkKind};
 
-use super::{Shell, connection::Asked};
+use super::{
+    Shell,
+    connection::{Asked, Connection},
+};
 use crate::{
     CoordinatorError,
     checkpoint::{self, Checkpoint, CheckpointError},
@@ -48,7 +51,8 @@ impl Shell {
             }
             Effect::Update { step } => {
                 let gradients = std::mem::take(&mut self.gradients);
-                let remote = self.connections.iter().filter(|(_, connection)| connection.is_remote());
+                let ready = |connection: &Connection| connection.is_remote() && connection.has_taken_all();
+                let remote = self.connections.iter().filter(|(_, connection)| ready(connection));
                 let recipients = remote.map(|(id, connection)| connection.recipient(*id, self.envelope(*id)));
                 let recipients = recipients.collect();
                 self.order(Job::Update { step, gradients, recipients })?;

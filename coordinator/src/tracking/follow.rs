@@ -287,3 +287,16 @@ fn name_of(status: Status) -> &'static str {
         Status::Interrupted => "KILLED",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_and_kept_without_what_logs_in() {
+        assert_eq!(without_login("https://me:secret@host:5000/mlflow/"), "https://host:5000/mlflow");
+        assert_eq!(without_login("http://token@host"), "http://host");
+        assert_eq!(without_login("http://127.0.0.1:5000/"), "http://127.0.0.1:5000/");
+        assert_eq!(without_login("no address"), "no address");
+    }
+}

@@ -1,0 +1,101 @@
+//! Peers that give signs of life and do not read what they are sent.
+
+#[path = "support/peer.rs"]
+mod peer;
+mod support;
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use peer::{Peer, runtime};
+use proto::{address::Address, checksum, v1};
+use support::{Coordinator, bits, example, journal, report, results, train, wait_for};
+use tokio_stream::{StreamExt, wrappers::IntervalStream};
+use worker::{access::Access, connection::connect};
+
+/// A model whose parameters, 9 MiB, fill what may be on the way to a peer in two steps.
+const LARGE: [&str; 10] = [
+    "--set",
+    "model.trunk.hidden=[2048, 1024]",
+    "--set",
+    "train.batch_size=8",
+    "--set",
+    "train.steps=400",
+    "--set",
+    "train.evaluate_every=400",
+    "--set",
+    "tracking.gramian_every=0",
+];
+const LEASE: Duration = Duration::from_millis(1500);
+/// What the coordinator's memory may grow by: a few versions of the parameters.
+const GROWTH_MAX: u64 = 96 << 20;
+
+/// Says every tenth of a lease that the peer lives and computes, until its lease is over.
+fn beat(coordinator: &Coordinator, peer: &Peer) {
+    let address: Address = coordinator.address.parse().expect("an address");
+    let v1::Envelope { run, epoch, lease, .. } = peer.stay.clone();
+    peer.runtime.spawn(async move {
+        let mut client = connect(&address, &Access::default(), Duration::from_secs(20)).await.expect("connects");
+        let mut sequence = 0;
+        let beats = IntervalStream::new(tokio::time::interval(LEASE / 10)).map(move |_| {
+            sequence += 1;
+            checksum::sealed(v1::Beat { run: run.clone(), epoch, lease, sequence, busy: true, ..Default::default() })
+        });
+        let mut echoes = client.heartbeat(beats).await.expect("is heard").into_inner();
+        while let Ok(Some(_)) = echoes.message().await {}
+    });
+}
+
+/// The most resident memory of a process since [`forget_peak`], bytes.
+fn peak_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// Lets the peak begin anew, at what is resident now.
+fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("may be written");
+}
+
+#[test]
+fn a_worker_that_lives_and_does_not_read_is_given_up_and_costs_bounded_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (quiet, run) = (folder.path().join("quiet"), folder.path().join("run"));
+    let expected = report(&train(&example("digits"), &quiet, &LARGE).output().expect("starts"));
+    let lease = format!("cluster.lease_ms={}", LEASE.as_millis());
+    let both = ["--set", &lease, "--set", "cluster.heartbeat_ms=150", "--set", "cluster.min_workers=2"];
+    let coordinator = Coordinator::start(&example("digits"), &run, &[&LARGE[..], &both].concat());
+    let runtime = runtime();
+    let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+    beat(&coordinator, &peer);
+    let _worker = coordinator.start_worker(&[]);
+    // What was never answered has much time; so it answers for a while.
+    for _ in 0..3 {
+        let asked = peer.work();
+        let (result, gradient) = asked.gradient(&mut computer, &peer.parameters);
+        peer.answer(asked, result, &gradient);
+    }
+    let pid = coordinator.pid();
+    forget_peak(pid);
+    let before = peak_bytes(pid);
+    #[expect(clippy::disallowed_methods, reason = "a duration that is told, never used")]
+    let began = Instant::now();
+    let lost = wait_for("a loss", || journal(&run).into_iter().find(|record| record["kind"] == "worker_lost"));
+    let grown = peak_bytes(pid) - before;
+    eprintln!(
+        "given up after {:?} and step {}; the coordinator grew by {} KiB",
+        began.elapsed(),
+        lost["step"],
+        grown / 1024
+    );
+    assert_eq!(lost["reason"]["code"], "unanswered", "{lost}");
+    assert!(lost["step"].as_u64().expect("a step") > 20, "{lost}");
+    assert!(grown < GROWTH_MAX, "{grown} bytes");
+    let _another = coordinator.start_worker(&[]);
+    let (found, said) = coordinator.finish();
+    assert_eq!((bits(&expected), results(&quiet)), (bits(&found), results(&run)), "{said}");
+    drop(peer);
+}
