@@ -67,8 +67,8 @@ impl Source {
             let covers = path.len() >= set.path.len() && set.path.iter().zip(&path).all(|(one, other)| one == other);
             covers || (depth < path.len() && starts_with(&set.path, &path))
         };
-        // A default that does not go with another value of its table: the one that was set last.
-        let is_default = depth < path.len() && matches!(fault.complaint, Complaint::Value(_));
+        // A default that does not go with another value of its table: the one that was set last. The file itself is no such table.
+        let is_default = path.len() > 1 && depth < path.len() && matches!(fault.complaint, Complaint::Value(_));
         let beside = |set: &&Override| is_default && starts_with(&set.path, &path[..path.len() - 1]);
         let sets = || self.overrides.iter().rev();
         if let Some(set) = sets().find(set).or_else(|| sets().find(beside)) {
