@@ -78,18 +78,22 @@ impl Watch {
                     continue;
                 }
             }
-            // Held until the program has ended: nothing is begun in between.
-            let begun = has_begun.lock().unwrap_or_else(PoisonError::into_inner);
-            if !*begun {
-                say("error: interrupted before the run began");
-            }
-            if asked || !*begun {
+            end_unless_begun(has_begun);
+            if asked {
                 std::process::exit(INTERRUPTED.into());
             }
-            drop(begun);
             asked = true;
             say("stopping after a checkpoint; once more to stop at once");
             let _ = ask.send(Request::Interrupt).await;
         }
+    }
+}
+
+fn end_unless_begun(has_begun: &Mutex<bool>) {
+    // Held until the program has ended: nothing is begun in between.
+    let has_begun = has_begun.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*has_begun {
+        say("error: interrupted before the run began");
+        std::process::exit(INTERRUPTED.into());
     }
 }

@@ -11,22 +11,21 @@ use std::{
 
 use peer::{Peer, runtime};
 use proto::{address::Address, checksum, v1};
-use support::{Coordinator, bits, example, journal, report, results, train, wait_for};
+use support::{Coordinator, example, journal, wait_for};
 use tokio_stream::{StreamExt, wrappers::IntervalStream};
 use worker::{access::Access, connection::connect};
 
 /// A model whose parameters, 9 MiB, fill what may be on the way to a peer in two steps.
-const LARGE: [&str; 10] = [
+const LARGE: [&str; 6] =
+    ["--set", "model.trunk.hidden=[2048, 1024]", "--set", "train.batch_size=8", "--set", "tracking.gramian_every=0"];
+/// More steps than are done before the peer is given up, however quick they are; then the run is left.
+const ENDLESS: [&str; 6] = [
     "--set",
-    "model.trunk.hidden=[2048, 1024]",
+    "train.steps=1000000",
     "--set",
-    "train.batch_size=8",
+    "train.evaluate_every=1000000",
     "--set",
-    "train.steps=400",
-    "--set",
-    "train.evaluate_every=400",
-    "--set",
-    "tracking.gramian_every=0",
+    "train.checkpoint.every=1000000",
 ];
 const LEASE: Duration = Duration::from_millis(1500);
 /// What the coordinator's memory may grow by: a few versions of the parameters.
@@ -63,11 +62,10 @@ fn forget_peak(pid: u32) {
 #[test]
 fn a_worker_that_lives_and_does_not_read_is_given_up_and_costs_bounded_memory() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (quiet, run) = (folder.path().join("quiet"), folder.path().join("run"));
-    let expected = report(&train(&example("digits"), &quiet, &LARGE).output().expect("starts"));
+    let run = folder.path().join("run");
     let lease = format!("cluster.lease_ms={}", LEASE.as_millis());
     let both = ["--set", &lease, "--set", "cluster.heartbeat_ms=150", "--set", "cluster.min_workers=2"];
-    let coordinator = Coordinator::start(&example("digits"), &run, &[&LARGE[..], &both].concat());
+    let coordinator = Coordinator::start(&example("digits"), &run, &[&LARGE[..], &ENDLESS, &both].concat());
     let runtime = runtime();
     let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
     beat(&coordinator, &peer);
@@ -95,7 +93,7 @@ fn a_worker_that_lives_and_does_not_read_is_given_up_and_costs_bounded_memory() 
     assert!(lost["step"].as_u64().expect("a step") > 20, "{lost}");
     assert!(grown < GROWTH_MAX, "{grown} bytes");
     let _another = coordinator.start_worker(&[]);
-    let (found, said) = coordinator.finish();
-    assert_eq!((bits(&expected), results(&quiet)), (bits(&found), results(&run)), "{said}");
+    let step = support::last_step(&run);
+    wait_for("the next step", || (support::last_step(&run) > step).then_some(()));
     drop(peer);
 }

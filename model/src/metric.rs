@@ -117,7 +117,9 @@ pub fn fits(task: &TaskShape, sums: &TaskSums) -> bool {
     counts.len() == places
         && counted()
         && sums.len() == values
-        && sums.chunks_exact(4).all(|output| [output[0], output[1], output[3]].iter().all(|sum| !(*sum < 0.0)))
+        && sums
+            .chunks_exact(4)
+            .all(|output| [output[0], output[1], output[3]].iter().all(|sum| sum.is_nan() || *sum >= 0.0))
         && scores.len() == ranked_rows.saturating_mul(task.outputs)
         && labels.len() == ranked_rows.saturating_mul(width)
         && labels.iter().all(|label| *label < classes || *label == NO_CLASS && task.kind == Kind::Multiclass)
@@ -131,7 +133,8 @@ pub fn is_finite(sums: &TaskSums) -> bool {
 }
 
 fn ranked(task: &TaskShape) -> bool {
-    task.metrics.iter().any(|metric| matches!(metric, Metric::Auroc | Metric::AveragePrecision))
+    task.kind != Kind::Regression
+        && task.metrics.iter().any(|metric| matches!(metric, Metric::Auroc | Metric::AveragePrecision))
 }
 
 /// The head's value of an output, in the target's units.

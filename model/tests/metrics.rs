@@ -179,7 +179,7 @@ fn sums_that_come_from_elsewhere_have_to_be_of_as_many_rows_as_they_say() {
         |sums| sums.counts = vec![u64::MAX; 4],
         |sums| sums.rows = u64::MAX,
         |sums| sums.labels[0] = 2,
-        |sums| drop(sums.scores.pop()),
+        |sums| sums.scores.truncate(2),
         |sums| sums.sums.push(0.0),
     ];
     for change in wrong {
