@@ -150,3 +150,36 @@ fn an_evaluation_that_two_workers_find_not_finite_is_the_model_s_and_the_run_goe
     let validation = &two["tasks"]["y"]["validation"];
     assert_eq!(validation.get("loss"), None::<&Value>, "{validation}");
 }
+
+#[test]
+fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_can_be_gone_on_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (runtime, file) = (runtime(), two_kinds(folder.path()));
+    let quiet_run = folder.path().join("quiet");
+    let quiet = report(&train(&file, &quiet_run, &SHORT).output().expect("starts"));
+    for resumed in [false, true] {
+        let run = folder.path().join(format!("run-{resumed}"));
+        let coordinator = Coordinator::start(&file, &run, &[&SHORT[..], &PATIENT].concat());
+        let (peer, _, asked) = evaluating(&coordinator, &runtime);
+        drop(peer);
+        wait_for("a loss", || journal(&run).into_iter().find(|record| record["kind"] == "worker_lost"));
+        support::kill(coordinator.pid(), rustix::process::Signal::USR1);
+        let of_step = |record: &Value| record["kind"] == "checkpoint_written" && record["step"] == asked.envelope.step;
+        wait_for("the checkpoint", || journal(&run).into_iter().find(of_step));
+        let found = if resumed {
+            drop(coordinator);
+            let mut command = support::trunkline();
+            report(&command.args(["train", "--json", "--resume"]).arg(&run).output().expect("starts"))
+        } else {
+            let _worker = coordinator.start_worker(&[]);
+            coordinator.finish().0
+        };
+        assert_eq!((bits(&quiet), results(&quiet_run)), (bits(&found), results(&run)), "{resumed}");
+        // The best parameters are found though their checkpoint was written before they were known to be.
+        let evaluate = |run: &Path| {
+            let done = support::trunkline().args(["evaluate", "--json"]).arg(run).output().expect("starts");
+            report(&done)["tasks"].clone()
+        };
+        assert_eq!(evaluate(&quiet_run), evaluate(&run), "{resumed}");
+    }
+}
