@@ -4,7 +4,7 @@
 //! checkpoints/
 //!   best                      the step that `checkpoint.best` chose, in digits
 //!   step-000600/
-//!     manifest.json           step, epoch, best, the journal's length and sha256, sha256 of every file, layout, states, schema
+//!     manifest.json           step, epoch, best, the journal's length and sha256, sha256 of every file and of itself, layout, states, schema
 //!     model.safetensors       one f32 tensor a block, with the layout's names and shapes
 //!     optimizer.safetensors   the optimizer's vectors
 //!     weighting.safetensors   the weighting's
@@ -12,8 +12,9 @@
 //! ```
 //!
 //! A checkpoint is written beside its place, every file and the folder synced, and then renamed, so a crash leaves either all of
-//! it or a folder whose name starts with a dot, which no reader looks at. The manifest has the sha256 of every other file, and
-//! [`load`] refuses a checkpoint in which one does not hold; [`newest_good`] then takes the one before and says so. The best
+//! it or a folder whose name starts with a dot, which no reader looks at. The manifest has the sha256 of every other file, and of its
+//! own text (with `manifest_sha256` left empty); [`load`] refuses a checkpoint in which one does not hold, or whose parameters or step are
+//! not those that the manifest and the folder's name say; [`newest_good`] then takes the one before and says so. The best
 //! parameters so far are those of an earlier checkpoint, which is kept as long as any that names it.
 //!
 //! This module knows no model: a [`Block`] is a name, a shape and an offset into one flat vector. Floating-point state is kept in
@@ -33,8 +34,9 @@ use sha2::{Digest, Sha256};
 pub use disk::{load, write};
 pub use folder::{Found, PassedOver, best, hold, keep, mark_best, newest_good, path_of, steps};
 
-/// The schema's number, in every manifest. It changes when a reader of an older one would be wrong.
-pub const SCHEMA: u32 = 1;
+/// The schema's number, in every manifest. It changes when a reader of an older one would be wrong, or could not tell what was damaged:
+/// manifests of schema 1 have no hash of their own, and are not read.
+pub const SCHEMA: u32 = 2;
 
 /// A named part of the flat parameter vector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,8 +176,8 @@ pub enum CheckpointError {
         /// What is wrong.
         message: String,
     },
-    /// The manifest is of a newer program.
-    #[error("checkpoint {}: it has schema {found}, and this build reads up to {SCHEMA}: use the build that wrote it", path.display())]
+    /// The manifest is of another version of the program.
+    #[error("checkpoint {}: it has schema {found}, and this build reads schema {SCHEMA}: use the build that wrote it", path.display())]
     Schema {
         /// The checkpoint.
         path: PathBuf,

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use coordinator::checkpoint::{
-    Block, Checkpoint, CheckpointError, Tensor, best, keep, load, mark_best, newest_good, parameters_sha256, path_of,
-    steps, write,
+    Block, Checkpoint, CheckpointError, SCHEMA, Tensor, best, keep, load, mark_best, newest_good, parameters_sha256,
+    path_of, steps, write,
 };
 use coordinator::disk::LocalDisk;
 use sha2::{Digest, Sha256};
@@ -278,9 +278,54 @@ fn blocks_that_do_not_cover_the_parameters_are_refused() {
 }
 
 #[test]
-fn a_checkpoint_of_a_newer_schema_is_named_as_such() {
+fn a_checkpoint_of_another_schema_is_named_as_such() {
     let run = tempfile::tempdir().expect("a folder");
     let path = write(&LocalDisk, run.path(), &checkpoint(1)).expect("writes");
-    fs::write(path.join("manifest.json"), "{\"schema\":2}").expect("writes");
-    assert!(matches!(load(&path), Err(CheckpointError::Schema { found: 2, .. })));
+    for found in [0, SCHEMA - 1, SCHEMA + 1] {
+        fs::write(path.join("manifest.json"), format!("{{\"schema\":{found}}}")).expect("writes");
+        assert!(matches!(load(&path), Err(CheckpointError::Schema { found: named, .. }) if named == found));
+    }
+    fs::write(path.join("manifest.json"), format!("{{\"schema\":{SCHEMA}}}")).expect("writes");
+    let error = load(&path).expect_err("has no hash");
+    assert!(error.to_string().contains("it has no `manifest_sha256`"), "{error}");
+}
+
+#[test]
+fn every_bit_of_the_manifest_counts() {
+    let run = tempfile::tempdir().expect("a folder");
+    let small = Checkpoint { blocks: Vec::new(), parameters: Vec::new(), weighting: Vec::new(), ..checkpoint(5) };
+    let path = write(&LocalDisk, run.path(), &small).expect("writes");
+    let manifest = path.join("manifest.json");
+    let sound = fs::read(&manifest).expect("reads");
+    for bit in 0..8 * sound.len() {
+        let mut damaged = sound.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&manifest, &damaged).expect("writes");
+        let refused = load(&path).expect_err("one bit is another");
+        // What no other build has written is damaged, not newer.
+        assert!(!matches!(refused, CheckpointError::Schema { .. }), "bit {bit}: {refused}");
+    }
+    fs::write(&manifest, sound).expect("writes");
+    assert_eq!(load(&path).expect("is whole again"), small);
+}
+
+#[test]
+fn what_a_manifest_says_in_good_order_is_compared_all_the_same() {
+    let run = tempfile::tempdir().expect("a folder");
+    let path = write(&LocalDisk, run.path(), &checkpoint(5)).expect("writes");
+    fs::rename(&path, path_of(run.path(), 6)).expect("renames");
+    let error = load(&path_of(run.path(), 6)).expect_err("is of another step");
+    assert!(error.to_string().contains("it is of step 5, which is not this folder's"), "{error}");
+
+    let path = write(&LocalDisk, run.path(), &checkpoint(7)).expect("writes");
+    let manifest = fs::read_to_string(path.join("manifest.json")).expect("reads");
+    let changed = manifest
+        .replace(&parameters_sha256(&checkpoint(7).parameters), &parameters_sha256(&checkpoint(8).parameters))
+        .replace(&manifest[manifest.find("sha256\": \"").expect("is there") + 10..][..64], "");
+    let seal = coordinator::checkpoint::sha256(changed.as_bytes());
+    let changed = changed.replacen("sha256\": \"", &format!("sha256\": \"{seal}"), 1);
+    fs::write(path.join("manifest.json"), changed).expect("writes");
+    let error = load(&path).expect_err("has other parameters");
+    assert!(matches!(&error, CheckpointError::Tensors { file, .. } if file == "model.safetensors"), "{error}");
+    assert!(error.to_string().contains("its 9 parameters have the sha256"), "{error}");
 }

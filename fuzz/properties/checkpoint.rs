@@ -1,9 +1,13 @@
 //! Whatever has become of a checkpoint's files: it is passed over with a reason, or all of it is there.
 //!
-//! The first byte says which file the others stand for. A file of tensors gets its hash written into the manifest, so that what
-//! is behind the hashes is reached too.
+//! The first byte says which file the others stand for. A file of tensors gets its hash written into the manifest, and a manifest its own,
+//! so that what is behind the hashes is reached too.
 
-use std::{fs, path::PathBuf, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use coordinator::{
     checkpoint::{self, Block, Checkpoint, Tensor},
@@ -12,6 +16,9 @@ use coordinator::{
 
 const FILES: [&str; 5] =
     ["manifest.json", "model.safetensors", "optimizer.safetensors", "weighting.safetensors", "preprocessing.json"];
+
+/// How a manifest's own hash begins.
+const SEAL: &str = "\"manifest_sha256\": \"";
 
 /// The checkpoint that is damaged, and the sound contents of its files.
 struct Sound {
@@ -46,6 +53,14 @@ pub fn seed(file: u8) -> Vec<u8> {
     [&[file], &sound().files[usize::from(file)][..]].concat()
 }
 
+/// The same manifest with the hash that belongs to it, where it has a place for one.
+fn sealed(manifest: &str) -> Option<String> {
+    let (before, rest) = manifest.split_once(SEAL)?;
+    let (_, after) = rest.split_once('"')?;
+    let hash = checkpoint::sha256(format!("{before}{SEAL}\"{after}").as_bytes());
+    Some(format!("{before}{SEAL}{hash}\"{after}"))
+}
+
 /// Holds for any bytes.
 pub fn check(bytes: &[u8]) {
     let Some((&file, damaged)) = bytes.split_first() else { return };
@@ -55,16 +70,26 @@ pub fn check(bytes: &[u8]) {
         fs::write(folder.join(name), bytes).expect("written");
     }
     fs::write(folder.join(FILES[file]), damaged).expect("written");
-    if file > 0 {
-        let manifest = String::from_utf8(files[0].clone()).expect("text");
-        let manifest = manifest.replace(&checkpoint::sha256(&files[file]), &checkpoint::sha256(damaged));
+    let is_whole = is_refused_or_covered(folder);
+    assert_eq!(is_whole, damaged == files[file], "what is not as it was written is refused");
+    let manifest = if file == 0 { damaged } else { &files[0] };
+    let Ok(manifest) = std::str::from_utf8(manifest) else { return };
+    let manifest = manifest.replace(&checkpoint::sha256(&files[file]), &checkpoint::sha256(damaged));
+    if let Some(manifest) = sealed(&manifest) {
         fs::write(folder.join(FILES[0]), manifest).expect("written");
+        is_refused_or_covered(folder);
     }
+}
+
+/// Whether all of the checkpoint is there.
+fn is_refused_or_covered(folder: &Path) -> bool {
     match checkpoint::load(folder) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(found) => {
             let covered: usize = found.blocks.iter().map(Block::len).sum();
             assert_eq!(covered, found.parameters.len(), "the blocks cover the parameters");
+            return true;
         }
     }
+    false
 }

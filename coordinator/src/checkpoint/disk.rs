@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Block, Checkpoint, CheckpointError, SCHEMA, parameters_sha256, path_of, sha256, tensors};
+use super::folder::{folder_of, path_of};
+use super::{Block, Checkpoint, CheckpointError, SCHEMA, parameters_sha256, sha256, tensors};
 use crate::disk::{Disk, Operation};
 use crate::folder::Fenced;
 
@@ -15,10 +16,14 @@ const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const WEIGHTING: &str = "weighting.safetensors";
 const PREPROCESSING: &str = "preprocessing.json";
+/// How the manifest's own hash begins in its text.
+const SEAL: &str = "\"manifest_sha256\": \"";
 
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     schema: u32,
+    /// The sha256 of the manifest's text with this one left empty.
+    manifest_sha256: String,
     step: u64,
     epoch: u64,
     /// The step of the best parameters so far.
@@ -32,6 +37,7 @@ struct Manifest {
     journal_sha256: String,
     /// The program that wrote it.
     version: String,
+    /// How many there are.
     parameters: usize,
     parameters_sha256: String,
     /// The sha256 of every other file.
@@ -43,9 +49,11 @@ struct Manifest {
     states: IndexMap<String, String>,
 }
 
+/// What is looked at before anything else is believed. Every schema has it from 2 on.
 #[derive(Deserialize)]
-struct Schema {
+struct Seal {
     schema: u32,
+    manifest_sha256: Option<String>,
 }
 
 /// Writes a checkpoint into the run folder and returns its folder. It is on the disk, whole, when this returns.
@@ -100,6 +108,7 @@ fn manifest(checkpoint: &Checkpoint, files: IndexMap<String, String>) -> Vec<u8>
     let names = |tensors: &[super::Tensor]| tensors.iter().map(|t| t.name.clone()).collect();
     let manifest = Manifest {
         schema: SCHEMA,
+        manifest_sha256: String::new(),
         step: checkpoint.step,
         epoch: checkpoint.epoch,
         best: checkpoint.best,
@@ -114,9 +123,14 @@ fn manifest(checkpoint: &Checkpoint, files: IndexMap<String, String>) -> Vec<u8>
         weighting: names(&checkpoint.weighting),
         states: checkpoint.states.clone(),
     };
-    let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has text keys and serialises");
-    text.push(b'\n');
-    text
+    let unsealed = serde_json::to_string_pretty(&manifest).expect("a manifest has text keys and serialises") + "\n";
+    let sealed = format!("{SEAL}{}", sha256(unsealed.as_bytes()));
+    unsealed.replacen(SEAL, &sealed, 1).into_bytes()
+}
+
+/// The hash that a manifest's text has to have in it: that of the text without it.
+fn seal_of(text: &str, recorded: &str) -> String {
+    sha256(text.replacen(&format!("{SEAL}{recorded}"), SEAL, 1).as_bytes())
 }
 
 /// Reads a checkpoint's folder and checks all of it.
@@ -157,7 +171,17 @@ pub(super) fn load_parameters(path: &Path) -> Result<Vec<f32>, CheckpointError> 
 }
 
 fn parameters(path: &Path, manifest: &Manifest) -> Result<Vec<f32>, CheckpointError> {
-    tensors::to_blocks(&read(path, manifest, MODEL)?, &manifest.blocks).map_err(misfit(path, MODEL))
+    let model = read(path, manifest, MODEL)?;
+    let parameters = tensors::to_blocks(&model, &manifest.blocks).map_err(misfit(path, MODEL))?;
+    let (recorded, found) = (&manifest.parameters_sha256, parameters_sha256(&parameters));
+    if (manifest.parameters, recorded) != (parameters.len(), &found) {
+        let (needed, length) = (manifest.parameters, parameters.len());
+        let message = format!(
+            "its {length} parameters have the sha256 {found}, and the manifest has {needed} parameters with {recorded}"
+        );
+        return Err(misfit(path, MODEL)(message));
+    }
+    Ok(parameters)
 }
 
 /// A file of the checkpoint, whose hash holds.
@@ -182,15 +206,29 @@ pub(super) fn best_of(path: &Path) -> Option<u64> {
     read_manifest(path).ok()?.best
 }
 
+/// The manifest, where it is as it was written and lies in the folder of its step.
 fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
     let file = path.join(MANIFEST);
     let bytes = fs::read(&file).map_err(failed(&file, "reading"))?;
-    let wrong = |e: serde_json::Error| CheckpointError::Manifest { path: path.to_owned(), message: e.to_string() };
-    let Schema { schema } = serde_json::from_slice(&bytes).map_err(wrong)?;
-    if schema > SCHEMA {
-        return Err(CheckpointError::Schema { path: path.to_owned(), found: schema });
+    let wrong = |message: String| CheckpointError::Manifest { path: path.to_owned(), message };
+    let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+    let seal: Seal = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if let Some(recorded) = seal.manifest_sha256 {
+        let found = seal_of(&text, &recorded);
+        if recorded != found {
+            return Err(CheckpointError::Hash { path: path.to_owned(), file: MANIFEST.to_owned(), recorded, found });
+        }
+    } else if seal.schema == SCHEMA {
+        return Err(wrong("it has no `manifest_sha256`".to_owned()));
     }
-    serde_json::from_slice(&bytes).map_err(wrong)
+    if seal.schema != SCHEMA {
+        return Err(CheckpointError::Schema { path: path.to_owned(), found: seal.schema });
+    }
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if path.file_name() != Some(folder_of(manifest.step).as_ref()) {
+        return Err(wrong(format!("it is of step {}, which is not this folder's", manifest.step)));
+    }
+    Ok(manifest)
 }
 
 /// An error of the file system at `path`.

@@ -21,7 +21,12 @@ pub struct PassedOver {
 
 /// The folder of the checkpoint after `step` updates.
 pub fn path_of(run_dir: &Path, step: u64) -> PathBuf {
-    checkpoints(run_dir).join(format!("step-{step:06}"))
+    checkpoints(run_dir).join(folder_of(step))
+}
+
+/// Its name.
+pub(super) fn folder_of(step: u64) -> String {
+    format!("step-{step:06}")
 }
 
 /// The steps that have a checkpoint folder, in order; none where the run has no checkpoints.
