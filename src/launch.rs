@@ -132,6 +132,11 @@ impl Arguments {
             None => past.experiment(&self.sets).map_err(Failure::refused)?,
         };
         past.check_experiment(&loaded).map_err(Failure::refused)?;
+        if self.device.is_none() && past.device().is_none() {
+            say(&format!(
+                "warning: the run was stopped before it recorded its device: {DEVICE} is taken; --device says another"
+            ));
+        }
         let device = self.device.as_deref().or(past.device()).unwrap_or(DEVICE);
         let setup = prepare_loaded(loaded, device)?;
         past.check(&setup).map_err(Failure::refused)?;

@@ -56,8 +56,26 @@ checkpoint = { every = 1, keep = 1, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 9 }
 ";
 
-/// The folder, the epoch, the experiment and the first records have to be written; from then on the run goes on.
-const BEGUN: u64 = 9;
+/// The same in which what is evaluated first is the best, and most evaluations come between checkpoints.
+const EARLY_BEST: &str = "
+steps = 9
+evaluate_every = 1
+optimizer = { kind = \"sgd\", learning_rate = 0.6 }
+checkpoint = { every = 4, keep = 2, best = \"validation.loss\" }
+early_stopping = { metric = \"validation.loss\", patience = 99 }
+";
+
+/// The epoch, the experiment and the first records have to be on the disk; from then on the run goes on.
+const BEGUN: u64 = 12;
+
+/// How a run is taken up.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// `train FILE --run-dir RUN --resume auto`
+    Auto,
+    /// `train --resume RUN`
+    Named,
+}
 
 /// What a run meets.
 struct Scene {
@@ -83,9 +101,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Stage {
+        Stage::of(EXPERIMENT)
+    }
+
+    fn of(experiment: &str) -> Stage {
         let folder = tempfile::tempdir().expect("a folder");
         let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/data/diabetes.csv");
-        let text = EXPERIMENT.replace("TABLE", &table.to_string_lossy());
+        let text = experiment.replace("TABLE", &table.to_string_lossy());
         std::fs::write(folder.path().join("small.toml"), text).expect("writes");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         Stage { folder, runtime: runtime.expect("a runtime") }
@@ -93,25 +115,31 @@ impl Stage {
 
     /// `train --run-dir RUN --resume auto`, until its end or until the disk is dead.
     fn train(&self, run: &Path, disk: &Arc<FaultyDisk>) -> Option<Result<Report, String>> {
+        self.take_up(Form::Auto, run, disk)
+    }
+
+    /// The same, in either form.
+    fn take_up(&self, form: Form, run: &Path, disk: &Arc<FaultyDisk>) -> Option<Result<Report, String>> {
         let dead = async {
             let mut ticks = tokio::time::interval(Duration::from_millis(1));
             while !disk.is_dead() {
                 ticks.tick().await;
             }
         };
-        self.train_until(run, Scene::quiet(Arc::clone(disk) as _), dead)
+        self.train_until(form, run, Scene::quiet(Arc::clone(disk) as _), dead)
     }
 
     /// The same in any scene, until its end or until `dead`.
     fn train_until(
         &self,
+        form: Form,
         run: &Path,
         Scene { disk, requests, leave, progress }: Scene,
         dead: impl Future<Output = ()>,
     ) -> Option<Result<Report, String>> {
         let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
         let setup = Setup::prepare(loaded, model::Device::Flex).expect("is right");
-        let start = if RunFolder::has_run(run) {
+        let start = if matches!(form, Form::Named) || RunFolder::has_run(run) {
             let past = Past::find(RunFolder::open(run).expect("opens")).expect("is there");
             past.check_experiment(&setup.loaded).expect("is the same");
             past.check(&setup).expect("are the same");
@@ -162,8 +190,20 @@ fn a_run_that_stops_at_any_operation_of_its_disk_goes_on_to_the_same_end() {
             let run = stage.folder.path().join(format!("{fault:?}-{at}"));
             let ended = stage.train(&run, &Arc::new(FaultyDisk::new(at, fault)));
             assert!(ended.is_none_or(|ended| ended.is_err()), "{fault:?} at {at}: nobody noticed");
+            let named = stage.folder.path().join(format!("{fault:?}-{at}-named"));
+            copy(&run, &named);
             let done = stage.train(&run, &Arc::new(FaultyDisk::sound())).expect("lives");
             let done = done.unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
+            if named.join("experiment.toml").is_file() {
+                let other = stage.take_up(Form::Named, &named, &Arc::new(FaultyDisk::sound())).expect("lives");
+                let other = other.unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
+                let same = |report: &Report| (report.resumed_from.unwrap_or(0), report.parameters_sha256.clone());
+                assert_eq!(same(&other), same(&done), "{fault:?} at {at}");
+                assert_eq!(results(&named), results(&quiet), "{fault:?} at {at}");
+            } else {
+                let refused = RunFolder::open(&named).expect_err("there is no run");
+                assert!(refused.to_string().ends_with("it has no experiment.toml"), "{fault:?} at {at}: {refused}");
+            }
             assert_eq!(done.parameters_sha256, expected.parameters_sha256, "{fault:?} at {at}");
             assert_eq!(done.tasks, expected.tasks, "{fault:?} at {at}");
             assert_eq!(results(&run), results(&quiet), "{fault:?} at {at}");
@@ -199,6 +239,72 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_no_result() {
     eprintln!("{told} times something failed and was told");
 }
 
+#[test]
+fn a_disk_that_is_full_when_the_best_is_found_costs_no_checkpoint_that_was_written_and_no_best() {
+    let (head, _) = EXPERIMENT.split_once("steps = 4").expect("is there");
+    let batches = "batch_size = 16\nmicrobatches = 2";
+    let stage = Stage::of(&format!("{head}{batches}{EARLY_BEST}"));
+    let quiet = stage.folder.path().join("quiet");
+    let disk = Arc::new(FaultyDisk::sound());
+    let expected = stage.train(&quiet, &disk).expect("lives").expect("is carried out");
+    let best = checkpoint::best(&quiet).expect("looks").expect("is named");
+    assert!((1..4).contains(&best), "{best}");
+    let evaluated = evaluate(&quiet);
+    let mut owed = 0;
+    for at in BEGUN + 1..=disk.performed() {
+        for refusals in [1, 6] {
+            let what = format!("{at} {refusals}");
+            let run = stage.folder.path().join(format!("full-{at}-{refusals}"));
+            let done = stage.train(&run, &Arc::new(FaultyDisk::new(at, Fault::Full(refusals)))).expect("lives");
+            let records = journal(&run);
+            let of_kind = |kind: &str| records.iter().filter(|record| record["kind"] == kind).collect::<Vec<_>>();
+            let written = of_kind("checkpoint_written").iter().filter_map(|record| record["step"].as_u64()).max();
+            let first = |record: &&serde_json::Value| record["reason"]["message"].to_string().contains("comes first");
+            let waited = of_kind("warning").iter().any(first);
+            owed += usize::from(waited);
+            // A disk that was full to the end ends the run in an error.
+            if done.is_ok() && written == Some(9) {
+                assert_eq!(checkpoint::best(&run).expect("looks"), Some(best), "{what}");
+                if waited && refusals == 6 {
+                    assert_eq!(evaluate(&run), evaluated, "{what}");
+                }
+            }
+            let again = stage.train(&run, &Arc::new(FaultyDisk::sound())).expect("lives").expect("goes on");
+            assert!(again.resumed_from >= written, "{what}: {:?}, and {written:?} was written", again.resumed_from);
+            assert_eq!(again.parameters_sha256, expected.parameters_sha256, "{what}");
+            assert_eq!(again.tasks, expected.tasks, "{what}");
+            assert_eq!(results(&run), results(&quiet), "{what}");
+            assert_eq!(checkpoint::best(&run).expect("looks"), Some(best), "{what}");
+            let (found, passed_over) = checkpoint::newest_good(&run, None).expect("looks");
+            assert!(passed_over.is_empty(), "{what}: {passed_over:?}");
+            assert_eq!(found.and_then(|found| found.best).map(|(step, _)| step), Some(best), "{what}");
+        }
+    }
+    assert!(owed > 10, "{owed}");
+    eprintln!("{owed} times the journal could not be synced before a checkpoint");
+}
+
+/// What `trunkline evaluate --json` says of a run, but for the run's name.
+fn evaluate(run: &Path) -> serde_json::Value {
+    let done = support::trunkline().arg("evaluate").arg(run).arg("--json").output().expect("starts");
+    let mut said = support::report(&done);
+    said.as_object_mut().expect("an object").remove("run_dir");
+    said
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("creates");
+    for entry in std::fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("an entry");
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &place);
+        } else {
+            std::fs::copy(&path, &place).expect("copies");
+        }
+    }
+}
+
 /// A disk during one of whose operations another coordinator takes the run up.
 #[derive(Debug)]
 struct Overtaken {
@@ -231,7 +337,7 @@ fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
         let run = stage.folder.path().join(format!("overtaken-{at}"));
         let disk = Overtaken { run: run.clone(), at, performed: AtomicU64::new(0), before: AtomicU64::new(0) };
         let disk = Arc::new(disk);
-        let ended = stage.train_until(&run, Scene::quiet(Arc::clone(&disk) as _), std::future::pending());
+        let ended = stage.train_until(Form::Auto, &run, Scene::quiet(Arc::clone(&disk) as _), std::future::pending());
         let ended = ended.expect("lives");
         let error = ended.expect_err("is fenced");
         assert!(error.contains("a coordinator of epoch 2 has taken the run up"), "{at}: {error}");
@@ -288,7 +394,7 @@ fn a_worker_that_leaves_while_the_last_checkpoint_is_written_does_not_turn_an_en
             std::future::pending::<()>().await;
         };
         let late = async { drop(tokio::time::timeout(LONG, play).await) };
-        let report = stage.train_until(&run, scene, late).expect("ends in time").expect("is carried out");
+        let report = stage.train_until(Form::Auto, &run, scene, late).expect("ends in time").expect("is carried out");
         let checkpoint = checkpoint::newest_good(&run, None).expect("looks").0.expect("is there").checkpoint;
         if asked_to_end {
             assert_eq!((report.status, checkpoint.step), ("interrupted", 2));

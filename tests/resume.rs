@@ -366,6 +366,67 @@ fn a_result_that_was_taken_out_of_the_journal_is_noticed_and_comes_again() {
 }
 
 #[test]
+fn checkpoints_that_may_be_whole_are_not_given_up() {
+    let folder = folder();
+    let more = ["--set", "train.steps=60", "--set", "train.evaluate_every=20"];
+    let whole = folder.path().join("whole");
+    let expected = quiet(&example("clinic"), &whole, &more);
+    let both_refuse = |name: &str, damage: &dyn Fn(&Path), words: &[&str]| {
+        let run = folder.path().join(name);
+        copy(&whole, &run);
+        damage(&run);
+        let before = contents(&run);
+        let mut auto = train(&example("clinic"), &run, &more);
+        auto.args(["--resume", "auto"]);
+        for mut command in [resume(&run), auto] {
+            let done = command.output().expect("starts");
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(2), "{name}: {said}");
+            for word in words {
+                assert!(said.contains(word), "{name}: {word}: {said}");
+            }
+            assert_eq!(contents(&run), before, "{name}: something was changed");
+        }
+        run
+    };
+    let journal = "journal.jsonl";
+    let cut = |run: &Path| {
+        let text = std::fs::read(run.join(journal)).expect("reads");
+        std::fs::write(run.join(journal), &text[..100]).expect("writes");
+    };
+    let run = both_refuse("cut", &cut, &["its journal has 100 bytes", "Put the journal back", "`checkpoints`"]);
+    std::fs::copy(whole.join(journal), run.join(journal)).expect("copies");
+    assert_equal(&expected, &report(&resume(&run).output().expect("starts")), &run);
+
+    let gone = |run: &Path| std::fs::remove_file(run.join(journal)).expect("removes");
+    let run = both_refuse("gone", &gone, &["it has checkpoints and no journal.jsonl", "Put the journal back"]);
+    std::fs::remove_dir_all(run.join("checkpoints")).expect("removes");
+    assert_eq!(bits(&expected.0), bits(&report(&resume(&run).output().expect("starts"))), "begun again");
+
+    let other = |run: &Path| {
+        for step in [20, 40, 60] {
+            std::fs::write(checkpoint_of(run, step).join("manifest.json"), "{\"schema\": 99}").expect("writes");
+        }
+    };
+    both_refuse("other", &other, &["it has schema 99", "use the build that wrote it", "`checkpoints`"]);
+}
+
+/// The files below a folder with what is in them, but for the lock.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("lists") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all.extend(contents(&path));
+        } else if !path.ends_with("lock") {
+            all.push((path.clone(), std::fs::read(&path).expect("reads")));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
 fn what_would_change_the_bits_is_refused_and_named() {
     let folder = folder();
     let data = folder.path().join("table.csv");
@@ -410,6 +471,9 @@ fn what_would_change_the_bits_is_refused_and_named() {
     refused(&mut resume(&run), &["journal.jsonl, line 2 is no record"]);
     std::fs::write(&journal, said).expect("writes");
     refused(&mut resume(folder.path()), &["not a run folder", "experiment.toml"]);
+    std::fs::rename(&saved, run.join("away")).expect("renames");
+    refused(train(&experiment, &run, &[]).args(["--resume", "auto"]), &["and no experiment.toml to go on with"]);
+    std::fs::rename(run.join("away"), &saved).expect("renames back");
     refused(&mut resume(Path::new("auto")), &["--run-dir"]);
     refused(resume(&run).args(["--run-dir", "elsewhere"]), &["--run-dir"]);
     refused(&mut train(&experiment, &run, &[]), &["is not empty", "--resume"]);

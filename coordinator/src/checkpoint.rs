@@ -22,6 +22,7 @@
 
 mod disk;
 mod folder;
+mod keeper;
 mod tensors;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use sha2::{Digest, Sha256};
 
 pub use disk::{load, write};
 pub use folder::{Found, PassedOver, best, hold, keep, mark_best, newest_good, path_of, steps};
+pub use keeper::{Keeper, Kept};
 
 /// The schema's number, in every manifest. It changes when a reader of an older one would be wrong, or could not tell what was damaged:
 /// manifests of schema 1 have no hash of their own, and are not read.
@@ -233,6 +235,22 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
+    /// Whether the checkpoint may be whole: what rules it out lies beside it, or with the disk, and may be put right.
+    pub fn may_be_put_right(&self) -> bool {
+        let of_journal = matches!(self, CheckpointError::Journal { .. } | CheckpointError::JournalChanged { .. });
+        of_journal || self.is_not_understood()
+    }
+
+    /// Whether nobody can say that the checkpoint is damaged: it is another version's, or could not be read.
+    pub(crate) fn is_not_understood(&self) -> bool {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        match self {
+            CheckpointError::Schema { .. } => true,
+            CheckpointError::Io { source, .. } => !matches!(source.kind(), NotFound | NotADirectory),
+            _ => false,
+        }
+    }
+
     /// The kind of error, in snake case, for programs.
     pub fn code(&self) -> &'static str {
         match self {

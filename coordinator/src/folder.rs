@@ -23,6 +23,7 @@ const LOCK: &str = "lock";
 const EPOCH: &str = "epoch";
 const EXPERIMENT: &str = "experiment.toml";
 const JOURNAL: &str = "journal.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
 /// What a coordinator that was stopped before the first record of its run may have left.
 const BEGINNINGS: [&str; 5] = [LOCK, EPOCH, EXPERIMENT, ".epoch.new", ".experiment.toml.new"];
 /// How often a lock that is held is tried, and the pause in between: two seconds in all. A coordinator that was killed while it started a
@@ -60,6 +61,14 @@ pub enum FolderError {
     NotEmpty {
         /// The folder.
         path: PathBuf,
+    },
+    /// The folder holds something, and no run that could go on.
+    #[error("run folder {} has {found}, and no {EXPERIMENT} to go on with: put that back, or give another --run-dir", path.display())]
+    NoExperiment {
+        /// The folder.
+        path: PathBuf,
+        /// Something that is in it.
+        found: String,
     },
     /// There is no run to go on with.
     #[error("{} is not a run folder: it has no {missing}", path.display())]
@@ -114,7 +123,10 @@ impl RunFolder {
     pub fn create_at(path: &Path) -> Result<RunFolder, FolderError> {
         let is_new = !path.exists();
         fs::create_dir_all(path).map_err(failed(path, "creating"))?;
-        Ok(RunFolder { is_new, ..RunFolder::with_nothing_but(path, &[LOCK])? })
+        if foreign(path, &[LOCK])?.is_some() {
+            return Err(FolderError::NotEmpty { path: path.to_owned() });
+        }
+        Ok(RunFolder { is_new, ..RunFolder::lock(path.to_owned())? })
     }
 
     /// As [`RunFolder::create_at`], but a folder will do too in which a coordinator was stopped before the first record of its run.
@@ -123,15 +135,8 @@ impl RunFolder {
     /// There is something else in it, another coordinator has it, or the file system refuses.
     pub fn create_again(path: &Path) -> Result<RunFolder, FolderError> {
         fs::create_dir_all(path).map_err(failed(path, "creating"))?;
-        RunFolder::with_nothing_but(path, &BEGINNINGS)
-    }
-
-    fn with_nothing_but(path: &Path, names: &[&str]) -> Result<RunFolder, FolderError> {
-        for entry in fs::read_dir(path).map_err(failed(path, "reading"))? {
-            let name = entry.map_err(failed(path, "reading"))?.file_name();
-            if !names.iter().any(|allowed| name == **allowed) {
-                return Err(FolderError::NotEmpty { path: path.to_owned() });
-            }
+        if let Some(found) = foreign(path, &BEGINNINGS)? {
+            return Err(FolderError::NoExperiment { path: path.to_owned(), found });
         }
         RunFolder::lock(path.to_owned())
     }
@@ -145,20 +150,18 @@ impl RunFolder {
         }
     }
 
-    /// Whether there is a run in a folder to go on with.
+    /// Whether there is a run in a folder to go on with, or what is left of one that had come further than its beginning.
     pub fn has_run(path: &Path) -> bool {
-        path.join(EXPERIMENT).is_file() && path.join(JOURNAL).is_file()
+        path.join(EXPERIMENT).is_file() && (path.join(JOURNAL).is_file() || path.join(CHECKPOINTS).exists())
     }
 
-    /// Locks the folder of a run that is to go on.
+    /// Locks the folder of a run that is to go on; its coordinator may have been stopped before the first record.
     ///
     /// # Errors
     /// It is not a run's, or another coordinator has it.
     pub fn open(path: &Path) -> Result<RunFolder, FolderError> {
-        for file in [EXPERIMENT, JOURNAL] {
-            if !path.join(file).is_file() {
-                return Err(FolderError::NotARun { path: path.to_owned(), missing: file });
-            }
+        if !path.join(EXPERIMENT).is_file() {
+            return Err(FolderError::NotARun { path: path.to_owned(), missing: EXPERIMENT });
         }
         RunFolder::lock(path.to_owned())
     }
@@ -199,6 +202,14 @@ impl RunFolder {
         write_atomically(disk, &path, text.as_bytes()).map_err(failed(&path, "writing"))
     }
 
+    /// Sees to it that the names of the files in the folder survive a loss of power.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn sync(&self, disk: &dyn Disk) -> Result<(), FolderError> {
+        disk.perform(Operation::Sync(&self.path)).map_err(failed(&self.path, "syncing"))
+    }
+
     fn lock(path: PathBuf) -> Result<RunFolder, FolderError> {
         let file = path.join(LOCK);
         let mut lock = OpenOptions::new()
@@ -228,6 +239,17 @@ impl RunFolder {
             .map_err(failed(&file, "writing"))?;
         Ok(RunFolder { path, is_new: false, _lock: lock })
     }
+}
+
+/// Something in a folder that has another name than those.
+fn foreign(path: &Path, names: &[&str]) -> Result<Option<String>, FolderError> {
+    for entry in fs::read_dir(path).map_err(failed(path, "reading"))? {
+        let name = entry.map_err(failed(path, "reading"))?.file_name();
+        if !names.iter().any(|allowed| name == **allowed) {
+            return Ok(Some(name.to_string_lossy().into_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// `2026-11-20T12-03-11-digits`: UTC, and the experiment's name with everything unusual in a file name turned into `-`.

@@ -3,8 +3,11 @@
 //! Going on means the same bits as if nothing had happened, so whatever would change them is refused, with what differs: another
 //! experiment (but for the number of workers and where the run is tracked, which change nothing, and for what becomes of steps
 //! that are not finite), other data, another device. A checkpoint that is damaged is
-//! passed over for the one before; where none is good the run begins anew, and comes to the same results, unless it is the journal that
-//! was changed: that may be put back.
+//! passed over for the one before; where none is good the run begins anew, and comes to the same results. Where one may be good for all that
+//! is known, that is refused: the journal that it counts on may be put back, another build may read it.
+//!
+//! A checkpoint is written when everything that led to it is in the journal and synced, so that no crash leaves a journal that is shorter
+//! than a checkpoint says: where it is, somebody or something else has cut it.
 
 use std::path::{Path, PathBuf};
 
@@ -41,8 +44,8 @@ pub struct Past {
     pub found: Option<Found>,
     /// Newer checkpoints that can't be used, newest first.
     pub passed_over: Vec<PassedOver>,
-    /// The journal, without what a crash has torn.
-    pub(crate) journal: Journal,
+    /// The journal, without what a crash has torn; none where the run was stopped before there was one.
+    pub(crate) journal: Option<Journal>,
     /// The tags of the journal; none where the run was stopped before its first record.
     tags: IndexMap<String, String>,
     /// The experiment as the journal has it, with the keys on which no result depends.
@@ -61,14 +64,42 @@ pub enum ResumeError {
     /// The saved experiment can't be read.
     #[error(transparent)]
     Experiment(#[from] Box<ExperimentError>),
+    /// There are checkpoints, and the journal that they count on is gone.
+    #[error("the run in {} can't go on: it has checkpoints and no journal.jsonl. Put the journal back, or, to begin the run again, remove its \
+             folder `checkpoints`", path.display())]
+    JournalMissing {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// The journal ends before all checkpoints.
+    #[error("the run in {} can't go on: its journal has {found} bytes, and {needed} belong to the checkpoint of step {step}, the oldest that is \
+             whole. Put the journal back as it was, or, to begin the run again, remove its folder `checkpoints`", path.display())]
+    JournalCut {
+        /// The run folder.
+        path: PathBuf,
+        /// The step of the oldest checkpoint that is whole.
+        step: u64,
+        /// Bytes that the journal had when it was written.
+        needed: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
     /// The journal is not what the checkpoints count on, and none is older than the change.
     #[error("the run in {} can't go on: its journal was changed since the checkpoint of step {step} was written, and no checkpoint is older \
              than the change. Put the journal back as it was, or begin another run", path.display())]
     JournalChanged {
         /// The run folder.
         path: PathBuf,
-        /// The step of the oldest checkpoint.
+        /// The step of the oldest checkpoint that is whole.
         step: u64,
+    },
+    /// No checkpoint can be used, and one is not damaged for all that is known.
+    #[error("the run in {} can't go on: {reason}. No older checkpoint will do; to begin the run again, remove its folder `checkpoints`", path.display())]
+    NotUnderstood {
+        /// The run folder.
+        path: PathBuf,
+        /// Why the oldest of them can't be used.
+        reason: CheckpointError,
     },
     /// Something is not as it was.
     #[error("the run in {} can't go on, because {what} changed since: {}", path.display(), told(differences))]
@@ -92,22 +123,25 @@ impl Past {
     /// Finds what is left of the run in a folder.
     ///
     /// # Errors
-    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged, [`ResumeError::JournalChanged`] where it was changed before
-    /// all checkpoints, and others where a file can't be read.
+    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged; where no checkpoint is good, and one may be for all that
+    /// is known, one that says why; others where a file can't be read.
     pub fn find(folder: RunFolder) -> Result<Past, ResumeError> {
         let journal_path = folder.journal();
-        let (found, passed_over) = checkpoint::newest_good(folder.path(), Some(&journal_path))?;
-        let changed = passed_over.iter().any(|passed| matches!(passed.reason, CheckpointError::JournalChanged { .. }));
-        if found.is_none() && changed {
-            // A line that is no record says where to look.
-            if let Some(error) = journal::read(&journal_path)?.find_map(Result::err) {
-                return Err(error.into());
+        if !journal_path.exists() {
+            if !checkpoint::steps(folder.path())?.is_empty() {
+                return Err(ResumeError::JournalMissing { path: folder.path().to_owned() });
             }
-            let step = checkpoint::steps(folder.path())?.first().copied().unwrap_or_default();
-            return Err(ResumeError::JournalChanged { path: folder.path().to_owned(), step });
+            let (tags, parameters) = (IndexMap::new(), IndexMap::new());
+            return Ok(Past { folder, found: None, passed_over: Vec::new(), journal: None, tags, parameters });
+        }
+        let (found, mut passed_over) = checkpoint::newest_good(folder.path(), Some(&journal_path))?;
+        let oldest = passed_over.iter().rposition(|passed| passed.reason.may_be_put_right());
+        if let (None, Some(oldest)) = (&found, oldest) {
+            let PassedOver { step, reason, .. } = passed_over.swap_remove(oldest);
+            return Err(refusal(&folder, step, reason));
         }
         let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
-        let journal = Journal::open_at(&journal_path, step)?;
+        let journal = Some(Journal::open_at(&journal_path, step)?);
         let (mut tags, mut recorded) = (IndexMap::new(), IndexMap::new());
         for record in journal::read(&journal_path)? {
             match record? {
@@ -203,6 +237,21 @@ impl Past {
             return Ok(());
         }
         Err(ResumeError::Changed { path: self.folder.path().to_owned(), what, differences })
+    }
+}
+
+/// Why a run can't go on of whose checkpoints none can be used, the oldest of them that may be put right for this `reason`.
+fn refusal(folder: &RunFolder, step: u64, reason: CheckpointError) -> ResumeError {
+    let path = folder.path().to_owned();
+    match reason {
+        CheckpointError::Journal { needed, found, .. } => ResumeError::JournalCut { path, step, needed, found },
+        CheckpointError::JournalChanged { .. } => {
+            // A line that is no record says where to look.
+            let wrong = journal::read(&folder.journal())
+                .and_then(|mut records| records.find_map(Result::err).map_or(Ok(()), Err));
+            wrong.err().map_or(ResumeError::JournalChanged { path, step }, ResumeError::Journal)
+        }
+        reason => ResumeError::NotUnderstood { path, reason },
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{service::interceptor::InterceptedService, transport::Server};
 
 use crate::{
-    checkpoint::CheckpointError,
+    checkpoint::{CheckpointError, Keeper},
     compute::{self, Desk, Executor},
     disk::Disk,
     door::{Listener, TurnedAway},
@@ -126,17 +126,11 @@ pub async fn serve(
     let run_id = opened.run_id();
     let mut tracker = start_tracker(&setup, &options, &opened.folder, &run_id)?;
     let (position, updater) = Position::of(&setup, opened.checkpoint())?;
-    let saved = opened.checkpoint().map(|checkpoint| checkpoint.step);
-    let desk = Desk {
-        updater,
-        run_dir: opened.folder.path().to_owned(),
-        disk: Arc::clone(&opened.disk),
-        keep: setup.loaded.experiment.train.checkpoint.keep as usize,
-        best: opened.best_step(),
-        marked: None,
-        saved,
-        owed: None,
-    };
+    let keep = setup.loaded.experiment.train.checkpoint.keep as usize;
+    let disk = Arc::clone(&opened.disk);
+    let spared = opened.spared.iter().copied();
+    let keeper = Keeper::new(disk, opened.folder.path(), keep, opened.found.as_ref(), spared);
+    let desk = Desk { updater, keeper };
     let (done, finished_jobs) = mpsc::unbounded_channel();
     let (executor, thread) = Executor::start(desk, done);
     progress.send_modify(|progress| {

@@ -38,6 +38,8 @@ pub(crate) struct Opened {
     pub journal: Journal,
     /// What the run goes on from.
     pub found: Option<Found>,
+    /// Steps whose checkpoints could not be understood, and stay.
+    pub spared: Vec<u64>,
     /// The step that it goes on from, where it was taken up.
     pub resumed_from: Option<u64>,
 }
@@ -52,15 +54,11 @@ impl Opened {
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.found.as_ref().map(|found| &found.checkpoint)
     }
-
-    /// The step of the best parameters so far.
-    pub fn best_step(&self) -> Option<u64> {
-        self.found.as_ref()?.best.as_ref().map(|(step, _)| *step)
-    }
 }
 
 impl Start {
-    /// Takes the next epoch and writes the first records: from here on the run can be taken up again.
+    /// Takes the next epoch and writes the first records, with the journal's name: from here on the run can be taken up again, should the
+    /// power go too.
     ///
     /// # Errors
     /// The folder or the journal can't be written.
@@ -72,9 +70,11 @@ impl Start {
                 let fence = folder.next_epoch(&*options.disk)?;
                 let disk = fenced(&fence);
                 folder.write_experiment(&*disk, &setup.resolved().to_toml())?;
-                let mut journal = Journal::create(&folder.journal())?.with_disk(Arc::clone(&disk));
+                let mut journal = Journal::create_on(Arc::clone(&disk), &folder.journal())?;
                 journal.append_all(&first_records(setup, options, fence.epoch()))?;
-                Ok(Opened { folder, fence, disk, journal, found: None, resumed_from: None })
+                journal.sync()?;
+                folder.sync(&*disk)?;
+                Ok(Opened { folder, fence, disk, journal, found: None, spared: Vec::new(), resumed_from: None })
             }
             Start::Resumed(past) => {
                 let begun = past.has_begun();
@@ -85,7 +85,10 @@ impl Start {
                 if found.is_some() {
                     checkpoint::hold(&*disk, folder.path())?;
                 }
-                let mut journal = journal.with_disk(Arc::clone(&disk));
+                let mut journal = match journal {
+                    Some(journal) => journal.with_disk(Arc::clone(&disk)),
+                    None => Journal::create_on(Arc::clone(&disk), &folder.journal())?,
+                };
                 let mut records = if begun {
                     let (_, settings) = parameters(setup);
                     let began = [started(fence.epoch(), Some(step)), Observation::Settings { settings }];
@@ -95,7 +98,11 @@ impl Start {
                 };
                 records.extend(found_records(&folder, &passed_over, journal.cut_off()));
                 journal.append_all(&records)?;
-                Ok(Opened { folder, fence, disk, journal, found, resumed_from: Some(step) })
+                journal.sync()?;
+                folder.sync(&*disk)?;
+                let spared = passed_over.iter().filter(|passed| passed.reason.is_not_understood());
+                let spared = spared.map(|passed| passed.step).collect();
+                Ok(Opened { folder, fence, disk, journal, found, spared, resumed_from: Some(step) })
             }
         }
     }
@@ -183,7 +190,7 @@ fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
 /// What was found to be damaged, which people are told too.
 fn found_records(folder: &RunFolder, passed_over: &[PassedOver], cut_off: u64) -> Vec<Record> {
     let mut seen: Vec<Observation> = Vec::new();
-    for PassedOver { path, reason } in passed_over {
+    for PassedOver { path, reason, .. } in passed_over {
         tracing::warn!("passed over a checkpoint: {reason}");
         let path = path.strip_prefix(folder.path()).unwrap_or(path).to_string_lossy().into_owned();
         let reason = Reason::new(reason.code(), reason.to_string());

@@ -206,6 +206,11 @@ pub(super) fn best_of(path: &Path) -> Option<u64> {
     read_manifest(path).ok()?.best
 }
 
+/// What is wrong with a checkpoint's manifest, if anything is.
+pub(super) fn manifest_error(path: &Path) -> Option<CheckpointError> {
+    read_manifest(path).err()
+}
+
 /// The manifest, where it is as it was written and lies in the folder of its step.
 fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
     let file = path.join(MANIFEST);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::disk::{best_of, failed, load, load_parameters, remove};
+use super::disk::{best_of, failed, load, load_parameters, manifest_error, remove};
 use super::{Checkpoint, CheckpointError, digits};
 use crate::disk::{Disk, Operation, write_atomically};
 use crate::journal::hash_of;
@@ -13,6 +13,8 @@ const BEST: &str = "best";
 /// A checkpoint that could not be used.
 #[derive(Debug)]
 pub struct PassedOver {
+    /// Its step.
+    pub step: u64,
     /// Its folder.
     pub path: PathBuf,
     /// Why.
@@ -74,7 +76,7 @@ pub fn newest_good(
         let path = path_of(run_dir, step);
         match load_with_best(run_dir, &path, journal) {
             Ok(found) => return Ok((Some(found), passed_over)),
-            Err(reason) => passed_over.push(PassedOver { path, reason }),
+            Err(reason) => passed_over.push(PassedOver { step, path, reason }),
         }
     }
     Ok((None, passed_over))
@@ -82,14 +84,15 @@ pub fn newest_good(
 
 fn load_with_best(run_dir: &Path, path: &Path, journal: Option<&Path>) -> Result<Found, CheckpointError> {
     let checkpoint = load(path)?;
-    if let Some(journal) = journal {
-        check_journal(&checkpoint, path, journal)?;
-    }
     let best = match checkpoint.best {
         None => None,
         Some(step) if step == checkpoint.step => Some((step, checkpoint.parameters.clone())),
         Some(step) => Some((step, load_parameters(&path_of(run_dir, step))?)),
     };
+    // Last, so that where the journal is to blame nothing else is.
+    if let Some(journal) = journal {
+        check_journal(&checkpoint, path, journal)?;
+    }
     Ok(Found { checkpoint, best })
 }
 
@@ -150,7 +153,7 @@ pub fn best(run_dir: &Path) -> Result<Option<u64>, CheckpointError> {
 /// that a crash interrupted go too.
 ///
 /// Checkpoints after `written` are there where a run went on from an earlier one because they could not be used. They take no
-/// place among the `n`, and go.
+/// place among the `n`, and go. What is of another version, or can't be read, is not damaged for all that is known: it stays.
 ///
 /// # Errors
 /// The file system refuses.
@@ -168,7 +171,8 @@ pub fn keep(
     let needed: Vec<u64> = kept.iter().filter_map(|step| best_of(&path_of(run_dir, *step))).collect();
     let best = best(run_dir)?;
     old.retain(|step| {
-        best != Some(*step) && !kept.contains(step) && !protected.contains(step) && !needed.contains(step)
+        let stays = best == Some(*step) || kept.contains(step) || protected.contains(step) || needed.contains(step);
+        !stays && !manifest_error(&path_of(run_dir, *step)).is_some_and(|error| error.is_not_understood())
     });
     for &step in &old {
         // Renamed first, so that a crash never leaves half a checkpoint under its name.

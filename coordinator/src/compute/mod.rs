@@ -31,9 +31,9 @@ pub use report::{Factors, NotFinite, SkipReport, StepReport, Weighed};
 pub use updater::Updater;
 
 use crate::{
-    checkpoint::{self, Checkpoint, CheckpointError},
-    disk::Disk,
+    checkpoint::{Checkpoint, CheckpointError, Keeper, Kept},
     evaluation::{self, Part},
+    journal::JournalError,
     run::{Evaluation, Unusable, WorkerId},
     selection::Evaluated,
 };
@@ -137,6 +137,8 @@ pub enum Job {
         checkpoint: Box<Checkpoint>,
         /// Whether it holds the best parameters so far.
         best: bool,
+        /// Whether everything that led to it is in the journal and synced.
+        journal: Result<(), JournalError>,
     },
 }
 
@@ -209,20 +211,8 @@ pub enum Done {
 pub struct Desk {
     /// Parameters, optimizer, weighting.
     pub updater: Updater,
-    /// The run's folder.
-    pub run_dir: std::path::PathBuf,
-    /// What writes to it, as long as the folder is this coordinator's.
-    pub disk: Arc<dyn Disk>,
-    /// How many checkpoints stay, the best one aside.
-    pub keep: usize,
-    /// The step of the best parameters so far.
-    pub best: Option<u64>,
-    /// The step that the run folder names as the best.
-    pub marked: Option<u64>,
-    /// The step of the checkpoint that is on the disk, written by this coordinator or found good by it.
-    pub saved: Option<u64>,
-    /// The checkpoint of the best parameters, where the disk did not take it: later ones need it, so it goes first.
-    pub owed: Option<Box<Checkpoint>>,
+    /// The run's checkpoints.
+    pub keeper: Keeper,
 }
 
 /// Has jobs done: by the thread, or at once where that is quicker. Either way the end of a job is a message.
@@ -345,12 +335,12 @@ impl Desk {
                 let chunks = self.updater.chunks(split);
                 Done::Decided(evaluation, evaluation::metrics(self.updater.shapes(), split, &chunks, parts))
             }
-            Job::Save { checkpoint, best } => {
+            Job::Save { checkpoint, best, journal } => {
                 let step = checkpoint.step;
                 #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
                 let began = std::time::Instant::now();
-                let written = self.save(checkpoint, best);
-                let tidied = if written.is_ok() { self.tidy(step) } else { Ok(()) };
+                let fill = |checkpoint: &mut Checkpoint| self.updater.fill(checkpoint);
+                let Kept { written, tidied } = self.keeper.save(checkpoint, best, journal, fill);
                 Done::Saved { step, best, written, tidied, took: began.elapsed() }
             }
         }
@@ -360,38 +350,6 @@ impl Desk {
     fn failed(&self, error: NotFinite, answers: Answers) -> Done {
         let unusable = self.updater.unusable(&answers);
         if unusable.is_empty() { Done::NotFinite(error) } else { Done::Unusable { error, unusable, answers } }
-    }
-
-    /// Writes a checkpoint, unless it is there; says whether it did.
-    fn save(&mut self, mut checkpoint: Box<Checkpoint>, best: bool) -> Result<bool, CheckpointError> {
-        if best {
-            (self.best, self.owed) = (Some(checkpoint.step), None);
-        }
-        if let Some(owed) = &self.owed {
-            checkpoint::write(&*self.disk, &self.run_dir, owed)?;
-            (self.saved, self.owed) = (Some(owed.step), None);
-        }
-        if self.saved == Some(checkpoint.step) {
-            return Ok(false);
-        }
-        self.updater.fill(&mut checkpoint);
-        let (step, written) = (checkpoint.step, checkpoint::write(&*self.disk, &self.run_dir, &checkpoint));
-        match written {
-            Ok(_) => self.saved = Some(step),
-            Err(_) if best => self.owed = Some(checkpoint),
-            Err(_) => {}
-        }
-        written.map(|_| true)
-    }
-
-    /// Names the best checkpoint, and removes those that are not needed any more now that the one of `step` is there.
-    fn tidy(&mut self, step: u64) -> Result<(), CheckpointError> {
-        if let Some(best) = self.best.filter(|best| self.marked != Some(*best)) {
-            checkpoint::mark_best(&*self.disk, &self.run_dir, best)?;
-            self.marked = self.best;
-        }
-        let protected: Vec<u64> = self.best.into_iter().collect();
-        checkpoint::keep(&*self.disk, &self.run_dir, self.keep, step, &protected).map(drop)
     }
 }
 

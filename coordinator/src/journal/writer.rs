@@ -46,9 +46,21 @@ impl Journal {
     /// # Errors
     /// There is a file already, or it can't be created.
     pub fn create(path: &Path) -> Result<Journal, JournalError> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path);
-        let file = file.map_err(|source| JournalError::Io { path: path.to_owned(), action: "creating", source })?;
-        Ok(Journal::of(path, file, 0, Sha256::new(), Known::default()))
+        Journal::create_on(Arc::new(LocalDisk), path)
+    }
+
+    /// Creates an empty journal that is written by way of `disk`.
+    ///
+    /// # Errors
+    /// As [`Journal::create`].
+    pub fn create_on(disk: Arc<dyn Disk>, path: &Path) -> Result<Journal, JournalError> {
+        let failed = |source| JournalError::Io { path: path.to_owned(), action: "creating", source };
+        if path.exists() {
+            return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+        }
+        disk.perform(Operation::Write(path, &[])).map_err(failed)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
+        Ok(Journal::of(path, file, 0, Sha256::new(), Known::default()).with_disk(disk))
     }
 
     /// Opens a journal to go on with it from its start: see [`Journal::open_at`].

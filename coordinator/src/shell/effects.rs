@@ -178,16 +178,12 @@ impl Shell {
     fn save(&mut self, step: u64, best: bool) -> Result<(), CoordinatorError> {
         self.record_step();
         self.fence.check()?;
-        let written = match self.journal.sync() {
-            Ok(()) => {
-                let checkpoint = self.checkpoint(step, best);
-                return self.order(Job::Save { checkpoint, best });
-            }
-            Err(error @ JournalError::Io { .. }) => Err(CheckpointError::JournalFirst(error)),
-            Err(error) => return Err(error.into()),
+        let journal = match self.journal.sync() {
+            Err(error) if !matches!(error, JournalError::Io { .. }) => return Err(error.into()),
+            synced => synced,
         };
-        let done = Done::Saved { step, best, written, tidied: Ok(()), took: Duration::ZERO };
-        self.executor.say(done).map_err(|_| CoordinatorError::Crashed)
+        let checkpoint = self.checkpoint(step, best);
+        self.order(Job::Save { checkpoint, best, journal })
     }
 
     /// The state after `step`; `evaluated` where its evaluation is in the selection's state though the machine has not heard of it.

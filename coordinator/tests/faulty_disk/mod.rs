@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::PathBuf,
     sync::{Mutex, MutexGuard},
@@ -17,7 +17,8 @@ pub enum Fault {
     Full(u64),
     /// The process is killed in the midst of it: nothing happens any more.
     Killed,
-    /// The machine loses its power in the midst of it: of files that were not synced half is lost, renames are undone.
+    /// The machine loses its power in the midst of it: of files that were not synced half is lost, renames are undone, and a new file whose
+    /// folder was not synced is gone.
     PowerLost,
     /// The same on a file system that keeps renames before it keeps what was written.
     BytesLost,
@@ -39,6 +40,8 @@ struct State {
     sync_skipped: bool,
     /// Files with bytes that are not synced: how many are.
     unsynced: BTreeMap<PathBuf, u64>,
+    /// New files whose folder is not synced.
+    created: BTreeSet<PathBuf>,
     /// Renames whose folder is not synced: from, to, and what was in the new place.
     renamed: Vec<(PathBuf, PathBuf, Option<Vec<u8>>)>,
 }
@@ -59,6 +62,7 @@ impl FaultyDisk {
         let mut before = before.state();
         let mut state = self.state();
         state.unsynced = std::mem::take(&mut before.unsynced);
+        state.created = std::mem::take(&mut before.created);
         state.renamed = std::mem::take(&mut before.renamed);
     }
 
@@ -152,12 +156,19 @@ impl State {
     /// Remembers what a loss of power would undo.
     fn note(&mut self, operation: Operation<'_>) -> io::Result<()> {
         match operation {
-            Operation::Write(path, _) => drop(self.unsynced.insert(path.to_owned(), 0)),
+            Operation::Write(path, _) => {
+                if !path.exists() {
+                    self.created.insert(path.to_owned());
+                }
+                self.unsynced.insert(path.to_owned(), 0);
+            }
             Operation::Sync(path) => {
                 self.unsynced.remove(path);
+                self.created.retain(|file| file.parent() != Some(path));
                 self.renamed.retain(|(_, to, _)| to.parent() != Some(path));
             }
             Operation::Rename(from, to) => {
+                self.created.remove(from);
                 let before = if to.is_file() { Some(fs::read(to)?) } else { None };
                 self.renamed.push((from.to_owned(), to.to_owned(), before));
                 let moved = self.unsynced.iter().filter_map(|(path, synced)| {
@@ -194,6 +205,9 @@ impl State {
             if let Some(bytes) = before {
                 fs::write(to, bytes)?;
             }
+        }
+        for file in std::mem::take(&mut self.created).into_iter().filter(|file| renames && file.exists()) {
+            fs::remove_file(file)?;
         }
         Ok(())
     }
