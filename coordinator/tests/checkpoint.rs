@@ -321,6 +321,7 @@ fn every_bit_of_the_manifest_counts() {
         // What no other build has written is damaged, not newer.
         assert!(!matches!(refused, CheckpointError::Schema { .. }), "bit {bit}: {refused}");
     }
+    eprintln!("{} bits", 8 * sound.len());
     fs::write(&manifest, sound).expect("writes");
     assert_eq!(load(&path).expect("is whole again"), small);
 }
