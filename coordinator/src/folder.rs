@@ -136,7 +136,13 @@ impl RunFolder {
     pub fn create_again(path: &Path) -> Result<RunFolder, FolderError> {
         fs::create_dir_all(path).map_err(failed(path, "creating"))?;
         if let Some(found) = foreign(path, &BEGINNINGS)? {
-            return Err(FolderError::NoExperiment { path: path.to_owned(), found });
+            let path = path.to_owned();
+            let has_experiment = path.join(EXPERIMENT).is_file();
+            return Err(if has_experiment {
+                FolderError::NotEmpty { path }
+            } else {
+                FolderError::NoExperiment { path, found }
+            });
         }
         RunFolder::lock(path.to_owned())
     }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use coordinator::checkpoint::{Checkpoint, write};
 use coordinator::disk::LocalDisk;
 use coordinator::folder::{FolderError, RunFolder};
+use coordinator::resume::{Past, ResumeError};
 
 /// 2026-11-20 12:03:11 UTC.
 const NOW_MS: u64 = 1_795_176_191_250;
@@ -49,10 +51,22 @@ fn a_named_folder_must_be_empty_but_for_a_lock_that_nobody_holds() {
 }
 
 #[test]
-fn a_folder_without_a_journal_is_no_run() {
+fn a_folder_without_an_experiment_is_no_run_and_one_without_a_journal_is_one_that_was_about_to_begin() {
     let parent = tempfile::tempdir().expect("a folder");
+    let journal = parent.path().join("journal.jsonl");
+    fs::write(&journal, "").expect("writes");
+    assert!(matches!(RunFolder::open(parent.path()), Err(FolderError::NotARun { missing: "experiment.toml", .. })));
+    let error = RunFolder::create_again(parent.path()).expect_err("is not its own");
+    assert!(error.to_string().contains("has journal.jsonl, and no experiment.toml to go on with"), "{error}");
+    fs::remove_file(journal).expect("removes");
     fs::write(parent.path().join("experiment.toml"), "").expect("writes");
-    assert!(matches!(RunFolder::open(parent.path()), Err(FolderError::NotARun { missing: "journal.jsonl", .. })));
+    let past = Past::find(RunFolder::open(parent.path()).expect("opens")).expect("is there");
+    assert_eq!((past.step(), past.device()), (0, None));
+    drop(past);
+    write(&LocalDisk, parent.path(), &Checkpoint { step: 5, ..Checkpoint::default() }).expect("writes");
+    assert!(RunFolder::has_run(parent.path()), "what is left of one");
+    let error = Past::find(RunFolder::open(parent.path()).expect("opens")).expect_err("has lost its journal");
+    assert!(matches!(error, ResumeError::JournalMissing { .. }), "{error}");
 }
 
 #[test]
