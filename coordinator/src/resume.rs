@@ -99,7 +99,7 @@ pub enum ResumeError {
         /// The run folder.
         path: PathBuf,
         /// Why the oldest of them can't be used.
-        reason: CheckpointError,
+        reason: Box<CheckpointError>,
     },
     /// Something is not as it was.
     #[error("the run in {} can't go on, because {what} changed since: {}", path.display(), told(differences))]
@@ -251,7 +251,7 @@ fn refusal(folder: &RunFolder, step: u64, reason: CheckpointError) -> ResumeErro
                 .and_then(|mut records| records.find_map(Result::err).map_or(Ok(()), Err));
             wrong.err().map_or(ResumeError::JournalChanged { path, step }, ResumeError::Journal)
         }
-        reason => ResumeError::NotUnderstood { path, reason },
+        reason => ResumeError::NotUnderstood { path, reason: Box::new(reason) },
     }
 }
 
