@@ -67,6 +67,7 @@ fn whatever_goes_wrong_the_run_ends_in_the_bits_of_the_quiet_run() {
     println!("{SEEDS} seeds: {tally:?}");
     assert!(failed.is_empty(), "{} of {SEEDS} seeds; the first: {:?}", failed.len(), &failed[..failed.len().min(5)]);
     assert!(tally.least() > 1000, "something hardly ever happens: {tally:?}");
+    assert!(tally.best_owed > 50, "the disk hardly ever lacks room for the best: {tally:?}");
 }
 
 fn is_found(mutation: Mutation) -> Violation {
@@ -99,6 +100,12 @@ fn a_message_for_a_coordinator_that_was_replaced_is_found_where_it_counts() {
 #[test]
 fn a_state_that_is_missing_in_checkpoints_is_found() {
     is_found(Mutation::ForgetWeighting);
+}
+
+#[test]
+fn a_best_checkpoint_that_is_forgotten_on_a_full_disk_is_found() {
+    let Violation(what) = is_found(Mutation::ForgetBest);
+    assert!(what.contains("passed over") || what.contains("as the best"), "{what}");
 }
 
 #[test]

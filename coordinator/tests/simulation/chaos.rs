@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use coordinator::run::{Chunks, FeedWork, Job, Mode, Settings, TaskGradients};
+use coordinator::{
+    run::{Chunks, Event, FeedWork, Job, Mode, Settings, TaskGradients},
+    selection::Selection,
+};
 
-use super::{Happening, World};
-use crate::dice::Dice;
+use super::{Happening, Shell, World};
+use crate::{dice::Dice, model::Course};
 
 impl World {
     pub(super) fn chaos(&mut self) {
@@ -15,7 +18,7 @@ impl World {
         self.faults_left -= 1;
         self.last_fault = self.now;
         let host = self.dice.below(self.workers.len() as u64) as usize;
-        match self.dice.below(9) {
+        match self.dice.below(11) {
             0 | 1 if self.workers[host].alive => {
                 self.tally.workers_killed += 1;
                 self.leave(host);
@@ -35,6 +38,8 @@ impl World {
             5 => self.crash(false),
             6 => self.crash(true),
             7 => self.disk_slow_until = self.now + Duration::from_secs(2),
+            8 => self.ask(Event::Save),
+            9 => self.ask(Event::Interrupt),
             _ => {
                 let incarnation = self.workers[host].incarnation;
                 self.cut(host, incarnation);
@@ -46,6 +51,16 @@ impl World {
         self.after(delay, Happening::Chaos);
     }
 
+    /// Somebody asks the coordinator for something.
+    fn ask(&mut self, event: Event) {
+        let Some(epoch) = self.coordinator.as_ref().map(Shell::epoch) else { return };
+        match event {
+            Event::Save => self.tally.saves_asked += 1,
+            _ => self.tally.interrupted += 1,
+        }
+        self.after(Duration::ZERO, Happening::Done { epoch, event });
+    }
+
     /// Whether a worker spoils its answer. Two do not agree on what is wrong.
     pub(super) fn spoils(&mut self, step: u64, job: &Job) -> bool {
         let spoils = self.faults_left > 0 && self.dice.chance(10);
@@ -54,7 +69,22 @@ impl World {
 }
 
 /// What a run of this world does.
-pub(super) fn settings(dice: &mut Dice) -> Settings {
+pub(super) fn course(dice: &mut Dice, workers: usize) -> Course {
+    let settings = settings(dice, workers);
+    let odd = if dice.chance(30) { dice.between(1, u64::from(u32::MAX)) } else { 0 };
+    let best = if dice.chance(80) { "checkpoint = { best = \"validation.loss\" }\n" } else { "" };
+    let patience = dice.between(1, 4);
+    let early = format!("early_stopping = {{ metric = \"validation.loss\", patience = {patience} }}\n");
+    let train = format!("steps = 1\n{best}{}", if dice.chance(25) { &early } else { "" });
+    let text = format!(
+        "name = \"t\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"regression\"\n\
+         [model]\ntrunk = {{ hidden = [4] }}\n[train]\n{train}"
+    );
+    let loaded = experiment::parse(&text, std::path::Path::new("t.toml"), &[]).expect("is right");
+    Course { settings, selection: Selection::new(&loaded.experiment.train), odd }
+}
+
+fn settings(dice: &mut Dice, workers: usize) -> Settings {
     let feed = |dice: &mut Dice| FeedWork { tasks: dice.between(1, 3) as u32, cost: dice.between(1, 5) };
     let mode = match dice.below(3) {
         0 => Mode::PerTask { feeds: vec![feed(dice), feed(dice)], halves: dice.chance(50) },
@@ -66,7 +96,7 @@ pub(super) fn settings(dice: &mut Dice) -> Settings {
         chunks: vec![Chunks { validation: dice.between(0, 3) as u32, test: 1 }, Chunks { validation: 2, test: 0 }],
         evaluate_every: Some(dice.between(1, 5)),
         save_every: Some(dice.between(1, 4)),
-        min_workers: 1,
+        min_workers: dice.between(1, workers.min(2) as u64) as usize,
         lease: Duration::from_secs(1),
         straggler_multiple: 4.0,
         patience_min: Duration::from_millis(20),

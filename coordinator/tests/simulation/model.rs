@@ -6,7 +6,10 @@ use aggregation::{
     random::{Purpose, Stream},
     tree::{self, Node},
 };
-use coordinator::run::{Mode, Settings};
+use coordinator::{
+    run::{Mode, Settings},
+    selection::{Evaluated, Selection},
+};
 
 pub const PARAMETERS: usize = 4;
 
@@ -20,6 +23,16 @@ pub struct Model {
     /// The weighting's state.
     pub weight: f64,
     /// Which steps are not finite follows from this; 0: none.
+    pub odd: u64,
+}
+
+/// What a run is to do.
+#[derive(Debug, Clone)]
+pub struct Course {
+    pub settings: Settings,
+    /// What is best, and when it is over, before the first evaluation.
+    pub selection: Selection,
+    /// Seed of the steps that are not finite; 0: none.
     pub odd: u64,
 }
 
@@ -132,13 +145,28 @@ pub struct Quiet {
     pub models: Vec<Model>,
     /// Steps that were skipped among so many.
     pub skipped: Vec<u64>,
+    /// The step of the best parameters once so many are evaluated.
+    pub best: Vec<Option<u64>>,
     /// By step, split and name of the number.
     pub results: BTreeMap<(u64, &'static str), f64>,
 }
 
-pub fn quiet(settings: &Settings, odd: u64) -> Quiet {
+impl Quiet {
+    /// The step of the best parameters after `step`, whose own evaluation may be due.
+    pub fn best(&self, step: u64, evaluation_due: bool) -> Option<u64> {
+        self.best[step as usize - usize::from(evaluation_due)]
+    }
+}
+
+/// What the selection hears of an evaluation.
+pub fn evaluated(value: f64) -> Evaluated {
+    Evaluated { loss: Some(value), ..Evaluated::default() }
+}
+
+pub fn quiet(Course { settings, selection, odd }: &Course) -> Quiet {
     let root = Node::root(settings.leaves);
-    let (mut models, mut skipped) = (vec![Model::first(odd)], vec![0]);
+    let (mut models, mut skipped) = (vec![Model::first(*odd)], vec![0]);
+    let (mut best, mut selection, mut stop) = (vec![None], selection.clone(), false);
     let mut results = BTreeMap::new();
     for step in 0..settings.steps {
         let now = models[step as usize];
@@ -154,12 +182,22 @@ pub fn quiet(settings: &Settings, odd: u64) -> Quiet {
         skipped.push(skipped[step as usize] + u64::from(stepped.is_none()));
         let next = stepped.unwrap_or(now);
         results.insert((step + 1, "train"), next.loss());
+        best.push(best[step as usize]);
         if settings.evaluates_after(step + 1) {
-            results.insert((step + 1, "validation"), validation(&next, settings, step + 1));
+            let value = validation(&next, settings, step + 1);
+            results.insert((step + 1, "validation"), value);
+            let verdict = selection.observe(&evaluated(value));
+            if verdict.improved {
+                best[step as usize + 1] = Some(step + 1);
+            }
+            stop = verdict.stop;
         }
         models.push(next);
+        if stop {
+            break;
+        }
     }
-    Quiet { models, skipped, results }
+    Quiet { models, skipped, best, results }
 }
 
 /// The number that stands for the inner products of sums by feed.

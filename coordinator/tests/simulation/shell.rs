@@ -9,16 +9,17 @@ use std::{
 
 use aggregation::tree::{self, Node};
 use coordinator::{
-    checkpoint::{self, Block, Checkpoint, Tensor, Values},
+    checkpoint::{self, Block, Checkpoint, Found, Keeper, Tensor, Values},
     folder::{Fence, RunFolder},
-    journal::{Journal, Number, Outcome, Record, read},
+    journal::{Journal, JournalError, Number, Outcome, Record, read},
     run::{self, Effect, Evaluation, Event, Fault, Job, JobKind, Notice, Run, Settings, Skipped, Unusable, WorkerId},
+    selection::Selection,
 };
 use experiment::SplitName;
 
 use super::{
     faulty_disk::FaultyDisk,
-    model::{Model, PARAMETERS, Quiet, Sum, add, feeds, is_finite, measured},
+    model::{Course, Model, PARAMETERS, Quiet, Sum, add, evaluated, feeds, is_finite, measured},
     tally::Tally,
     world::{Violation, Work, violated},
 };
@@ -36,6 +37,8 @@ pub enum Mutation {
     AcceptOtherEpochs,
     /// The checkpoint lacks the weighting's state.
     ForgetWeighting,
+    /// The checkpoint of the best parameters is forgotten where the disk does not take the records before it.
+    ForgetBest,
     /// One answer that is not finite is enough to leave the step out.
     BelieveNotFinite,
 }
@@ -51,6 +54,8 @@ pub enum Started {
 pub enum Finished {
     Well,
     Badly(String),
+    /// It was asked to end before it was done.
+    Early,
     /// All is done but for the last records, which the disk does not take.
     DiskRefused,
 }
@@ -79,23 +84,26 @@ pub struct Shell {
     work: Vec<(usize, WorkerId, Work)>,
     done: Vec<Event>,
     dismissed: Vec<usize>,
+    keeper: Keeper,
+    selection: Selection,
+    /// The best parameters so far, with their step.
+    best: Option<(u64, Vec<f32>)>,
     saved: u64,
+    /// Whether the last checkpoint was written, and the best one named.
+    is_saved: bool,
+    /// Whether somebody has asked it to end.
+    interrupted: bool,
     outcome: Option<run::Outcome>,
     pub tally: Tally,
 }
 
 impl Shell {
     /// Begins the run in `path`, or goes on with it.
-    pub fn start(
-        path: &Path,
-        disk: &Arc<FaultyDisk>,
-        (settings, odd): (&Settings, u64),
-        mutation: Option<Mutation>,
-    ) -> Started {
+    pub fn start(path: &Path, disk: &Arc<FaultyDisk>, course: &Course, mutation: Option<Mutation>) -> Started {
         if mutation == Some(Mutation::SkipSync) {
             disk.skip_sync();
         }
-        match Shell::try_start(path, disk, (settings, odd), mutation) {
+        match Shell::try_start(path, disk, course, mutation) {
             Ok(shell) => Started::Up(Box::new(shell)),
             Err(_) if disk.has_failed() => Started::DiskRefused,
             Err(error) => Started::Wrong(error.to_string()),
@@ -105,14 +113,17 @@ impl Shell {
     fn try_start(
         path: &Path,
         disk: &Arc<FaultyDisk>,
-        (settings, odd): (&Settings, u64),
+        Course { settings, selection, odd }: &Course,
         mutation: Option<Mutation>,
     ) -> Result<Shell, Box<dyn std::error::Error>> {
         let shared: Arc<dyn coordinator::disk::Disk> = disk.clone();
         let resumed = RunFolder::has_run(path);
         let folder = if resumed { RunFolder::open(path)? } else { RunFolder::create_again(path)? };
         let (journal, found) = if resumed {
-            let (found, _) = checkpoint::newest_good(path, Some(&folder.journal()))?;
+            let (found, passed_over) = checkpoint::newest_good(path, Some(&folder.journal()))?;
+            if let Some(passed) = passed_over.first() {
+                return Err(format!("passed over: {}", passed.reason).into());
+            }
             let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
             (Some(Journal::open_at(&folder.journal(), step)?.with_disk(Arc::clone(&shared))), found)
         } else {
@@ -123,25 +134,35 @@ impl Shell {
             Some(journal) => journal,
             None => {
                 folder.write_experiment(&**disk, "name = \"simulated\"\n")?;
-                Journal::create(&folder.journal())?.with_disk(shared)
+                Journal::create_on(Arc::clone(&shared), &folder.journal())?
             }
         };
+        folder.sync(&**disk)?;
         let mut run = Run::new(settings.clone(), 0);
-        let mut model = Model::first(odd);
-        if let Some(found) = found {
+        let mut model = Model::first(*odd);
+        let mut selection = selection.clone();
+        let keeper = Keeper::new(shared, path, 2, found.as_ref(), []);
+        let mut best_so_far = None;
+        if let Some(Found { checkpoint, best }) = found {
             checkpoint::hold(&**disk, path)?;
-            let checkpoint = found.checkpoint;
+            best_so_far = best;
+            let stop_early = selection.restore(&checkpoint);
             let due = checkpoint.state("run.evaluation_due").unwrap_or(false);
             let count = |name| checkpoint.state(name).unwrap_or(0);
             let skipped = Skipped { all: count("skipped"), in_a_row: count("skipped_in_a_row") };
-            run = Run::new(settings.clone(), checkpoint.step).taken_up(due, false).having_skipped(skipped);
+            run = Run::new(settings.clone(), checkpoint.step).taken_up(due, stop_early).having_skipped(skipped);
             model.theta.copy_from_slice(&checkpoint.parameters);
             if let Some(Tensor { values: Values::F64(values), .. }) = checkpoint.weighting.first() {
                 model.weight = values[0];
             }
         }
         Ok(Shell {
+            keeper,
+            selection,
+            best: best_so_far,
             saved: run.done(),
+            is_saved: false,
+            interrupted: false,
             disk: Arc::clone(disk),
             run,
             settings: settings.clone(),
@@ -177,6 +198,11 @@ impl Shell {
 
     pub fn skipped(&self) -> u64 {
         self.run.skipped().all
+    }
+
+    /// The best parameters so far, with their step, and whether those of the present step are still to be evaluated.
+    pub fn best(&self) -> (Option<&(u64, Vec<f32>)>, bool) {
+        (self.best.as_ref(), self.run.evaluation_due())
     }
 
     pub fn model(&self) -> Model {
@@ -219,7 +245,12 @@ impl Shell {
     /// Whether the run is over.
     pub fn finished(&mut self) -> Option<Finished> {
         match self.outcome.as_ref()? {
+            // Nobody was left to compute the losses after an update: the next one takes it up.
+            run::Outcome::Failed(reason) if self.interrupted && reason.starts_with("asked to stop") => {
+                Some(Finished::Early)
+            }
             run::Outcome::Failed(reason) => Some(Finished::Badly(reason.clone())),
+            run::Outcome::Interrupted => Some(Finished::Early),
             _ if self.journal.sync().is_ok() => Some(Finished::Well),
             _ if self.disk.is_dead() => Some(Finished::DiskRefused),
             // It is tried until the disk takes it.
@@ -232,6 +263,7 @@ impl Shell {
         if self.outcome.is_some() {
             return Ok(());
         }
+        self.interrupted |= matches!(event, Event::Interrupt);
         for effect in self.run.step(now, event) {
             self.perform(effect, quiet)?;
         }
@@ -326,7 +358,7 @@ impl Shell {
             Effect::Decide { evaluation, .. } => self.decide(evaluation)?,
             Effect::Select => {}
             Effect::Save { step } => {
-                self.save(step);
+                self.save(step, false);
                 self.done.push(Event::Saved);
             }
             Effect::Dismiss(worker, _) => self.dismissed.extend(self.hosts.remove(&worker)),
@@ -379,10 +411,19 @@ impl Shell {
                 value += f64::from(self.total(JobKind::Evaluate { feed, split }, Node::root(leaves))?[0]);
             }
         }
+        let mut stop = false;
         if evaluation == Evaluation::Progress && split == SplitName::Validation {
-            self.record(self.run.done(), "validation", value)?;
+            let step = self.run.done();
+            self.record(step, "validation", value)?;
+            let verdict = self.selection.observe(&evaluated(value));
+            stop = verdict.stop;
+            if verdict.improved {
+                self.tally.improved += 1;
+                self.best = Some((step, self.model.theta.to_vec()));
+                self.save(step, true);
+            }
         }
-        self.done.push(Event::Evaluated { stop: false });
+        self.done.push(Event::Evaluated { stop });
         Ok(())
     }
 
@@ -391,46 +432,62 @@ impl Shell {
         let metrics = [("loss".to_owned(), Number(value))].into_iter().collect();
         let outcome = Outcome::Metrics { step, split: split.to_owned(), task: None, metrics };
         match self.journal.append_all(&[Record::result(0, outcome)]) {
-            Err(coordinator::journal::JournalError::Io { .. }) | Ok(_) => Ok(()),
+            Err(JournalError::Io { .. }) | Ok(_) => Ok(()),
             Err(differs) => violated(differs.to_string()),
         }
     }
 
     /// A checkpoint, where the disk takes it: the journal first.
-    fn save(&mut self, step: u64) {
-        if self.journal.sync().is_err() {
+    fn save(&mut self, step: u64, best: bool) {
+        let journal = self.journal.sync();
+        self.tally.best_owed += u64::from(best && journal.is_err());
+        if best && journal.is_err() && self.mutation == Some(Mutation::ForgetBest) {
             return;
         }
-        let weight = if self.mutation == Some(Mutation::ForgetWeighting) { 1.0 } else { self.model.weight };
+        let mut states = self.selection.states();
+        states.extend(self.states(best));
         let checkpoint = Checkpoint {
             step,
             epoch: self.epoch(),
+            best: self.best.as_ref().map(|(step, _)| *step),
             journal_bytes: self.journal.length(),
             journal_sha256: self.journal.sha256().unwrap_or_default(),
-            blocks: vec![Block { name: "theta".into(), shape: vec![PARAMETERS], offset: 0 }],
-            parameters: self.model.theta.to_vec(),
-            weighting: vec![Tensor::new("weight", vec![weight])],
             preprocessing: "{}".into(),
-            states: self.states(),
+            states,
             ..Checkpoint::default()
         };
-        if checkpoint::path_of(&self.path, step).exists()
-            || checkpoint::write(&*self.disk, &self.path, &checkpoint).is_ok()
-        {
+        let weight = if self.mutation == Some(Mutation::ForgetWeighting) { 1.0 } else { self.model.weight };
+        let theta = self.model.theta;
+        let kept = self.keeper.save(Box::new(checkpoint), best, journal, |checkpoint| {
+            checkpoint.blocks = vec![Block { name: "theta".into(), shape: vec![PARAMETERS], offset: 0 }];
+            checkpoint.parameters = theta.to_vec();
+            checkpoint.weighting = vec![Tensor::new("weight", vec![weight])];
+        });
+        self.is_saved = kept.written.is_ok() && kept.tidied.is_ok();
+        if kept.written.is_ok() {
             self.saved = step;
-            // Old ones that can't be removed are removed the next time.
-            let _ = checkpoint::keep(&*self.disk, &self.path, 2, step, &[]);
         }
     }
 
-    fn states(&self) -> indexmap::IndexMap<String, String> {
+    /// What the checkpoint has beside; `evaluated` where the machine has not heard yet that its step is.
+    fn states(&self, evaluated: bool) -> Vec<(String, String)> {
         let Skipped { all, in_a_row } = self.run.skipped();
         let states = [
-            ("run.evaluation_due", self.run.evaluation_due().to_string()),
+            ("run.evaluation_due", (self.run.evaluation_due() && !evaluated).to_string()),
             ("skipped", all.to_string()),
             ("skipped_in_a_row", in_a_row.to_string()),
         ];
         states.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Looks whether the run folder names the best parameters of the quiet run, once everything is written.
+    pub fn check_best(&self, quiet: &Quiet) -> Result<(), Violation> {
+        let expected = quiet.best(self.run.done(), false);
+        let found = checkpoint::best(&self.path).map_err(|error| Violation(error.to_string()))?;
+        if self.is_saved && found != expected {
+            return violated(format!("the run folder names {found:?} as the best, and not {expected:?}"));
+        }
+        Ok(())
     }
 
     /// Looks whether the journal has every result of the quiet run, once.

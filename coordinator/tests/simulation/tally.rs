@@ -17,6 +17,10 @@ pub struct Tally {
     pub resumed: u64,
     pub steps_skipped: u64,
     pub workers_put_aside: u64,
+    pub saves_asked: u64,
+    pub interrupted: u64,
+    pub improved: u64,
+    pub best_owed: u64,
 }
 
 impl Tally {
@@ -37,10 +41,14 @@ impl Tally {
             resumed: self.resumed + other.resumed,
             steps_skipped: self.steps_skipped + other.steps_skipped,
             workers_put_aside: self.workers_put_aside + other.workers_put_aside,
+            saves_asked: self.saves_asked + other.saves_asked,
+            interrupted: self.interrupted + other.interrupted,
+            improved: self.improved + other.improved,
+            best_owed: self.best_owed + other.best_owed,
         }
     }
 
-    /// The least of all.
+    /// The least of all, but for what needs a full disk at the right moment.
     pub fn least(&self) -> u64 {
         let all = [
             self.coordinators_killed,
@@ -57,6 +65,9 @@ impl Tally {
             self.resumed,
             self.steps_skipped,
             self.workers_put_aside,
+            self.saves_asked,
+            self.interrupted,
+            self.improved,
         ];
         all.into_iter().min().unwrap_or_default()
     }

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use coordinator::run::{Assignment, Event, Job, JobKind, Loss, Settings, WorkerId};
+use coordinator::run::{Assignment, Event, Job, JobKind, Loss, WorkerId};
 
-use self::chaos::settings;
+use self::chaos::course;
 use super::{
     dice::Dice,
     faulty_disk::{Fault, FaultyDisk},
-    model::{Model, Quiet, Sum, What, quiet},
+    model::{Course, Model, Quiet, Sum, What, quiet},
     shell::{Finished, Mutation, Shell, Started},
     tally::Tally,
 };
@@ -94,7 +94,7 @@ pub struct World {
     now: Duration,
     queue: BTreeMap<(Duration, u64), Happening>,
     sequence: u64,
-    settings: Settings,
+    course: Course,
     quiet: Quiet,
     mutation: Option<Mutation>,
     path: PathBuf,
@@ -108,8 +108,6 @@ pub struct World {
     epochs: BTreeSet<u64>,
     /// The newest checkpoint that was said to be written.
     saved: u64,
-    /// Seed of the steps that are not finite; 0: none.
-    odd: u64,
     /// Units of which an answer was spoilt: the second answer to the same question is right.
     spoilt: BTreeSet<(u64, Job)>,
     tally: Tally,
@@ -119,17 +117,16 @@ impl World {
     /// The world of a seed, whose run folder is to be `path`.
     pub fn new(seed: u64, mutation: Option<Mutation>, path: PathBuf) -> World {
         let mut dice = Dice::new(seed);
-        let settings = settings(&mut dice);
         let workers = dice.between(1, 5) as usize;
-        let odd = if dice.chance(30) { dice.between(1, u64::from(u32::MAX)) } else { 0 };
+        let course = course(&mut dice, workers);
         let mut world = World {
             faults_left: dice.between(0, 16),
             dice,
             now: Duration::ZERO,
             queue: BTreeMap::new(),
             sequence: 0,
-            quiet: quiet(&settings, odd),
-            settings,
+            quiet: quiet(&course),
+            course,
             mutation,
             path,
             coordinator: None,
@@ -139,7 +136,6 @@ impl World {
             last_disk: None,
             epochs: BTreeSet::new(),
             saved: 0,
-            odd,
             spoilt: BTreeSet::new(),
             tally: Tally::default(),
         };
@@ -168,9 +164,11 @@ impl World {
                 Some(Finished::Well) => {
                     let Some(shell) = self.coordinator.take() else { continue };
                     self.tally = self.tally.plus(shell.tally);
+                    shell.check_best(&self.quiet)?;
                     return shell.check_journal(&self.quiet).map(|()| self.tally);
                 }
                 Some(Finished::Badly(reason)) => return violated(format!("the run failed: {reason}")),
+                Some(Finished::Early) => self.end_coordinator(false),
                 Some(Finished::DiskRefused) => self.crash(false),
             }
         }
@@ -235,7 +233,7 @@ impl World {
         if let Some(before) = self.last_disk.replace(Arc::clone(&disk)) {
             disk.inherit(&before);
         }
-        match Shell::start(&self.path, &disk, (&self.settings, self.odd), self.mutation) {
+        match Shell::start(&self.path, &disk, &self.course, self.mutation) {
             Started::Up(shell) => {
                 let (epoch, step) = (shell.epoch(), shell.done());
                 if let Some(last) = self.epochs.last().filter(|last| **last >= epoch) {
@@ -246,6 +244,13 @@ impl World {
                 }
                 if shell.skipped() != self.quiet.skipped[step as usize] {
                     return violated(format!("resumed at step {step} with another count of skipped steps"));
+                }
+                let (best, due) = shell.best();
+                if best.map(|(best, _)| *best) != self.quiet.best(step, due) {
+                    return violated(format!("resumed at step {step} with another best: {best:?}"));
+                }
+                if best.is_some_and(|(best, parameters)| *parameters != self.quiet.models[*best as usize].theta) {
+                    return violated(format!("resumed at step {step} with other best parameters"));
                 }
                 if step < self.saved {
                     return violated(format!("resumed at step {step}: the checkpoint of step {} is lost", self.saved));
@@ -278,10 +283,17 @@ impl World {
 
     /// The coordinator's process ends at once; where the power is lost, so is what was not synced.
     fn crash(&mut self, power: bool) {
+        if self.coordinator.is_some() {
+            self.tally.coordinators_killed += u64::from(!power);
+            self.tally.powers_lost += u64::from(power);
+            self.end_coordinator(power);
+        }
+    }
+
+    /// The coordinator's process ends, and the next one is started after a while.
+    fn end_coordinator(&mut self, power: bool) {
         let Some(shell) = self.coordinator.take() else { return };
         self.tally = self.tally.plus(shell.tally);
-        self.tally.coordinators_killed += u64::from(!power);
-        self.tally.powers_lost += u64::from(power);
         if power {
             shell.disk.lose_power();
         }
