@@ -51,6 +51,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often people are told how far it is.
 const SHOW: Duration = Duration::from_millis(100);
 
+/// Turns that others have after the loop was held up: from a socket to the inbox it takes a few.
+const TURNS: usize = 16;
+
 /// How often a journal that is behind is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -216,7 +219,9 @@ impl Shell {
                 _ = ticks.tick() => {
                     self.catch_up();
                     self.record_turned_away(false);
-                    if !lateness.lets_pass(self.started.elapsed()) {
+                    if lateness.lets_pass(self.started.elapsed()) {
+                        self.hear_out(&mut inbox).await;
+                    } else {
                         self.dismiss_cut_off();
                         self.tell(Event::Tick);
                     }
@@ -234,6 +239,16 @@ impl Shell {
         self.record_turned_away(true);
         self.show(true);
         self.end().await
+    }
+
+    /// Takes what was said while the loop was held up: sockets are read by other tasks of this thread, which have their turns first.
+    async fn hear_out(&mut self, inbox: &mut mpsc::Receiver<Inbound>) {
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+            while let Ok(inbound) = inbox.try_recv() {
+                self.on_inbound(inbound);
+            }
+        }
     }
 
     /// Tells the machine and does what it says; what that leads to at once is told in turn.
