@@ -71,7 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     facts.insert("checkpoints".into(), steps.iter().map(|step| describe(dir, *step)).collect());
     let (newest, passed_over) = checkpoint::newest_good(dir, Some(&journal)).map_err(Failure::failed)?;
     facts.insert("passed_over".into(), passed_over.iter().map(|passed| passed.reason.to_string()).collect());
-    facts.insert("resumes_from".into(), json!(newest.map_or(0, |found| found.checkpoint.step)));
+    // Where a checkpoint may be whole and none can be used, resuming is refused.
+    let refused = newest.is_none() && passed_over.iter().any(|passed| passed.reason.may_be_put_right());
+    let step = newest.map_or(0, |found| found.checkpoint.step);
+    facts.insert("resumes_from".into(), json!((!refused).then_some(step)));
     facts.insert("best".into(), json!(checkpoint::best(dir).map_err(Failure::failed)?));
     let facts = Value::Object(facts);
     if arguments.json {

@@ -395,7 +395,13 @@ fn checkpoints_that_may_be_whole_are_not_given_up() {
         std::fs::write(run.join(journal), &text[..100]).expect("writes");
     };
     let run = both_refuse("cut", &cut, &["its journal has 100 bytes", "Put the journal back", "`checkpoints`"]);
+    let resumes_from = || {
+        let inspected = report(&trunkline().arg("inspect").arg(&run).arg("--json").output().expect("starts"));
+        inspected["resumes_from"].clone()
+    };
+    assert_eq!(resumes_from(), Value::Null);
     std::fs::copy(whole.join(journal), run.join(journal)).expect("copies");
+    assert_eq!(resumes_from(), 60);
     assert_equal(&expected, &report(&resume(&run).output().expect("starts")), &run);
 
     let gone = |run: &Path| std::fs::remove_file(run.join(journal)).expect("removes");
