@@ -11,7 +11,7 @@ use std::{
 
 use peer::{Peer, runtime};
 use proto::{address::Address, checksum, v1};
-use support::{Coordinator, example, journal, wait_for};
+use support::{Coordinator, example, journal_so_far, wait_for};
 use tokio_stream::{StreamExt, wrappers::IntervalStream};
 use worker::{access::Access, connection::connect};
 
@@ -81,7 +81,7 @@ fn a_worker_that_lives_and_does_not_read_is_given_up_and_costs_bounded_memory() 
     let before = peak_bytes(pid);
     #[expect(clippy::disallowed_methods, reason = "a duration that is told, never used")]
     let began = Instant::now();
-    let lost = wait_for("a loss", || journal(&run).into_iter().find(|record| record["kind"] == "worker_lost"));
+    let lost = wait_for("a loss", || journal_so_far(&run).into_iter().find(|record| record["kind"] == "worker_lost"));
     let grown = peak_bytes(pid) - before;
     eprintln!(
         "given up after {:?} and step {}; the coordinator grew by {} KiB",

@@ -8,25 +8,20 @@ use std::path::{Path, PathBuf};
 
 use peer::{Peer, runtime};
 use serde_json::Value;
-use support::{Coordinator, bits, example, journal, report, results, train, trunkline, wait_for};
+use support::{
+    Coordinator, all_of, bits, example, journal, journal_so_far, report, results, train, trunkline, wait_for,
+};
 
 const SHORT: [&str; 6] =
     ["--set", "train.steps=40", "--set", "train.evaluate_every=1", "--set", "tracking.gramian_every=0"];
 /// Peers made by hand give no signs of life.
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
 
-fn both_work(coordinator: &Coordinator) {
-    wait_for("the other worker", || {
-        let status = report(&coordinator.status(&[]));
-        let working = |workers: &Vec<Value>| workers.iter().filter(|w| w["state"] == "working").count() == 2;
-        status["workers"].as_array().filter(|workers| working(workers)).map(drop)
-    });
-}
-
-/// A coordinator over TCP, or over a Unix domain socket with shared memory.
-fn coordinator(folder: &Path, name: &str, shared: bool) -> Coordinator {
+/// A coordinator over TCP, or over a Unix domain socket with shared memory, whose run stands still without so many workers.
+fn coordinator(folder: &Path, name: &str, shared: bool, workers: usize) -> Coordinator {
     let address = if shared { format!("unix:{}/{name}.sock", folder.display()) } else { "127.0.0.1:0".to_owned() };
-    let more = [&SHORT[..], &PATIENT[..]].concat();
+    let workers = format!("cluster.min_workers={workers}");
+    let more = [&SHORT[..], &PATIENT[..], &["--set", &workers]].concat();
     Coordinator::listening_on(&address, &example("digits"), &folder.join(name), &more)
 }
 
@@ -41,11 +36,10 @@ fn a_worker_whose_answer_is_not_finite_is_put_aside_where_another_one_s_is_finit
             [("nan", true, f32::NAN), ("infinity", true, f32::NEG_INFINITY), ("loss", false, f32::INFINITY)]
         {
             let name = format!("{name}-{shared}");
-            let coordinator = coordinator(folder.path(), &name, shared);
+            let coordinator = coordinator(folder.path(), &name, shared, 2);
             let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
+            let first = coordinator.start_worker(&[]);
             let asked = peer.work();
-            let worker = coordinator.start_worker(&[]);
-            both_work(&coordinator);
             let (mut result, mut gradient) = asked.gradient(&mut computer, &peer.parameters);
             if in_gradient {
                 gradient[4321] = wrong;
@@ -55,9 +49,10 @@ fn a_worker_whose_answer_is_not_finite_is_put_aside_where_another_one_s_is_finit
             peer.answer(asked, result, &gradient);
             let refused = peer.refused();
             assert_eq!(refused.kind, "not_finite", "{name}: {}", refused.reason);
-            assert!(refused.reason.contains("the gradient of microbatches [0, 4)"), "{name}: {}", refused.reason);
+            assert!(refused.reason.contains("the gradient of microbatches [0, 2)"), "{name}: {}", refused.reason);
             let again = Peer::hello(&coordinator, &runtime, peer::hello(1)).refused();
             assert_eq!(again.kind, "cool_down", "{name}: {}", again.reason);
+            let second = coordinator.start_worker(&[]);
             let done = coordinator.run.clone();
             let (found, said) = coordinator.finish();
             assert_eq!(bits(&quiet), bits(&found), "{name}: {said}");
@@ -68,7 +63,7 @@ fn a_worker_whose_answer_is_not_finite_is_put_aside_where_another_one_s_is_finit
             assert!(written["name"].as_str().is_some_and(|name| name.starts_with("worker 1 ")), "{name}");
             assert!(records.iter().any(|record| record["name"] == "doubted"), "{name}");
             assert!(said.contains("refused"), "{name}: {said}");
-            drop(worker);
+            drop((first, second));
         }
     }
 }
@@ -77,7 +72,7 @@ fn a_worker_whose_answer_is_not_finite_is_put_aside_where_another_one_s_is_finit
 fn what_a_worker_says_twice_that_is_alone_is_taken_for_the_model_s() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = runtime();
-    let coordinator = coordinator(folder.path(), "alone", false);
+    let coordinator = coordinator(folder.path(), "alone", false, 1);
     let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
     let run = coordinator.run.clone();
     for _ in 0..2 {
@@ -86,7 +81,7 @@ fn what_a_worker_says_twice_that_is_alone_is_taken_for_the_model_s() {
         gradient[0] = f32::NAN;
         peer.answer(asked, result, &gradient);
     }
-    let ended = wait_for("the end", || journal(&run).into_iter().find(|record| record["kind"] == "finished"));
+    let ended = wait_for("the end", || journal_so_far(&run).into_iter().find(|record| record["kind"] == "finished"));
     assert_eq!(ended["status"], "failed");
     let message = ended["message"].as_str().expect("a reason");
     let expected =
@@ -144,12 +139,12 @@ fn a_step_that_is_not_finite_stops_the_run_with_task_step_and_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
     let odd = odd_rows(folder.path());
     for (workers, method, tasks) in
-        [("1", "sum", "the tasks y, z"), ("3", "sum", "the tasks y, z"), ("2", "mgda", "task `y`")]
+        [(1, "sum", "the tasks y, z"), (3, "sum", "the tasks y, z"), (2, "mgda", "task `y`")]
     {
         let run = folder.path().join(format!("{workers}-{method}"));
         let method = format!("weighting.method={method}");
-        let more = ["--workers", workers, "--set", &method, "--set", "train.checkpoint.every=1"];
-        let done = train(&odd, &run, &more).output().expect("starts");
+        let more = ["--set", &method, "--set", "train.checkpoint.every=1"];
+        let done = train(&odd, &run, &more).args(all_of(workers)).output().expect("starts");
         assert_eq!(done.status.code(), Some(1));
         let said = String::from_utf8_lossy(&done.stderr);
         let report: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
@@ -159,7 +154,10 @@ fn a_step_that_is_not_finite_stops_the_run_with_task_step_and_checkpoint() {
             "step {step}: the gradient of {tasks} is not finite though every loss is; the newest checkpoint is that of step {step}, {}",
             checkpoint.display()
         );
-        assert_eq!(report["reason"], expected.as_str());
+        assert_eq!(
+            (&report["reason"], &report["world_size"]),
+            (&Value::from(expected.as_str()), &Value::from(workers))
+        );
         assert!(said.contains(&expected), "{said}");
         assert!(checkpoint.join("manifest.json").is_file() && step > 0);
         assert!(journal(&run).iter().all(|record| record["kind"] != "worker_refused"), "nobody is at fault");
@@ -168,8 +166,8 @@ fn a_step_that_is_not_finite_stops_the_run_with_task_step_and_checkpoint() {
         resume.args(["train", "--json", "--resume"]).arg(&run).args(SKIP);
         let resumed = support::report(&resume.output().expect("starts"));
         let at_once = folder.path().join(format!("{workers}-{method}-at-once"));
-        let at_once =
-            support::report(&train(&odd, &at_once, &[&more[..], &SKIP[..]].concat()).output().expect("starts"));
+        let mut at_once = train(&odd, &at_once, &[&more[..], &SKIP[..]].concat());
+        let at_once = support::report(&at_once.args(all_of(workers)).output().expect("starts"));
         assert_eq!(bits(&resumed), bits(&at_once));
     }
 }
@@ -183,11 +181,12 @@ fn skipped(run: &Path) -> Vec<u64> {
 fn same_whatever_happens(experiment: &Path, folder: &Path, more: &[&str]) -> (Value, Vec<u64>) {
     let run = folder.join("quiet");
     let quiet = report(&train(experiment, &run, &[more, &SKIP].concat()).output().expect("starts"));
-    for workers in ["2", "3"] {
-        let again = folder.join(workers);
-        let more = [more, &SKIP, &["--workers", workers]].concat();
-        let found = report(&train(experiment, &again, &more).output().expect("starts"));
-        assert_eq!((bits(&quiet), results(&run)), (bits(&found), results(&again)), "{more:?}");
+    for workers in [2, 3] {
+        let again = folder.join(workers.to_string());
+        let mut command = train(experiment, &again, &[more, &SKIP].concat());
+        let found = report(&command.args(all_of(workers)).output().expect("starts"));
+        assert_eq!((bits(&quiet), results(&run)), (bits(&found), results(&again)), "{workers} workers: {more:?}");
+        assert_eq!(found["world_size"], workers);
         assert_eq!(found["skipped_steps"], quiet["skipped_steps"]);
     }
     let skipped = skipped(&run);

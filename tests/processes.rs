@@ -15,15 +15,11 @@ use rustix::{
     process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit},
 };
 use support::{
-    Running, bits, children, example, journal, kill, report, results, train, trunkline, wait_for, wait_for_step,
+    Running, bits, children, count, example, journal, kill, report, results, train, trunkline, wait_for, wait_for_step,
 };
 
 fn start(command: &mut Command) -> Running {
     Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
-}
-
-fn count(run: &Path, kind: &str) -> usize {
-    journal(run).iter().filter(|record| record["kind"] == kind).count()
 }
 
 /// An experiment file that is read as soon as somebody writes to it.

@@ -71,7 +71,7 @@ fn a_run_that_goes_on_says_so_and_one_that_was_killed_too() {
     assert_eq!(state(&run)["state"], "running");
     refused(&on("evaluate", &run, &[]), &["goes on", "no checkpoint yet"]);
     running.0.kill().expect("killed");
-    running.0.wait().expect("ends");
+    running.end();
     assert_eq!(state(&run)["state"], "killed");
     refused(&on("evaluate", &run, &[]), &["before its first checkpoint"]);
 }

@@ -52,13 +52,11 @@ fn workers_end_with_a_coordinator_that_is_killed() {
 fn an_interrupt_writes_a_checkpoint_and_ends_with_130() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
-    let mut running = long_run(&run);
+    let running = long_run(&run);
     support::kill(running.0.id(), rustix::process::Signal::INT);
-    let status = running.0.wait().expect("ends");
-    assert_eq!(status.code(), Some(130));
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut running.0.stdout.take().expect("piped"), &mut text).expect("text");
-    let report: Value = serde_json::from_str(&text).expect("one JSON object");
+    let done = running.wait();
+    assert_eq!(done.status.code(), Some(130));
+    let report: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
     let step = report["step"].as_u64().expect("a number");
     assert!(run.join(format!("checkpoints/step-{step:06}/manifest.json")).is_file());
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, date_time_ymd};
-use support::{Coordinator, bits, example, journal, report, results, train, trunkline, wait_for};
+use support::{Coordinator, bits, example, journal, journal_so_far, report, results, train, trunkline, wait_for};
 
 const SHORT: [&str; 4] = ["--set", "train.steps=60", "--set", "train.evaluate_every=30"];
 
@@ -63,7 +63,9 @@ fn over_mutual_tls_with_a_token_a_run_gives_the_same_bits_and_keeps_the_token_to
         Cluster::new(&folder.path().join("cluster"), &["--coordinator", "127.0.0.1", "--coordinator", "node"]);
     let (ours, theirs) = (cluster.all_of("coordinator"), cluster.all_of("worker"));
     let run = folder.path().join("run");
-    let coordinator = Coordinator::start(&example("digits"), &run, &[&texts(&ours)[..], &SHORT[..]].concat());
+    // It begins once both are there.
+    let more = [&texts(&ours)[..], &SHORT[..], &["--set", "cluster.min_workers=2"]].concat();
+    let coordinator = Coordinator::start(&example("digits"), &run, &more);
     assert_eq!(report(&coordinator.status(&texts(&theirs)))["name"], "digits");
     let token = fs::read_to_string(cluster.file("token")).expect("the token");
     let token = token.trim();
@@ -141,7 +143,7 @@ fn whoever_lacks_something_is_refused_told_why_counted_and_recorded() {
     assert_eq!(counted[1], 2, "the wrong token and the missing one");
     for code in ["certificate", "token", "handshake"] {
         let is_it = |record: &serde_json::Value| record["kind"] == "turned_away" && record["reason"]["code"] == code;
-        let record = wait_for(code, || journal(&run).into_iter().find(is_it));
+        let record = wait_for(code, || journal_so_far(&run).into_iter().find(is_it));
         assert_eq!(record["peer"], "127.0.0.1");
     }
 }

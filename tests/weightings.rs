@@ -6,16 +6,16 @@ use std::{path::Path, thread};
 
 use serde_json::Value;
 use support::{
-    bits, example, journal, report, results, train,
+    all_of, bits, example, journal, report, results, train,
     weightings::{Case, cases},
 };
 
-fn run(name: &str, case: &Case, workers: &str, folder: &Path) -> (Value, Vec<Value>) {
+fn run(name: &str, case: &Case, workers: usize, folder: &Path) -> (Value, Vec<Value>) {
     let run = folder.join(format!("{name}-{}-{workers}", case.name));
-    let least = format!("cluster.min_workers={workers}");
-    let mut command = train(&example(name), &run, &["--workers", workers, "--set", &least, "--set", "train.steps=100"]);
-    let done = command.args(&case.arguments).output().expect("starts");
-    (report(&done), results(&run))
+    let mut command = train(&example(name), &run, &["--set", "train.steps=100"]);
+    let found = report(&command.args(all_of(workers)).args(&case.arguments).output().expect("starts"));
+    assert_eq!(found["world_size"], workers, "{name} {}", case.name);
+    (found, results(&run))
 }
 
 /// Whether a number stands at every place where the journal has one.
@@ -32,12 +32,12 @@ fn check(example: &str, cases: &[Case]) {
     let folder = tempfile::tempdir().expect("a folder");
     for case in cases {
         let name = &case.name;
-        let (one, journal) = run(example, case, "1", folder.path());
+        let (one, journal) = run(example, case, 1, folder.path());
         assert_eq!((one["status"].as_str(), one["step"].as_u64()), (Some("finished"), Some(100)), "{example} {name}");
         assert!(is_finite(&Value::from(journal.clone())), "{example} {name}");
         let weightings = journal.iter().filter(|record| record["kind"] == "weighting").count();
         assert_eq!(weightings, 100, "{example} {name}");
-        for workers in ["2", "3"] {
+        for workers in [2, 3] {
             let (other, other_journal) = run(example, case, workers, folder.path());
             assert_eq!(bits(&one), bits(&other), "{example} {name} with {workers} workers");
             assert_eq!(journal, other_journal, "{example} {name} with {workers} workers");

@@ -1,21 +1,27 @@
 //! Running the built program, and reading what it leaves.
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code, unused_imports)] // each test file uses a part
 
 pub mod hosts;
 pub mod proxy;
+mod records;
 pub mod weightings;
 
 use std::{
-    io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+pub use records::{company, count, goes_on_alone, joins, journal, journal_so_far, last_step, results, wait_for_step};
 use serde_json::Value;
 
 /// Longer than anything takes on a busy machine; what waits ends as soon as the thing is there.
 const LONG: Duration = Duration::from_secs(60);
+/// A process that takes longer to end hangs.
+const HANGS: Duration = Duration::from_secs(300);
 
 pub fn trunkline() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
@@ -32,6 +38,11 @@ pub fn train(experiment: &Path, run: &Path, more: &[&str]) -> Command {
     let mut command = trunkline();
     command.arg("train").arg(experiment).args(["--json", "--run-dir"]).arg(run).args(more);
     command
+}
+
+/// Arguments for so many workers, all of which have to be there for the run to begin.
+pub fn all_of(workers: usize) -> [String; 4] {
+    ["--workers".into(), workers.to_string(), "--set".into(), format!("cluster.min_workers={workers}")]
 }
 
 /// What a weighting has to be given beside its name.
@@ -52,22 +63,6 @@ pub fn report(done: &Output) -> Value {
 /// What has to be the same in every run of an experiment.
 pub fn bits(report: &Value) -> (Value, Value, Value) {
     (report["parameters_sha256"].clone(), report["tasks"].clone(), report["step"].clone())
-}
-
-pub fn journal(run: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(run.join("journal.jsonl")).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-/// The journal's metrics and weightings without their time stamps.
-pub fn results(run: &Path) -> Vec<Value> {
-    let metrics =
-        journal(run).into_iter().filter(|record| record["kind"] == "metrics" || record["kind"] == "weighting");
-    let bare = |mut record: Value| {
-        record.as_object_mut().expect("an object").remove("time_ms");
-        record
-    };
-    metrics.map(bare).collect()
 }
 
 /// Waits until something is there.
@@ -136,44 +131,56 @@ impl Drop for Recovery {
     }
 }
 
-/// The last step that the journal's end tells of, without reading all of it.
-pub fn last_step(run: &Path) -> u64 {
-    let mut end = Vec::new();
-    if let Ok(mut file) = std::fs::File::open(run.join("journal.jsonl")) {
-        let length = file.metadata().map_or(0, |metadata| metadata.len());
-        file.seek(SeekFrom::Start(length.saturating_sub(8192))).expect("seeks");
-        file.read_to_end(&mut end).expect("reads");
-    }
-    let end = String::from_utf8_lossy(&end).into_owned();
-    let steps = end.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["step"].as_u64());
-    steps.max().unwrap_or(0)
-}
-
-/// Waits for the step, as the journal tells it.
-pub fn wait_for_step(run: &Path, step: u64) {
-    wait_for("a step", || (last_step(run) >= step).then_some(()));
-}
-
 /// A process that is killed with the test.
 pub struct Running(pub Child);
 
 impl Running {
     /// Waits for its end and reads what it said.
     pub fn wait(mut self) -> Output {
-        let (stdout, stderr) = (self.0.stdout.take(), self.0.stderr.take());
-        let errors = std::thread::spawn(move || read(stderr));
-        let stdout = read(stdout);
-        let stderr = errors.join().expect("reads");
-        Output { status: self.0.wait().expect("ends"), stdout, stderr }
+        let (stdout, stderr) = (reading(self.0.stdout.take()), reading(self.0.stderr.take()));
+        let ended = self.try_end();
+        let (stdout, stderr) = (stdout.join().expect("reads"), stderr.join().expect("reads"));
+        let status = ended.unwrap_or_else(|hung| panic!("{hung}\nit said: {}", String::from_utf8_lossy(&stderr)));
+        Output { status, stdout, stderr }
+    }
+
+    /// Waits for its end.
+    pub fn end(&mut self) -> ExitStatus {
+        self.try_end().unwrap_or_else(|hung| panic!("{hung}"))
+    }
+
+    /// Waits for its end; one that hangs is killed, and the end of its run's journal told.
+    fn try_end(&mut self) -> Result<ExitStatus, String> {
+        let ended = wait_at_most(HANGS, || self.0.try_wait().expect("can be asked"));
+        ended.ok_or_else(|| {
+            let journal = end_of_journal(self.0.id());
+            self.0.kill().expect("killed");
+            self.0.wait().expect("ends");
+            format!("it has not ended after {HANGS:?}; the end of its journal:\n{journal}")
+        })
     }
 }
 
-fn read(pipe: Option<impl std::io::Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        pipe.read_to_end(&mut bytes).expect("reads");
-    }
-    bytes
+/// The last lines of the journal of the run that a process was started for, by its command line.
+fn end_of_journal(pid: u32) -> String {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let arguments: Vec<&str> = line.split('\0').collect();
+    let names_run = |pair: &&[&str]| pair[0] == "--run-dir" || pair[0] == "--resume" && pair[1] != "auto";
+    let Some(named) = arguments.windows(2).find(names_run) else { return String::new() };
+    let text = std::fs::read_to_string(Path::new(named[1]).join("journal.jsonl")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// Reads all of a pipe, so that nobody waits for a reader.
+fn reading(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut bytes).expect("reads");
+        }
+        bytes
+    })
 }
 
 impl Drop for Running {
@@ -188,7 +195,7 @@ pub struct Coordinator {
     process: Running,
     pub address: String,
     pub run: PathBuf,
-    said: std::thread::JoinHandle<String>,
+    said: JoinHandle<String>,
 }
 
 impl Coordinator {
@@ -207,14 +214,21 @@ impl Coordinator {
     pub fn of(mut command: Command, run: &Path) -> Coordinator {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut process = Running(child);
-        let mut lines = BufReader::new(process.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
-        let mut said = String::new();
-        let address = lines.by_ref().find_map(|line| {
-            said.push_str(&line);
-            line.strip_prefix("listening on ").map(str::to_owned)
+        let lines = BufReader::new(process.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let (tell, told) = mpsc::channel();
+        let said = thread::spawn(move || {
+            let keep = |said: String, line: String| {
+                if let Some(address) = line.strip_prefix("listening on ") {
+                    let _ = tell.send(address.to_owned());
+                }
+                said + &line + "\n"
+            };
+            lines.fold(String::new(), keep)
         });
-        let address = address.unwrap_or_else(|| panic!("it does not listen: {said}"));
-        let said = std::thread::spawn(move || said + &lines.collect::<Vec<_>>().join("\n"));
+        let Ok(address) = told.recv_timeout(HANGS) else {
+            drop(process);
+            panic!("it does not listen: {}", said.join().expect("reads"));
+        };
         Coordinator { process, address, run: run.to_owned(), said }
     }
 
@@ -229,7 +243,7 @@ impl Coordinator {
     /// The same, where the way to the coordinator begins at another address.
     pub fn worker_by_way_of(&self, address: &str, more: &[&str]) -> Command {
         let mut command = trunkline();
-        command.args(["worker", "--wait", "20", "--coordinator", address]).args(more);
+        command.args(["worker", "--wait", "120", "--coordinator", address]).args(more);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
@@ -255,17 +269,36 @@ impl Coordinator {
     }
 
     /// The report, and all that it said.
-    pub fn finish(self) -> (Value, String) {
-        let done = self.process.wait();
-        let said = self.said.join().expect("reads");
-        assert!(done.status.success(), "{said}");
-        (serde_json::from_slice(&done.stdout).expect("one JSON object"), said)
+    pub fn finish(mut self) -> (Value, String) {
+        let stdout = reading(self.process.0.stdout.take());
+        let ended = self.process.try_end();
+        let (stdout, said) = (stdout.join().expect("reads"), self.said.join().expect("reads"));
+        let status = ended.unwrap_or_else(|hung| panic!("{hung}\nit said: {said}"));
+        assert!(status.success(), "{said}");
+        (serde_json::from_slice(&stdout).expect("one JSON object"), said)
     }
 }
 
-/// The resident memory of a process, now.
-pub fn resident_bytes(pid: u32) -> u64 {
+/// How much resident memory a process takes beyond what it had, at the worst moment since.
+pub struct Growth {
+    pid: u32,
+    before_bytes: u64,
+}
+
+impl Growth {
+    pub fn of(pid: u32) -> Growth {
+        // Makes the peak what it is now (proc_pid_clear_refs(5)).
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is this user's");
+        Growth { pid, before_bytes: peak_bytes(pid) }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        peak_bytes(self.pid).saturating_sub(self.before_bytes)
+    }
+}
+
+fn peak_bytes(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
