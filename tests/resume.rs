@@ -5,22 +5,26 @@ mod support;
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
 use aggregation::random::{Purpose, Stream};
-use rustix::process::Signal;
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    process::Signal,
+};
 use serde_json::Value;
 use support::{
-    Recovery, Running, bits, example, journal, kill, last_step, report, results, train, trunkline, wait_at_most,
+    Recovery, Running, bits, example, journal_so_far, kill, last_step, report, results, train, trunkline, wait_at_most,
     wait_for, wait_for_step,
     weightings::{Case, cases},
 };
 
-/// Steps that take their time, so that twenty kills come before the end on a busy machine too; a checkpoint now and then.
+/// Steps that take their time, so that all that is done to a run comes before its end; a checkpoint now and then.
 const LONG: [&str; 8] = [
     "--set",
-    "train.steps=1200",
+    "train.steps=2400",
     "--set",
     "train.evaluate_every=120",
     "--set",
@@ -53,6 +57,12 @@ fn quiet(experiment: &Path, run: &Path, more: &[&str]) -> (Value, Vec<Value>) {
     (report(&done), results(run))
 }
 
+/// What every run of [`LONG`] has to come to.
+fn quiet_long() -> &'static (Value, Vec<Value>) {
+    static QUIET: OnceLock<(Value, Vec<Value>)> = OnceLock::new();
+    QUIET.get_or_init(|| quiet(&example("digits"), &folder().path().join("quiet"), &LONG))
+}
+
 /// `train --resume RUN --json`.
 fn resume(run: &Path) -> Command {
     let mut command = trunkline();
@@ -69,7 +79,7 @@ fn has_ended(child: &mut Child) -> bool {
 }
 
 fn observed(run: &Path, kind: &str) -> Vec<Value> {
-    journal(run).into_iter().filter(|record| record["kind"] == kind).collect()
+    journal_so_far(run).into_iter().filter(|record| record["kind"] == kind).collect()
 }
 
 fn checkpoint_of(run: &Path, step: u64) -> PathBuf {
@@ -86,38 +96,43 @@ fn assert_equal(quiet: &(Value, Vec<Value>), done: &Value, run: &Path) {
 
 #[test]
 fn twenty_kills_of_the_coordinator_change_nothing() {
-    for (name, length) in [("digits", &LONG[..]), ("mixed", &MIXED[..])] {
+    // The kills come in the first steps, long before the end.
+    let mixed = quiet(&example("mixed"), &folder().path().join("quiet"), &MIXED);
+    for (name, length, expected, kill_steps) in
+        [("digits", &LONG[..], quiet_long(), 960), ("mixed", &MIXED[..], &mixed, 340)]
+    {
         let folder = folder();
-        let expected = quiet(&example(name), &folder.path().join("quiet"), length);
-        let steps = expected.0["step"].as_u64().expect("a number");
         let run = folder.path().join("killed");
         let again = || {
             let mut command = train(&example(name), &run, length);
             command.args(["--resume", "auto", "--workers", "2"]);
             start(command)
         };
-        let draws = Stream::new(7, Purpose::Shuffle, &[steps]);
+        let draws = Stream::new(7, Purpose::Shuffle, &[kill_steps]);
         let mut recovery = Recovery::of("coordinator killed, to the first new step");
         for i in 0..20 {
-            let before = last_step(&run);
+            let (before, started) = (last_step(&run), observed(&run, "started").len());
             let mut running = again();
             if i % 2 == 0 {
-                // At a drawn instant, which may lie before the first record, but not so late that nothing is left to do.
+                // At a drawn instant from the start on, which may lie before the first record, or from that one on; not so late that nothing is left to do.
+                if i % 4 == 2 {
+                    wait_for("the first record", || (observed(&run, "started").len() > started).then_some(()));
+                }
                 let instant = Duration::from_millis(u64::from(draws.u32_at(i)) % 400);
-                wait_at_most(instant, || (last_step(&run) >= (i + 1) * steps / 25).then_some(()));
+                wait_at_most(instant, || (last_step(&run) >= (i + 1) * kill_steps / 20).then_some(()));
             } else {
                 recovery.wait_for("a new step", || (last_step(&run) > before).then_some(()));
-                let target = i * steps / 40;
+                let target = i * kill_steps / 32;
                 wait_for("a step", || (last_step(&run) >= target).then_some(()));
             }
             assert!(!has_ended(&mut running.0), "{name}: the run was over before kill {i}");
             running.0.kill().expect("killed");
-            running.0.wait().expect("ends");
+            running.end();
         }
         let done = report(&train(&example(name), &run, length).args(["--resume", "auto"]).output().expect("starts"));
         assert!(observed(&run, "started").len() > 10, "{name}");
         assert!(done["resumed_from"].as_u64() > Some(0), "{name}: no checkpoint was used");
-        assert_equal(&expected, &done, &run);
+        assert_equal(expected, &done, &run);
     }
 }
 
@@ -164,7 +179,7 @@ fn every_weighting_goes_on_with_all_of_its_state() {
 fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
     let folder = folder();
     let more =
-        ["--set", "train.steps=1000", "--set", "train.evaluate_every=1000", "--set", "model.trunk.hidden=[512, 256]"];
+        ["--set", "train.steps=3000", "--set", "train.evaluate_every=3000", "--set", "model.trunk.hidden=[512, 256]"];
     let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
 
     // SIGUSR1: written at once, and the run goes on.
@@ -179,13 +194,12 @@ fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
 
     // SIGTERM: another, of the step where it stops.
     kill(running.0.id(), Signal::TERM);
-    let mut running = running;
-    assert_eq!(running.0.wait().expect("ends").code(), Some(130));
+    assert_eq!(running.wait().status.code(), Some(130));
     let stopped = observed(&run, "finished").pop().expect("a last record");
     assert_eq!(stopped["status"], "interrupted");
     let step = stopped["step"].as_u64().expect("a number");
     assert!(checkpoint_of(&run, step).join("manifest.json").is_file());
-    assert!(step < 1000, "the run was over before the signal");
+    assert!(step < 3000, "the run was over before the signal");
 
     let done = report(&resume(&run).output().expect("starts"));
     assert_eq!(done["resumed_from"], step);
@@ -205,19 +219,19 @@ fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
 fn an_evaluation_that_a_signal_cut_short_is_made_good() {
     let folder = folder();
     // Most of the time an evaluation is going on.
-    let more = ["--set", "train.steps=800", "--set", "train.evaluate_every=1", "--set", "train.checkpoint.every=800"];
+    let more = ["--set", "train.steps=2400", "--set", "train.evaluate_every=1", "--set", "train.checkpoint.every=2400"];
     let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
     let run = folder.path().join("stopped");
     for i in 1..=12 {
         let before = last_step(&run);
-        let mut running = start({
+        let running = start({
             let mut command = train(&example("digits"), &run, &more);
             command.args(["--resume", "auto"]);
             command
         });
         wait_for("a new step", || (last_step(&run) > before.max(i * 50)).then_some(()));
         kill(running.0.id(), Signal::TERM);
-        assert_eq!(running.0.wait().expect("ends").code(), Some(130), "stop {i}");
+        assert_eq!(running.wait().status.code(), Some(130), "stop {i}");
     }
     let done = report(&resume(&run).output().expect("starts"));
     assert_equal(&expected, &done, &run);
@@ -233,7 +247,7 @@ fn a_second_signal_ends_at_once() {
     for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
         kill(running.0.id(), signal);
     }
-    assert_eq!(running.0.wait().expect("ends").code(), Some(130));
+    assert_eq!(running.end().code(), Some(130));
     assert!(observed(&run, "finished").is_empty(), "it took its time");
 }
 
@@ -287,7 +301,6 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 fn what_is_written_below_a_damaged_checkpoint_stays() {
     let folder = folder();
     let more = [&LONG[..], &["--set", "train.checkpoint.keep=1"]].concat();
-    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
     let run = folder.path().join("run");
     // SIGTERM once something has come; returns the step of the checkpoint.
     let stopped_after = |come: &dyn Fn() -> bool| {
@@ -311,7 +324,7 @@ fn what_is_written_below_a_damaged_checkpoint_stays() {
     assert!(early < between && between < late, "{early} {between} {late}");
     let done = report(&resume(&run).output().expect("starts"));
     assert_eq!(done["resumed_from"], between);
-    assert_equal(&expected, &done, &run);
+    assert_equal(quiet_long(), &done, &run);
 }
 
 #[test]
@@ -503,8 +516,7 @@ fn what_would_change_the_bits_is_refused_and_named() {
 fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
     let folder = folder();
     let run = folder.path().join("run");
-    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &LONG);
-    let mut old = start(train(&example("digits"), &run, &LONG));
+    let old = start(train(&example("digits"), &run, &LONG));
     wait_for_step(&run, 300);
     kill(old.0.id(), Signal::STOP);
 
@@ -517,36 +529,41 @@ fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
     // Somebody takes its lock away, as a network file system may.
     std::fs::remove_file(run.join("lock")).expect("removes");
     let done = report(&resume(&run).output().expect("starts"));
-    assert_equal(&expected, &done, &run);
-    let before = std::fs::read(run.join("journal.jsonl")).expect("reads");
+    assert_equal(quiet_long(), &done, &run);
+    let before = std::fs::read_to_string(run.join("journal.jsonl")).expect("reads");
     kill(old.0.id(), Signal::CONT);
-    assert_eq!(old.0.wait().expect("ends").code(), Some(1));
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut old.0.stderr.take().expect("piped"), &mut said).expect("text");
+    let done = old.wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("a coordinator of epoch 2 has taken the run up"), "{said}");
-    assert!(before == std::fs::read(run.join("journal.jsonl")).expect("reads"), "it wrote to the journal");
+    // If it was stopped after it had looked and before it wrote, it finishes that one operation: the records of one step.
+    let after = std::fs::read_to_string(run.join("journal.jsonl")).expect("reads");
+    let more = after.strip_prefix(&before).expect("what was there stays");
+    let steps = more.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record")["step"].clone());
+    let steps: Vec<Value> = steps.collect();
+    assert!(steps.windows(2).all(|pair| pair[0] == pair[1]), "it went on writing to the journal: {more}");
 }
 
 #[test]
 fn a_folder_that_takes_no_checkpoints_is_told_and_tried_again() {
     let folder = folder();
     let run = folder.path().join("run");
-    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &LONG);
+    // A file where the folder was: nothing can be written into it. At no moment there is neither, or the run would make a folder.
+    let (checkpoints, other) = (run.join("checkpoints"), folder.path().join("other"));
+    std::fs::write(&other, "").expect("writes");
+    let exchange = || renameat_with(CWD, &checkpoints, CWD, &other, RenameFlags::EXCHANGE).expect("exchanges");
     let running = start(train(&example("digits"), &run, &LONG));
     wait_for_step(&run, 150);
-    std::fs::rename(run.join("checkpoints"), run.join("away")).expect("moves");
-    // A file where the folder was: nothing can be written into it.
-    std::fs::write(run.join("checkpoints"), "").expect("writes");
+    exchange();
     let warned = || observed(&run, "warning").into_iter().find(|record| record["reason"]["code"] == "checkpoint");
     let warning = wait_for("a warning", warned);
     assert!(warning["reason"]["message"].as_str().expect("text").contains("checkpoints"), "{warning}");
-    std::fs::remove_file(run.join("checkpoints")).expect("removes");
-    std::fs::rename(run.join("away"), run.join("checkpoints")).expect("moves back");
+    exchange();
     let done = running.wait();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(said.contains("no checkpoint; the run goes on"), "{said}");
-    assert_equal(&expected, &report(&done), &run);
-    assert!(checkpoint_of(&run, 1200).join("manifest.json").is_file());
+    assert_equal(quiet_long(), &report(&done), &run);
+    assert!(checkpoint_of(&run, 2400).join("manifest.json").is_file());
 }
 
 #[test]

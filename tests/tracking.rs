@@ -13,13 +13,12 @@ use std::{
 };
 
 use coordinator::journal::{self, Outcome, Record};
-use mlflow_server::{Server, Store, closed_port};
-use serde_json::Value;
+use mlflow_server::{ClosedPort, Server, Store};
+use serde_json::{Value, json};
 
-fn train(run: &Path, uri: Option<&str>) -> Output {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_trunkline"));
-    command.args(["train", "examples/digits.toml", "--json", "--set", "train.steps=120", "--run-dir"]).arg(run);
-    command.env_remove("MLFLOW_TRACKING_URI");
+fn train(run: &Path, uri: Option<&str>, more: &[&str]) -> Output {
+    let mut command = support::train(&support::example("digits"), run, &["--set", "train.steps=120"]);
+    command.args(more);
     if let Some(uri) = uri {
         command.env("MLFLOW_TRACKING_URI", uri);
     }
@@ -49,16 +48,37 @@ fn points(run: &Path) -> BTreeMap<String, Vec<(u64, f64)>> {
     points
 }
 
+fn uri(port: &ClosedPort) -> String {
+    format!("http://127.0.0.1:{}", port.number())
+}
+
+/// Has a server do all that a run asks for, so that its first calls are not the slow ones.
+async fn warm_up(server: &Server) {
+    let created = server.post("experiments/create", &json!({"name": "warm-up"})).await;
+    let experiment = created["experiment_id"].as_str().expect("text");
+    let created = server.post("runs/create", &json!({"experiment_id": experiment})).await;
+    let run = &created["run"]["info"]["run_id"];
+    let metric = json!({"key": "train/loss", "value": 1.0, "timestamp": 1, "step": 1});
+    let batch = json!({"run_id": run, "metrics": [metric], "params": [{"key": "seed", "value": "1"}]});
+    server.post("runs/log-batch", &batch).await;
+    server.post("runs/update", &json!({"run_id": run, "status": "FINISHED", "end_time": 2})).await;
+    server.post("experiments/delete", &json!({"experiment_id": experiment})).await;
+}
+
 #[tokio::test]
 async fn a_run_is_in_mlflow_point_by_point() {
     let store = Store::new();
-    let server = Server::start(&store, closed_port()).await;
+    let port = ClosedPort::new();
+    let server = Server::start(&store, &port).await;
+    warm_up(&server).await;
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("tracked");
     let uri = server.uri();
     let trained = {
         let run = run.clone();
-        tokio::task::spawn_blocking(move || train(&run, Some(&uri))).await.expect("trains")
+        // Its steps take their time, so that most of it is delivered before the end, after which there are ten seconds.
+        let large = ["--set", "model.trunk.hidden=[1024, 1024]"];
+        tokio::task::spawn_blocking(move || train(&run, Some(&uri), &large)).await.expect("trains")
     };
     let runs = server.runs("digits").await;
     assert_eq!(runs.len(), 1);
@@ -86,8 +106,9 @@ async fn a_run_is_in_mlflow_point_by_point() {
 #[test]
 fn a_server_that_is_not_there_changes_nothing_but_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
-    let quiet = train(&folder.path().join("quiet"), None);
-    let lonely = train(&folder.path().join("lonely"), Some(&format!("http://127.0.0.1:{}", closed_port())));
+    let quiet = train(&folder.path().join("quiet"), None, &[]);
+    let port = ClosedPort::new();
+    let lonely = train(&folder.path().join("lonely"), Some(&uri(&port)), &[]);
     let (quiet_report, lonely_report) = (report(&quiet), report(&lonely));
     assert_eq!(quiet_report["parameters_sha256"], lonely_report["parameters_sha256"]);
     assert_eq!(quiet_report["tasks"], lonely_report["tasks"]);
@@ -101,10 +122,11 @@ fn trouble_with_a_server_is_told_and_recorded_while_the_run_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let mut command = support::train(&support::example("digits"), &run, &["--set", "train.steps=1000000"]);
-    command.env("MLFLOW_TRACKING_URI", format!("http://127.0.0.1:{}", closed_port()));
+    let port = ClosedPort::new();
+    command.env("MLFLOW_TRACKING_URI", uri(&port));
     let mut running = support::Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts"));
     let warning = support::wait_for("the warning's record", || {
-        let records = support::journal(&run);
+        let records = support::journal_so_far(&run);
         records.into_iter().find(|record| record["kind"] == "warning" && record["reason"]["code"] == "tracking")
     });
     assert!(running.0.try_wait().expect("a process").is_none(), "the run goes on");

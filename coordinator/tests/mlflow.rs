@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use coordinator::journal::{Journal, Number, Observation, Outcome, Record, SCHEMA, Status, read};
 use coordinator::tracking::{Config, Delivered, Tracker, TrackerHandle};
-use mlflow_server::{Proxy, Server, Store, closed_port};
+use mlflow_server::{ClosedPort, Proxy, Server, Store};
 use serde_json::json;
 
 const TIME_MS: u64 = 1_795_176_191_000;
@@ -126,7 +126,8 @@ async fn a_server_killed_in_mid_run_has_every_point_once_after_its_restart() {
     let (run, store) = (tempfile::tempdir().expect("a folder"), Store::new());
     let path = run.path().join("journal.jsonl");
     let mut journal = Journal::create(&path).expect("creates");
-    let mut server = Server::start(&store, closed_port()).await;
+    let port = ClosedPort::new();
+    let mut server = Server::start(&store, &port).await;
     let mut handle = track(&server.uri(), run.path());
 
     journal.append_all(&beginning()).expect("appends");
@@ -139,7 +140,7 @@ async fn a_server_killed_in_mid_run_has_every_point_once_after_its_restart() {
     let warning = tokio::time::timeout(LONG, handle.warning()).await.expect("warns");
     assert!(warning.contains("training goes on"), "{warning}");
 
-    let server = Server::start(&store, server.port).await;
+    let server = Server::start(&store, &port).await;
     append_steps(&mut journal, 2101..=2200);
     let summary =
         Outcome::Summary { step: 2200, selected: "last".into(), parameters: 9, parameters_sha256: "ab".into() };
@@ -167,7 +168,8 @@ async fn a_server_killed_in_mid_run_has_every_point_once_after_its_restart() {
 async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing() {
     let (run, store) = (tempfile::tempdir().expect("a folder"), Store::new());
     let path = run.path().join("journal.jsonl");
-    let server = Server::start(&store, closed_port()).await;
+    let port = ClosedPort::new();
+    let server = Server::start(&store, &port).await;
     // Every third answer of the server is lost, whatever it answers.
     let proxy = Proxy::start(server.port, 3).await;
     let mut journal = Journal::create(&path).expect("creates");
@@ -219,7 +221,8 @@ async fn an_absent_server_is_one_warning_and_a_bounded_wait_at_the_end() {
     let run = tempfile::tempdir().expect("a folder");
     let path = run.path().join("journal.jsonl");
     let mut journal = Journal::create(&path).expect("creates");
-    let mut handle = track(&format!("http://user:secret@127.0.0.1:{}", closed_port()), run.path());
+    let port = ClosedPort::new();
+    let mut handle = track(&format!("http://user:secret@127.0.0.1:{}", port.number()), run.path());
     journal.append_all(&beginning()).expect("appends");
     let warning = tokio::time::timeout(LONG, handle.warning()).await.expect("warns");
     assert!(warning.contains("127.0.0.1") && !warning.contains("secret"), "{warning}");

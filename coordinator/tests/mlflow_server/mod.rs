@@ -1,7 +1,7 @@
 //! A real MLflow server on loopback with a store in a temporary folder, and a proxy that loses answers.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,14 +10,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// MLflow needs about 20 s to start on an idle machine.
 const START: Duration = Duration::from_secs(240);
 
-/// A port of loopback that nothing listens on.
-pub fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+/// A port of loopback that nothing listens on, and that nobody is given as long as this is there; whoever asks for it by its number gets it.
+pub struct ClosedPort(Socket);
+
+impl ClosedPort {
+    pub fn new() -> ClosedPort {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        // Servers ask for the same, so that both can be bound to it.
+        socket.set_reuse_address(true).expect("is set");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        ClosedPort(socket)
+    }
+
+    pub fn number(&self) -> u16 {
+        self.0.local_addr().ok().and_then(|address| address.as_socket()).expect("has an address").port()
+    }
 }
 
 /// Where a server keeps its data; outlives the server.
@@ -44,7 +57,8 @@ impl Drop for Server {
 
 impl Server {
     /// Starts a server on `store` and waits until it is healthy.
-    pub async fn start(store: &Store, port: u16) -> Server {
+    pub async fn start(store: &Store, port: &ClosedPort) -> Server {
+        let port = port.number();
         let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("scripts/mlflow"));
         let set_up = folders.find(|script| script.exists()).expect("scripts/mlflow is in the repository");
         let set_up = Command::new(set_up).stderr(Stdio::inherit()).output().expect("scripts/mlflow starts");
@@ -84,6 +98,14 @@ impl Server {
         let _ = self.process.wait();
     }
 
+    /// One call that changes something.
+    pub async fn post(&self, name: &str, body: &Value) -> Value {
+        let url = format!("{}/api/2.0/mlflow/{name}", self.uri());
+        let answer = self.http.post(url).json(body).send().await.expect("answers");
+        assert!(answer.status().is_success(), "{name}: {}", answer.status());
+        answer.json().await.expect("is JSON")
+    }
+
     /// One call of the REST interface.
     pub async fn get(&self, name: &str, query: &[(&str, &str)]) -> Value {
         let url = format!("{}/api/2.0/mlflow/{name}", self.uri());
@@ -100,9 +122,7 @@ impl Server {
             self.http.get(format!("{}/api/2.0/mlflow/experiments/get-by-name", self.uri())).query(&query).send().await;
         let found: Value = answer.expect("answers").json().await.expect("is JSON");
         let Some(id) = found["experiment"]["experiment_id"].as_str() else { return Vec::new() };
-        let query = json!({"experiment_ids": [id]});
-        let answer = self.http.post(format!("{}/api/2.0/mlflow/runs/search", self.uri())).json(&query).send().await;
-        let found: Value = answer.expect("answers").json().await.expect("is JSON");
+        let found = self.post("runs/search", &json!({"experiment_ids": [id]})).await;
         let runs = found["runs"].as_array().cloned().unwrap_or_default();
         runs.iter().map(|run| run["info"]["run_id"].as_str().expect("text").to_owned()).collect()
     }
