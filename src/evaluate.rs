@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 pub fn selected(dir: &Path) -> Result<(Checkpoint, &'static str), Failure> {
     run_dir::check(dir)?;
     if let Some(step) = checkpoint::best(dir).map_err(Failure::refused)? {
-        let best = checkpoint::load(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
+        let best = checkpoint::load_model(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
         return Ok((best, "best"));
     }
     let (newest, passed_over) = checkpoint::newest_good(dir, None).map_err(Failure::refused)?;

@@ -241,8 +241,14 @@ fn finish(report: &Report, json: bool) -> Result<(), Failure> {
         print(&serde_json::to_string(report).map_err(Failure::failed)?);
     } else if report.status == "finished" {
         print(&table::report(report));
-        if let Some(affinity) = affinity::summary(Path::new(&report.run_dir))? {
-            print(&affinity);
+        match affinity::summary(Path::new(&report.run_dir)) {
+            Ok(Some(affinity)) => print(&affinity),
+            Ok(None) => {}
+            // The run is done all the same.
+            Err(Failure::Refused(why) | Failure::Failed(why)) => {
+                say(&format!("warning: no affinity of the tasks: {why}"));
+            }
+            Err(interrupted) => return Err(interrupted),
         }
     }
     match report.status {

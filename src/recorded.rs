@@ -22,6 +22,7 @@ pub fn read(dir: &Path) -> Result<Recorded, Failure> {
     let mut records = Vec::new();
     for record in journal::read(&dir.join("journal.jsonl")).map_err(Failure::refused)? {
         if let Record::Result { outcome: Outcome::Weighting(weighting), .. } = record.map_err(Failure::failed)? {
+            check_lengths(&weighting)?;
             records.push(weighting);
         }
     }
@@ -65,17 +66,23 @@ impl Recorded {
     }
 }
 
-/// A record's Gramian, where it has one.
-pub fn gramian(record: &Weighting) -> Result<Option<Gramian>, Failure> {
-    let Some(rows) = &record.gramian else { return Ok(None) };
+/// Refuses a record whose lists are not those of its tasks.
+fn check_lengths(record: &Weighting) -> Result<(), Failure> {
     let tasks = record.tasks.len();
-    if rows.len() != tasks || rows.iter().any(|row| row.len() != tasks) || record.losses.len() != tasks {
-        return Err(Failure::Failed(format!(
-            "step {}: losses and inner products are not those of {tasks} tasks",
-            record.step
-        )));
+    let is_list = |list: &Vec<Number>| list.len() == tasks;
+    let is_matrix = |rows: &Vec<Vec<Number>>| rows.len() == tasks && rows.iter().all(is_list);
+    let lists = [Some(&record.losses), record.alpha.as_ref(), record.products.as_ref()];
+    let matrices = [&record.gramian, &record.cosines];
+    if lists.into_iter().flatten().all(is_list) && matrices.into_iter().flatten().all(is_matrix) {
+        return Ok(());
     }
-    Ok(Some(Gramian::new(tasks, rows.iter().flatten().map(|number| number.0).collect())))
+    Err(Failure::Failed(format!("step {}: the numbers of its weighting are not those of {tasks} tasks", record.step)))
+}
+
+/// A record's Gramian, where it has one.
+pub fn gramian(record: &Weighting) -> Option<Gramian> {
+    let values = |rows: &Vec<Vec<Number>>| rows.iter().flatten().map(|number| number.0).collect();
+    record.gramian.as_ref().map(|rows| Gramian::new(record.tasks.len(), values(rows)))
 }
 
 /// Numbers as such.

@@ -38,12 +38,15 @@ impl Signals {
     pub fn watch() -> Signals {
         let (ask, requests) = mpsc::channel(4);
         let has_begun = Arc::new(Mutex::new(false));
-        match begin() {
+        let watching = match begin() {
             Ok((runtime, watch)) => {
                 let (ask, has_begun) = (ask.clone(), Arc::clone(&has_begun));
-                thread::spawn(move || runtime.block_on(watch.pass_on(&ask, &has_begun)));
+                thread::Builder::new().spawn(move || runtime.block_on(watch.pass_on(&ask, &has_begun))).map(drop)
             }
-            Err(error) => say(&format!("warning: signals can't be watched, and end the run at once: {error}")),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = watching {
+            say(&format!("warning: signals can't be watched, and end the run at once: {error}"));
         }
         Signals { ask, requests, has_begun }
     }
@@ -73,8 +76,10 @@ impl Watch {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
                 _ = self.save.recv() => {
-                    // Where requests wait already, one of them is as good.
-                    let _ = ask.try_send(Request::Save);
+                    // Where requests wait already, one of them is as good; a place stays for one to end.
+                    if ask.capacity() > 1 {
+                        let _ = ask.try_send(Request::Save);
+                    }
                     continue;
                 }
             }

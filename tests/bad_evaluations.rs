@@ -141,7 +141,7 @@ fn an_evaluation_that_two_workers_find_not_finite_is_the_model_s_and_the_run_goe
     let (two, second) = of("two", "2");
     assert_eq!(bits(&alone), bits(&two));
     assert_eq!(results(&first), results(&second));
-    for run in [first, second] {
+    for run in [&first, &second] {
         let records = journal(&run);
         let doubted = records.iter().filter(|record| record["name"] == "doubted").count();
         assert!(doubted > 0, "{}", run.display());
@@ -149,6 +149,10 @@ fn an_evaluation_that_two_workers_find_not_finite_is_the_model_s_and_the_run_goe
     }
     let validation = &two["tasks"]["y"]["validation"];
     assert_eq!(validation.get("loss"), None::<&Value>, "{validation}");
+    // Nor is what the other task comes to without it taken for a gain.
+    let of_all = |record: &&Value| record["split"] == "validation" && record["task"].is_null();
+    assert_eq!(results(&second).iter().find(of_all), None);
+    assert_eq!(two["selected"], "last");
 }
 
 #[test]

@@ -32,7 +32,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use disk::{load, write};
+pub use disk::{load, load_model, write};
 pub use folder::{Found, PassedOver, best, hold, keep, mark_best, newest_good, path_of, steps};
 pub use keeper::{Keeper, Kept};
 

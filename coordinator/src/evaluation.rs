@@ -35,20 +35,27 @@ pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Par
         by_task.extend(total.expect("an evaluation is decided once all its chunks are covered"));
     }
     let mut evaluated = Evaluated::default();
-    let (mut loss, mut ratios) = (None, Vec::new());
+    let (mut loss, mut ratios, mut is_whole) = (None, Vec::new(), true);
     for (number, task) in shapes.tasks.iter().enumerate() {
         let Some(sums) = by_task.get(&(number as u32)) else { continue };
         let metrics: indexmap::IndexMap<String, f64> = model::metric::metrics(task, sums).into_iter().collect();
-        if let Some(mean) = metrics.get("loss") {
-            loss = Some(loss.unwrap_or(0.0) + task.weight * mean);
-            if let Some(baseline) = task.baseline_loss.get(&split) {
-                ratios.push((*mean, *baseline));
+        match metrics.get("loss") {
+            Some(mean) => {
+                loss = Some(loss.unwrap_or(0.0) + task.weight * mean);
+                if let Some(baseline) = task.baseline_loss.get(&split) {
+                    ratios.push((*mean, *baseline));
+                }
             }
+            // Its loss is not finite: what the other tasks come to without it would look like a gain.
+            None if sums.rows > 0 => is_whole = false,
+            None => {}
         }
         evaluated.tasks.insert(task.name.clone(), metrics);
     }
-    evaluated.loss = loss;
-    evaluated.skill = model::metric::skill(ratios);
+    if is_whole {
+        evaluated.loss = loss;
+        evaluated.skill = model::metric::skill(ratios);
+    }
     evaluated
 }
 

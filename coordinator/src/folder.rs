@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock, fstat};
+use rustix::fs::{FlockOperation, flock, fstat, stat};
 
 use crate::disk::{Disk, Operation, write_atomically};
 
@@ -126,7 +126,12 @@ impl RunFolder {
         if foreign(path, &[LOCK])?.is_some() {
             return Err(FolderError::NotEmpty { path: path.to_owned() });
         }
-        Ok(RunFolder { is_new, ..RunFolder::lock(path.to_owned())? })
+        let folder = RunFolder { is_new, ..RunFolder::lock(path.to_owned())? };
+        // Who had the lock until now may have left a run.
+        match foreign(path, &[LOCK])? {
+            None => Ok(folder),
+            Some(_) => Err(FolderError::NotEmpty { path: path.to_owned() }),
+        }
     }
 
     /// As [`RunFolder::create_at`], but a folder will do too in which a coordinator was stopped before the first record of its run.
@@ -135,16 +140,11 @@ impl RunFolder {
     /// There is something else in it, another coordinator has it, or the file system refuses.
     pub fn create_again(path: &Path) -> Result<RunFolder, FolderError> {
         fs::create_dir_all(path).map_err(failed(path, "creating"))?;
-        if let Some(found) = foreign(path, &BEGINNINGS)? {
-            let path = path.to_owned();
-            let has_experiment = path.join(EXPERIMENT).is_file();
-            return Err(if has_experiment {
-                FolderError::NotEmpty { path }
-            } else {
-                FolderError::NoExperiment { path, found }
-            });
-        }
-        RunFolder::lock(path.to_owned())
+        check_beginnings(path)?;
+        let folder = RunFolder::lock(path.to_owned())?;
+        // As above.
+        check_beginnings(path)?;
+        Ok(folder)
     }
 
     /// Takes the folder away again, where it was made for this run and nothing was written to it.
@@ -166,8 +166,13 @@ impl RunFolder {
     /// # Errors
     /// It is not a run's, or another coordinator has it.
     pub fn open(path: &Path) -> Result<RunFolder, FolderError> {
+        let lacks = |missing| Err(FolderError::NotARun { path: path.to_owned(), missing });
         if !path.join(EXPERIMENT).is_file() {
-            return Err(FolderError::NotARun { path: path.to_owned(), missing: EXPERIMENT });
+            return lacks(EXPERIMENT);
+        }
+        // The epoch comes before the experiment; somebody's own folder with an experiment has none.
+        if !path.join(JOURNAL).is_file() && !path.join(EPOCH).is_file() {
+            return lacks(JOURNAL);
         }
         RunFolder::lock(path.to_owned())
     }
@@ -218,33 +223,45 @@ impl RunFolder {
 
     fn lock(path: PathBuf) -> Result<RunFolder, FolderError> {
         let file = path.join(LOCK);
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&file)
-            .map_err(failed(&file, "opening"))?;
         let mut tries = 1;
-        loop {
+        let mut lock = loop {
+            let mut options = OpenOptions::new();
+            let options = options.read(true).write(true).create(true).truncate(false);
+            let lock = options.open(&file).map_err(failed(&file, "opening"))?;
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
+                // Its holder may have taken the file away: then nobody else sees this lock.
+                Ok(()) if is_at(&lock, &file) => break lock,
+                Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
                     tries += 1;
                     thread::sleep(LOCK_PAUSE);
                 }
-                Err(rustix::io::Errno::WOULDBLOCK) => {
+                Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => {
                     let holder = fs::read_to_string(&file).unwrap_or_default();
                     let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() }.to_owned();
                     return Err(FolderError::Locked { path, holder });
                 }
-                locked => break locked.map_err(|error| failed(&file, "locking")(error.into()))?,
+                Err(error) => return Err(failed(&file, "locking")(error.into())),
             }
-        }
+        };
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "process {}", std::process::id()))
             .map_err(failed(&file, "writing"))?;
         Ok(RunFolder { path, is_new: false, _lock: lock })
     }
+}
+
+/// Whether an open file is the one that has the name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (fstat(file), stat(path)) else { return false };
+    (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)
+}
+
+/// Refuses a folder in which a run had come further than its beginning, or that holds something else.
+fn check_beginnings(path: &Path) -> Result<(), FolderError> {
+    let Some(found) = foreign(path, &BEGINNINGS)? else { return Ok(()) };
+    let path = path.to_owned();
+    let has_experiment = path.join(EXPERIMENT).is_file();
+    Err(if has_experiment { FolderError::NotEmpty { path } } else { FolderError::NoExperiment { path, found } })
 }
 
 /// Something in a folder that has another name than those.

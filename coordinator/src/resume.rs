@@ -94,7 +94,8 @@ pub enum ResumeError {
         step: u64,
     },
     /// No checkpoint can be used, and one is not damaged for all that is known.
-    #[error("the run in {} can't go on: {reason}. No older checkpoint will do; to begin the run again, remove its folder `checkpoints`", path.display())]
+    #[error("the run in {} can't go on: {reason}. No older checkpoint will do. Where that can be put right (by the build that wrote it, \
+             or by making its files readable), do that; to begin the run again, remove its folder `checkpoints`", path.display())]
     NotUnderstood {
         /// The run folder.
         path: PathBuf,

@@ -89,6 +89,8 @@ pub(crate) struct Shell {
     pub selection: Selection,
     /// The best parameters so far, with their step.
     pub best: Option<(u64, Vec<f32>)>,
+    /// Checkpoints that the machine has asked for and that are not written yet.
+    pub asked_saves: u32,
     /// The step of the parameters that the final evaluations are of.
     pub selected: u64,
     /// Workers that could not be written to; they are dropped once the present effects are done.
@@ -175,6 +177,7 @@ impl Shell {
             factors: position.factors,
             selection: position.selection,
             best: opened.found.and_then(|found| found.best),
+            asked_saves: 0,
             selected: 0,
             unreachable: Vec::new(),
             last_refusal: None,

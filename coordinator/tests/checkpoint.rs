@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use coordinator::checkpoint::{
-    Block, Checkpoint, CheckpointError, SCHEMA, Tensor, best, keep, load, mark_best, newest_good, parameters_sha256,
-    path_of, steps, write,
+    Block, Checkpoint, CheckpointError, Keeper, SCHEMA, Tensor, best, keep, load, mark_best, newest_good,
+    parameters_sha256, path_of, steps, write,
 };
 use coordinator::disk::LocalDisk;
 use sha2::{Digest, Sha256};
@@ -307,7 +308,7 @@ fn what_another_version_wrote_is_not_removed() {
 
 #[test]
 fn every_bit_of_the_manifest_counts() {
-    // Eleven thousand manifests: in memory where there is room for them.
+    // Seven thousand manifests: in memory where there is room for them.
     let run = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     let small = Checkpoint { blocks: Vec::new(), parameters: Vec::new(), weighting: Vec::new(), ..checkpoint(5) };
     let path = write(&LocalDisk, run.path(), &small).expect("writes");
@@ -345,4 +346,18 @@ fn what_a_manifest_says_in_good_order_is_compared_all_the_same() {
     let error = load(&path).expect_err("has other parameters");
     assert!(matches!(&error, CheckpointError::Tensors { file, .. } if file == "model.safetensors"), "{error}");
     assert!(error.to_string().contains("its 9 parameters have the sha256"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_that_turns_out_to_be_the_best_names_itself() {
+    let run = tempfile::tempdir().expect("a folder");
+    let mut keeper = Keeper::new(Arc::new(LocalDisk), run.path(), 1, None, []);
+    let mut save = |step: u64, best: Option<u64>| {
+        let kept = keeper.save(Box::new(Checkpoint { best, ..checkpoint(step) }), best == Some(step), Ok(()), |_| {});
+        kept.written.expect("is written")
+    };
+    assert!(save(100, Some(100)));
+    // Asked for while it is evaluated, and then found to be better than the one that it names.
+    assert!(save(200, Some(100)) && !save(200, Some(100)) && save(200, Some(200)));
+    assert_eq!(load(&path_of(run.path(), 200)).expect("is whole").best, Some(200));
 }

@@ -60,6 +60,9 @@ fn a_folder_without_an_experiment_is_no_run_and_one_without_a_journal_is_one_tha
     assert!(error.to_string().contains("has journal.jsonl, and no experiment.toml to go on with"), "{error}");
     fs::remove_file(journal).expect("removes");
     fs::write(parent.path().join("experiment.toml"), "").expect("writes");
+    // Somebody's own folder.
+    assert!(matches!(RunFolder::open(parent.path()), Err(FolderError::NotARun { missing: "journal.jsonl", .. })));
+    fs::write(parent.path().join("epoch"), "1\n").expect("writes");
     let past = Past::find(RunFolder::open(parent.path()).expect("opens")).expect("is there");
     assert_eq!((past.step(), past.device()), (0, None));
     drop(past);

@@ -142,9 +142,21 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let tensors = |file: &'static str, names: &[String]| {
         tensors::to_tensors(&read(path, &manifest, file)?, names).map_err(misfit(path, file))
     };
-    let parameters = parameters(path, &manifest)?;
     let optimizer = tensors(OPTIMIZER, &manifest.optimizer)?;
     let weighting = tensors(WEIGHTING, &manifest.weighting)?;
+    Ok(Checkpoint { optimizer, weighting, ..model_of(path, manifest)? })
+}
+
+/// Reads what an evaluation needs, and checks that: all but the state of optimizer and weighting, which may be damaged and are left empty.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_model(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    model_of(path, read_manifest(path)?)
+}
+
+fn model_of(path: &Path, manifest: Manifest) -> Result<Checkpoint, CheckpointError> {
+    let parameters = parameters(path, &manifest)?;
     let preprocessing = String::from_utf8(read(path, &manifest, PREPROCESSING)?)
         .map_err(|error| misfit(path, PREPROCESSING)(error.to_string()))?;
     Ok(Checkpoint {
@@ -155,19 +167,11 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
         journal_sha256: manifest.journal_sha256,
         blocks: manifest.blocks,
         parameters,
-        optimizer,
-        weighting,
+        optimizer: Vec::new(),
+        weighting: Vec::new(),
         preprocessing,
         states: manifest.states,
     })
-}
-
-/// Reads and checks a checkpoint's parameters alone; the state beside them may be damaged.
-///
-/// # Errors
-/// The manifest or the model is missing, can't be read or does not hold.
-pub(super) fn load_parameters(path: &Path) -> Result<Vec<f32>, CheckpointError> {
-    parameters(path, &read_manifest(path)?)
 }
 
 fn parameters(path: &Path, manifest: &Manifest) -> Result<Vec<f32>, CheckpointError> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::disk::{best_of, failed, load, load_parameters, manifest_error, remove};
+use super::disk::{best_of, failed, load, load_model, manifest_error, remove};
 use super::{Checkpoint, CheckpointError, digits};
 use crate::disk::{Disk, Operation, write_atomically};
 use crate::journal::hash_of;
@@ -87,7 +87,7 @@ fn load_with_best(run_dir: &Path, path: &Path, journal: Option<&Path>) -> Result
     let best = match checkpoint.best {
         None => None,
         Some(step) if step == checkpoint.step => Some((step, checkpoint.parameters.clone())),
-        Some(step) => Some((step, load_parameters(&path_of(run_dir, step))?)),
+        Some(step) => Some((step, load_model(&path_of(run_dir, step))?.parameters)),
     };
     // Last, so that where the journal is to blame nothing else is.
     if let Some(journal) = journal {

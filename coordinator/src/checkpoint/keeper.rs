@@ -100,7 +100,8 @@ impl Keeper {
             write(&*self.disk, &self.run_dir, owed)?;
             (self.saved, self.owed) = (Some(owed.step), None);
         }
-        if self.saved == Some(checkpoint.step) {
+        // One that was written before it was found to be the best names another.
+        if self.saved == Some(checkpoint.step) && !best {
             return Ok(false);
         }
         // One that is owed has to be whole by then: what it is of goes on.

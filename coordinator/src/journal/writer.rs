@@ -55,7 +55,7 @@ impl Journal {
     /// As [`Journal::create`].
     pub fn create_on(disk: Arc<dyn Disk>, path: &Path) -> Result<Journal, JournalError> {
         let failed = |source| JournalError::Io { path: path.to_owned(), action: "creating", source };
-        if path.exists() {
+        if path.try_exists().map_err(failed)? {
             return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
         }
         disk.perform(Operation::Write(path, &[])).map_err(failed)?;

@@ -183,6 +183,7 @@ impl Shell {
             synced => synced,
         };
         let checkpoint = self.checkpoint(step, best);
+        self.asked_saves += u32::from(!best);
         self.order(Job::Save { checkpoint, best, journal })
     }
 
@@ -298,7 +299,9 @@ impl Shell {
             }
             Done::Saved { step, best, written, tidied, took } => {
                 self.on_saved(step, written, tidied, took);
-                if !best && step == self.run.done() {
+                self.asked_saves -= u32::from(!best);
+                // Where two of a step were asked for, the machine waits for the second.
+                if !best && self.asked_saves == 0 && step == self.run.done() {
                     self.tell(Event::Saved);
                 }
             }
