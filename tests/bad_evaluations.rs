@@ -142,7 +142,7 @@ fn an_evaluation_that_two_workers_find_not_finite_is_the_model_s_and_the_run_goe
     assert_eq!(bits(&alone), bits(&two));
     assert_eq!(results(&first), results(&second));
     for run in [&first, &second] {
-        let records = journal(&run);
+        let records = journal(run);
         let doubted = records.iter().filter(|record| record["name"] == "doubted").count();
         assert!(doubted > 0, "{}", run.display());
         assert!(!records.iter().any(|record| record["kind"] == "worker_refused"));
