@@ -64,14 +64,7 @@ type Deed = fn(&mut Vec<v1::TaskSums>);
 /// Lets a peer answer well until it is asked for an evaluation, and waits for another worker.
 fn evaluating(coordinator: &Coordinator, runtime: &Arc<Runtime>) -> (Peer, Computer, Asked) {
     let (mut peer, mut computer) = Peer::join(coordinator, runtime);
-    let asked = loop {
-        let asked = peer.work();
-        if asked.work.kind() == v1::WorkKind::Evaluate {
-            break asked;
-        }
-        let (result, gradient) = asked.gradient(&mut computer, &peer.parameters);
-        peer.answer(asked, result, &gradient);
-    };
+    let asked = peer.answer_until_evaluated(&mut computer);
     (peer, computer, asked)
 }
 

@@ -191,7 +191,7 @@ fn a_run_that_stops_at_any_operation_of_its_disk_goes_on_to_the_same_end() {
             let ended = stage.train(&run, &Arc::new(FaultyDisk::new(at, fault)));
             assert!(ended.is_none_or(|ended| ended.is_err()), "{fault:?} at {at}: nobody noticed");
             let named = stage.folder.path().join(format!("{fault:?}-{at}-named"));
-            copy(&run, &named);
+            support::copy(&run, &named);
             let done = stage.train(&run, &Arc::new(FaultyDisk::sound())).expect("lives");
             let done = done.unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
             if named.join("experiment.toml").is_file() {
@@ -292,19 +292,6 @@ fn evaluate(run: &Path) -> serde_json::Value {
     let mut said = support::report(&done);
     said.as_object_mut().expect("an object").remove("run_dir");
     said
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("creates");
-    for entry in std::fs::read_dir(from).expect("lists") {
-        let entry = entry.expect("an entry");
-        let (path, place) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &place);
-        } else {
-            std::fs::copy(&path, &place).expect("copies");
-        }
-    }
 }
 
 /// A disk during one of whose operations another coordinator takes the run up.

@@ -265,7 +265,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
         ("", "missing", ""),
     ] {
         let run = folder.path().join(format!("{damage}-{file}"));
-        copy(&whole, &run);
+        support::copy(&whole, &run);
         let path = checkpoint_of(&run, 300).join(file);
         match damage {
             "flipped" => {
@@ -314,7 +314,7 @@ fn what_is_written_below_a_damaged_checkpoint_stays() {
     };
     let early = stopped_after(&|| last_step(&run) >= 50);
     let aside = folder.path().join("aside");
-    copy(&checkpoint_of(&run, early), &aside);
+    support::copy(&checkpoint_of(&run, early), &aside);
     let late = stopped_after(&|| last_step(&run) >= early + 600);
     std::fs::rename(&aside, checkpoint_of(&run, early)).expect("moves back");
     std::fs::remove_file(checkpoint_of(&run, late).join("model.safetensors")).expect("removes");
@@ -386,7 +386,7 @@ fn checkpoints_that_may_be_whole_are_not_given_up() {
     let expected = quiet(&example("clinic"), &whole, &more);
     let both_refuse = |name: &str, damage: &dyn Fn(&Path), words: &[&str]| {
         let run = folder.path().join(name);
-        copy(&whole, &run);
+        support::copy(&whole, &run);
         damage(&run);
         let before = contents(&run);
         let mut auto = train(&example("clinic"), &run, &more);
@@ -579,17 +579,4 @@ fn a_stop_whose_checkpoint_can_not_be_written_is_a_failure() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("asked to stop, and no checkpoint of this step could be written"), "{said}");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("creates");
-    for entry in std::fs::read_dir(from).expect("lists") {
-        let entry = entry.expect("an entry");
-        let (path, place) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &place);
-        } else {
-            std::fs::copy(&path, &place).expect("copies");
-        }
-    }
 }

@@ -96,7 +96,15 @@ fn a_lock_that_ends_in_a_moment_is_waited_for() {
     fs::write(first.journal(), "").expect("writes");
     std::thread::scope(|scope| {
         let second = scope.spawn(|| RunFolder::open(&path));
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // It has opened the lock that the first one holds, or has ended, which it must not.
+        let opened = || {
+            let files =
+                fs::read_dir("/proc/self/fd").expect("lists").filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+            files.filter(|file| *file == path.join("lock")).count()
+        };
+        while opened() < 2 && !second.is_finished() {
+            std::thread::yield_now();
+        }
         drop(first);
         second.join().expect("ends").expect("opens");
     });

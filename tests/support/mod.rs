@@ -60,6 +60,20 @@ pub fn report(done: &Output) -> Value {
     serde_json::from_slice(&done.stdout).expect("one JSON object")
 }
 
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("creates");
+    for entry in std::fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("an entry");
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &place);
+        } else {
+            std::fs::copy(&path, &place).expect("copies");
+        }
+    }
+}
+
 /// What has to be the same in every run of an experiment.
 pub fn bits(report: &Value) -> (Value, Value, Value) {
     (report["parameters_sha256"].clone(), report["tasks"].clone(), report["step"].clone())

@@ -114,6 +114,18 @@ impl Peer {
         Some((message.envelope?, message.body?))
     }
 
+    /// Does the steps' work well until an evaluation is asked for.
+    pub fn answer_until_evaluated(&mut self, computer: &mut Computer) -> Asked {
+        loop {
+            let asked = self.work();
+            if asked.work.kind() == v1::WorkKind::Evaluate {
+                return asked;
+            }
+            let (result, gradient) = asked.gradient(computer, &self.parameters);
+            self.answer(asked, result, &gradient);
+        }
+    }
+
     /// Waits for work, and takes the parameters that come with it.
     pub fn work(&mut self) -> Asked {
         self.work_or_end().expect("the stream goes on")
