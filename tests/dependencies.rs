@@ -5,15 +5,20 @@ use std::{collections::BTreeMap, path::Path, process::Command};
 use serde_json::Value;
 
 /// Crates of the workspace that a crate may depend on.
-const ALLOWED: [(&str, &[&str]); 8] = [
-    ("aggregation", &[]),
-    ("experiment", &["aggregation"]),
-    ("datasets", &["aggregation", "experiment"]),
-    ("model", &["aggregation", "experiment"]),
-    ("proto", &["aggregation", "experiment"]),
-    ("worker", &["aggregation", "experiment", "datasets", "model", "proto"]),
-    ("coordinator", &["aggregation", "experiment", "datasets", "model", "proto"]),
-    ("trunkline", &["aggregation", "experiment", "datasets", "model", "proto", "worker", "coordinator"]),
+const ALLOWED: [(&str, &[&str]); 10] = [
+    ("settings", &[]),
+    ("aggregation", &["settings"]),
+    ("objectives", &["settings"]),
+    ("experiment", &["settings", "aggregation", "objectives"]),
+    ("datasets", &["settings", "aggregation", "objectives", "experiment"]),
+    ("model", &["settings", "aggregation", "objectives", "experiment", "datasets"]),
+    ("proto", &["settings", "aggregation", "objectives", "experiment"]),
+    ("worker", &["settings", "aggregation", "objectives", "experiment", "datasets", "model", "proto"]),
+    ("coordinator", &["settings", "aggregation", "objectives", "experiment", "datasets", "model", "proto"]),
+    (
+        "trunkline",
+        &["settings", "aggregation", "objectives", "experiment", "datasets", "model", "proto", "worker", "coordinator"],
+    ),
 ];
 
 fn root() -> &'static Path {

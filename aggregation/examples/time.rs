@@ -12,7 +12,8 @@ use std::time::Instant;
 use aggregation::clip::all_finite;
 use aggregation::random::{Purpose, Stream};
 use aggregation::weighting::{Combination, Moment, Need, Statistics};
-use aggregation::{Gramian, Invalid, Optimizer, Weighting, matrix};
+use aggregation::{Gramian, Optimizer, Weighting, matrix};
+use settings::Invalid;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -7,7 +7,7 @@ use crate::gramian::Gramian;
 use crate::matrix::MatrixError;
 use crate::optimizer::Optimizer;
 use crate::random::{Purpose, Stream};
-use crate::table::Invalid;
+use settings::Invalid;
 use crate::weighting::{Certificate, Combination, Failure, Method, Moment, Need, Outcome, Statistics, Weighting};
 
 /// A matrix and what may be known beside it.

@@ -4,7 +4,7 @@
 //! Nothing here reads a clock, a file or a global generator: state is passed in and returned, and
 //! randomness comes from counters ([`random`]). The configuration types ([`Optimizer`], [`Schedule`],
 //! [`Weighting`]) are the ones that the experiment file deserialises into, so that a method and its
-//! parameters have one source. All three are read through [`table`], which refuses unknown keys and
+//! parameters have one source. All three are read through [`settings`], which refuses unknown keys and
 //! impossible values with the key's name.
 
 pub mod affinity;
@@ -19,7 +19,6 @@ pub mod robust;
 pub mod schedule;
 pub mod solver;
 pub mod sums;
-pub mod table;
 pub mod toy;
 pub mod tree;
 pub mod trimmed;
@@ -31,6 +30,5 @@ pub use optimizer::{Optimizer, OptimizerState};
 pub use robust::Robust;
 pub use schedule::Schedule;
 pub use sums::TaskSums;
-pub use table::Invalid;
 pub use tree::Node;
 pub use weighting::Weighting;

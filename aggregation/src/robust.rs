@@ -16,7 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::gramian::Gramian;
-use crate::table::{Invalid, Reader, Table, Value};
+use settings::{Invalid, Reader, Table, Value};
 use crate::trimmed;
 use crate::weighting::nearest_first;
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::table::{Invalid, Range, Reader, Table, Value};
+use settings::{Invalid, Range, Reader, Table, Value};
 
 /// A schedule with its parameters: `{ kind = "cosine", warmup_steps = 50 }`.
 ///

@@ -2,7 +2,7 @@
 //! `shared/goldens/aggregation.jsonl`).
 
 use aggregation::random::{Purpose, Stream};
-use aggregation::table::Table;
+use settings::Table;
 use aggregation::weighting::{Certificate, Combination, Moment, Outcome, State, Statistics};
 use aggregation::{Gramian, Optimizer, Weighting};
 use serde::Deserialize;
@@ -24,7 +24,7 @@ fn goldens() -> Vec<Golden> {
 
 fn outcome(golden: &Golden) -> Outcome {
     let mut table = golden.params.clone();
-    table.insert("method".to_owned(), aggregation::table::Value::Text(golden.method.clone()));
+    table.insert("method".to_owned(), settings::Value::Text(golden.method.clone()));
     let names: Vec<String> = (0..golden.matrix.len()).map(|task| format!("t{task}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let method = Weighting::try_from(table).and_then(|weighting| weighting.build(&names)).expect(&golden.id);

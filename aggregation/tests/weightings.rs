@@ -2,7 +2,8 @@
 
 use aggregation::random::{Purpose, Stream};
 use aggregation::weighting::{Moment, State, Statistics};
-use aggregation::{Invalid, Optimizer, Weighting};
+use aggregation::{Optimizer, Weighting};
+use settings::Invalid;
 
 fn weighting(text: &str) -> Weighting {
     toml::from_str(text).expect("is right")

@@ -1,7 +1,7 @@
 //! Tables: files of one format whose rows follow each other, read block by block.
 //!
 //! [`Table::create`] looks at new files and finds out what is in them, [`Table::open`] takes that from a plan. Either way
-//! [`Table::scan`] reads chosen columns of chosen rows in the memory of a block, through polars' lazy scans.
+//! [`Table::scan`] reads chosen columns of chosen rows in the memory of a block, through polars' readers.
 
 mod columnar;
 mod csv;

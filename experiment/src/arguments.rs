@@ -1,7 +1,8 @@
 //! A weighting from arguments instead of a file: `--method cagrad --param c=0.4`.
 
-use aggregation::table::{Table as Parameters, Value};
-use aggregation::{Invalid, Weighting};
+use settings::{Table as Parameters, Value};
+use aggregation::{Weighting};
+use settings::Invalid;
 use toml::Table;
 
 use crate::decode::decode;

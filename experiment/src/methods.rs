@@ -1,9 +1,10 @@
 //! Tables whose keys depend on one of them: optimizer, schedule, robust sum and weighting. `aggregation` reads them itself, so that a method
 //! and its parameters have one source, and says what it refuses as an [`Invalid`]; here that becomes a [`Fault`].
 
-use aggregation::table::Table as Parameters;
+use settings::Table as Parameters;
 use aggregation::weighting::Need;
-use aggregation::{Invalid, Optimizer, Robust, Schedule, Weighting};
+use aggregation::{Optimizer, Robust, Schedule, Weighting};
+use settings::Invalid;
 use toml::{Table, Value};
 
 use crate::decode::decode;

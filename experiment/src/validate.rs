@@ -7,7 +7,7 @@ mod network;
 mod task;
 mod train;
 
-use aggregation::table::Range;
+use settings::Range;
 
 use crate::experiment::Experiment;
 use crate::fault::{Fault, index_key};

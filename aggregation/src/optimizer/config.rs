@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::table::{Invalid, Range, Reader, Table, Value};
+use settings::{Invalid, Range, Reader, Table, Value};
 
 /// An optimizer with its parameters: `{ kind = "adam", learning_rate = 1e-3 }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
 use crate::solver::linear;
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "aligned_mtl";
 

@@ -9,7 +9,7 @@ use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, 
 use crate::gramian::{Gramian, dot};
 use crate::solver::cone::DualCone;
 use crate::solver::simplex;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "cagrad";
 

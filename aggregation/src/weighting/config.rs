@@ -8,7 +8,7 @@ use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statis
 use super::preference::Preference;
 use crate::gramian::dot;
 use crate::solver::linear;
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "config";
 

@@ -2,7 +2,7 @@
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
-use crate::table::{Invalid, Range, Reader, Table, Value};
+use settings::{Invalid, Range, Reader, Table, Value};
 
 pub(super) const NAME: &str = "constant";
 

@@ -7,7 +7,7 @@
 use super::Built;
 use super::averaged::Averaged;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, not_negative};
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 use crate::{clip, matrix};
 
 pub(super) const NAME: &str = "db_mtl";

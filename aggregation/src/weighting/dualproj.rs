@@ -8,7 +8,7 @@ use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, 
 use super::preference::Preference;
 use super::upgrad::RIDGE;
 use crate::solver::cone::project_unless_harmful;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "dualproj";
 

@@ -3,7 +3,7 @@
 
 use super::Built;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, TINY, not_negative, softmax};
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "dwa";
 

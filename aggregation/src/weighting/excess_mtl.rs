@@ -10,7 +10,7 @@
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
 use crate::lanes::{Level, vectorised};
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "excess_mtl";
 

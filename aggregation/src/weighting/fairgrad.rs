@@ -4,7 +4,7 @@
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::solver::fixed_point;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "fairgrad";
 

@@ -8,7 +8,7 @@ use super::Built;
 use super::learned::Learned;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative, softmax};
 use crate::optimizer::{Adam, Optimizer};
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "famo";
 

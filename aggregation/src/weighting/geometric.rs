@@ -3,7 +3,7 @@
 
 use super::Built;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative};
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "geometric";
 

@@ -7,7 +7,7 @@ use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::lanes::{Level, vectorised};
 use crate::matrix;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "graddrop";
 

@@ -10,7 +10,7 @@ use super::method::{Combination, Failure, Method, Moment, Need, Needs, Outcome, 
 use super::pcgrad::others;
 use crate::gramian::{Gramian, dot};
 use crate::random::Stream;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "gradvac";
 

@@ -7,7 +7,7 @@ use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::Gramian;
 use crate::solver::linear;
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "imtl_g";
 

@@ -6,7 +6,7 @@
 use super::Built;
 use super::learned::Learned;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative};
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "imtl_l";
 

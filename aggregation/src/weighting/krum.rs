@@ -7,7 +7,7 @@
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::Gramian;
-use crate::table::{Invalid, Reader};
+use settings::{Invalid, Reader};
 
 pub(super) const NAME: &str = "krum";
 

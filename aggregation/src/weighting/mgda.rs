@@ -7,7 +7,7 @@ use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::Gramian;
 use crate::solver::simplex;
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "mgda";
 

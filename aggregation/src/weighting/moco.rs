@@ -8,7 +8,7 @@ use super::Built;
 use super::averaged::Averaged;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
 use super::modo::on_simplex;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 use crate::{Gramian, clip, matrix};
 
 pub(super) const NAME: &str = "moco";

@@ -21,7 +21,7 @@ pub use method::{
     Certificate, Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics,
 };
 
-use crate::table::{Invalid, Reader, Table, Value};
+use settings::{Invalid, Reader, Table, Value};
 
 pub(crate) use krum::nearest_first;
 

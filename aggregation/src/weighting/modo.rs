@@ -7,7 +7,7 @@ use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::Gramian;
 use crate::solver::simplex;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "modo";
 

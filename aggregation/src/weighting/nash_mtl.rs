@@ -8,7 +8,7 @@ use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::Gramian;
 use crate::solver::fixed_point;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "nash_mtl";
 

@@ -5,7 +5,7 @@ use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use crate::gramian::dot;
 use crate::random::Stream;
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "pcgrad";
 

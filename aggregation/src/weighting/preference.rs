@@ -1,6 +1,6 @@
 //! `preference`, a parameter of methods whose paper has one: how much each task counts.
 
-use crate::table::{Invalid, Range, Reader};
+use settings::{Invalid, Range, Reader};
 
 /// Weights of the tasks that add up to 1; equal ones unless they are given.
 #[derive(Debug, Clone, PartialEq)]

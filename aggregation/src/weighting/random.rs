@@ -3,7 +3,7 @@
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics, softmax};
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "random";
 

@@ -9,7 +9,7 @@ use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::modo::{cross, on_simplex};
 use crate::solver::simplex;
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "sdmgrad";
 

@@ -6,7 +6,7 @@
 
 use super::Built;
 use super::method::{Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 const SMOOTHED: &str = "smoothing.alpha";
 

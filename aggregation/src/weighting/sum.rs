@@ -2,7 +2,7 @@
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
-use crate::table::Reader;
+use settings::Reader;
 
 pub(super) const NAME: &str = "sum";
 

@@ -3,7 +3,7 @@
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
-use crate::table::{Invalid, Reader};
+use settings::{Invalid, Reader};
 use crate::trimmed;
 
 pub(super) const NAME: &str = "trimmed_mean";

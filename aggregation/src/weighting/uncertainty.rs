@@ -6,7 +6,7 @@
 use super::Built;
 use super::learned::Learned;
 use super::method::{Failure, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
-use crate::table::{Range, Reader};
+use settings::{Range, Reader};
 
 pub(super) const NAME: &str = "uncertainty";
 

@@ -1,6 +1,6 @@
 //! CSV files: a header line, then rows. Fields are read as text; what they mean is for [`crate::decode`] to say.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Cursor};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,13 +33,12 @@ pub(crate) fn header(path: &Path, options: &CsvOptions) -> Result<(Vec<String>, 
         }
     }
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).to_vec();
-    let frame = LazyCsvReader::new_with_sources(ScanSources::Buffers(Arc::from([line.into()])))
+    let frame = CsvReadOptions::default()
         .with_has_header(false)
         .with_infer_schema_length(Some(0))
-        .with_separator(separator(options))
-        .with_glob(false)
+        .map_parse_options(|parse| parse.with_separator(separator(options)))
+        .into_reader_with_file_handle(Cursor::new(line))
         .finish()
-        .and_then(|lazy| lazy.collect())
         .map_err(|e| format!("the header can't be read: {e}"))?;
     let name = |column: &Column| match column.get(0) {
         Ok(AnyValue::String(name)) => name.to_owned(),
@@ -93,14 +92,18 @@ pub(crate) fn rules(columns: usize) -> Rules {
 pub(crate) fn read(bytes: Vec<u8>, names: &[String], wanted: &[&str], options: &CsvOptions) -> PolarsResult<DataFrame> {
     let schema: Schema = names.iter().map(|name| Field::new(name.as_str().into(), DataType::String)).collect();
     let nulls = NullValues::AllColumns(options.null_values.iter().map(|value| value.as_str().into()).collect());
-    LazyCsvReader::new_with_sources(ScanSources::Buffers(Arc::from([bytes.into()])))
+    let wanted: Arc<[PlSmallStr]> = wanted.iter().map(|name| PlSmallStr::from(*name)).collect();
+    CsvReadOptions::default()
         .with_has_header(false)
         .with_schema(Some(Arc::new(schema)))
-        .with_separator(separator(options))
-        .with_null_values((!options.null_values.is_empty()).then_some(nulls))
-        .with_missing_is_null(true)
-        .with_glob(false)
-        .finish()?
-        .select(wanted.iter().map(|name| col(*name)).collect::<Vec<_>>())
-        .collect()
+        .with_columns(Some(wanted))
+        .with_rechunk(true)
+        .map_parse_options(|parse| {
+            parse
+                .with_separator(separator(options))
+                .with_null_values((!options.null_values.is_empty()).then(|| nulls.clone()))
+                .with_missing_is_null(true)
+        })
+        .into_reader_with_file_handle(Cursor::new(bytes))
+        .finish()
 }

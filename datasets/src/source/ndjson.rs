@@ -1,5 +1,6 @@
 //! NDJSON files: one object a line. A key that a line does not have is null there.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use polars::prelude::*;
@@ -88,11 +89,10 @@ fn data_type(physical: &Physical) -> DataType {
 /// Some columns of rows.
 pub(crate) fn read(bytes: &[u8], wanted: &[&Found]) -> PolarsResult<DataFrame> {
     let schema: Schema = wanted.iter().map(|c| Field::new(c.name.as_str().into(), data_type(&c.physical))).collect();
-    LazyJsonLineReader::new_with_sources(ScanSources::Buffers(Arc::from([bytes.to_vec().into()])))
-        .with_schema(Some(Arc::new(schema)))
-        .finish()?
-        .select(wanted.iter().map(|c| col(c.name.as_str())).collect::<Vec<_>>())
-        .collect()
+    JsonReader::new(Cursor::new(bytes))
+        .with_json_format(JsonFormat::JsonLines)
+        .with_schema(Arc::new(schema))
+        .finish()
 }
 
 /// The first value that is not what its column is: row (from 0), column and a description.

@@ -1,0 +1,1 @@
+//! Losses and metrics: pure functions of a task's outputs and labels.
