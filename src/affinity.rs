@@ -57,7 +57,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the tasks of a finished run are to each other, and which to train together, where the run computed gradients by task.
+/// What the tasks of a finished run are to each other, and which to train together, where the run
+/// computed gradients by task.
 ///
 /// # Errors
 /// The run's records can't be read.

@@ -1,7 +1,7 @@
 //! `trunkline aggregate`: matrices of gradients in, aggregates out, a JSON object a line.
 //!
-//! A line is answered as it comes and forgotten, so that memory holds one line. A line without an answer gets an error in its place, and the
-//! others are still answered.
+//! A line is answered as it comes and forgotten, so that memory holds one line. A line without an
+//! answer gets an error in its place, and the others are still answered.
 
 mod line;
 

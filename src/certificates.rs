@@ -1,8 +1,8 @@
-//! `trunkline certificates`: a small private authority for a cluster, with certificates for its coordinator and its workers, and a
-//! join token.
+//! `trunkline certificates`: a small private authority for a cluster, with certificates for its
+//! coordinator and its workers, and a join token.
 //!
-//! An authority that is in the folder already signs what is added, so that a cluster can grow; no file is ever overwritten. What is
-//! signed is checked before any of it is written.
+//! An authority that is in the folder already signs what is added, so that a cluster can grow; no
+//! file is ever overwritten. What is signed is checked before any of it is written.
 
 use std::{
     fs::OpenOptions,
@@ -38,12 +38,14 @@ const OTHERS_WRITE: u32 = 0o002;
 /// Arguments of `trunkline certificates`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder to write to: ca.pem, ca.key, token, coordinator.pem, coordinator.key, worker.pem, worker.key.
+    /// The folder to write to: ca.pem, ca.key, token, coordinator.pem, coordinator.key, worker.pem,
+    /// worker.key.
     folder: PathBuf,
     /// A name or address by which workers reach the coordinator; may be given several times.
     #[arg(long = "coordinator", value_name = "NAME")]
     coordinators: Vec<String>,
-    /// A worker that gets a certificate of its own, NAME.pem and NAME.key; may be given several times [default: one for all, `worker`].
+    /// A worker that gets a certificate of its own, NAME.pem and NAME.key; may be given several
+    /// times [default: one for all, `worker`].
     #[arg(long = "worker", value_name = "NAME")]
     workers: Vec<String>,
     /// Days for which the certificates are valid.
@@ -155,7 +157,8 @@ fn begin(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>,
     Ok(Issuer::new(params, key))
 }
 
-/// The authority that this command wrote before. Whether it is that one shows when what it signs is checked ([`check_authority`]).
+/// The authority that this command wrote before. Whether it is that one shows when what it signs is
+/// checked ([`check_authority`]).
 fn take_up(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>, Failure> {
     let path = folder.join("ca.key");
     let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;

@@ -1,4 +1,5 @@
-//! How a command ends: 0 done, 1 failed at run time, 2 bad usage or bad experiment, 130 interrupted.
+//! How a command ends: 0 done, 1 failed at run time, 2 bad usage or bad experiment, 130
+//! interrupted.
 
 use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
 

@@ -1,4 +1,5 @@
-//! How a run is launched: the arguments that `train` and `coordinator` share, and the way from them to a run's report.
+//! How a run is launched: the arguments that `train` and `coordinator` share, and the way from them
+//! to a run's report.
 
 use std::{
     path::{Path, PathBuf},
@@ -46,7 +47,8 @@ pub struct Arguments {
     /// The run's folder [default: a new one below `runs`].
     #[arg(long, value_name = "FOLDER")]
     run_dir: Option<PathBuf>,
-    /// Go on with the run in this folder, from its newest good checkpoint. `auto`: with the run in --run-dir, or begin it there.
+    /// Go on with the run in this folder, from its newest good checkpoint. `auto`: with the run in
+    /// --run-dir, or begin it there.
     #[arg(long, value_name = "RUN|auto")]
     resume: Option<Resume>,
     /// Overrides a key of the experiment, such as `train.steps=50`.

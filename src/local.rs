@@ -25,7 +25,8 @@ const SELF: &str = "/proc/self/exe";
 /// What its processes are called.
 const NAME: &CStr = c"trunkline";
 
-/// The pause before a worker that died is replaced; each further one is twice as long, up to [`PAUSE_MAX`].
+/// The pause before a worker that died is replaced; each further one is twice as long, up to
+/// [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How many may die or not start, for each worker, without a step of the run being done in between.
@@ -119,9 +120,11 @@ impl Workers {
         Ok(())
     }
 
-    /// Replaces workers that die, after a pause, as long as the run gets on; returns why no worker is left.
+    /// Replaces workers that die, after a pause, as long as the run gets on; returns why no worker
+    /// is left.
     ///
-    /// A worker that ends by itself has said why, and another would do the same: it is not replaced.
+    /// A worker that ends by itself has said why, and another would do the same: it is not
+    /// replaced.
     pub async fn keep(&mut self, progress: watch::Receiver<Progress>) -> String {
         let mut deaths = Deaths { count: 0, max: DEATHS_MAX * self.count, pause: PAUSE_MIN, step: 0 };
         let mut last = String::from("no worker was started");
@@ -140,7 +143,8 @@ impl Workers {
         last
     }
 
-    /// Starts another worker in the place of one that died; why not, where too many have died, or did not start.
+    /// Starts another worker in the place of one that died; why not, where too many have died, or
+    /// did not start.
     async fn replace(
         &mut self,
         deaths: &mut Deaths,
@@ -164,7 +168,8 @@ impl Workers {
         }
     }
 
-    /// Waits for the workers, which the coordinator has told that the run is over; kills those that stay.
+    /// Waits for the workers, which the coordinator has told that the run is over; kills those that
+    /// stay.
     pub async fn end(&mut self) {
         let all = async { while self.children.join_next().await.is_some() {} };
         if time::timeout(END_WAIT, all).await.is_err() {
@@ -173,7 +178,8 @@ impl Workers {
     }
 }
 
-/// Names this process as its program is, which a worker that [`Workers`] has started is not by itself.
+/// Names this process as its program is, which a worker that [`Workers`] has started is not by
+/// itself.
 pub fn take_name() {
     // Without a name it works as well.
     let _ = rustix::thread::set_name(NAME);

@@ -36,7 +36,8 @@ Begin with `trunkline check FILE`; docs/experiment.md has all that an experiment
 Results go to standard output, what is for people to standard error; TRUNKLINE_LOG=info says more there.
 Exit codes: 0 done, 1 failed at run time, 2 bad usage or bad experiment, 130 interrupted.";
 
-/// Distributed data-parallel training for multi-task learning: the same bits on any number of machines.
+/// Distributed data-parallel training for multi-task learning: the same bits on any number of
+/// machines.
 #[derive(Parser)]
 #[command(version, max_term_width = 110, after_help = MORE)]
 struct Arguments {

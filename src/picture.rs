@@ -1,7 +1,9 @@
-//! Pictures: a [`Scene`] of lines, areas and texts, written as SVG for documents and drawn as PNG for everything else.
+//! Pictures: a [`Scene`] of lines, areas and texts, written as SVG for documents and drawn as PNG
+//! for everything else.
 //!
-//! A scene knows pixels only. What turns data into marks stands above it: [`Axes`] for two numbers, [`contour`] for a function of two numbers,
-//! [`heat_map()`] for a matrix. Both forms of a picture are made from the same marks, and a picture of the same data has the same bytes.
+//! A scene knows pixels only. What turns data into marks stands above it: [`Axes`] for two numbers,
+//! [`contour`] for a function of two numbers, [`heat_map()`] for a matrix. Both forms of a picture
+//! are made from the same marks, and a picture of the same data has the same bytes.
 //!
 //! Colours are chosen to be told apart with any colour vision, and no meaning is in colour alone.
 
@@ -27,7 +29,8 @@ pub fn shortened(text: &str, size: f64, width_max: f64) -> String {
     without_middle(text, |text| width(text, size) <= width_max)
 }
 
-/// A text without its middle where it does not fit: names that begin alike often differ at their ends.
+/// A text without its middle where it does not fit: names that begin alike often differ at their
+/// ends.
 pub fn without_middle(text: &str, fits: impl Fn(&str) -> bool) -> String {
     if fits(text) {
         return text.to_owned();

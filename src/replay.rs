@@ -1,7 +1,9 @@
-//! `trunkline replay`: what another weighting would have made of the steps that a run has recorded, without training.
+//! `trunkline replay`: what another weighting would have made of the steps that a run has recorded,
+//! without training.
 //!
-//! The parameters are those of the run: what is shown is how the other method weighs the same gradients, not where it would have led. A method with
-//! a state learns from the recorded steps alone.
+//! The parameters are those of the run: what is shown is how the other method weighs the same
+//! gradients, not where it would have led. A method with a state learns from the recorded steps
+//! alone.
 
 mod shown;
 
@@ -35,8 +37,9 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A step is against a task where the cosine of its gradient with the update is below this. Weights that solve for a right angle miss it by rounding,
-/// some 1e-16, and by what an iterative solver leaves; a millionth of what a step could do to a task is no harm.
+/// A step is against a task where the cosine of its gradient with the update is below this. Weights
+/// that solve for a right angle miss it by rounding, some 1e-16, and by what an iterative solver
+/// leaves; a millionth of what a step could do to a task is no harm.
 const AGAINST: f64 = -1e-6;
 
 /// One recorded step under both weightings.
@@ -60,7 +63,8 @@ struct Step {
 /// What updates were to the tasks that they served worst.
 #[derive(Debug, Serialize)]
 struct Worst {
-    /// Steps whose smallest cosine is known: not those without inner products or weights, and those whose update was 0.
+    /// Steps whose smallest cosine is known: not those without inner products or weights, and those
+    /// whose update was 0.
     steps: usize,
     /// The mean and the least of the smallest cosines.
     min_cosine_mean: f64,

@@ -1,7 +1,9 @@
-//! Signals to a command that carries out a run: watched from its first moment on, by a thread of their own.
+//! Signals to a command that carries out a run: watched from its first moment on, by a thread of
+//! their own.
 //!
-//! SIGUSR1 asks for a checkpoint. The first SIGINT or SIGTERM asks for an end after a checkpoint, the second ends at once. Before the run
-//! has a folder there is nothing to save: a request for a checkpoint waits for the run, and one for an end is granted at once.
+//! SIGUSR1 asks for a checkpoint. The first SIGINT or SIGTERM asks for an end after a checkpoint,
+//! the second ends at once. Before the run has a folder there is nothing to save: a request for a
+//! checkpoint waits for the run, and one for an end is granted at once.
 
 use std::{
     io,
@@ -51,7 +53,8 @@ impl Signals {
         Signals { ask, requests, has_begun }
     }
 
-    /// From here on the run is asked to end: it has a folder, and leaves it as one that can be gone on with.
+    /// From here on the run is asked to end: it has a folder, and leaves it as one that can be gone
+    /// on with.
     pub fn run_begins(&self) {
         *self.has_begun.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
@@ -76,7 +79,8 @@ impl Watch {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
                 _ = self.save.recv() => {
-                    // Where requests wait already, one of them is as good; a place stays for one to end.
+                    // Where requests wait already, one of them is as good; a place stays for one to
+                    // end.
                     if ask.capacity() > 1 {
                         let _ = ask.try_send(Request::Save);
                     }

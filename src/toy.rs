@@ -1,4 +1,5 @@
-//! `trunkline toy`: the papers' two-task toy problems with any weighting, as a table, JSON and a picture.
+//! `trunkline toy`: the papers' two-task toy problems with any weighting, as a table, JSON and a
+//! picture.
 
 mod figure;
 

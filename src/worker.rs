@@ -23,7 +23,8 @@ pub struct Arguments {
     /// Threads to compute with [default: the run's `cluster.threads`].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
-    /// The folder that paths of data start from and have to stay in, links followed [default: the coordinator's, and any path].
+    /// The folder that paths of data start from and have to stay in, links followed
+    /// [default: the coordinator's, and any path].
     #[arg(long, value_name = "FOLDER")]
     data_root: Option<PathBuf>,
     /// How long to look for the coordinator, at the start and whenever it is gone.
@@ -53,8 +54,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         data_root: arguments.data_root,
         wait: Duration::from_secs(arguments.wait),
     };
-    // One thread for connection and computation, so that work is not handed from one to another; of the kind
-    // that polars can block. The task is spawned because what is only blocked on runs on another thread.
+    // One thread for connection and computation, so that work is not handed from one to another; of
+    // the kind that polars can block. The task is spawned because what is only blocked on runs on
+    // another thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     let ended = runtime.block_on(runtime.spawn(async {

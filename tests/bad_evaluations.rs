@@ -1,4 +1,5 @@
-//! Peers whose part of an evaluation is wrong: none of it becomes a result, and the run gives the bits of one without them.
+//! Peers whose part of an evaluation is wrong: none of it becomes a result, and the run gives the
+//! bits of one without them.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -22,7 +23,8 @@ const SHORT: [&str; 6] =
 /// Peers made by hand give no signs of life.
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
 
-/// Two tasks on one table, of two kinds; one has metrics that need scores, and a row of its validation split has no label for the other.
+/// Two tasks on one table, of two kinds; one has metrics that need scores, and a row of its
+/// validation split has no label for the other.
 fn two_kinds(folder: &Path) -> PathBuf {
     let mut rows = String::from("x,y,odd,part\n");
     for row in 0..96 {
@@ -123,7 +125,8 @@ fn no_part_of_an_evaluation_that_can_not_be_becomes_a_result() {
 fn an_evaluation_that_two_workers_find_not_finite_is_the_model_s_and_the_run_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = two_kinds(folder.path());
-    // The second step's parameters are finite and far away: some of what is evaluated is not finite.
+    // The second step's parameters are finite and far away: some of what is evaluated is not
+    // finite.
     let far = ["--set", "train.optimizer={ kind = \"sgd\", learning_rate = 1e20 }", "--set", "train.steps=1"];
     let of = |name: &str, workers: &str| {
         let run = folder.path().join(name);
@@ -172,7 +175,8 @@ fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_can_be_g
             coordinator.finish().0
         };
         assert_eq!((bits(&quiet), results(&quiet_run)), (bits(&found), results(&run)), "{resumed}");
-        // The best parameters are found though their checkpoint was written before they were known to be.
+        // The best parameters are found though their checkpoint was written before they were known
+        // to be.
         let evaluate = |run: &Path| {
             let done = support::trunkline().args(["evaluate", "--json"]).arg(run).output().expect("starts");
             report(&done)["tasks"].clone()

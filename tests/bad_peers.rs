@@ -1,5 +1,5 @@
-//! Peers that send what no worker sends: each is refused with a typed reason, which is recorded and counted; memory stays bounded,
-//! and the run gives the bits of one without them.
+//! Peers that send what no worker sends: each is refused with a typed reason, which is recorded and
+//! counted; memory stays bounded, and the run gives the bits of one without them.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -181,8 +181,8 @@ const DEEDS: [Case; 12] = [
     ("a second hello", |peer, _, asked| peer.say(asked.envelope, Body::Hello(hello(1))), "a second hello"),
 ];
 
-/// A worker does a deed in a run of its own: it is refused for that with `kind`, which is written down, memory stays bounded, and the run ends
-/// in its bits; `then` is what comes next at the door.
+/// A worker does a deed in a run of its own: it is refused for that with `kind`, which is written
+/// down, memory stays bounded, and the run ends in its bits; `then` is what comes next at the door.
 fn costs_a_connection(
     quiet: &Quiet,
     runtime: &Arc<Runtime>,
@@ -392,8 +392,9 @@ fn ten_thousand_connections_cost_bounded_memory_and_a_worker_gets_in() {
         let ended = stream.read_to_end(&mut Vec::new());
         assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it is still open");
     };
-    // Those beyond the bound are closed at once, the others when they have said nothing for too long; a worker waits for that. Now and then
-    // one is waited for, or the system's own queue is full.
+    // Those beyond the bound are closed at once, the others when they have said nothing for too
+    // long; a worker waits for that. Now and then one is waited for, or the system's own queue is
+    // full.
     let call = |number: u64| {
         let stream = TcpStream::connect(&coordinator.address).expect("connects");
         if number > BOUND && number.is_multiple_of(64) {

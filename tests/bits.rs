@@ -17,7 +17,8 @@ fn quiet(name: &str, folder: &Path, workers: usize, more: &[&str]) -> (serde_jso
     (found, results(&run))
 }
 
-/// Does something to runs in their midst until it came in time for one; a machine that stalls takes a few.
+/// Does something to runs in their midst until it came in time for one; a machine that stalls takes
+/// a few.
 fn in_the_midst(mut is_in_time: impl FnMut(&Path) -> Option<()>) {
     let mut runs = (0..5).map(|_| tempfile::tempdir().expect("a folder"));
     assert!(runs.any(|folder| is_in_time(folder.path()).is_some()), "five runs were over too soon");
@@ -70,7 +71,8 @@ fn another_seed_gives_other_bits() {
     assert_ne!(bits(&one).0, bits(&other).0);
 }
 
-/// Weightings for which different things travel: one vector, losses before and after, a vector a task, halves of the tree.
+/// Weightings for which different things travel: one vector, losses before and after, a vector a
+/// task, halves of the tree.
 const MODES: [&str; 4] = ["sum", "famo", "upgrad", "sdmgrad"];
 
 #[test]

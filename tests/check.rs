@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 use support::{example, trunkline};
 
-/// A table with all sorts of columns: 200 rows, of which every seventh has no size and every eighth no label.
+/// A table with all sorts of columns: 200 rows, of which every seventh has no size and every eighth
+/// no label.
 fn write(folder: &Path, order: &str) {
     let wide: Vec<String> = (0..12).map(|i| format!("w{i}")).collect();
     let mut csv = format!("colour,size,ok,{},free,y\n", wide.join(","));

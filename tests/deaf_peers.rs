@@ -18,7 +18,8 @@ use worker::{access::Access, connection::connect};
 /// A model whose parameters, 9 MiB, fill what may be on the way to a peer in two steps.
 const LARGE: [&str; 6] =
     ["--set", "model.trunk.hidden=[2048, 1024]", "--set", "train.batch_size=8", "--set", "tracking.gramian_every=0"];
-/// More steps than are done before the peer is given up, however quick they are; then the run is left.
+/// More steps than are done before the peer is given up, however quick they are; then the run is
+/// left.
 const ENDLESS: [&str; 6] = [
     "--set",
     "train.steps=1000000",

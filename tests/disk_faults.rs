@@ -1,5 +1,6 @@
-//! A whole run on a disk that fails, or stops being there, at each of its operations in turn, and is then taken up again on a
-//! sound one. Coordinator and worker are those of the program, in this process, so that the disk can be put in.
+//! A whole run on a disk that fails, or stops being there, at each of its operations in turn, and
+//! is then taken up again on a sound one. Coordinator and worker are those of the program, in this
+//! process, so that the disk can be put in.
 
 mod support;
 
@@ -56,7 +57,8 @@ checkpoint = { every = 1, keep = 1, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 9 }
 ";
 
-/// The same in which what is evaluated first is the best, and most evaluations come between checkpoints.
+/// The same in which what is evaluated first is the best, and most evaluations come between
+/// checkpoints.
 const EARLY_BEST: &str = "
 steps = 9
 evaluate_every = 1
@@ -65,7 +67,8 @@ checkpoint = { every = 4, keep = 2, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 99 }
 ";
 
-/// The epoch, the experiment and the first records have to be on the disk; from then on the run goes on.
+/// The epoch, the experiment and the first records have to be on the disk; from then on the run
+/// goes on.
 const BEGUN: u64 = 12;
 
 /// How a run is taken up.
@@ -330,7 +333,8 @@ fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
         let ended = ended.expect("lives");
         let error = ended.expect_err("is fenced");
         assert!(error.contains("a coordinator of epoch 2 has taken the run up"), "{at}: {error}");
-        // The journal and the checkpoints have a thread each: the other one may have looked and not begun yet.
+        // The journal and the checkpoints have a thread each: the other one may have looked and not
+        // begun yet.
         let [performed, before] = [&disk.performed, &disk.before].map(|count| count.load(Ordering::Relaxed));
         assert!(before >= at && performed <= before + 1, "{at}: from {before} it went on until {performed}");
     }

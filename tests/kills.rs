@@ -1,4 +1,5 @@
-//! Two hundred kills: a random worker every half second, run after run, each of which ends in the bits and results of the quiet one.
+//! Two hundred kills: a random worker every half second, run after run, each of which ends in the
+//! bits and results of the quiet one.
 
 mod support;
 

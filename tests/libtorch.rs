@@ -1,4 +1,5 @@
-//! libtorch computes what flex computes: built and run with `--features tch` (see `scripts/libtorch`).
+//! libtorch computes what flex computes: built and run with `--features tch` (see
+//! `scripts/libtorch`).
 #![cfg(feature = "tch")]
 
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Losses and gradients that are not finite: a worker's doing or the model's, and what becomes of the run.
+//! Losses and gradients that are not finite: a worker's doing or the model's, and what becomes of
+//! the run.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -17,7 +18,8 @@ const SHORT: [&str; 6] =
 /// Peers made by hand give no signs of life.
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
 
-/// A coordinator over TCP, or over a Unix domain socket with shared memory, whose run stands still without so many workers.
+/// A coordinator over TCP, or over a Unix domain socket with shared memory, whose run stands still
+/// without so many workers.
 fn coordinator(folder: &Path, name: &str, shared: bool, workers: usize) -> Coordinator {
     let address = if shared { format!("unix:{}/{name}.sock", folder.display()) } else { "127.0.0.1:0".to_owned() };
     let workers = format!("cluster.min_workers={workers}");
@@ -239,7 +241,8 @@ fn a_run_whose_losses_are_not_finite_any_more_skips_what_is_left() {
             "task.y.target_scale=standard",
         ];
         let (quiet, skipped) = same_whatever_happens(&odd, folder.path(), &explodes);
-        // With the losses after the update, the first step is seen not to be finite; without them, the next one.
+        // With the losses after the update, the first step is seen not to be finite; without them,
+        // the next one.
         let first = if method == "famo" { 1 } else { 2 };
         assert_eq!(skipped, (first..=60).collect::<Vec<u64>>(), "{method}");
         assert_eq!(quiet["status"], "finished");

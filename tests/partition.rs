@@ -1,4 +1,5 @@
-//! Three hosts, and a network between them that falls apart and heals: the run ends in the bits and results of the quiet one.
+//! Three hosts, and a network between them that falls apart and heals: the run ends in the bits and
+//! results of the quiet one.
 
 mod support;
 
@@ -42,7 +43,8 @@ fn hosts_that_lose_each_other_find_each_other_again() {
     let workers = [worker(1), worker(2)];
     wait_for_step(&run, 50);
 
-    // One worker is cut off for longer than its lease: the other does its part. On a busy machine that one may miss a lease too.
+    // One worker is cut off for longer than its lease: the other does its part. On a busy machine
+    // that one may miss a lease too.
     wait_for("both workers", || (company(&run).0 == 2).then_some(()));
     let joined = joins(&run, workers[1].0.id());
     hosts.cut(2);

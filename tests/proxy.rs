@@ -1,4 +1,5 @@
-//! Networks that delay, cut and corrupt, between real processes: the run ends in the bits and results of the quiet one.
+//! Networks that delay, cut and corrupt, between real processes: the run ends in the bits and
+//! results of the quiet one.
 
 mod support;
 
@@ -31,7 +32,8 @@ fn count(run: &Path, kind: &str, code: &str) -> usize {
     journal(run).iter().filter(|record| record["kind"] == kind && record["reason"]["code"] == code).count()
 }
 
-/// Carries out a run whose workers come by way of the proxy, which has to spend its budget; how often a checksum did not hold.
+/// Carries out a run whose workers come by way of the proxy, which has to spend its budget; how
+/// often a checksum did not hold.
 fn through(name: &str, seed: u64, folder: &Path, ours: &[&str], theirs: &[&str]) -> usize {
     let expected = quiet(&folder.join("quiet"));
     let run = folder.join(name);
@@ -62,7 +64,8 @@ fn through(name: &str, seed: u64, folder: &Path, ours: &[&str], theirs: &[&str])
 
 #[test]
 fn a_network_that_delays_cuts_and_corrupts_changes_no_bit() {
-    // With the second seed a stream falls silent in the first evaluation, before anyone knows how long one takes.
+    // With the second seed a stream falls silent in the first evaluation, before anyone knows how
+    // long one takes.
     for seed in [1, 4] {
         let folder = tempfile::tempdir().expect("a folder");
         let damaged = through("plain", seed, folder.path(), &[], &[]);

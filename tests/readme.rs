@@ -1,4 +1,5 @@
-//! What README says of one's own table works as it stands there, and the tests that a document names are there.
+//! What README says of one's own table works as it stands there, and the tests that a document
+//! names are there.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! Runs that are stopped, by whatever, and go on: the same bits and the same results as if nothing had happened.
+//! Runs that are stopped, by whatever, and go on: the same bits and the same results as if nothing
+//! had happened.
 
 mod support;
 
@@ -21,7 +22,8 @@ use support::{
     weightings::{Case, cases},
 };
 
-/// Steps that take their time, so that all that is done to a run comes before its end; a checkpoint now and then.
+/// Steps that take their time, so that all that is done to a run comes before its end; a checkpoint
+/// now and then.
 const LONG: [&str; 8] = [
     "--set",
     "train.steps=2400",
@@ -32,7 +34,8 @@ const LONG: [&str; 8] = [
     "--set",
     "model.trunk.hidden=[512, 256]",
 ];
-/// The same on three tables, with a weighting that remembers, gradients by task for the record, best parameters, and early stopping after 675 steps.
+/// The same on three tables, with a weighting that remembers, gradients by task for the record,
+/// best parameters, and early stopping after 675 steps.
 const MIXED: [&str; 12] = [
     "--set",
     "train.steps=1000",
@@ -86,7 +89,8 @@ fn checkpoint_of(run: &Path, step: u64) -> PathBuf {
     run.join(format!("checkpoints/step-{step:06}"))
 }
 
-/// What a resumed run has to share with the quiet one: bits, metrics, and every result once, in order.
+/// What a resumed run has to share with the quiet one: bits, metrics, and every result once, in
+/// order.
 fn assert_equal(quiet: &(Value, Vec<Value>), done: &Value, run: &Path) {
     assert_eq!(bits(&quiet.0), bits(done));
     let found = results(run);
@@ -114,7 +118,8 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
             let (before, started) = (last_step(&run), observed(&run, "started").len());
             let mut running = again();
             if i % 2 == 0 {
-                // At a drawn instant from the start on, which may lie before the first record, or from that one on; not so late that nothing is left to do.
+                // At a drawn instant from the start on, which may lie before the first record, or
+                // from that one on; not so late that nothing is left to do.
                 if i % 4 == 2 {
                     wait_for("the first record", || (observed(&run, "started").len() > started).then_some(()));
                 }
@@ -536,7 +541,8 @@ fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("a coordinator of epoch 2 has taken the run up"), "{said}");
-    // If it was stopped after it had looked and before it wrote, it finishes that one operation: the records of one step.
+    // If it was stopped after it had looked and before it wrote, it finishes that one operation:
+    // the records of one step.
     let after = std::fs::read_to_string(run.join("journal.jsonl")).expect("reads");
     let more = after.strip_prefix(&before).expect("what was there stays");
     let steps = more.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record")["step"].clone());
@@ -548,7 +554,8 @@ fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
 fn a_folder_that_takes_no_checkpoints_is_told_and_tried_again() {
     let folder = folder();
     let run = folder.path().join("run");
-    // A file where the folder was: nothing can be written into it. At no moment there is neither, or the run would make a folder.
+    // A file where the folder was: nothing can be written into it. At no moment there is neither,
+    // or the run would make a folder.
     let (checkpoints, other) = (run.join("checkpoints"), folder.path().join("other"));
     std::fs::write(&other, "").expect("writes");
     let exchange = || renameat_with(CWD, &checkpoints, CWD, &other, RenameFlags::EXCHANGE).expect("exchanges");

@@ -1,4 +1,5 @@
-//! Robust sums over microbatches: the same bits whoever computes them, and a worker that sends wrong gradients does not carry the model away.
+//! Robust sums over microbatches: the same bits whoever computes them, and a worker that sends
+//! wrong gradients does not carry the model away.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -43,8 +44,8 @@ fn a_robust_sum_has_the_same_bits_for_any_number_of_workers() {
     }
 }
 
-/// A run with two workers and one that sends gradients reversed and a thousand times as large, of so many of a step's answers at most; how
-/// it ends, and how many were sent.
+/// A run with two workers and one that sends gradients reversed and a thousand times as large, of
+/// so many of a step's answers at most; how it ends, and how many were sent.
 fn with_a_hostile_worker(folder: &Path, name: &str, settings: &[&str], reversed_max: usize) -> (Value, usize) {
     let runtime = runtime();
     let more = [
@@ -61,7 +62,8 @@ fn with_a_hostile_worker(folder: &Path, name: &str, settings: &[&str], reversed_
     });
     let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
     let (mut reversed, mut of_step) = (0, (0, 0));
-    // It does its worst as long as there are gradients; an evaluation is another's, should one be asked of it.
+    // It does its worst as long as there are gradients; an evaluation is another's, should one be
+    // asked of it.
     while let Some(asked) = peer.work_or_end() {
         if asked.work.kind() == v1::WorkKind::Evaluate {
             break;
@@ -102,7 +104,8 @@ fn a_worker_that_sends_wrong_gradients_ruins_the_sum_and_no_robust_one() {
     for (name, robust) in KINDS.iter().enumerate() {
         let robust = format!("train.robust={robust}");
         let more = [&settings[..], &["--set", &robust]].concat();
-        // Where the others are late it gets more of the seven microbatches than the two that these sums promise to bear.
+        // Where the others are late it gets more of the seven microbatches than the two that these
+        // sums promise to bear.
         let (found, reversed) = with_a_hostile_worker(folder.path(), &name.to_string(), &more, 2);
         let found = accuracy(&found);
         assert!(found > quiet - 0.15, "{robust}: {found}, and {quiet} without it");

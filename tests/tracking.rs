@@ -76,7 +76,8 @@ async fn a_run_is_in_mlflow_point_by_point() {
     let uri = server.uri();
     let trained = {
         let run = run.clone();
-        // Its steps take their time, so that most of it is delivered before the end, after which there are ten seconds.
+        // Its steps take their time, so that most of it is delivered before the end, after which
+        // there are ten seconds.
         let large = ["--set", "model.trunk.hidden=[1024, 1024]"];
         tokio::task::spawn_blocking(move || train(&run, Some(&uri), &large)).await.expect("trains")
     };

@@ -1,4 +1,5 @@
-//! Workers that die, hang, and lose their coordinator: others take their place, or they come back, and the bits are the same.
+//! Workers that die, hang, and lose their coordinator: others take their place, or they come back,
+//! and the bits are the same.
 
 mod support;
 
@@ -48,7 +49,8 @@ fn workers_that_are_killed_are_replaced() {
     let mut killed = Vec::new();
     for i in 0..12 {
         wait_for_step(&run, 1 + i * 20);
-        // One that was killed may run on for a moment: it is known by its number. Whoever dies before it takes part is not missed.
+        // One that was killed may run on for a moment: it is known by its number. Whoever dies
+        // before it takes part is not missed.
         let others = || children(running.0.id()).into_iter().filter(|worker| !killed.contains(worker));
         let workers: Vec<u32> = wait_for("two workers that take part", || {
             let workers: Vec<u32> = others().filter(|worker| joins(&run, *worker) > 0).collect();

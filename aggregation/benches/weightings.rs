@@ -1,6 +1,8 @@
-//! Reading a gradient matrix, its Gramian, and every weighting from the matrix to the direction, for T tasks and P parameters.
+//! Reading a gradient matrix, its Gramian, and every weighting from the matrix to the direction,
+//! for T tasks and P parameters.
 //!
-//! `cargo bench -p aggregation -- T=10/P=10000` measures one size; all sizes take about a quarter of an hour and 2 GB.
+//! `cargo bench -p aggregation -- T=10/P=10000` measures one size; all sizes take about a quarter
+//! of an hour and 2 GB.
 
 use std::hint::black_box;
 use std::time::Duration;

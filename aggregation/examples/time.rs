@@ -2,8 +2,10 @@
 //!
 //! usage: time MATRIX TASKS REPEAT WEIGHTING...
 //!
-//! MATRIX is a file of little-endian f32, row by row; a WEIGHTING is TOML without line ends (`method = "cagrad"; c = 0.5`), or `gramian`
-//! for G alone, or `read` for reading the matrix once, as whoever looks whether all of it is finite does. For each of them a line of JSON: `{"name", "seconds": [..]}`.
+//! MATRIX is a file of little-endian f32, row by row; a WEIGHTING is TOML without line ends
+//! (`method = "cagrad"; c = 0.5`), or `gramian` for G alone, or `read` for reading the matrix once,
+//! as whoever looks whether all of it is finite does. For each of them a line of JSON:
+//! `{"name", "seconds": [..]}`.
 
 use std::error::Error;
 use std::hint::black_box;

@@ -1,13 +1,16 @@
 //! Which tasks help each other: what the Gramians and losses of a run's steps say about its tasks.
 //!
-//! Two measures of task j's gain from task i, each a mean over the recorded steps in which both had labels:
+//! Two measures of task j's gain from task i, each a mean over the recorded steps in which both had
+//! labels:
 //!
 //! - the cosine of their gradients, cos(g_i, g_j), symmetric and without a scale;
-//! - the first-order transfer, learning rate * G_ij / l_j: by what share of itself loss j falls where one step of plain descent follows task i alone
-//!   (the first-order term of Fifty et al., Efficiently identifying task groupings, NeurIPS 2021, equation 1).
+//! - the first-order transfer, learning rate * G_ij / l_j: by what share of itself loss j falls
+//!   where one step of plain descent follows task i alone (the first-order term of Fifty et al.,
+//!   Efficiently identifying task groupings, NeurIPS 2021, equation 1).
 //!
-//! A mean comes with its standard error, for which the steps are taken as independent. [`Affinity::grouping`] recommends which tasks to train
-//! together: groups with the largest sum of mean cosines within them, where a pair whose mean is not told apart from 0 counts as 0.
+//! A mean comes with its standard error, for which the steps are taken as independent.
+//! [`Affinity::grouping`] recommends which tasks to train together: groups with the largest sum of
+//! mean cosines within them, where a pair whose mean is not told apart from 0 counts as 0.
 
 mod grouping;
 
@@ -17,7 +20,8 @@ pub use grouping::{EXACT_MAX, Grouping, grouping};
 /// A mean over fewer steps is not told apart from 0: its standard error is a guess itself.
 pub const STEPS_MIN: u64 = 10;
 
-/// A mean is told apart from 0 by so many standard errors: one in twenty that are 0 is further away by chance.
+/// A mean is told apart from 0 by so many standard errors: one in twenty that are 0 is further away
+/// by chance.
 pub const ERRORS_MIN: f64 = 2.0;
 
 /// A mean over the steps in which two tasks met.
@@ -32,7 +36,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Whether the mean is told apart from 0: over [`STEPS_MIN`] steps at least, and further from 0 than [`ERRORS_MIN`] standard errors.
+    /// Whether the mean is told apart from 0: over [`STEPS_MIN`] steps at least, and further from 0
+    /// than [`ERRORS_MIN`] standard errors.
     pub fn is_clear(&self) -> bool {
         let is_beyond = |error: f64| self.mean.abs() > ERRORS_MIN * error;
         self.steps >= STEPS_MIN && self.standard_error.is_some_and(is_beyond)
@@ -52,7 +57,8 @@ pub struct Affinity {
     transfers: Vec<Moments>,
 }
 
-/// Count, mean and the sum of squared deviations from it (Welford 1962): a difference of large sums would lose small deviations.
+/// Count, mean and the sum of squared deviations from it (Welford 1962): a difference of large sums
+/// would lose small deviations.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
     count: u64,
@@ -84,8 +90,9 @@ impl Affinity {
         Self { tasks, steps: 0, cosines: nothing.clone(), transfers: nothing }
     }
 
-    /// Adds a step: the tasks that were present, the Gramian of their gradients, their losses, and the learning rate. A gradient that is 0 has no
-    /// cosine, and a loss that is not above 0 no share.
+    /// Adds a step: the tasks that were present, the Gramian of their gradients, their losses, and
+    /// the learning rate. A gradient that is 0 has no cosine, and a loss that is not above 0 no
+    /// share.
     ///
     /// # Panics
     /// Where a task is none of those, or the Gramian or the losses are of other tasks.
@@ -120,7 +127,8 @@ impl Affinity {
         self.rows(&self.transfers)
     }
 
-    /// Which tasks to train together, by the mean cosines that are told apart from 0; none where no two tasks met in [`STEPS_MIN`] steps.
+    /// Which tasks to train together, by the mean cosines that are told apart from 0; none where no
+    /// two tasks met in [`STEPS_MIN`] steps.
     pub fn grouping(&self) -> Option<Grouping> {
         let cosines = self.cosines();
         // One direction of a pair speaks for both: they differ in their last bits.
@@ -154,7 +162,8 @@ mod tests {
         affinity.add(&[2], &Gramian::new(1, vec![9.0]), &[3.0], 0.1);
         let (cosines, transfers) = (affinity.cosines(), affinity.transfers());
         assert_eq!((affinity.steps(), mean(cosines[0][1]), cosines[0][2]), (3, Some(0.0), None));
-        // Task 0 moves loss 1 by 0.1 * 1 / 0.5 and by 0.2 * -1 / 1; task 1 moves loss 0 by 0.1 * 1 / 2 and by 0.2 * -1 / 1.
+        // Task 0 moves loss 1 by 0.1 * 1 / 0.5 and by 0.2 * -1 / 1; task 1 moves loss 0 by 0.1 * 1
+        // / 2 and by 0.2 * -1 / 1.
         let close = |found: Option<Estimate>, expected: f64| {
             assert!((mean(found).expect("known") - expected).abs() < 1e-15, "{found:?}");
         };

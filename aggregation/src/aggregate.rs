@@ -1,14 +1,16 @@
-//! One matrix of gradients, given as numbers, and what a weighting makes of it: the arithmetic of `trunkline aggregate`.
+//! One matrix of gradients, given as numbers, and what a weighting makes of it: the arithmetic of
+//! `trunkline aggregate`.
 //!
-//! A matrix stands alone: the method's state is that before the first step, its randomness that of step 0. Numbers are f64 throughout, but
-//! for methods that need the Jacobian itself, which work on it in f32 as a step of training does.
+//! A matrix stands alone: the method's state is that before the first step, its randomness that of
+//! step 0. Numbers are f64 throughout, but for methods that need the Jacobian itself, which work on
+//! it in f32 as a step of training does.
 
 use crate::gramian::Gramian;
 use crate::matrix::MatrixError;
 use crate::optimizer::Optimizer;
 use crate::random::{Purpose, Stream};
-use settings::Invalid;
 use crate::weighting::{Certificate, Combination, Failure, Method, Moment, Need, Outcome, Statistics, Weighting};
+use settings::Invalid;
 
 /// A matrix and what may be known beside it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,7 +19,8 @@ pub struct Request<'a> {
     pub matrix: &'a [Vec<f64>],
     /// The tasks' losses, for methods that need them.
     pub losses: Option<&'a [f64]>,
-    /// Two independent estimates of the matrix, for methods that need the inner products between them.
+    /// Two independent estimates of the matrix, for methods that need the inner products between
+    /// them.
     pub halves: Option<&'a [Vec<Vec<f64>>; 2]>,
     /// The columns as named blocks in order, for methods that go block by block.
     pub blocks: &'a [(String, usize)],
@@ -122,7 +125,8 @@ pub enum AggregateError {
 /// The aggregate of a matrix. Tasks are named by their number, from 0.
 ///
 /// # Errors
-/// [`AggregateError`] for numbers that are no matrix, and for a method that does not fit them or needs more than is given.
+/// [`AggregateError`] for numbers that are no matrix, and for a method that does not fit them or
+/// needs more than is given.
 pub fn aggregate(weighting: &Weighting, request: &Request<'_>) -> Result<Answer, AggregateError> {
     check(request)?;
     let matrix = request.matrix;

@@ -4,8 +4,8 @@ mod kernel;
 
 use serde::{Deserialize, Serialize};
 
-/// w^T G w is known to about 1e-15 of the square of the parts' lengths, so that the length of a direction that is a millionth of them is known to a
-/// thousandth, and its cosines to 1e-9.
+/// w^T G w is known to about 1e-15 of the square of the parts' lengths, so that the length of a
+/// direction that is a millionth of them is known to a thousandth, and its cosines to 1e-9.
 const CANCELLED: f64 = 1e-6;
 
 /// A square matrix of inner products, [tasks, tasks]. Symmetric, but for cross-Gramians.
@@ -36,7 +36,8 @@ impl Gramian {
         gramian
     }
 
-    /// The inner products of `left` rows with `right` rows, for two independent estimates of the same gradients.
+    /// The inner products of `left` rows with `right` rows, for two independent estimates of the
+    /// same gradients.
     ///
     /// # Panics
     /// Where the numbers or lengths of rows differ.
@@ -52,7 +53,8 @@ impl Gramian {
         Self { tasks: left.len(), values: kernel::products(left, right) }
     }
 
-    /// The Gramian of rows in f64, for matrices that were given as text: one fused product after the other, in order.
+    /// The Gramian of rows in f64, for matrices that were given as text: one fused product after
+    /// the other, in order.
     pub fn of_f64_rows<R: AsRef<[f64]>>(rows: &[R]) -> Self {
         let tasks = rows.len();
         let mut gramian = Self { tasks, values: vec![0.0; tasks * tasks] };
@@ -109,8 +111,9 @@ impl Gramian {
         dot(w, &self.times(w)).max(0.0)
     }
 
-    /// The cosines of the gradients with the direction d = J^T w; none where either is 0. What is left of a direction whose parts cancel to less than
-    /// a millionth of their lengths is rounding, and counts as 0.
+    /// The cosines of the gradients with the direction d = J^T w; none where either is 0. What is
+    /// left of a direction whose parts cancel to less than a millionth of their lengths is
+    /// rounding, and counts as 0.
     pub fn cosines_with(&self, w: &[f64]) -> Vec<Option<f64>> {
         let norms = self.norms();
         let parts: f64 = norms.iter().zip(w).map(|(norm, weight)| norm * weight.abs()).sum();

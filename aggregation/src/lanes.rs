@@ -1,8 +1,9 @@
 //! Loops over f32 slices for the widest vectors that the processor has.
 //!
-//! The build is for baseline x86-64; `vectorised!` compiles a loop again for AVX2 and AVX-512 and chooses at run time. A product and a
-//! sum are rounded once where the loop says `mul_add` and nowhere else, at every level (a processor without the instruction calls a
-//! function), and loops that add up keep a fixed number of partial sums, so that all levels give the same bits
+//! The build is for baseline x86-64; `vectorised!` compiles a loop again for AVX2 and AVX-512 and
+//! chooses at run time. A product and a sum are rounded once where the loop says `mul_add` and
+//! nowhere else, at every level (a processor without the instruction calls a function), and loops
+//! that add up keep a fixed number of partial sums, so that all levels give the same bits
 //! (`levels_agree_bitwise` holds that).
 
 // Lanes of several arrays, walked side by side by their number, become vector instructions.
@@ -133,7 +134,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// `out[i] = sum over t of alpha[t] * rows[t][i]`, added in order in f64, each product and sum rounded once.
+    /// `out[i] = sum over t of alpha[t] * rows[t][i]`, added in order in f64, each product and sum
+    /// rounded once.
     pub(crate) fn combine(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
         assert_eq!(rows.len(), alpha.len(), "one alpha a row");
         // Some columns at a time, whose sums stay in registers.

@@ -85,7 +85,8 @@ impl GradientMatrix {
 /// Columns that one thread combines at a time.
 const BLOCK: usize = 1 << 14;
 
-/// The combination sum over t of alpha_t row_t, added in the rows' order in f64, rounded once. Rows whose alpha is 0 are not read.
+/// The combination sum over t of alpha_t row_t, added in the rows' order in f64, rounded once. Rows
+/// whose alpha is 0 are not read.
 ///
 /// # Panics
 /// Where there are no rows, their lengths differ, or alpha has another length than the rows.
@@ -98,7 +99,8 @@ pub fn combine(rows: &[&[f32]], alpha: &[f64]) -> Vec<f32> {
 /// The same, written into `out`.
 ///
 /// # Panics
-/// Where there are no rows, alpha has another length than the rows, or `out` another than each of them.
+/// Where there are no rows, alpha has another length than the rows, or `out` another than each of
+/// them.
 pub fn combine_into(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
     assert_eq!(rows.len(), alpha.len(), "one alpha a row");
     let factors: Vec<f64> = alpha.iter().copied().filter(|alpha| *alpha != 0.0).collect();
@@ -109,8 +111,8 @@ pub fn combine_into(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
     });
 }
 
-/// A vector of which each value depends on the rows' values in its column; `part` gets a first column, the rows from there, and
-/// room for some columns.
+/// A vector of which each value depends on the rows' values in its column; `part` gets a first
+/// column, the rows from there, and room for some columns.
 ///
 /// # Panics
 /// Where there are no rows or their lengths differ.

@@ -1,14 +1,17 @@
-//! Randomness from counters: every number is a function of (seed, purpose, indices, element), made on the host.
+//! Randomness from counters: every number is a function of (seed, purpose, indices, element), made
+//! on the host.
 //!
-//! A [`Stream`] stands for one (seed, purpose, indices); its elements can be asked for in any order and by any thread.
-//! The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+//! A [`Stream`] stands for one (seed, purpose, indices); its elements can be asked for in any order
+//! and by any thread. The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as
+//! easy as 1, 2, 3", SC 2011).
 
 // Lanes of several arrays, walked side by side by their number, become vector instructions.
 #![allow(clippy::needless_range_loop)]
 
 use crate::lanes::{Level, vectorised};
 
-/// What numbers are for. The value is part of the counter: numbers for two purposes never coincide, and a purpose keeps its value.
+/// What numbers are for. The value is part of the counter: numbers for two purposes never coincide,
+/// and a purpose keeps its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Purpose {
@@ -47,7 +50,8 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
-/// The numbers of one (seed, purpose, indices). Use one stream for one kind of number: kinds share the same bits.
+/// The numbers of one (seed, purpose, indices). Use one stream for one kind of number: kinds share
+/// the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
     key: [u32; 2],
@@ -68,7 +72,8 @@ impl Stream {
     /// The stream of these indices and one more.
     #[must_use]
     pub fn child(&self, index: u64) -> Self {
-        // The last word is set apart from those of elements, so that a child never meets its parent's numbers.
+        // The last word is set apart from those of elements, so that a child never meets its
+        // parent's numbers.
         let [a, b, c, d] = philox([index as u32, (index >> 32) as u32, self.high[0], !self.high[1]], self.key);
         Stream { key: [a, b], high: [c, d] }
     }
@@ -176,7 +181,8 @@ fn uniform(bits: u32) -> f32 {
     (bits >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
-/// Box and Muller's transform of two pairs, in f64 through `libm`, which computes in software the same way everywhere.
+/// Box and Muller's transform of two pairs, in f64 through `libm`, which computes in software the
+/// same way everywhere.
 fn normals(block: [u32; 4]) -> [f32; 4] {
     let pair = |a: u32, b: u32| {
         let open = (f64::from(a) + 1.0) / 4_294_967_296.0;
@@ -238,8 +244,9 @@ impl Permutation {
         self.walk(x, Self::backward)
     }
 
-    /// The network is a bijection of the rectangle; from a place in [0, n), its cycle comes back into [0, n), and going on until
-    /// it does is a bijection of [0, n). The rectangle has at most rows - 1 places more than n, so that this takes one round nearly always.
+    /// The network is a bijection of the rectangle; from a place in [0, n), its cycle comes back
+    /// into [0, n), and going on until it does is a bijection of [0, n). The rectangle has at most
+    /// rows - 1 places more than n, so that this takes one round nearly always.
     fn walk(&self, start: u64, network: fn(&Self, u64, u64) -> (u64, u64)) -> u64 {
         let mut place = start;
         loop {

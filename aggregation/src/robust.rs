@@ -1,24 +1,29 @@
 //! Robust sums over a step's microbatches: what a few wrong vectors can't carry away.
 //!
-//! The plain sum of n vectors is n times their mean, which one vector moves wherever it likes. Here it is n times an estimate of
-//! the mean that holds as long as few of the vectors are wrong:
+//! The plain sum of n vectors is n times their mean, which one vector moves wherever it likes. Here
+//! it is n times an estimate of the mean that holds as long as few of the vectors are wrong:
 //!
-//! - the coordinate-wise *median*, and the coordinate-wise *trimmed mean* (Yin et al., Byzantine-robust distributed learning, ICML 2018,
-//!   definitions 1 and 2). With f wrong vectors of n, f at most `trim` or below n / 2, each coordinate stays between the smallest and the largest of the others';
-//! - *Krum* (Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4): the vector with the smallest sum of squared distances to its
-//!   n - f - 2 nearest others; n is at least 2 f + 3. Distances are over the whole vector. Of vectors with equal sums the shortest is taken, then the first.
+//! - the coordinate-wise *median*, and the coordinate-wise *trimmed mean* (Yin et al.,
+//!   Byzantine-robust distributed learning, ICML 2018, definitions 1 and 2). With f wrong vectors
+//!   of n, f at most `trim` or below n / 2, each coordinate stays between the smallest and the
+//!   largest of the others';
+//! - *Krum* (Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4): the
+//!   vector with the smallest sum of squared distances to its n - f - 2 nearest others; n is at
+//!   least 2 f + 3. Distances are over the whole vector. Of vectors with equal sums the shortest is
+//!   taken, then the first.
 //!
-//! The vectors are what microbatches add to the sum: gradients that are scaled and not divided by the microbatch's own labelled rows. Where these differ
-//! much, so do honest vectors, and median and Krum lean to what most microbatches have.
+//! The vectors are what microbatches add to the sum: gradients that are scaled and not divided by
+//! the microbatch's own labelled rows. Where these differ much, so do honest vectors, and median
+//! and Krum lean to what most microbatches have.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::gramian::Gramian;
-use settings::{Invalid, Reader, Table, Value};
 use crate::trimmed;
 use crate::weighting::nearest_first;
+use settings::{Invalid, Reader, Table, Value};
 
 /// How the microbatches' vectors of a step become one: `{ kind = "trimmed_mean", trim = 1 }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,8 +116,8 @@ impl Robust {
 
     /// n times the estimate, for n vectors of equal length, all of them finite.
     ///
-    /// With fewer vectors than the experiment has microbatches (some have no labelled rows of a task), so many are left out as leave one, and Krum's sums have one
-    /// distance at least.
+    /// With fewer vectors than the experiment has microbatches (some have no labelled rows of a
+    /// task), so many are left out as leave one, and Krum's sums have one distance at least.
     ///
     /// # Panics
     /// Where there are no vectors or their lengths differ.

@@ -1,7 +1,8 @@
 //! Learning-rate schedules: pure functions of (base rate, step, total steps).
 //!
-//! Every kind takes `warmup_steps` (0): during the first `w` steps the rate rises linearly, at step s by the factor (s + 1) / w,
-//! to where the schedule begins; the schedule then runs over the rest, with its own step s - w of total - w.
+//! Every kind takes `warmup_steps` (0): during the first `w` steps the rate rises linearly, at step
+//! s by the factor (s + 1) / w, to where the schedule begins; the schedule then runs over the rest,
+//! with its own step s - w of total - w.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,8 @@ use settings::{Invalid, Range, Reader, Table, Value};
 
 /// A schedule with its parameters: `{ kind = "cosine", warmup_steps = 50 }`.
 ///
-/// In the formulas b is the base rate, s the step since warm-up, counted from 0, and n the number of steps since warm-up.
+/// In the formulas b is the base rate, s the step since warm-up, counted from 0, and n the number
+/// of steps since warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table")]
 pub struct Schedule {
@@ -48,7 +50,8 @@ pub enum ScheduleKind {
         /// Factor of one step; has to be given.
         gamma: f64,
     },
-    /// From b / div_factor up to b over the first `pct_start` of the steps, then down to b / div_factor / final_div_factor.
+    /// From b / div_factor up to b over the first `pct_start` of the steps, then down to b /
+    /// div_factor / final_div_factor.
     OneCycle {
         /// Share of the steps on the way up (0.3).
         pct_start: f64,
@@ -123,9 +126,11 @@ impl TryFrom<Table> for Schedule {
 }
 
 impl Schedule {
-    /// The learning rate of step `step` (from 0) of a training of `total_steps`, for the optimizer's `base` rate.
+    /// The learning rate of step `step` (from 0) of a training of `total_steps`, for the
+    /// optimizer's `base` rate.
     ///
-    /// A step beyond the end has the last rate. Computed in software floating point, so that it is the same on every machine.
+    /// A step beyond the end has the last rate. Computed in software floating point, so that it is
+    /// the same on every machine.
     pub fn learning_rate(&self, base: f64, step: u64, total_steps: u64) -> f64 {
         if step < self.warmup_steps {
             return self.after(base, 0, self.rest(total_steps)) * ((step + 1) as f64 / self.warmup_steps as f64);
@@ -149,7 +154,8 @@ impl Schedule {
             ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor, anneal_strategy } => {
                 let first = base / div_factor;
                 let last = first / final_div_factor;
-                // As in PyTorch the peak is at pct_start n - 1 and the last step, n - 1, has the last rate.
+                // As in PyTorch the peak is at pct_start n - 1 and the last step, n - 1, has the
+                // last rate.
                 let (s, end) = (s.min(n - 1) as f64, (n - 1) as f64);
                 let peak = (pct_start * n as f64 - 1.0).max(0.0);
                 let (from, to, share) = if s <= peak && peak > 0.0 {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Sums over rows of one task. Two of them that are added in the canonical tree give the same bits however the rows were spread.
+/// Sums over rows of one task. Two of them that are added in the canonical tree give the same bits
+/// however the rows were spread.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TaskSums {
     /// Rows that have a label.
@@ -20,8 +21,8 @@ pub struct TaskSums {
 }
 
 impl TaskSums {
-    /// Left plus right: counts and sums are added by place (a place that one side has not is 0 there), scores and labels are
-    /// those of the left and then those of the right.
+    /// Left plus right: counts and sums are added by place (a place that one side has not is 0
+    /// there), scores and labels are those of the left and then those of the right.
     #[must_use]
     #[allow(clippy::should_implement_trait)] // it is handed to folds as a function; `+` would hide that order matters
     pub fn add(mut self, mut right: TaskSums) -> TaskSums {

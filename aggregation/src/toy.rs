@@ -1,15 +1,18 @@
-//! The two-task toy problems on which papers show how weightings differ: two losses over a point (x, y) of the plane.
+//! The two-task toy problems on which papers show how weightings differ: two losses over a point
+//! (x, y) of the plane.
 //!
 //! With c1 = max(tanh(y/2), 0) and c2 = max(-tanh(y/2), 0)
 //!
 //! f1 = c1 (ln max(|(-x-7)/2 + tanh y|, 5e-6) + 6) + c2 (((7-x)^2 + 0.1 (y+8)^2)/10 - 20),
 //! f2 = c1 (ln max(|(3-x)/2 - tanh y + 2|, 5e-6) + 6) + c2 (((x+7)^2 + 0.1 (y+8)^2)/10 - 20)
 //!
-//! (Liu et al., Conflict-averse gradient descent, NeurIPS 2021, appendix; Navon et al., Multi-task learning as a bargaining game, ICML 2022,
-//! scale f1 by 0.1 and start elsewhere). Where y > 0 two steep valleys conflict; a descent has to cross them to the [Pareto set](Pareto) at y < 0.
+//! (Liu et al., Conflict-averse gradient descent, NeurIPS 2021, appendix; Navon et al., Multi-task
+//! learning as a bargaining game, ICML 2022, scale f1 by 0.1 and start elsewhere). Where y > 0 two
+//! steep valleys conflict; a descent has to cross them to the [Pareto set](Pareto) at y < 0.
 //!
-//! A descent is training without data: parameters in f32 with Adam at 1e-3, a weighting with all that it may need. There is no noise, so the two
-//! halves of a batch are equal; one step sees all there is, so it is an epoch; the point is one block.
+//! A descent is training without data: parameters in f32 with Adam at 1e-3, a weighting with all
+//! that it may need. There is no noise, so the two halves of a batch are equal; one step sees all
+//! there is, so it is an epoch; the point is one block.
 
 use crate::gramian::Gramian;
 use crate::matrix::combine;
@@ -80,7 +83,8 @@ impl Problem {
         self.evaluate(point).0
     }
 
-    /// The gradients of f1 and f2, one a row. At a kink of a max the gradient is that of its argument, as PyTorch's `clamp` has it.
+    /// The gradients of f1 and f2, one a row. At a kink of a max the gradient is that of its
+    /// argument, as PyTorch's `clamp` has it.
     pub fn gradients(self, point: Point) -> [[f64; 2]; 2] {
         self.evaluate(point).1
     }
@@ -138,7 +142,8 @@ pub struct Descent<'a> {
 }
 
 impl<'a> Descent<'a> {
-    /// The descent from the setting's start of this number, with a method that was built for two tasks.
+    /// The descent from the setting's start of this number, with a method that was built for two
+    /// tasks.
     ///
     /// # Panics
     /// Where the setting has no such start.
@@ -199,7 +204,8 @@ impl<'a> Descent<'a> {
         Ok(())
     }
 
-    /// The losses as the method sees them: above their infimum where it takes logarithms, which moves no gradient.
+    /// The losses as the method sees them: above their infimum where it takes logarithms, which
+    /// moves no gradient.
     fn seen(&self, losses: [f64; 2]) -> [f64; 2] {
         match self.method.accepts() {
             Loss::Any => losses,
@@ -271,7 +277,8 @@ mod tests {
 
     #[test]
     fn losses_are_those_of_the_formula() {
-        // (-8.5, 7.5): |0.75 + tanh 7.5| and |5.75 - tanh 7.5 + 2| inside the logarithms, c1 = tanh 3.75.
+        // (-8.5, 7.5): |0.75 + tanh 7.5| and |5.75 - tanh 7.5 + 2| inside the logarithms, c1 = tanh
+        // 3.75.
         let [f1, f2] = Problem::CaGrad.losses([-8.5, 7.5]);
         let (t, c) = (7.5f64.tanh(), 3.75f64.tanh());
         assert!((f1 - c * ((0.75 + t).ln() + 6.0)).abs() < 1e-12);

@@ -1,7 +1,8 @@
 //! The canonical tree: the fixed binary tree over the microbatches [0, V) in which sums are added.
 //!
-//! A node of length n splits at the largest power of two below n, relative to its start. Because the shape depends on V alone,
-//! sums added along it have the same bits however the leaves are spread over workers.
+//! A node of length n splits at the largest power of two below n, relative to its start. Because
+//! the shape depends on V alone, sums added along it have the same bits however the leaves are
+//! spread over workers.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +114,8 @@ pub enum Uncovered {
     Surplus(Node),
 }
 
-/// Adds values of tree nodes up to the root, left plus right, in the tree's order whatever the nodes are.
+/// Adds values of tree nodes up to the root, left plus right, in the tree's order whatever the
+/// nodes are.
 ///
 /// # Errors
 /// [`Uncovered`] where leaves have no value, or a value has no place.
@@ -135,7 +137,8 @@ fn fold_at<T>(node: Node, values: &mut BTreeMap<Node, T>, add: &mut impl FnMut(T
     Ok(add(left, right))
 }
 
-/// Makes a value of each leaf under `root`, from left to right, and adds them up in the tree's order.
+/// Makes a value of each leaf under `root`, from left to right, and adds them up in the tree's
+/// order.
 ///
 /// At most log2 of the leaves + 1 values exist at a time.
 pub fn fold_leaves<T>(root: Node, leaf: &mut impl FnMut(u32) -> T, add: &mut impl FnMut(T, T) -> T) -> T {

@@ -6,8 +6,9 @@
 use crate::lanes::{Level, vectorised};
 use crate::matrix;
 
-/// By coordinate, `factor` times the mean of what is left of the rows' values without the `trim` largest and the `trim` smallest.
-/// Sums are in f64, from the smallest value on, so that the order of the rows does not matter. `rows` are finite.
+/// By coordinate, `factor` times the mean of what is left of the rows' values without the `trim`
+/// largest and the `trim` smallest. Sums are in f64, from the smallest value on, so that the order
+/// of the rows does not matter. `rows` are finite.
 ///
 /// # Panics
 /// Where nothing is left, or the rows' lengths differ.
@@ -23,13 +24,15 @@ pub fn mean(rows: &[&[f32]], trim: usize, factor: f64) -> Vec<f32> {
 /// Columns that are sorted side by side.
 const LANES: usize = 16;
 
-/// A row's values in these columns, in one line of the cache: across two of them, every load and store takes twice as long.
+/// A row's values in these columns, in one line of the cache: across two of them, every load and
+/// store takes twice as long.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Column([f32; LANES]);
 
-/// The places to compare, and exchange where the first is larger, so that any values end in ascending order: merge exchange
-/// (Batcher, 1968; Knuth, The Art of Computer Programming 3, algorithm 5.2.2M).
+/// The places to compare, and exchange where the first is larger, so that any values end in
+/// ascending order: merge exchange (Batcher, 1968; Knuth, The Art of Computer Programming 3,
+/// algorithm 5.2.2M).
 fn sorting_network(places: usize) -> Vec<(usize, usize)> {
     let mut network = Vec::new();
     let top = places.next_power_of_two() / 2;

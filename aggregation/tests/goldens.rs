@@ -1,11 +1,11 @@
-//! The weightings against 194 reference results of the public library torchjd 0.18.0 (`goldens/aggregation.jsonl`, a copy of the project's
-//! `shared/goldens/aggregation.jsonl`).
+//! The weightings against 194 reference results of the public library torchjd 0.18.0
+//! (`goldens/aggregation.jsonl`, a copy of the project's `shared/goldens/aggregation.jsonl`).
 
 use aggregation::random::{Purpose, Stream};
-use settings::Table;
 use aggregation::weighting::{Certificate, Combination, Moment, Outcome, State, Statistics};
 use aggregation::{Gramian, Optimizer, Weighting};
 use serde::Deserialize;
+use settings::Table;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -67,14 +67,16 @@ fn products(matrix: &[Vec<f64>], direction: &[f64]) -> Vec<f64> {
     matrix.iter().map(product).collect()
 }
 
-/// What Nash bargaining maximises over unit vectors d (Navon et al., claim 3.1): the sum of log <g_t, d>; nothing where a task loses.
+/// What Nash bargaining maximises over unit vectors d (Navon et al., claim 3.1): the sum of log
+/// <g_t, d>; nothing where a task loses.
 fn bargain(matrix: &[Vec<f64>], direction: &[f64]) -> f64 {
     let length = norm(direction.iter().copied());
     let gain = |product: f64| if product > 0.0 { (product / length).ln() } else { f64::NEG_INFINITY };
     products(matrix, direction).into_iter().map(gain).sum()
 }
 
-/// What Krum makes small (Blanchard et al., section 4): the scores of the two rows of which `mean` is the mean.
+/// What Krum makes small (Blanchard et al., section 4): the scores of the two rows of which `mean`
+/// is the mean.
 fn krum_score(matrix: &[Vec<f64>], mean: &[f64]) -> f64 {
     let distance = |i: usize, j: usize| matrix[i].iter().zip(&matrix[j]).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
     let rows = matrix.len();
@@ -93,8 +95,9 @@ fn krum_score(matrix: &[Vec<f64>], mean: &[f64]) -> f64 {
     score(pair.0) + score(pair.1)
 }
 
-/// The reference results that are not met. `nash_mtl`: torchjd's solver gave up on two of them and returned the sum, and
-/// stopped early on the third. `krum`: torchjd adds distances, the paper their squares.
+/// The reference results that are not met. `nash_mtl`: torchjd's solver gave up on two of them and
+/// returned the sum, and stopped early on the third. `krum`: torchjd adds distances, the paper
+/// their squares.
 const MISSED: [&str; 4] = ["scales-2-nash_mtl", "scales-2-krum", "lowrank-3-nash_mtl", "lowrank-8-nash_mtl"];
 
 #[test]

@@ -1,5 +1,6 @@
-//! What must hold for weightings on any gradients: on 1,000 drawn matrices each, of 1 to 8 tasks and 1 to 24 parameters, of independent,
-//! conflicting, badly scaled, dependent, equal and vanishing rows, at scales of 0 and 1e-10 to 1e15.
+//! What must hold for weightings on any gradients: on 1,000 drawn matrices each, of 1 to 8 tasks
+//! and 1 to 24 parameters, of independent, conflicting, badly scaled, dependent, equal and
+//! vanishing rows, at scales of 0 and 1e-10 to 1e15.
 
 mod support;
 
@@ -14,7 +15,8 @@ const MATRICES: u64 = 1000;
 /// What G in f64 can tell of a direction where rows are dependent: the root of its rounding.
 const ROUNDING: f64 = 3e-8;
 
-/// Every method with values for the parameters that have no default, and with others for those that change what is computed.
+/// Every method with values for the parameters that have no default, and with others for those that
+/// change what is computed.
 const ALL: &[&str] = &[
     "sum",
     "mean",
@@ -370,7 +372,8 @@ fn config_and_imtl_g_treat_independent_gradients_alike() {
 
 #[test]
 fn upgrad_is_at_least_as_long_as_the_shortest_vector_of_the_hull() {
-    // So that it is 0 only where no direction is good for all tasks. Its products with that vector add up to no less.
+    // So that it is 0 only where no direction is good for all tasks. Its products with that vector
+    // add up to no less.
     let mut stationary = 0;
     for (matrix, rows, gramian) in thousand(|_| true) {
         let shortest = norm(&combined(&rows, &of_gramian("mgda", &gramian).0));

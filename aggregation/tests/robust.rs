@@ -20,7 +20,8 @@ fn small_examples_are_as_by_hand() {
     assert_eq!(sum(Robust::TrimmedMean { trim: 2 }, &five), [20.0, 35.0]);
     // Of an even number, the mean of the middle two.
     assert_eq!(sum(Robust::Median, &[vec![1.0], vec![3.0], vec![4.0], vec![100.0]]), [14.0]);
-    // f = 1 of 5: the sum of the distances to the two nearest others. 0: 1 + 4, 1: 1 + 1, 2: 1 + 4, 4: 4 + 9, 50: far.
+    // f = 1 of 5: the sum of the distances to the two nearest others. 0: 1 + 4, 1: 1 + 1, 2: 1 + 4,
+    // 4: 4 + 9, 50: far.
     assert_eq!(sum(KRUM, &[vec![0.0], vec![1.0], vec![2.0], vec![4.0], vec![50.0]]), [5.0]);
 }
 
@@ -53,7 +54,8 @@ proptest! {
         for robust in [Robust::Median, TRIMMED, Robust::TrimmedMean { trim: 3 }] {
             prop_assert_eq!(sum(robust, &vectors), sum(robust, &other));
         }
-        // Equal scores are decided by length and place: of vectors that are drawn only three or fewer have them.
+        // Equal scores are decided by length and place: of vectors that are drawn only three or
+        // fewer have them.
         if count > 3 {
             prop_assert_eq!(sum(KRUM, &vectors), sum(KRUM, &other));
         }
@@ -68,8 +70,8 @@ proptest! {
         }
     }
 
-    /// With f of n vectors wrong in whatever way, each coordinate stays among those of the others; Krum gives one that is
-    /// no further from the others than they are from each other.
+    /// With f of n vectors wrong in whatever way, each coordinate stays among those of the others;
+    /// Krum gives one that is no further from the others than they are from each other.
     #[test]
     fn a_few_wrong_vectors_have_bounded_influence(
         wrong in 1usize..3, length in 1usize..40, seed in any::<u64>(), size in prop::sample::select(vec![1.0f32, 1e6, 1e30, 3e38]),

@@ -1,4 +1,5 @@
-//! Which methods reach the Pareto set of the toy problems, and from which starts: the papers' tables, with all steps.
+//! Which methods reach the Pareto set of the toy problems, and from which starts: the papers'
+//! tables, with all steps.
 
 use aggregation::Weighting;
 use aggregation::toy::{Problem, Trajectory, trajectories};

@@ -1,4 +1,5 @@
-//! The canonical tree: its shape, covers, and that sums along it don't depend on which nodes were given.
+//! The canonical tree: its shape, covers, and that sums along it don't depend on which nodes were
+//! given.
 
 use std::collections::BTreeMap;
 

@@ -11,14 +11,17 @@
 //!     preprocessing.json      the data plan, as text of the caller
 //! ```
 //!
-//! A checkpoint is written beside its place, every file and the folder synced, and then renamed, so a crash leaves either all of
-//! it or a folder whose name starts with a dot, which no reader looks at. The manifest has the sha256 of every other file, and of its
-//! own text (with `manifest_sha256` left empty); [`load`] refuses a checkpoint in which one does not hold, or whose parameters or step are
-//! not those that the manifest and the folder's name say; [`newest_good`] then takes the one before and says so. The best
-//! parameters so far are those of an earlier checkpoint, which is kept as long as any that names it.
+//! A checkpoint is written beside its place, every file and the folder synced, and then renamed, so
+//! a crash leaves either all of it or a folder whose name starts with a dot, which no reader looks
+//! at. The manifest has the sha256 of every other file, and of its own text (with `manifest_sha256`
+//! left empty); [`load`] refuses a checkpoint in which one does not hold, or whose parameters or
+//! step are not those that the manifest and the folder's name say; [`newest_good`] then takes the
+//! one before and says so. The best parameters so far are those of an earlier checkpoint, which is
+//! kept as long as any that names it.
 //!
-//! This module knows no model: a [`Block`] is a name, a shape and an offset into one flat vector. Floating-point state is kept in
-//! tensors or as text, never as a JSON number, so that it comes back with the same bits.
+//! This module knows no model: a [`Block`] is a name, a shape and an offset into one flat vector.
+//! Floating-point state is kept in tensors or as text, never as a JSON number, so that it comes
+//! back with the same bits.
 
 mod disk;
 mod folder;
@@ -36,8 +39,9 @@ pub use disk::{load, load_model, write};
 pub use folder::{Found, PassedOver, best, hold, keep, mark_best, newest_good, path_of, steps};
 pub use keeper::{Keeper, Kept};
 
-/// The schema's number, in every manifest. It changes when a reader of an older one would be wrong, or could not tell what was damaged:
-/// manifests of schema 1 have no hash of their own, and are not read.
+/// The schema's number, in every manifest. It changes when a reader of an older one would be wrong,
+/// or could not tell what was damaged: manifests of schema 1 have no hash of their own, and are not
+/// read.
 pub const SCHEMA: u32 = 2;
 
 /// A named part of the flat parameter vector.
@@ -131,7 +135,8 @@ pub struct Checkpoint {
     pub weighting: Vec<Tensor>,
     /// The data plan with the fitted preprocessing, as the text that `preprocessing.json` has.
     pub preprocessing: String,
-    /// Everything else that the run's state machine keeps, by name. A number is its `Display` form, which parses back exactly.
+    /// Everything else that the run's state machine keeps, by name. A number is its `Display` form,
+    /// which parses back exactly.
     pub states: IndexMap<String, String>,
 }
 
@@ -142,7 +147,8 @@ impl Checkpoint {
     }
 }
 
-/// The sha256 of the little-endian f32 bytes of all parameters in layout order, as lowercase hexadecimal digits.
+/// The sha256 of the little-endian f32 bytes of all parameters in layout order, as lowercase
+/// hexadecimal digits.
 pub fn parameters_sha256(parameters: &[f32]) -> String {
     sha256(&tensors::le_bytes(parameters))
 }
@@ -216,7 +222,8 @@ pub enum CheckpointError {
         /// The bytes that belong to it.
         bytes: u64,
     },
-    /// The journal, whose records come before the checkpoint that counts on them, could not be written.
+    /// The journal, whose records come before the checkpoint that counts on them, could not be
+    /// written.
     #[error("the journal comes first: {0}")]
     JournalFirst(#[source] crate::journal::JournalError),
     /// Another coordinator has taken the run up.
@@ -235,13 +242,15 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
-    /// Whether the checkpoint may be whole: what rules it out lies beside it, or with the disk, and may be put right.
+    /// Whether the checkpoint may be whole: what rules it out lies beside it, or with the disk, and
+    /// may be put right.
     pub fn may_be_put_right(&self) -> bool {
         let of_journal = matches!(self, CheckpointError::Journal { .. } | CheckpointError::JournalChanged { .. });
         of_journal || self.is_not_understood()
     }
 
-    /// Whether nobody can say that the checkpoint is damaged: it is another version's, or could not be read.
+    /// Whether nobody can say that the checkpoint is damaged: it is another version's, or could not
+    /// be read.
     pub(crate) fn is_not_understood(&self) -> bool {
         use std::io::ErrorKind::{NotADirectory, NotFound};
         match self {

@@ -1,5 +1,6 @@
-//! The operations by which a run folder changes, behind one trait: the whole protocol of journal, checkpoints and epoch is made
-//! of these few, so that tests can make the n-th of them fail, or be the last thing that a process does.
+//! The operations by which a run folder changes, behind one trait: the whole protocol of journal,
+//! checkpoints and epoch is made of these few, so that tests can make the n-th of them fail, or be
+//! the last thing that a process does.
 //!
 //! What only reads does not come by here, nor does the lock, which is not on the disk.
 
@@ -15,9 +16,11 @@ use std::{
 pub enum Operation<'a> {
     /// Create a folder and those that it lies in; one that is there will do.
     CreateFolder(&'a Path),
-    /// Write a file from its start, in the place of whatever was there. It need not survive a loss of power.
+    /// Write a file from its start, in the place of whatever was there. It need not survive a loss
+    /// of power.
     Write(&'a Path, &'a [u8]),
-    /// Add to the end of a file (its path comes first) that is open for appending. It need not survive a loss of power.
+    /// Add to the end of a file (its path comes first) that is open for appending. It need not
+    /// survive a loss of power.
     Append(&'a Path, &'a File, &'a [u8]),
     /// Cut a file to so many bytes.
     Cut(&'a File, u64),
@@ -59,8 +62,8 @@ impl Disk for LocalDisk {
     }
 }
 
-/// Writes a file beside its place, syncs it, renames it and syncs the folder: a reader sees the old file or the new one, and the
-/// new one is on the disk when this returns.
+/// Writes a file beside its place, syncs it, renames it and syncs the folder: a reader sees the old
+/// file or the new one, and the new one is on the disk when this returns.
 ///
 /// # Errors
 /// The disk refuses. The file is then the old one or, where only the last step failed, the new one.

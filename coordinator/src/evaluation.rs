@@ -21,7 +21,8 @@ pub struct Part {
     pub sums: Vec<(u32, TaskSums)>,
 }
 
-/// Adds the parts of all feeds in the canonical tree over each feed's chunks, and makes metrics of them.
+/// Adds the parts of all feeds in the canonical tree over each feed's chunks, and makes metrics of
+/// them.
 ///
 /// `chunks` are the numbers of chunks by feed; a feed without rows in the split has no metrics.
 pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Part>) -> Evaluated {
@@ -46,7 +47,8 @@ pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Par
                     ratios.push((*mean, *baseline));
                 }
             }
-            // Its loss is not finite: what the other tasks come to without it would look like a gain.
+            // Its loss is not finite: what the other tasks come to without it would look like a
+            // gain.
             None if sums.rows > 0 => is_whole = false,
             None => {}
         }

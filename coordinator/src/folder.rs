@@ -1,12 +1,14 @@
 //! The run folder: its name, its lock, and the coordinator's epoch.
 //!
-//! One coordinator at a time works in a run folder: it holds a lock that the system takes back when the process ends, however it
-//! ends. Each coordinator that takes the folder up has an epoch of its own, one more than the last, which is on the disk before
-//! anyone hears it; messages of an earlier coordinator's time are recognised by it.
+//! One coordinator at a time works in a run folder: it holds a lock that the system takes back when
+//! the process ends, however it ends. Each coordinator that takes the folder up has an epoch of its
+//! own, one more than the last, which is on the disk before anyone hears it; messages of an earlier
+//! coordinator's time are recognised by it.
 //!
-//! A lock can be lost without its holder noticing: on a network file system, or when somebody removes its file to get past a
-//! coordinator that hangs. So a coordinator looks at its [`Fence`] before each operation ([`FencedDisk`]): once a later one has
-//! taken its epoch, the earlier one, should it wake up, finishes at most the operation that it was in.
+//! A lock can be lost without its holder noticing: on a network file system, or when somebody
+//! removes its file to get past a coordinator that hangs. So a coordinator looks at its [`Fence`]
+//! before each operation ([`FencedDisk`]): once a later one has taken its epoch, the earlier one,
+//! should it wake up, finishes at most the operation that it was in.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -26,8 +28,9 @@ const JOURNAL: &str = "journal.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 /// What a coordinator that was stopped before the first record of its run may have left.
 const BEGINNINGS: [&str; 5] = [LOCK, EPOCH, EXPERIMENT, ".epoch.new", ".experiment.toml.new"];
-/// How often a lock that is held is tried, and the pause in between: two seconds in all. A coordinator that was killed while it started a
-/// worker holds its lock until that process has begun its own program.
+/// How often a lock that is held is tried, and the pause in between: two seconds in all. A
+/// coordinator that was killed while it started a worker holds its lock until that process has
+/// begun its own program.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// How many runs of one experiment may start in the same second.
@@ -97,8 +100,9 @@ pub enum FolderError {
 }
 
 impl RunFolder {
-    /// Creates and locks a folder named by time (UTC) and experiment, `2026-11-20T12-03-11-digits`, in `parent`, which is made
-    /// where it is missing. A second run in one second gets `-2` at its end.
+    /// Creates and locks a folder named by time (UTC) and experiment, `2026-11-20T12-03-11-digits`,
+    /// in `parent`, which is made where it is missing. A second run in one second gets `-2` at its
+    /// end.
     ///
     /// # Errors
     /// The file system refuses.
@@ -116,7 +120,8 @@ impl RunFolder {
         Err(FolderError::NotEmpty { path: parent.join(name) })
     }
 
-    /// Creates and locks the folder that a person named; one that is there will do, if there is nothing in it but a lock that nobody holds.
+    /// Creates and locks the folder that a person named; one that is there will do, if there is
+    /// nothing in it but a lock that nobody holds.
     ///
     /// # Errors
     /// There is something in it, or the file system refuses.
@@ -134,7 +139,8 @@ impl RunFolder {
         }
     }
 
-    /// As [`RunFolder::create_at`], but a folder will do too in which a coordinator was stopped before the first record of its run.
+    /// As [`RunFolder::create_at`], but a folder will do too in which a coordinator was stopped
+    /// before the first record of its run.
     ///
     /// # Errors
     /// There is something else in it, another coordinator has it, or the file system refuses.
@@ -156,12 +162,14 @@ impl RunFolder {
         }
     }
 
-    /// Whether there is a run in a folder to go on with, or what is left of one that had come further than its beginning.
+    /// Whether there is a run in a folder to go on with, or what is left of one that had come
+    /// further than its beginning.
     pub fn has_run(path: &Path) -> bool {
         path.join(EXPERIMENT).is_file() && (path.join(JOURNAL).is_file() || path.join(CHECKPOINTS).exists())
     }
 
-    /// Locks the folder of a run that is to go on; its coordinator may have been stopped before the first record.
+    /// Locks the folder of a run that is to go on; its coordinator may have been stopped before the
+    /// first record.
     ///
     /// # Errors
     /// It is not a run's, or another coordinator has it.
@@ -204,7 +212,8 @@ impl RunFolder {
         Ok(Fence { epoch: last + 1, file: Arc::new(file), path })
     }
 
-    /// Writes the resolved experiment whole: a reader sees all of it or none, and it is on the disk when this returns.
+    /// Writes the resolved experiment whole: a reader sees all of it or none, and it is on the disk
+    /// when this returns.
     ///
     /// # Errors
     /// The file system refuses.
@@ -256,7 +265,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)
 }
 
-/// Refuses a folder in which a run had come further than its beginning, or that holds something else.
+/// Refuses a folder in which a run had come further than its beginning, or that holds something
+/// else.
 fn check_beginnings(path: &Path) -> Result<(), FolderError> {
     let Some(found) = foreign(path, &BEGINNINGS)? else { return Ok(()) };
     let path = path.to_owned();
@@ -275,7 +285,8 @@ fn foreign(path: &Path, names: &[&str]) -> Result<Option<String>, FolderError> {
     Ok(None)
 }
 
-/// `2026-11-20T12-03-11-digits`: UTC, and the experiment's name with everything unusual in a file name turned into `-`.
+/// `2026-11-20T12-03-11-digits`: UTC, and the experiment's name with everything unusual in a file
+/// name turned into `-`.
 fn run_name(experiment: &str, now_ms: u64) -> String {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
     let name: String = experiment.chars().map(plain).take(80).collect();
@@ -302,7 +313,8 @@ fn read_epoch(path: &Path) -> Result<Option<u64>, FolderError> {
 pub struct Fence {
     epoch: u64,
     path: PathBuf,
-    /// The epoch's file as this coordinator wrote it: the next coordinator puts another in its place.
+    /// The epoch's file as this coordinator wrote it: the next coordinator puts another in its
+    /// place.
     file: Arc<File>,
 }
 

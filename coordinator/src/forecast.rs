@@ -1,4 +1,5 @@
-//! What each worker will have to do in a step, before any is there: for the plan that a person looks at.
+//! What each worker will have to do in a step, before any is there: for the plan that a person
+//! looks at.
 
 use std::ops::Range;
 
@@ -9,7 +10,8 @@ use crate::setup::Setup;
 /// One worker's part of every step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Part {
-    /// By feed, in order: the microbatches whose gradient it computes; feeds without any are left out.
+    /// By feed, in order: the microbatches whose gradient it computes; feeds without any are left
+    /// out.
     pub microbatches: Vec<(usize, Range<u32>)>,
     /// Nodes of the canonical tree that it answers for.
     pub nodes: usize,
@@ -19,7 +21,8 @@ pub struct Part {
     pub bytes_down: u64,
     /// Multiply-adds.
     pub multiply_adds: u64,
-    /// What is added to that in a step whose record has inner products of gradients that the weighting does without.
+    /// What is added to that in a step whose record has inner products of gradients that the
+    /// weighting does without.
     pub measuring: Measuring,
 }
 
@@ -78,7 +81,8 @@ fn share(whole: u64, microbatches: u32, settings: &Settings) -> u64 {
     whole * u64::from(microbatches) / u64::from(settings.leaves)
 }
 
-/// Forward and about twice that backward: once, or once a task where every task's gradient is wanted.
+/// Forward and about twice that backward: once, or once a task where every task's gradient is
+/// wanted.
 fn gradient_multiply_adds(setup: &Setup, settings: &Settings, feed: usize) -> u64 {
     match &settings.mode {
         Mode::Combined => 3 * setup.forward_multiply_adds(feed),

@@ -1,30 +1,35 @@
-//! The journal: what a run found and what was seen on the way, one JSON object a line, only ever appended.
+//! The journal: what a run found and what was seen on the way, one JSON object a line, only ever
+//! appended.
 //!
-//! `journal.jsonl` is the complete record of a run. Everything that follows a run (MLflow, `sync`, `report`, `compare`) reads
-//! it and nothing else, so a tracking server may be slow or gone without anything being lost.
+//! `journal.jsonl` is the complete record of a run. Everything that follows a run (MLflow, `sync`,
+//! `report`, `compare`) reads it and nothing else, so a tracking server may be slow or gone without
+//! anything being lost.
 //!
 //! # Two kinds of record
 //!
-//! A `result` is a function of the experiment: for one experiment and build, two runs write the same results, whatever the
-//! number of workers and whatever happened to them; only `time_ms` differs. Everything else is `observed`: speeds, workers that
-//! came and went, warnings. [`Record`] documents the schema.
+//! A `result` is a function of the experiment: for one experiment and build, two runs write the
+//! same results, whatever the number of workers and whatever happened to them; only `time_ms`
+//! differs. Everything else is `observed`: speeds, workers that came and went, warnings. [`Record`]
+//! documents the schema.
 //!
 //! # What holds
 //!
-//! - A record is one whole line, written with one call. A write that fails half-way is taken back, and its records wait for the
-//!   next try; a line torn by a crash is cut off when the journal is next opened ([`Journal::open`]), so that every line of a
-//!   journal in use parses.
-//! - A time stamp is milliseconds since the Unix epoch, fixed by the caller when the point is made. Sending a record twice to a
-//!   tracking server is therefore sending the same point twice.
-//! - A number that JSON can't hold is the string `"NaN"`, `"Infinity"` or `"-Infinity"`; every other number reads back with the
-//!   same bits. A floating-point number is written with a fraction or an exponent, whole numbers are not.
-//! - A run that resumes computes some results again. Those already in the journal are not written a second time, and must be
-//!   equal to what is there: otherwise the promise of same bits is broken, and [`JournalError::Differs`] says where.
+//! - A record is one whole line, written with one call. A write that fails half-way is taken back,
+//!   and its records wait for the next try; a line torn by a crash is cut off when the journal is
+//!   next opened ([`Journal::open`]), so that every line of a journal in use parses.
+//! - A time stamp is milliseconds since the Unix epoch, fixed by the caller when the point is made.
+//!   Sending a record twice to a tracking server is therefore sending the same point twice.
+//! - A number that JSON can't hold is the string `"NaN"`, `"Infinity"` or `"-Infinity"`; every
+//!   other number reads back with the same bits. A floating-point number is written with a fraction
+//!   or an exponent, whole numbers are not.
+//! - A run that resumes computes some results again. Those already in the journal are not written a
+//!   second time, and must be equal to what is there: otherwise the promise of same bits is broken,
+//!   and [`JournalError::Differs`] says where.
 //!
 //! # What it leaves out
 //!
-//! The journal knows no clock, no network and no thread. Several processes never write one journal: the run folder's lock
-//! ([`crate::folder`]) sees to that.
+//! The journal knows no clock, no network and no thread. Several processes never write one journal:
+//! the run folder's lock ([`crate::folder`]) sees to that.
 
 mod known;
 mod number;

@@ -1,11 +1,12 @@
 //! The current parameters, and the next ones beside them.
 //!
-//! The parameters after so many steps are known to workers by a version, v, and stand in slot `v % SLOTS` of a region that local
-//! workers map, with the generation v + 1. The next ones are built in the other slot while the current ones stay readable,
-//! for work that has to be done again; they become current when the step commits.
+//! The parameters after so many steps are known to workers by a version, v, and stand in slot
+//! `v % SLOTS` of a region that local workers map, with the generation v + 1. The next ones are
+//! built in the other slot while the current ones stay readable, for work that has to be done
+//! again; they become current when the step commits.
 //!
-//! Versions are steps, and one more for each step that was skipped: a worker that has seen what was built and given up is never
-//! told the same version of something else.
+//! Versions are steps, and one more for each step that was skipped: a worker that has seen what was
+//! built and given up is never told the same version of something else.
 
 use std::{
     io,

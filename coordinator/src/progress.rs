@@ -1,4 +1,5 @@
-//! What a run is doing, as a snapshot: for the progress bar, the status command and whoever else looks.
+//! What a run is doing, as a snapshot: for the progress bar, the status command and whoever else
+//! looks.
 
 use std::collections::BTreeMap;
 

@@ -32,11 +32,13 @@ pub struct Report {
     pub seconds: f64,
     /// From the start of the program to the first update.
     pub startup_seconds: f64,
-    /// Rows of all feeds a second, over the steps themselves: without evaluation, checkpoints and start.
+    /// Rows of all feeds a second, over the steps themselves: without evaluation, checkpoints and
+    /// start.
     pub rows_per_second: f64,
     /// Milliseconds of a step: the median.
     pub step_ms_median: f64,
-    /// The share of the steps' time in which no gradient was computed, the slowest worker of each step taken.
+    /// The share of the steps' time in which no gradient was computed, the slowest worker of each
+    /// step taken.
     pub outside_gradient_fraction: f64,
     /// Peak resident memory, by process.
     pub peak_rss_bytes: PeakMemory,

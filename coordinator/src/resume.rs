@@ -1,13 +1,17 @@
-//! What a run goes on from: its newest good checkpoint, its journal, and the experiment that it was started with.
+//! What a run goes on from: its newest good checkpoint, its journal, and the experiment that it was
+//! started with.
 //!
-//! Going on means the same bits as if nothing had happened, so whatever would change them is refused, with what differs: another
-//! experiment (but for the number of workers and where the run is tracked, which change nothing, and for what becomes of steps
-//! that are not finite), other data, another device. A checkpoint that is damaged is
-//! passed over for the one before; where none is good the run begins anew, and comes to the same results. Where one may be good for all that
-//! is known, that is refused: the journal that it counts on may be put back, another build may read it.
+//! Going on means the same bits as if nothing had happened, so whatever would change them is
+//! refused, with what differs: another experiment (but for the number of workers and where the run
+//! is tracked, which change nothing, and for what becomes of steps that are not finite), other
+//! data, another device. A checkpoint that is damaged is passed over for the one before; where none
+//! is good the run begins anew, and comes to the same results. Where one may be good for all that
+//! is known, that is refused: the journal that it counts on may be put back, another build may read
+//! it.
 //!
-//! A checkpoint is written when everything that led to it is in the journal and synced, so that no crash leaves a journal that is shorter
-//! than a checkpoint says: where it is, somebody or something else has cut it.
+//! A checkpoint is written when everything that led to it is in the journal and synced, so that no
+//! crash leaves a journal that is shorter than a checkpoint says: where it is, somebody or
+//! something else has cut it.
 
 use std::path::{Path, PathBuf};
 
@@ -40,11 +44,13 @@ const TOLD_MAX: usize = 6;
 pub struct Past {
     /// The folder.
     pub folder: RunFolder,
-    /// The checkpoint to go on from, with the best parameters so far; none where the run goes on from its start.
+    /// The checkpoint to go on from, with the best parameters so far; none where the run goes on
+    /// from its start.
     pub found: Option<Found>,
     /// Newer checkpoints that can't be used, newest first.
     pub passed_over: Vec<PassedOver>,
-    /// The journal, without what a crash has torn; none where the run was stopped before there was one.
+    /// The journal, without what a crash has torn; none where the run was stopped before there was
+    /// one.
     pub(crate) journal: Option<Journal>,
     /// The tags of the journal; none where the run was stopped before its first record.
     tags: IndexMap<String, String>,
@@ -124,8 +130,9 @@ impl Past {
     /// Finds what is left of the run in a folder.
     ///
     /// # Errors
-    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged; where no checkpoint is good, and one may be for all that
-    /// is known, one that says why; others where a file can't be read.
+    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged; where no
+    /// checkpoint is good, and one may be for all that is known, one that says why; others where a
+    /// file can't be read.
     pub fn find(folder: RunFolder) -> Result<Past, ResumeError> {
         let journal_path = folder.journal();
         if !journal_path.exists() {
@@ -179,7 +186,8 @@ impl Past {
         !self.tags.is_empty()
     }
 
-    /// The experiment that the run was started with, with `sets` applied. Paths are relative where they were.
+    /// The experiment that the run was started with, with `sets` applied. Paths are relative where
+    /// they were.
     ///
     /// # Errors
     /// The saved file can't be read, or one of `sets` is refused.
@@ -198,8 +206,8 @@ impl Past {
         Ok(loaded)
     }
 
-    /// Looks whether an experiment is the one that the run was started with, but for what changes no record: workers, leases, where
-    /// the run is tracked, and the place of the data.
+    /// Looks whether an experiment is the one that the run was started with, but for what changes
+    /// no record: workers, leases, where the run is tracked, and the place of the data.
     ///
     /// # Errors
     /// [`ResumeError::Changed`] with the keys that differ.
@@ -241,7 +249,8 @@ impl Past {
     }
 }
 
-/// Why a run can't go on of whose checkpoints none can be used, the oldest of them that may be put right for this `reason`.
+/// Why a run can't go on of whose checkpoints none can be used, the oldest of them that may be put
+/// right for this `reason`.
 fn refusal(folder: &RunFolder, step: u64, reason: CheckpointError) -> ResumeError {
     let path = folder.path().to_owned();
     match reason {

@@ -17,7 +17,8 @@ pub struct Evaluated {
     pub loss: Option<f64>,
     /// Mean over tasks of 1 - loss / loss of the best constant prediction.
     pub skill: Option<f64>,
-    /// By task, by metric; `loss` is among them. A metric that is not defined on these rows is absent.
+    /// By task, by metric; `loss` is among them. A metric that is not defined on these rows is
+    /// absent.
     pub tasks: IndexMap<String, IndexMap<String, f64>>,
 }
 
@@ -55,7 +56,8 @@ struct Best {
 }
 
 impl Best {
-    /// Whether `value` is better by more than `min_delta`; a value that is not there, or not a number, never is.
+    /// Whether `value` is better by more than `min_delta`; a value that is not there, or not a
+    /// number, never is.
     fn improves(&self, value: Option<f64>, min_delta: f64) -> bool {
         let Some(value) = value.filter(|value| !value.is_nan()) else { return false };
         let Some(best) = self.value else { return true };

@@ -110,10 +110,12 @@ pub enum CoordinatorError {
     NotFinite(#[from] compute::NotFinite),
 }
 
-/// Carries out a run with the workers that come to `listener`, until it is over or a request ends it.
+/// Carries out a run with the workers that come to `listener`, until it is over or a request ends
+/// it.
 ///
 /// # Errors
-/// [`CoordinatorError`]; a run that failed by itself (a loss that is not finite, say) is a [`Report`] of that.
+/// [`CoordinatorError`]; a run that failed by itself (a loss that is not finite, say) is a
+/// [`Report`] of that.
 pub async fn serve(
     setup: Setup,
     start: Start,

@@ -75,7 +75,8 @@ pub enum Inbound {
     },
 }
 
-/// Where messages to a worker go: bounded, so that a worker that does not read costs bounded memory.
+/// Where messages to a worker go: bounded, so that a worker that does not read costs bounded
+/// memory.
 pub type Outbox = mpsc::Sender<Result<v1::CoordinatorMessage, Status>>;
 
 /// The service.
@@ -109,7 +110,8 @@ impl Service {
         Service { inbox, room, progress, leases: Arc::default(), outbox_messages, turned_away }
     }
 
-    /// The hello that a stream has to begin with; whoever begins with something else is turned away.
+    /// The hello that a stream has to begin with; whoever begins with something else is turned
+    /// away.
     async fn hello(&self, messages: &mut Streaming<v1::WorkerMessage>, caller: &Caller) -> Result<Hello, Status> {
         let refuse = |kind, reason: String| {
             self.turned_away.add(kind, caller.address(), reason.clone());
@@ -145,7 +147,8 @@ impl v1::coordinator_server::Coordinator for Service {
         let over = || Status::unavailable("the run is over");
         inbox.send(Inbound::Hello { worker, address, hello, outbox }).await.map_err(|_| over())?;
         let room = Arc::clone(&self.room);
-        // Goes with the stream of replies: a worker that is sent away is not listened to any longer.
+        // Goes with the stream of replies: a worker that is sent away is not listened to any
+        // longer.
         let (replying, over) = oneshot::channel::<Infallible>();
         tokio::spawn(async move {
             let mut over = pin!(over);

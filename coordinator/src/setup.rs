@@ -12,7 +12,8 @@ use crate::{
     run::{Chunks, FeedWork},
 };
 
-/// Where nobody says how often, gradients by task that the update does without take this part of a run's arithmetic.
+/// Where nobody says how often, gradients by task that the update does without take this part of a
+/// run's arithmetic.
 const UNASKED_PART: u64 = 100;
 /// And none are computed where the vectors of a step are larger than this.
 const UNASKED_BYTES_MAX: usize = 16 << 20;
@@ -84,7 +85,8 @@ impl Setup {
         self.method.needs().iter().any(|need| need.is_per_task())
     }
 
-    /// Pieces that a step's gradient can be divided into at most: microbatches, of each feed by itself in per-task mode.
+    /// Pieces that a step's gradient can be divided into at most: microbatches, of each feed by
+    /// itself in per-task mode.
     pub fn units(&self) -> u32 {
         let plan = &self.prepared.plan;
         plan.microbatches() * if self.is_per_task() { plan.feeds().len() as u32 } else { 1 }
@@ -99,7 +101,8 @@ impl Setup {
         method.expect("built once when the setup was prepared")
     }
 
-    /// Steps between two that are written down with the inner products of the tasks' gradients, beside those that are written down anyway; `None`: no others.
+    /// Steps between two that are written down with the inner products of the tasks' gradients,
+    /// beside those that are written down anyway; `None`: no others.
     pub fn gramian_interval(&self) -> Option<u64> {
         let tasks = self.prepared.plan.shapes().tasks.len();
         match self.loaded.experiment.tracking.gramian_every {
@@ -130,7 +133,8 @@ impl Setup {
         self.network.multiply_adds(feed, &plan.feeds()[feed].tasks) * u64::from(plan.batch_size(feed))
     }
 
-    /// What each feed's gradients by task mean: a forward pass of its rows, and a backward pass for each task, of about twice that.
+    /// What each feed's gradients by task mean: a forward pass of its rows, and a backward pass for
+    /// each task, of about twice that.
     pub fn feed_work(&self) -> Vec<FeedWork> {
         let plan = &self.prepared.plan;
         let feed = |(feed, tasks): (usize, &[usize])| {

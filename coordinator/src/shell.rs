@@ -1,5 +1,6 @@
-//! The shell around the state machine: one loop that takes what comes, asks the machine, and does what
-//! it says. Everything slow is done elsewhere: by workers, by the computing thread, by the tracker.
+//! The shell around the state machine: one loop that takes what comes, asks the machine, and does
+//! what it says. Everything slow is done elsewhere: by workers, by the computing thread, by the
+//! tracker.
 
 mod answer;
 mod connection;
@@ -244,7 +245,8 @@ impl Shell {
         self.end().await
     }
 
-    /// Takes what was said while the loop was held up: sockets are read by other tasks of this thread, which have their turns first.
+    /// Takes what was said while the loop was held up: sockets are read by other tasks of this
+    /// thread, which have their turns first.
     async fn hear_out(&mut self, inbox: &mut mpsc::Receiver<Inbound>) {
         for _ in 0..TURNS {
             tokio::task::yield_now().await;

@@ -57,8 +57,8 @@ impl Opened {
 }
 
 impl Start {
-    /// Takes the next epoch and writes the first records, with the journal's name: from here on the run can be taken up again, should the
-    /// power go too.
+    /// Takes the next epoch and writes the first records, with the journal's name: from here on the
+    /// run can be taken up again, should the power go too.
     ///
     /// # Errors
     /// The folder or the journal can't be written.
@@ -121,7 +121,8 @@ impl Position {
     /// At the checkpoint, or at the first step, with what makes updates from there.
     ///
     /// # Errors
-    /// There is no memory for the parameters, the checkpoint is another experiment's, or the next step can't be begun.
+    /// There is no memory for the parameters, the checkpoint is another experiment's, or the next
+    /// step can't be begun.
     pub(crate) fn of(setup: &Setup, checkpoint: Option<&Checkpoint>) -> Result<(Position, Updater), CoordinatorError> {
         let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         let initial = || setup.network.initial(setup.loaded.experiment.seed);

@@ -1,16 +1,18 @@
 //! Tracking: follows the run's journal and tells an MLflow server what is in it.
 //!
-//! The tracker reads the journal's file, not the training loop's mind: training appends a line and goes on, and the tracker, a
-//! task of its own, sends what has been added since. A server that is slow, away or gone costs training nothing; what it has not
-//! taken stays in the journal, and the tracker tries again with growing pauses, until [`TrackerHandle::finish`] runs out of time.
-//! The position up to which the server has taken the journal is in the run folder (`tracking.json`), with the ids of experiment
-//! and run, so that a resumed run goes on in the same MLflow run.
+//! The tracker reads the journal's file, not the training loop's mind: training appends a line and
+//! goes on, and the tracker, a task of its own, sends what has been added since. A server that is
+//! slow, away or gone costs training nothing; what it has not taken stays in the journal, and the
+//! tracker tries again with growing pauses, until [`TrackerHandle::finish`] runs out of time. The
+//! position up to which the server has taken the journal is in the run folder (`tracking.json`),
+//! with the ids of experiment and run, so that a resumed run goes on in the same MLflow run.
 //!
 //! # Each point once
 //!
-//! A point's time stamp is the journal's, and MLflow holds a point once for its (metric, step, time stamp, value). A batch whose
-//! answer was lost is sent again and changes nothing. Creating a run is the one call that can't be repeated: each run bears a key
-//! of its own in a tag, which is looked for before a run is created.
+//! A point's time stamp is the journal's, and MLflow holds a point once for its (metric, step, time
+//! stamp, value). A batch whose answer was lost is sent again and changes nothing. Creating a run
+//! is the one call that can't be repeated: each run bears a key of its own in a tag, which is
+//! looked for before a run is created.
 //!
 //! # Names
 //!
@@ -93,7 +95,8 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The credentials in MLflow's variables; user and password come first where both are there, as in MLflow's own client.
+    /// The credentials in MLflow's variables; user and password come first where both are there, as
+    /// in MLflow's own client.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Option<Credentials> {
         let set = |name| variable(name).filter(|value: &String| !value.is_empty());
         match (set("MLFLOW_TRACKING_USERNAME"), set("MLFLOW_TRACKING_PASSWORD"), set("MLFLOW_TRACKING_TOKEN")) {
@@ -138,7 +141,8 @@ pub enum TrackingError {
 pub struct Tracker;
 
 impl Tracker {
-    /// Starts following the journal of a run folder, as a task of the tokio runtime that this is called in.
+    /// Starts following the journal of a run folder, as a task of the tokio runtime that this is
+    /// called in.
     ///
     /// # Errors
     /// The address is no server's. That the server is not there is no error.
@@ -151,7 +155,8 @@ impl Tracker {
     }
 }
 
-/// A tracker at work. Dropped without [`TrackerHandle::finish`], it stops, and the MLflow run stays as it is.
+/// A tracker at work. Dropped without [`TrackerHandle::finish`], it stops, and the MLflow run stays
+/// as it is.
 #[derive(Debug)]
 pub struct TrackerHandle {
     end: watch::Sender<Option<Status>>,
@@ -161,8 +166,9 @@ pub struct TrackerHandle {
 }
 
 impl TrackerHandle {
-    /// Waits for the next warning, for a person and the journal: at most one that the server can't be had, and at most one
-    /// that it refused something. Never returns where there is none, so it fits a branch of a select loop.
+    /// Waits for the next warning, for a person and the journal: at most one that the server can't
+    /// be had, and at most one that it refused something. Never returns where there is none, so it
+    /// fits a branch of a select loop.
     pub async fn warning(&mut self) -> String {
         match self.warnings.recv().await {
             Some(warning) => {
@@ -185,8 +191,8 @@ impl TrackerHandle {
         self.warned
     }
 
-    /// Sends what the journal has by now (its last record must be appended before), ends the MLflow run with `status`, and
-    /// gives up after `timeout`.
+    /// Sends what the journal has by now (its last record must be appended before), ends the MLflow
+    /// run with `status`, and gives up after `timeout`.
     pub async fn finish(mut self, status: Status, timeout: Duration) -> Delivered {
         self.end.send_replace(Some(status));
         match tokio::time::timeout(timeout, &mut self.task).await {

@@ -1,4 +1,5 @@
-//! Every operation of the checkpoint protocol and of the journal fails once, or is the last of a process or of a machine.
+//! Every operation of the checkpoint protocol and of the journal fails once, or is the last of a
+//! process or of a machine.
 
 mod faulty_disk;
 
@@ -105,8 +106,8 @@ fn what_a_disk_has_lost_that_only_said_that_it_synced_is_noticed() {
     assert!(noticed > 0, "the disk has lost nothing: these tests see nothing");
 }
 
-/// The disk of a coordinator that is stopped before an operation of one's choice, until another one has taken its run up and has
-/// written half a checkpoint.
+/// The disk of a coordinator that is stopped before an operation of one's choice, until another one
+/// has taken its run up and has written half a checkpoint.
 #[derive(Debug)]
 struct Overtaken {
     disk: FencedDisk,

@@ -179,7 +179,8 @@ fn a_result_that_is_there_is_not_written_again() {
     assert_eq!(journal.append(&nan).expect("appends"), Appended::Known);
     assert_eq!(fs::read_to_string(&path).expect("reads"), before);
 
-    // Of a record that is known in part, the rest is written; another task, metric, split or step is another result.
+    // Of a record that is known in part, the rest is written; another task, metric, split or step
+    // is another result.
     assert_eq!(
         journal.append(&metrics(1, Some("a"), &[("loss", 0.1), ("accuracy", 0.5)])).expect("appends"),
         Appended::Written

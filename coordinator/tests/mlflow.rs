@@ -1,4 +1,5 @@
-//! Tracking against real MLflow servers, which the tests install and start themselves (see `scripts/mlflow`).
+//! Tracking against real MLflow servers, which the tests install and start themselves (see
+//! `scripts/mlflow`).
 
 mod mlflow_server;
 
@@ -13,7 +14,8 @@ use mlflow_server::{ClosedPort, Proxy, Server, Store};
 use serde_json::json;
 
 const TIME_MS: u64 = 1_795_176_191_000;
-/// Longer than a server ever takes on a busy machine; what waits for it ends as soon as the thing is there.
+/// Longer than a server ever takes on a busy machine; what waits for it ends as soon as the thing
+/// is there.
 const LONG: Duration = Duration::from_secs(240);
 
 /// A tracker that looks often, so that tests are quick.
@@ -202,7 +204,8 @@ async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing
     assert_eq!(failed.run_id, interrupted.run_id);
     assert_all_there(&server, &failed, &path, "FAILED").await;
 
-    // Sent again from the first line (a machine that lost what it had not synced): each point is there once still.
+    // Sent again from the first line (a machine that lost what it had not synced): each point is
+    // there once still.
     let state = run.path().join("tracking.json");
     let mut stored: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&state).expect("reads")).expect("is JSON");

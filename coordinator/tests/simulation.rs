@@ -1,5 +1,6 @@
-//! Whole runs of the real state machine, journal and checkpoints, with simulated workers, network, disk and time: 10,000 seeds, in each of
-//! which other things go wrong. `SIMULATION_SEED=n` replays one.
+//! Whole runs of the real state machine, journal and checkpoints, with simulated workers, network,
+//! disk and time: 10,000 seeds, in each of which other things go wrong. `SIMULATION_SEED=n` replays
+//! one.
 
 #![allow(clippy::print_stdout)] // what happened in all seeds, for those who look
 

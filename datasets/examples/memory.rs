@@ -1,8 +1,9 @@
 //! What a worker of a large table needs: `cargo run -p datasets --example memory [ROWS] [FORMAT]`.
 //!
-//! Writes a table (Parquet by default; or csv) of so many rows and ten columns, prepares it with `order = "file"` and four microbatches, and
-//! then loads 4, 2 and 1 of the four partitions, each in a process of its own, as 1, 2 and 4 workers would. Prints the peak of each
-//! process's resident memory and the bytes of its encoded rows.
+//! Writes a table (Parquet by default; or csv) of so many rows and ten columns, prepares it with
+//! `order = "file"` and four microbatches, and then loads 4, 2 and 1 of the four partitions, each
+//! in a process of its own, as 1, 2 and 4 workers would. Prints the peak of each process's resident
+//! memory and the bytes of its encoded rows.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::error::Error;

@@ -18,8 +18,8 @@ pub struct Batch {
 pub struct Targets {
     /// The task's index in the plan.
     pub task: usize,
-    /// Regression: scaled values, binary and multilabel: 0 or 1, `[rows, outputs]`; multiclass: the class index, `[rows]`.
-    /// Zero where there is no label.
+    /// Regression: scaled values, binary and multilabel: 0 or 1, `[rows, outputs]`; multiclass: the
+    /// class index, `[rows]`. Zero where there is no label.
     pub values: Vec<f32>,
     /// Whether the row has a label, `[rows]`.
     pub labelled: Vec<bool>,

@@ -1,8 +1,9 @@
 //! From the experiment file to the plan.
 //!
-//! A table is read once, in the memory of a block: one pass fits the features on the training rows, digests every partition and chunk
-//! as a worker will read them, and collects the targets. Before it there is as little as can be: rows of text files have to be
-//! found, the first rows of CSV files say what the fields are, and a column that the split is made from is read alone.
+//! A table is read once, in the memory of a block: one pass fits the features on the training rows,
+//! digests every partition and chunk as a worker will read them, and collects the targets. Before
+//! it there is as little as can be: rows of text files have to be found, the first rows of CSV
+//! files say what the fields are, and a column that the split is made from is read alone.
 
 mod features;
 mod found;
@@ -38,8 +39,8 @@ pub struct Prepared {
     pub summary: Summary,
 }
 
-/// Reads the experiment's tables, divides their rows, fits the preprocessing on the training rows, and digests every
-/// partition.
+/// Reads the experiment's tables, divides their rows, fits the preprocessing on the training rows,
+/// and digests every partition.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! Decoded columns of a block of rows: numbers as f64 and text as bytes, whatever format they came from.
+//! Decoded columns of a block of rows: numbers as f64 and text as bytes, whatever format they came
+//! from.
 //!
 //! A null number is NaN here: NaN in a file is refused where it is read, so there is no other.
 

@@ -166,7 +166,8 @@ fn list(series: &Series, width: usize) -> Result<Column, Misfit> {
     Ok(Column::List { width, values })
 }
 
-/// What CSV fields are, judged by a sample of them: truth values where all are, numbers where at least half are, else text.
+/// What CSV fields are, judged by a sample of them: truth values where all are, numbers where at
+/// least half are, else text.
 pub(crate) fn fields_kind(fields: &Texts) -> ColumnKind {
     let (mut filled, mut numbers, mut truths) = (0u64, 0u64, 0u64);
     for text in (0..fields.len()).filter_map(|row| fields.get(row)) {

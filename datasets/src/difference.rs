@@ -3,8 +3,8 @@
 use crate::plan::{FeedPlan, Plan, TablePlan};
 
 impl Plan {
-    /// What is not as it was, in words; nothing where `now` gives the same rows, labels and encodings. Where the files lie does
-    /// not count, nor how they are written.
+    /// What is not as it was, in words; nothing where `now` gives the same rows, labels and
+    /// encodings. Where the files lie does not count, nor how they are written.
     pub fn differences(&self, now: &Plan) -> Vec<String> {
         let mut found = Vec::new();
         if (self.written.seed, self.written.microbatches) != (now.written.seed, now.written.microbatches) {

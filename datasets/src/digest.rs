@@ -1,8 +1,9 @@
 //! Digests of rows, by which a worker knows that it reads the same data as the coordinator.
 //!
-//! A digest is the sha256 of the rows of a partition or chunk in the file's order: first the names and kinds of the columns, then for
-//! each row and column the value as it was decoded, whatever the format: numbers as the eight bytes of an f64 (null as one
-//! fixed NaN), text as its length and bytes (null as a length that no text has).
+//! A digest is the sha256 of the rows of a partition or chunk in the file's order: first the names
+//! and kinds of the columns, then for each row and column the value as it was decoded, whatever the
+//! format: numbers as the eight bytes of an f64 (null as one fixed NaN), text as its length and
+//! bytes (null as a length that no text has).
 
 use sha2::{Digest, Sha256};
 

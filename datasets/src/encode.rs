@@ -37,10 +37,12 @@ impl<'a> RowEncoder<'a> {
         Self { feed, tasks, width, embeddings: feed.embeddings() > 0, batch }
     }
 
-    /// Adds rows of a block, in this order. The block's columns are the feed's features and then the columns of its tasks in order.
+    /// Adds rows of a block, in this order. The block's columns are the feed's features and then
+    /// the columns of its tasks in order.
     pub fn push(&mut self, columns: &[&Column], rows: &[usize]) {
         let (features, mut targets) = columns.split_at(self.feed.features.len());
-        // A tile of few rows at a time, column by column: the rows of a column are read together, and those of the batch stay in the cache.
+        // A tile of few rows at a time, column by column: the rows of a column are read together,
+        // and those of the batch stay in the cache.
         rows.chunks(TILE_ROWS).for_each(|tile| self.push_features(features, tile));
         for (task, labels) in self.tasks.iter().zip(&mut self.batch.targets) {
             let (own, others) = targets.split_at(task.columns.len());
@@ -112,7 +114,8 @@ impl TaskPlan {
     }
 }
 
-/// A target value, or its `ln(1 + x)`, computed in software so that it is the same on every machine.
+/// A target value, or its `ln(1 + x)`, computed in software so that it is the same on every
+/// machine.
 pub(crate) fn unscaled(value: f64, log1p: bool) -> f64 {
     if log1p { libm::log1p(value) } else { value }
 }

@@ -7,8 +7,9 @@
 //! | boolean, text with at most [`ONE_HOT_LIMIT`] values | one-hot; an unseen value is all zeros | the values, and one for null where training rows have nulls | |
 //! | text with more values | a row of an embedding table: 0 is null, 1 is any unseen value | | 1 |
 //!
-//! Values are those of the training rows, in bytewise order. A column that is constant in the training rows (deviation 0) is
-//! zeros everywhere. An embedding of n values is `ceil(sqrt(n))` wide, at most 64.
+//! Values are those of the training rows, in bytewise order. A column that is constant in the
+//! training rows (deviation 0) is zeros everywhere. An embedding of n values is `ceil(sqrt(n))`
+//! wide, at most 64.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,8 @@ use crate::plan::ColumnKind;
 
 /// The most distinct values of a column that is encoded one-hot.
 pub const ONE_HOT_LIMIT: usize = 32;
-/// The most distinct values of a column that is embedded; a column with more is refused, as it looks like an identifier.
+/// The most distinct values of a column that is embedded; a column with more is refused, as it
+/// looks like an identifier.
 pub const EMBEDDING_LIMIT: usize = 1_000_000;
 /// The embedding row of a null.
 pub const NULL_ROW: u32 = 0;
@@ -96,8 +98,8 @@ impl Encoding {
         }
     }
 
-    /// Writes rows of `column` into their dense columns, which are zeros: the first row to the front of `dense`, the others
-    /// `stride` further each.
+    /// Writes rows of `column` into their dense columns, which are zeros: the first row to the
+    /// front of `dense`, the others `stride` further each.
     pub(crate) fn encode(&self, column: &Column, rows: &[usize], dense: &mut [f32], stride: usize) {
         let places = rows.iter().zip(dense.chunks_mut(stride.max(1)));
         match self {

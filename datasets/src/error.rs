@@ -7,7 +7,8 @@ use experiment::{ExperimentError, SplitName};
 /// An error of a table, an experiment's use of it, or a worker's copy of it.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The experiment asks for what the table does not have; points at the key in the experiment file.
+    /// The experiment asks for what the table does not have; points at the key in the experiment
+    /// file.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
     /// A file can't be found or read.
@@ -54,7 +55,8 @@ pub enum DataError {
         /// The digest in the plan.
         expected: String,
     },
-    /// A caller asked for a feed, partition, chunk or row that the plan does not have. This is a bug of the caller.
+    /// A caller asked for a feed, partition, chunk or row that the plan does not have. This is a
+    /// bug of the caller.
     #[error("the plan has no {what}")]
     NotPlanned {
         /// What was asked for.

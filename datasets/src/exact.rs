@@ -1,8 +1,10 @@
 //! Floating-point numbers that survive JSON to the last bit.
 //!
-//! A JSON number may lose its last bit on the way through a parser, and `serde_json` is one of those (its exact parser is a cargo feature that
-//! would hold for every crate of the build); a plan must not, as every worker's features follow from it. So its numbers of double
-//! precision travel as text: the shortest decimal that reads back to the same number. Those of single precision have bits to spare.
+//! A JSON number may lose its last bit on the way through a parser, and `serde_json` is one of
+//! those (its exact parser is a cargo feature that would hold for every crate of the build); a plan
+//! must not, as every worker's features follow from it. So its numbers of double precision travel
+//! as text: the shortest decimal that reads back to the same number. Those of single precision have
+//! bits to spare.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -50,7 +52,8 @@ pub(crate) mod one {
     }
 }
 
-/// `#[serde(with = "exact::tree")]` for a value with numbers anywhere in it, and with no text that reads as a number.
+/// `#[serde(with = "exact::tree")]` for a value with numbers anywhere in it, and with no text that
+/// reads as a number.
 pub(crate) mod tree {
     use serde::de::DeserializeOwned;
     use serde::ser::Error as _;

@@ -9,7 +9,8 @@ use experiment::SplitName;
 use crate::partition::Draw;
 use crate::plan::Plan;
 
-/// For each task, which training rows have a label, and how many rows of each chunk of the other splits.
+/// For each task, which training rows have a label, and how many rows of each chunk of the other
+/// splits.
 #[derive(Debug, Clone)]
 pub struct Labels {
     plan: Arc<Plan>,

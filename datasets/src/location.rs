@@ -1,7 +1,8 @@
-//! Where the experiment's paths lead: the one place that turns a path of the experiment file into a file of this machine.
+//! Where the experiment's paths lead: the one place that turns a path of the experiment file into a
+//! file of this machine.
 //!
-//! A relative path is relative to the experiment file's folder, on a worker elsewhere to its data root; there nothing
-//! but what lies below that root may be read, whatever a coordinator asks for.
+//! A relative path is relative to the experiment file's folder, on a worker elsewhere to its data
+//! root; there nothing but what lies below that root may be read, whatever a coordinator asks for.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -17,7 +18,8 @@ pub(crate) fn resolve(base: &Path, path: &str) -> PathBuf {
 /// The file that `path` names, where it lies below `root` once all links are followed.
 ///
 /// # Errors
-/// It leads out of the root, by `..`, by a link or from the root of the file system; or it is not there.
+/// It leads out of the root, by `..`, by a link or from the root of the file system; or it is not
+/// there.
 pub(crate) fn resolve_within(root: &Path, path: &str) -> Result<PathBuf, DataError> {
     let refuse = |reason: String| DataError::File { file: path.into(), reason };
     if Path::new(path).components().any(|part| part == Component::ParentDir) {
@@ -34,7 +36,8 @@ pub(crate) fn resolve_within(root: &Path, path: &str) -> Result<PathBuf, DataErr
 
 /// The files that a path or glob names, as paths like it, sorted bytewise.
 ///
-/// In a glob, `*` and `?` stand for part of one name and `**` for any folders; `[abc]` and `{a,b}` are understood too.
+/// In a glob, `*` and `?` stand for part of one name and `**` for any folders; `[abc]` and `{a,b}`
+/// are understood too.
 pub(crate) fn expand(base: &Path, pattern: &str) -> Result<Vec<String>, DataError> {
     if base.join(pattern).is_file() || !pattern.contains(['*', '?', '[', '{']) {
         return Ok(vec![pattern.to_owned()]);

@@ -1,12 +1,14 @@
 //! Which rows a microbatch of a step takes.
 //!
-//! The training rows of a feed, numbered in the file's order from 0, are cut into V partitions of equal size (to one row).
-//! In file order, partition v is the contiguous range [`range`]; shuffled, it is the rows whose place in a permutation by the
-//! split's seed lies in that range. Either way the rows *within* a partition are in the file's order.
+//! The training rows of a feed, numbered in the file's order from 0, are cut into V partitions of
+//! equal size (to one row). In file order, partition v is the contiguous range [`range`]; shuffled,
+//! it is the rows whose place in a permutation by the split's seed lies in that range. Either way
+//! the rows *within* a partition are in the file's order.
 //!
-//! With batch size B, microbatch v of step s takes [`share`] rows. They follow each other in an endless sequence of the
-//! partition's rows: row `p` of the sequence is `perm(seed, f, v, epoch = p / n)[p % n]`, where n is the partition's number of
-//! rows. So there are no short batches, every epoch has each row once, and the step alone says what is drawn.
+//! With batch size B, microbatch v of step s takes [`share`] rows. They follow each other in an
+//! endless sequence of the partition's rows: row `p` of the sequence is
+//! `perm(seed, f, v, epoch = p / n)[p % n]`, where n is the partition's number of rows. So there
+//! are no short batches, every epoch has each row once, and the step alone says what is drawn.
 
 use std::ops::Range;
 
@@ -30,7 +32,8 @@ pub fn share(batch_size: u64, microbatches: u32, step: u64, v: u32) -> u64 {
     position(batch_size, microbatches, step + 1, v) - position(batch_size, microbatches, step, v)
 }
 
-/// The partition of the training row that stands at `place` in the order that is cut: the inverse of [`range`].
+/// The partition of the training row that stands at `place` in the order that is cut: the inverse
+/// of [`range`].
 pub fn of_place(rows: u64, partitions: u32, place: u64) -> u32 {
     let v = ((u128::from(place) + 1) * u128::from(partitions) - 1) / u128::from(rows);
     u32::try_from(v).expect("below the number of partitions")

@@ -1,8 +1,9 @@
 //! The plan: everything about the data that a worker needs but the rows.
 //!
-//! The coordinator makes it once ([`crate::prepare`]), sends it to every worker, and saves it with the run. It names files,
-//! columns and their encodings with the fitted numbers, classes, the split, and the digests that a worker's rows must have.
-//! Rows are listed only where nothing shorter says which they are (see [`crate::split`]).
+//! The coordinator makes it once ([`crate::prepare`]), sends it to every worker, and saves it with
+//! the run. It names files, columns and their encodings with the fitted numbers, classes, the
+//! split, and the digests that a worker's rows must have. Rows are listed only where nothing
+//! shorter says which they are (see [`crate::split`]).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -67,7 +68,8 @@ pub struct FilePlan {
     pub rows: u64,
     /// Bytes of the file.
     pub bytes: u64,
-    /// Where the blocks of a text file start, each with its first byte and its first row, then the end. Empty for columnar files.
+    /// Where the blocks of a text file start, each with its first byte and its first row, then the
+    /// end. Empty for columnar files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<(u64, u64)>,
 }
@@ -115,7 +117,8 @@ pub struct FeedPlan {
     pub order: Order,
     /// sha256 of each partition, in hexadecimal.
     pub partitions: Vec<String>,
-    /// The first half of the sha256 of each chunk of the validation and the test rows, in hexadecimal.
+    /// The first half of the sha256 of each chunk of the validation and the test rows, in
+    /// hexadecimal.
     pub chunks: BTreeMap<SplitName, Vec<String>>,
 }
 
@@ -193,7 +196,8 @@ impl Plan {
         range.end - range.start
     }
 
-    /// By range of partitions: the rows of the table, of whatever split, that a worker reads to get those partitions of a feed.
+    /// By range of partitions: the rows of the table, of whatever split, that a worker reads to get
+    /// those partitions of a feed.
     pub fn rows_read(&self, feed: usize, ranges: &[Range<u32>]) -> Vec<u64> {
         let index = Index::new(&self.written.tables[self.written.feeds[feed].table].split);
         let rows = |range: &Range<u32>| index.span(SplitName::Train, self.ranks(feed, range.clone()));
@@ -237,7 +241,8 @@ impl Plan {
         self.written.tables[table].split_seed
     }
 
-    /// The columns of a feed's table that its rows are made from: features, then the targets of its tasks.
+    /// The columns of a feed's table that its rows are made from: features, then the targets of its
+    /// tasks.
     pub(crate) fn columns_of(&self, feed: &FeedPlan) -> Result<Vec<usize>, DataError> {
         let table = &self.written.tables[feed.table];
         let targets = feed.tasks.iter().flat_map(|task| self.written.tasks[*task].columns.iter());

@@ -21,12 +21,13 @@ pub struct Rows<'a> {
     rows: Range<u64>,
 }
 
-/// Reads a table that has a feed's feature columns (further columns, targets too, are ignored) and encodes its rows as the plan says,
-/// in batches of at most 1,024 rows in the file's order. The format follows from the extension, CSV options are those of the
-/// feed's own table.
+/// Reads a table that has a feed's feature columns (further columns, targets too, are ignored) and
+/// encodes its rows as the plan says, in batches of at most 1,024 rows in the file's order. The
+/// format follows from the extension, CSV options are those of the feed's own table.
 ///
 /// # Errors
-/// [`DataError`] where the file can't be read or lacks a column; the iterator's items where a value is not what the plan says.
+/// [`DataError`] where the file can't be read or lacks a column; the iterator's items where a value
+/// is not what the plan says.
 pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows<'a>, DataError> {
     let feed = plan.feed(feed)?;
     let origin = &plan.tables()[feed.table];

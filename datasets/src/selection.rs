@@ -1,8 +1,9 @@
 //! Choosing columns by names and globs.
 //!
-//! Patterns are names, globs (`*`, `?`, `[ab]`, `{x,y}`) and, after `!`, what is left out. The result is in the table's order. A list that only
-//! leaves out starts from everything. A glob never matches a column that is *set apart*: a task's target on the same
-//! file, or a column that the split is made from; such a column has to be named.
+//! Patterns are names, globs (`*`, `?`, `[ab]`, `{x,y}`) and, after `!`, what is left out. The
+//! result is in the table's order. A list that only leaves out starts from everything. A glob never
+//! matches a column that is *set apart*: a task's target on the same file, or a column that the
+//! split is made from; such a column has to be named.
 
 use experiment::{ExperimentError, Source};
 use globset::Glob;

@@ -1,7 +1,8 @@
 //! Tables: files of one format whose rows follow each other, read block by block.
 //!
-//! [`Table::create`] looks at new files and finds out what is in them, [`Table::open`] takes that from a plan. Either way
-//! [`Table::scan`] reads chosen columns of chosen rows in the memory of a block, through polars' readers.
+//! [`Table::create`] looks at new files and finds out what is in them, [`Table::open`] takes that
+//! from a plan. Either way [`Table::scan`] reads chosen columns of chosen rows in the memory of a
+//! block, through polars' readers.
 
 mod columnar;
 mod csv;
@@ -118,7 +119,8 @@ impl Table {
         Ok(Table { format: plan.format, csv: plan.csv.clone(), files, columns: plan.columns.clone() })
     }
 
-    /// Looks at new files; gives the table without columns to read, and all columns that the files have.
+    /// Looks at new files; gives the table without columns to read, and all columns that the files
+    /// have.
     pub fn create(
         names: &[String],
         base: &Path,

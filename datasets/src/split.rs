@@ -25,7 +25,8 @@ pub(crate) use assign::{Key, assign};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Assignment {
-    /// By a row's place in a permutation of all rows: first those that train, then validation, then test.
+    /// By a row's place in a permutation of all rows: first those that train, then validation, then
+    /// test.
     Permuted {
         /// The split's seed.
         seed: u64,
@@ -41,7 +42,8 @@ pub enum Assignment {
     Listed {
         /// Rows of training, validation and test.
         counts: [u64; 3],
-        /// The part of each row, 16 rows a word of eight hexadecimal digits, the first row in the lowest bits.
+        /// The part of each row, 16 rows a word of eight hexadecimal digits, the first row in the
+        /// lowest bits.
         codes: String,
     },
 }
@@ -88,7 +90,8 @@ const ROWS_A_WORD: u64 = 16;
 /// Rows between two entries of [`Index::before`].
 const STRIDE: u64 = 4096;
 
-/// The part of every row, two bits a row, with counts on the way, so that rows can be found by their number within a part.
+/// The part of every row, two bits a row, with counts on the way, so that rows can be found by
+/// their number within a part.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
     words: Vec<u32>,

@@ -1,8 +1,9 @@
 //! Sums that are the same on every machine: in f64, in blocks of rows, along the canonical tree.
 //!
-//! Rows are taken in the file's order. [`BLOCK`] rows are added one after another, and blocks are merged in the tree
-//! over all blocks that [`aggregation::tree`] describes, without knowing their number before: a tree that splits at the largest
-//! power of two merges like a binary counter, and what is left over at the end from right to left.
+//! Rows are taken in the file's order. [`BLOCK`] rows are added one after another, and blocks are
+//! merged in the tree over all blocks that [`aggregation::tree`] describes, without knowing their
+//! number before: a tree that splits at the largest power of two merges like a binary counter, and
+//! what is left over at the end from right to left.
 
 /// Rows that are added one after another.
 const BLOCK: usize = 1024;
@@ -83,7 +84,8 @@ impl Moments {
         Self { count, mean, squares, least, greatest }
     }
 
-    /// Both together (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
+    /// Both together (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+    /// computing sample variances", 1979).
     fn merge(self, right: Self) -> Self {
         if self.count == 0 || right.count == 0 {
             return if self.count == 0 { right } else { self };

@@ -1,8 +1,9 @@
 //! A worker's view of the data.
 //!
-//! A [`Store`] holds the encoded rows of the partitions that were loaded, and nothing else of the tables but an index of two bits a row.
-//! Partitions are read block by block, so what a worker needs beside them is the memory of one block. What was read is compared with the plan's
-//! digests before anything is drawn from it.
+//! A [`Store`] holds the encoded rows of the partitions that were loaded, and nothing else of the
+//! tables but an index of two bits a row. Partitions are read block by block, so what a worker
+//! needs beside them is the memory of one block. What was read is compared with the plan's digests
+//! before anything is drawn from it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -54,7 +55,8 @@ struct Rows<'a> {
 }
 
 impl Store {
-    /// Opens the plan's tables below `base`, the experiment file's folder (on a worker elsewhere: its data root).
+    /// Opens the plan's tables below `base`, the experiment file's folder (on a worker elsewhere:
+    /// its data root).
     ///
     /// # Errors
     /// [`DataError`] where a file is not there, or is not the coordinator's.
@@ -62,8 +64,8 @@ impl Store {
         Store::open_where(plan, &|path| Ok(location::resolve(base, path)))
     }
 
-    /// The same where nothing is read but what lies below `root` once all links are followed: for a worker that does not trust its
-    /// coordinator with the rest of its machine.
+    /// The same where nothing is read but what lies below `root` once all links are followed: for a
+    /// worker that does not trust its coordinator with the rest of its machine.
     ///
     /// # Errors
     /// [`DataError`], also where a path of the plan leads out of the root.
@@ -98,10 +100,12 @@ impl Store {
         self.load_partitions(feed, v..v + 1)
     }
 
-    /// Reads and verifies those of several partitions that are not there, in one pass over the table.
+    /// Reads and verifies those of several partitions that are not there, in one pass over the
+    /// table.
     ///
     /// # Errors
-    /// [`DataError::Different`] where the rows are not the coordinator's; any other where they can't be read.
+    /// [`DataError::Different`] where the rows are not the coordinator's; any other where they
+    /// can't be read.
     pub fn load_partitions(&self, feed: usize, partitions: Range<u32>) -> Result<(), DataError> {
         let _reading = lock(&self.reading);
         let plan = self.plan.feed(feed)?;
@@ -225,7 +229,8 @@ impl Store {
         Rows { rows: RowEncoder::new(&self.plan, plan, rows as usize, true), digest: RowDigest::new(columns) }
     }
 
-    /// Reads the rows of a split with numbers in `ranks` into the parts that they belong to, where such a part is wanted.
+    /// Reads the rows of a split with numbers in `ranks` into the parts that they belong to, where
+    /// such a part is wanted.
     fn scan(
         &self,
         feed: usize,

@@ -52,7 +52,8 @@ pub struct TableSummary {
 pub struct ColumnSummary {
     /// The column's name.
     pub name: String,
-    /// `number`, `boolean`, `text`, `list[64]`, or the file's own name of a type that can't be used.
+    /// `number`, `boolean`, `text`, `list[64]`, or the file's own name of a type that can't be
+    /// used.
     #[serde(rename = "type")]
     pub kind: String,
     /// `feature`, `target`, `split` or `unused`; several are joined by `+`.
@@ -76,7 +77,8 @@ pub struct FeedSummary {
     pub batch_size: u32,
     /// Dense columns after preprocessing.
     pub width: usize,
-    /// Each feature column, and what becomes of it: `standard`, `constant`, `one_hot(3)`, `embedding(120 x 11)`.
+    /// Each feature column, and what becomes of it: `standard`, `constant`, `one_hot(3)`,
+    /// `embedding(120 x 11)`.
     pub features: Vec<(String, String)>,
     /// Rows of the largest partition.
     pub partition_rows: u64,
@@ -97,7 +99,8 @@ pub struct TaskSummary {
     pub targets: Vec<String>,
     /// Rows with a label, by split.
     pub labelled: BTreeMap<SplitName, u64>,
-    /// Class labels with their rows by split, for classifications; multilabel: target columns with their positive rows.
+    /// Class labels with their rows by split, for classifications; multilabel: target columns with
+    /// their positive rows.
     pub classes: Vec<(String, BTreeMap<SplitName, u64>)>,
     /// Mean and deviation of each target over the training rows in original units, for regressions.
     pub targets_scale: Vec<(f64, f64)>,

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use datasets::{Plan, Prepared, SplitName, Store};
 use support::{Case, experiment, table};
 
-/// The rows of each part by their `id`: the feature is standardised, so it is only known up to scale; ranks tell it.
+/// The rows of each part by their `id`: the feature is standardised, so it is only known up to
+/// scale; ranks tell it.
 fn ids(store: &Store, plan: &Plan) -> BTreeMap<SplitName, Vec<f32>> {
     let of = |split: SplitName| {
         let rows = (0..plan.chunks(0, split)).flat_map(|c| store.chunk(0, split, c).expect("read").dense.clone());

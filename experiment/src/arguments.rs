@@ -1,15 +1,16 @@
 //! A weighting from arguments instead of a file: `--method cagrad --param c=0.4`.
 
-use settings::{Table as Parameters, Value};
-use aggregation::{Weighting};
+use aggregation::Weighting;
 use settings::Invalid;
+use settings::{Table as Parameters, Value};
 use toml::Table;
 
 use crate::decode::decode;
 use crate::fault::Fault;
 use crate::{methods, overrides};
 
-/// Why arguments or parameters make no weighting: what is wrong, and below it what may help, one line each.
+/// Why arguments or parameters make no weighting: what is wrong, and below it what may help, one
+/// line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.message, .help))]
 pub struct ArgumentError {
@@ -30,7 +31,8 @@ fn lines(message: &str, help: &[String]) -> String {
     help.iter().fold(message.to_owned(), |text, line| format!("{text}\n = {line}"))
 }
 
-/// The parameters that `KEY=VALUE` arguments give, where a value is TOML or, if it is none, a text; the later ones over the earlier.
+/// The parameters that `KEY=VALUE` arguments give, where a value is TOML or, if it is none, a text;
+/// the later ones over the earlier.
 ///
 /// # Errors
 /// [`ArgumentError`] for an argument of another form.
@@ -45,7 +47,8 @@ pub fn parameters(arguments: &[String]) -> Result<Parameters, ArgumentError> {
 /// The weighting with this method and these parameters, read as `[weighting]` of a file.
 ///
 /// # Errors
-/// [`ArgumentError`] with the nearest known name where a name is unknown, and with what is allowed where a value is not.
+/// [`ArgumentError`] with the nearest known name where a name is unknown, and with what is allowed
+/// where a value is not.
 pub fn weighting(method: &str, mut parameters: Parameters) -> Result<Weighting, ArgumentError> {
     parameters.insert("method".to_owned(), Value::Text(method.to_owned()));
     Weighting::try_from(parameters.clone()).map_err(|invalid| explain(invalid, &parameters))

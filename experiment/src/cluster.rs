@@ -14,7 +14,8 @@ pub struct Cluster {
     pub lease_ms: u64,
     /// Workers that must be there for training to go on.
     pub min_workers: u32,
-    /// Let workers with another kind of processor or build in, and mark the run as not bitwise reproducible.
+    /// Let workers with another kind of processor or build in, and mark the run as not bitwise
+    /// reproducible.
     pub mixed: bool,
     /// Compute threads of one worker.
     pub threads: u32,
@@ -30,17 +31,20 @@ impl Default for Cluster {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tracking {
-    /// The address of an MLflow server; default: the environment's `MLFLOW_TRACKING_URI`, and without that none.
+    /// The address of an MLflow server; default: the environment's `MLFLOW_TRACKING_URI`, and
+    /// without that none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mlflow: Option<String>,
     /// The MLflow experiment; default: the experiment's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
-    /// Steps between two whose weighting is recorded (losses, alpha, Gramian); default: as many as make at most 1,000 records a run.
+    /// Steps between two whose weighting is recorded (losses, alpha, Gramian); default: as many as
+    /// make at most 1,000 records a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighting_every: Option<u64>,
-    /// Steps between two whose record has the inner products of the tasks' gradients, for which workers are asked beside the update where the weighting
-    /// does without them; 0: never. Default: so rarely that it is hardly felt.
+    /// Steps between two whose record has the inner products of the tasks' gradients, for which
+    /// workers are asked beside the update where the weighting does without them; 0: never.
+    /// Default: so rarely that it is hardly felt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gramian_every: Option<u64>,
 }

@@ -22,8 +22,8 @@ pub struct Dataset {
     /// How CSV files are written.
     #[serde(default, skip_serializing_if = "CsvOptions::is_default")]
     pub csv: CsvOptions,
-    /// Names and globs of the feature columns, `!` before what is left out. By default every column that is no task's target on
-    /// this file, and that the split does not use.
+    /// Names and globs of the feature columns, `!` before what is left out. By default every column
+    /// that is no task's target on this file, and that the split does not use.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub features: Option<Vec<String>>,
     /// What columns are, where the column's own type does not say it.
@@ -35,7 +35,8 @@ pub struct Dataset {
     /// Rows a step of each feed on this table, over all workers; default: `train.batch_size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<u32>,
-    /// How training rows are cut into partitions; by default [`Order::Shuffled`] up to a million rows.
+    /// How training rows are cut into partitions; by default [`Order::Shuffled`] up to a million
+    /// rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
     /// The layers that bring this table's features to the trunk; default: `model.encoder`.
@@ -48,7 +49,8 @@ pub struct Dataset {
 pub enum Paths {
     /// All rows together; [`Split`] divides them.
     Files(Vec<String>),
-    /// Files by split. A part without files of its own (an empty list) is cut from the training files as [`Split`] says.
+    /// Files by split. A part without files of its own (an empty list) is cut from the training
+    /// files as [`Split`] says.
     BySplit {
         /// The training files; never empty.
         train: Vec<String>,
@@ -178,7 +180,8 @@ pub enum Order {
     File,
 }
 
-/// Which rows train, validate and test. A function of the table and of this alone, equal for all feeds on one table.
+/// Which rows train, validate and test. A function of the table and of this alone, equal for all
+/// feeds on one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Split {
@@ -186,18 +189,21 @@ pub struct Split {
     pub validation: f64,
     /// Share of the rows that test, in `[0, 1)`.
     pub test: f64,
-    /// Seed of the split, not of the training: runs that differ in `seed` alone compare on one split.
+    /// Seed of the split, not of the training: runs that differ in `seed` alone compare on one
+    /// split.
     pub seed: u64,
     /// Keep the shares of this column's values equal in all parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stratify: Option<String>,
-    /// Keep rows with the same value in this column together; values hash, so equal values meet in every dataset.
+    /// Keep rows with the same value in this column together; values hash, so equal values meet in
+    /// every dataset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// Order by this column: the oldest rows train, the newest test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// This column names each row's part: `train`, `validation` or `test`. The shares do not matter then.
+    /// This column names each row's part: `train`, `validation` or `test`. The shares do not matter
+    /// then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }

@@ -1,7 +1,9 @@
-//! Values of a TOML document into the crate's types, where every refusal is a [`Fault`] that knows its key.
+//! Values of a TOML document into the crate's types, where every refusal is a [`Fault`] that knows
+//! its key.
 //!
-//! A serde deserializer of its own rather than the one of the `toml` crate, for what that one's errors lose: the names that a
-//! type knows stay a list (for "did you mean"), and types are called what TOML calls them.
+//! A serde deserializer of its own rather than the one of the `toml` crate, for what that one's
+//! errors lose: the names that a type knows stay a list (for "did you mean"), and types are called
+//! what TOML calls them.
 
 use std::fmt::{self, Display};
 

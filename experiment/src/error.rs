@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::fault;
 
-/// Why an experiment was refused. Its text has several lines: the place and what is wrong, the source line with a caret, and
-/// what is allowed.
+/// Why an experiment was refused. Its text has several lines: the place and what is wrong, the
+/// source line with a caret, and what is allowed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExperimentError {
@@ -41,7 +41,8 @@ impl ExperimentError {
         self
     }
 
-    /// Adds the known name nearest to `name`, and the known ones; `what` is what they are, in the plural ("columns").
+    /// Adds the known name nearest to `name`, and the known ones; `what` is what they are, in the
+    /// plural ("columns").
     #[must_use]
     pub fn known<'a>(self, name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match fault::suggestion(name, what, known) {
@@ -125,7 +126,8 @@ impl Window {
     const BEFORE_MAX: usize = 40;
     const CUT: &str = "...";
 
-    /// The part of `line` around the `width` characters after the first `before`, one column for each character.
+    /// The part of `line` around the `width` characters after the first `before`, one column for
+    /// each character.
     fn of(line: &str, before: usize, width: usize) -> Self {
         let shown: Vec<char> = line.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let width = width.max(1);

@@ -10,7 +10,8 @@ use crate::network::Model;
 use crate::task::Task;
 use crate::train::{self, Train};
 
-/// One experiment: what the file says, with every default filled in that does not depend on the data.
+/// One experiment: what the file says, with every default filled in that does not depend on the
+/// data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
@@ -51,7 +52,8 @@ impl Experiment {
         toml::to_string(self).expect("what an experiment file can say, TOML can write")
     }
 
-    /// Whether some tasks are named by the columns that a template selects, so that their names are known with the data only.
+    /// Whether some tasks are named by the columns that a template selects, so that their names are
+    /// known with the data only.
     pub fn has_templates(&self) -> bool {
         self.tasks.values().any(|task| task.each_target.is_some())
     }

@@ -1,5 +1,5 @@
-//! What is wrong, and at which key. A fault knows the path of its key but not the text; [`crate::Source`] turns it into
-//! an error with file, line and column.
+//! What is wrong, and at which key. A fault knows the path of its key but not the text;
+//! [`crate::Source`] turns it into an error with file, line and column.
 
 use std::fmt;
 
@@ -53,7 +53,8 @@ impl Fault {
         self
     }
 
-    /// Adds the known name nearest to `name`, and all known ones; `what` is what they are, in the plural.
+    /// Adds the known name nearest to `name`, and all known ones; `what` is what they are, in the
+    /// plural.
     pub(crate) fn known<'a>(self, name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match suggestion(name, what, known) {
             Some(line) => self.help(line),

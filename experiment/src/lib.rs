@@ -1,12 +1,14 @@
 //! The experiment file: types, defaults, validation.
 //!
-//! An experiment is one TOML file: datasets, tasks, model, training, weighting, cluster, tracking. [`load`] reads it, applies the
-//! `--set` overrides, and gives back an [`Experiment`] in which every default is filled in that does not depend on the data.
-//! What is refused is refused with file, line and column ([`ExperimentError`]); [`Source`] lets the crates that read the data
-//! point at the same places.
+//! An experiment is one TOML file: datasets, tasks, model, training, weighting, cluster, tracking.
+//! [`load`] reads it, applies the `--set` overrides, and gives back an [`Experiment`] in which
+//! every default is filled in that does not depend on the data. What is refused is refused with
+//! file, line and column ([`ExperimentError`]); [`Source`] lets the crates that read the data point
+//! at the same places.
 //!
-//! Nothing here opens a table: the only file that is read is the experiment file itself. [`Shapes`] are the sizes which the data
-//! gives to the model; `datasets` makes them and `model` reads them, and as neither knows the other, the types live here.
+//! Nothing here opens a table: the only file that is read is the experiment file itself. [`Shapes`]
+//! are the sizes which the data gives to the model; `datasets` makes them and `model` reads them,
+//! and as neither knows the other, the types live here.
 
 pub mod arguments;
 mod cluster;

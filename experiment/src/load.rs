@@ -1,4 +1,5 @@
-//! Reading an experiment file: text, syntax, `--set` overrides, types, then what the types cannot say.
+//! Reading an experiment file: text, syntax, `--set` overrides, types, then what the types cannot
+//! say.
 
 use std::fs::File;
 use std::io::Read;
@@ -26,11 +27,12 @@ pub struct Loaded {
 /// The longest file that is read; an experiment is text that someone wrote.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// Reads, checks and completes the experiment file at `path`. Each of `sets` is a `key.path=value` that replaces what the file says.
+/// Reads, checks and completes the experiment file at `path`. Each of `sets` is a `key.path=value`
+/// that replaces what the file says.
 ///
 /// # Errors
-/// [`ExperimentError`] with the place where the file can't be read, is not TOML, has an unknown key, lacks one, or has a
-/// value of a wrong type or one that cannot be.
+/// [`ExperimentError`] with the place where the file can't be read, is not TOML, has an unknown
+/// key, lacks one, or has a value of a wrong type or one that cannot be.
 pub fn load(path: &Path, sets: &[String]) -> Result<Loaded, ExperimentError> {
     let text = read(path)?;
     let mut loaded = parse(&text, path, sets)?;

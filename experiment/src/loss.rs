@@ -12,16 +12,19 @@ use crate::task::Kind;
 /// A task's loss: a name, or a table with `kind` and the loss's parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Loss {
-    /// Cross-entropy: over the classes (multiclass), or of each output's logit (binary, multilabel).
+    /// Cross-entropy: over the classes (multiclass), or of each output's logit (binary,
+    /// multilabel).
     CrossEntropy {
-        /// Share of the target's mass that is spread over all classes, in `[0, 1)`; multiclass only.
+        /// Share of the target's mass that is spread over all classes, in `[0, 1)`; multiclass
+        /// only.
         label_smoothing: f64,
         /// What a row's loss is multiplied by; multiclass only.
         class_weights: Option<ClassWeights>,
     },
     /// Squared error.
     Mse,
-    /// Squared error near zero, absolute error beyond `delta`, on the scaled target, as PyTorch's `HuberLoss`.
+    /// Squared error near zero, absolute error beyond `delta`, on the scaled target, as PyTorch's
+    /// `HuberLoss`.
     Huber {
         /// Where it turns linear.
         delta: f64,
@@ -92,7 +95,8 @@ impl Loss {
     }
 }
 
-/// A loss as a table. Which keys belong to which loss is checked after reading it, so that each value keeps its place.
+/// A loss as a table. Which keys belong to which loss is checked after reading it, so that each
+/// value keeps its place.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LossTable {

@@ -1,18 +1,19 @@
-//! Tables whose keys depend on one of them: optimizer, schedule, robust sum and weighting. `aggregation` reads them itself, so that a method
-//! and its parameters have one source, and says what it refuses as an [`Invalid`]; here that becomes a [`Fault`].
+//! Tables whose keys depend on one of them: optimizer, schedule, robust sum and weighting.
+//! `aggregation` reads them itself, so that a method and its parameters have one source, and says
+//! what it refuses as an [`Invalid`]; here that becomes a [`Fault`].
 
-use settings::Table as Parameters;
 use aggregation::weighting::Need;
 use aggregation::{Optimizer, Robust, Schedule, Weighting};
 use settings::Invalid;
+use settings::Table as Parameters;
 use toml::{Table, Value};
 
 use crate::decode::decode;
 use crate::experiment::Experiment;
 use crate::fault::{Complaint, Fault};
 
-/// A table of optimizer or schedule without `kind` changes the default one: `--set train.optimizer.learning_rate=0.1` works on
-/// a file that says nothing about the optimizer.
+/// A table of optimizer or schedule without `kind` changes the default one:
+/// `--set train.optimizer.learning_rate=0.1` works on a file that says nothing about the optimizer.
 pub(crate) fn name_default_kinds(table: &mut Table) {
     let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) else { return };
     for (key, kind) in [("optimizer", Optimizer::default().kind()), ("schedule", "constant")] {
@@ -56,8 +57,9 @@ pub(crate) fn check_weighting(experiment: &Experiment, table: &Table) -> Result<
     experiment.weighting.build(&tasks).map(drop).map_err(|invalid| located(invalid, table, &["weighting"]))
 }
 
-/// Optimizer, schedule, robust sum and weighting read their tables themselves and say what they refuse as an [`Invalid`], of which serde
-/// leaves the text only. Asked again for it, they give the key and the names they know.
+/// Optimizer, schedule, robust sum and weighting read their tables themselves and say what they
+/// refuse as an [`Invalid`], of which serde leaves the text only. Asked again for it, they give the
+/// key and the names they know.
 pub(crate) fn explained(fault: Fault, table: &Table) -> Fault {
     let path: Vec<&str> = fault.path.iter().map(String::as_str).collect();
     let invalid = match path[..] {
@@ -92,7 +94,8 @@ pub(crate) fn located(invalid: Invalid, table: &Table, path: &[&str]) -> Fault {
     let mentioned = |name: &&str| message.contains(&format!("`{name}`"));
     match table.get(&key) {
         None => Fault::missing(path, key).help(message.replace("this key is missing; ", "")),
-        // The known names are values where the message speaks of the value, keys of the inner table where of one of these.
+        // The known names are values where the message speaks of the value, keys of the inner table
+        // where of one of these.
         Some(Value::String(text)) if mentioned(&text.as_str()) => {
             Fault::value(path, message.clone()).at_key(&key).nearest(text, names())
         }

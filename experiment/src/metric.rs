@@ -18,8 +18,8 @@ pub enum Metric {
     F1,
     /// Mean over the classes (multilabel: over the labels) of F1.
     F1Macro,
-    /// Area under the receiver operating characteristic (multiclass: the mean over the classes, each against the rest;
-    /// multilabel: the mean over the labels).
+    /// Area under the receiver operating characteristic (multiclass: the mean over the classes,
+    /// each against the rest; multilabel: the mean over the labels).
     Auroc,
     /// Average precision, with the same means.
     AveragePrecision,

@@ -14,8 +14,8 @@ pub struct Model {
     pub architecture: Architecture,
     /// The layers that all tasks share.
     pub trunk: Trunk,
-    /// The encoder of datasets that have none of their own. Without one: none where every feed has the same width and no
-    /// embeddings, else one linear layer and the trunk's activation.
+    /// The encoder of datasets that have none of their own. Without one: none where every feed has
+    /// the same width and no embeddings, else one linear layer and the trunk's activation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<Encoder>,
 }
@@ -86,11 +86,13 @@ pub enum Activation {
 pub enum Encoder {
     /// The features are the trunk's input as they are.
     None,
-    /// Fully connected layers of the widths `hidden`, then one to `width`, each with the activation after it.
+    /// Fully connected layers of the widths `hidden`, then one to `width`, each with the activation
+    /// after it.
     Mlp {
         /// Width of each layer before the last.
         hidden: Vec<usize>,
-        /// Width of the last layer, which is the trunk's input; default: the first width of the trunk.
+        /// Width of the last layer, which is the trunk's input; default: the first width of the
+        /// trunk.
         width: Option<usize>,
         /// After each layer; default: the trunk's.
         activation: Option<Activation>,
@@ -174,7 +176,8 @@ impl<'de> Deserialize<'de> for Encoder {
 pub struct Head {
     /// Width of each layer before the output layer.
     pub hidden: Vec<usize>,
-    /// Share of the input of the head and of each hidden layer's outputs that is dropped in training, in `[0, 1)`.
+    /// Share of the input of the head and of each hidden layer's outputs that is dropped in
+    /// training, in `[0, 1)`.
     pub dropout: f32,
     /// After each hidden layer; default: the trunk's.
     #[serde(skip_serializing_if = "Option::is_none")]

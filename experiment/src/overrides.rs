@@ -14,7 +14,8 @@ pub(crate) struct Override {
     pub(crate) path: Vec<String>,
 }
 
-/// Keys that exclude each other: setting one takes the file's other one away, which no argument could do.
+/// Keys that exclude each other: setting one takes the file's other one away, which no argument
+/// could do.
 const ALTERNATIVES: &[[&[&str]; 2]] = &[[&["train", "steps"], &["train", "epochs"]]];
 
 /// Deeper tables than this are in no experiment, and much deeper ones would end in a full stack.

@@ -92,7 +92,8 @@ pub struct TaskShape {
     pub classes: Vec<String>,
     /// What row losses are multiplied by, in the order of `classes`.
     pub class_weights: Option<Vec<f32>>,
-    /// By output: what is added to `scale * x` to come back to the target's units (under `log1p`: to their logarithm).
+    /// By output: what is added to `scale * x` to come back to the target's units (under `log1p`:
+    /// to their logarithm).
     pub offset: Vec<f64>,
     /// By output: what the head's value is multiplied by first.
     pub scale: Vec<f64>,

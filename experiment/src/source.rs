@@ -50,10 +50,12 @@ impl Source {
         depth == key_path.len() || self.overrides.iter().any(|set| starts_with(&set.path, key_path))
     }
 
-    /// An error about the value at `key_path`: the keys from the top of the file, and `[0]`, `[1]`, ... where a list is gone into.
+    /// An error about the value at `key_path`: the keys from the top of the file, and `[0]`, `[1]`,
+    /// ... where a list is gone into.
     ///
-    /// Where the file does not have the key, the error points at the innermost table on the way that it has; where a
-    /// `--set` argument gave the value, at that, and where the value is a default, at the last one that set another value of its table.
+    /// Where the file does not have the key, the error points at the innermost table on the way
+    /// that it has; where a `--set` argument gave the value, at that, and where the value is a
+    /// default, at the last one that set another value of its table.
     pub fn error_at(&self, key_path: &[&str], message: impl Into<String>) -> ExperimentError {
         self.error(Fault::value(key_path, message))
     }
@@ -67,7 +69,8 @@ impl Source {
             let covers = path.len() >= set.path.len() && set.path.iter().zip(&path).all(|(one, other)| one == other);
             covers || (depth < path.len() && starts_with(&set.path, &path))
         };
-        // A default that does not go with another value of its table: the one that was set last. The file itself is no such table.
+        // A default that does not go with another value of its table: the one that was set last.
+        // The file itself is no such table.
         let is_default = path.len() > 1 && depth < path.len() && matches!(fault.complaint, Complaint::Value(_));
         let beside = |set: &&Override| is_default && starts_with(&set.path, &path[..path.len() - 1]);
         let sets = || self.overrides.iter().rev();
@@ -125,7 +128,8 @@ impl<'a> Node<'a> {
             Node::Table(table) => {
                 let (key, item) = table.get_key_value(key)?;
                 let value = match item {
-                    // The span of a table with a header is not that of its value: the key in the header says more.
+                    // The span of a table with a header is not that of its value: the key in the
+                    // header says more.
                     Item::Table(_) | Item::ArrayOfTables(_) | Item::None => None,
                     Item::Value(value) => value.span(),
                 };
@@ -164,7 +168,8 @@ fn refusal(origin: Origin, message: String, help: Vec<String>) -> ExperimentErro
     ExperimentError::Refused(Box::new(Refusal { origin, message, help }))
 }
 
-/// The line and column of a range of bytes; a range over several lines is underlined to the end of its first.
+/// The line and column of a range of bytes; a range over several lines is underlined to the end of
+/// its first.
 fn file_origin(path: &Path, text: &str, span: Range<usize>) -> Origin {
     let start = text.floor_char_boundary(span.start);
     let end = text.floor_char_boundary(span.end.max(start));

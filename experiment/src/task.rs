@@ -20,12 +20,14 @@ pub struct Task {
     /// The target's columns: one for each output. Every task has this or `each_target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Names and globs of columns, `!` before what is left out: a task of this shape for each, named by its column.
+    /// Names and globs of columns, `!` before what is left out: a task of this shape for each,
+    /// named by its column.
     #[serde(skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub each_target: Option<Vec<String>>,
     /// What the target is.
     pub kind: Kind,
-    /// What the task's loss is multiplied by, under every weighting; 0 or more, and above 0 for one task at least.
+    /// What the task's loss is multiplied by, under every weighting; 0 or more, and above 0 for one
+    /// task at least.
     pub weight: f64,
     /// What is minimised; where the file does not say it, the kind does.
     pub loss: Loss,
@@ -36,10 +38,12 @@ pub struct Task {
     /// Binary tasks: the value that counts as 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive: Option<Scalar>,
-    /// Regression: how the target is scaled for the model. Metrics and predictions are in the target's own units.
+    /// Regression: how the target is scaled for the model. Metrics and predictions are in the
+    /// target's own units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_scale: Option<TargetScale>,
-    /// The task's own selection of features, which makes it a feed of its own; default: the dataset's.
+    /// The task's own selection of features, which makes it a feed of its own; default: the
+    /// dataset's.
     #[serde(skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub features: Option<Vec<String>>,
 }
@@ -101,7 +105,8 @@ impl From<TaskTable> for Task {
 }
 
 impl Task {
-    /// How the target is scaled: as the file says, by default standardised for regressions and left alone for all others.
+    /// How the target is scaled: as the file says, by default standardised for regressions and left
+    /// alone for all others.
     pub fn target_scale(&self) -> TargetScale {
         self.target_scale.unwrap_or(match self.kind {
             Kind::Regression => TargetScale::Standard,

@@ -20,7 +20,8 @@ pub struct Train {
     pub epochs: Option<f64>,
     /// Rows of a feed a step, over all workers.
     pub batch_size: u32,
-    /// V, the number of microbatches of a step and of partitions of a feed; it sets which rows are drawn, workers do not.
+    /// V, the number of microbatches of a step and of partitions of a feed; it sets which rows are
+    /// drawn, workers do not.
     pub microbatches: u32,
     /// What turns gradients into updates.
     pub optimizer: Optimizer,
@@ -62,13 +63,16 @@ impl Default for Train {
 }
 
 impl Train {
-    /// How many steps in a row are skipped at most, where steps are skipped: a run that does nothing ends.
+    /// How many steps in a row are skipped at most, where steps are skipped: a run that does
+    /// nothing ends.
     pub const SKIPS_MAX: u64 = 100;
 
-    /// The share of training after which the model is evaluated and saved where the file does not say it.
+    /// The share of training after which the model is evaluated and saved where the file does not
+    /// say it.
     const INTERVALS: u64 = 10;
 
-    /// Number of updates of this training, at least one: `steps`, or `epochs` times the steps that show the longest feed once.
+    /// Number of updates of this training, at least one: `steps`, or `epochs` times the steps that
+    /// show the longest feed once.
     ///
     /// `feeds` are the feeds' training rows and batch sizes.
     pub fn total_steps(&self, feeds: impl IntoIterator<Item = (u64, u32)>) -> u64 {
@@ -116,7 +120,8 @@ pub struct Checkpoint {
     pub every: Option<u64>,
     /// How many of the newest are kept, beside the best; at least 1.
     pub keep: u32,
-    /// Keep the parameters that were best by this, and use them for the final table, evaluation and prediction.
+    /// Keep the parameters that were best by this, and use them for the final table, evaluation and
+    /// prediction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Criterion>,
 }
@@ -145,7 +150,8 @@ impl Default for EarlyStopping {
     }
 }
 
-/// What says which parameters are better: `validation.loss`, `validation.skill` or `validation.TASK.METRIC`.
+/// What says which parameters are better: `validation.loss`, `validation.skill` or
+/// `validation.TASK.METRIC`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Criterion {

@@ -1,5 +1,5 @@
-//! What the types cannot say: ranges, names that refer to each other, keys that exclude each other. Everything here can be judged
-//! without the data.
+//! What the types cannot say: ranges, names that refer to each other, keys that exclude each other.
+//! Everything here can be judged without the data.
 
 mod cluster;
 mod dataset;
@@ -65,7 +65,8 @@ fn between(least: u64, value: u64, most: u64, path: &[&str]) -> Check {
     })
 }
 
-/// The path of an item of a list. A single one may stand there without a list around it and is named by the list's key.
+/// The path of an item of a list. A single one may stand there without a list around it and is
+/// named by the list's key.
 fn item<'p>(path: &'p [&'p str], list: &[String]) -> &'p [&'p str] {
     if list.len() == 1 { &path[..path.len() - 1] } else { path }
 }

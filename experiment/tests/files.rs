@@ -7,7 +7,8 @@ use experiment::{ExperimentError, Loaded, Origin, load, parse};
 
 const TEXT: &str = "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\ntypes = { a = \"number\" }\n\n[task.t]\ndataset = \"d\"\ntarget = [\"y\", \"z\"]\nkind = \"regression\"\n";
 
-/// Writes `bytes` as an experiment file, loads it, and gives the error's text without the folder's name.
+/// Writes `bytes` as an experiment file, loads it, and gives the error's text without the folder's
+/// name.
 fn refused(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.toml");

@@ -1,9 +1,11 @@
 //! Every kind of wrong experiment file, with the message that a person gets.
 //!
-//! The cases are in `tests/refused/*.txt`. A case has a title (`## ...`), changes to a small valid file, and after `>>` the whole
-//! message. A changed line stands under its table's header; it replaces the line with the same key or joins the table. The case is
-//! the file itself where the title begins with `raw`. Lines that begin with `--set` are arguments.
-//! `UPDATE=1 cargo test -p experiment --test refused` writes the messages anew: read what it changed.
+//! The cases are in `tests/refused/*.txt`. A case has a title (`## ...`), changes to a small valid
+//! file, and after `>>` the whole message. A changed line stands under its table's header; it
+//! replaces the line with the same key or joins the table. The case is the file itself where the
+//! title begins with `raw`. Lines that begin with `--set` are arguments.
+//! `UPDATE=1 cargo test -p experiment --test refused` writes the messages anew: read what it
+//! changed.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
-//! Whatever has become of a checkpoint's files: it is passed over with a reason, or all of it is there.
+//! Whatever has become of a checkpoint's files: it is passed over with a reason, or all of it is
+//! there.
 //!
-//! The first byte says which file the others stand for. A file of tensors gets its hash written into the manifest, and a manifest its own,
-//! so that what is behind the hashes is reached too.
+//! The first byte says which file the others stand for. A file of tensors gets its hash written
+//! into the manifest, and a manifest its own, so that what is behind the hashes is reached too.
 
 use std::{
     fs,

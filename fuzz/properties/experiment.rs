@@ -1,5 +1,5 @@
-//! Whatever stands in an experiment file: it is refused in words, or says one thing, which it still says once it was resolved and written
-//! down.
+//! Whatever stands in an experiment file: it is refused in words, or says one thing, which it still
+//! says once it was resolved and written down.
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
-//! Whatever bytes a peer sends: they are refused, or mean one thing, which they still mean after another way over the wire. Chunks take no
-//! more memory than was agreed on. Messages get a checksum that holds, so that what is behind it is reached too.
+//! Whatever bytes a peer sends: they are refused, or mean one thing, which they still mean after
+//! another way over the wire. Chunks take no more memory than was agreed on. Messages get a
+//! checksum that holds, so that what is behind it is reached too.
 
 use prost::Message;
 use proto::{

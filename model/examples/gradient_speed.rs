@@ -1,7 +1,8 @@
-//! Rows a second of `Network::gradient` on one thread, for the workloads of the benchmark, by hand and through autodiff.
+//! Rows a second of `Network::gradient` on one thread, for the workloads of the benchmark, by hand
+//! and through autodiff.
 //!
-//! `cargo run -p model --example gradient_speed [-- SECONDS [TRUNK]]`, TRUNK more keys of the trunk as JSON, such as
-//! `'{ "activation": "gelu" }'`; the peer on the same rows is `scripts/bench`.
+//! `cargo run -p model --example gradient_speed [-- SECONDS [TRUNK]]`, TRUNK more keys of the trunk
+//! as JSON, such as `'{ "activation": "gelu" }'`; the peer on the same rows is `scripts/bench`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // prints a table of times
 
 use std::collections::BTreeMap;

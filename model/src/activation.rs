@@ -1,8 +1,9 @@
 //! Activations and their derivatives over slices, in f32.
 //!
-//! The exponential is computed here and not by the platform's library, so that a run has the same bits wherever the arithmetic
-//! is the same, and so that the loops vectorise: no call, no branch. Errors are a few units in the last place for `exp` and
-//! `tanh`, and at most 2e-7 absolute for the normal distribution of GELU.
+//! The exponential is computed here and not by the platform's library, so that a run has the same
+//! bits wherever the arithmetic is the same, and so that the loops vectorise: no call, no branch.
+//! Errors are a few units in the last place for `exp` and `tanh`, and at most 2e-7 absolute for the
+//! normal distribution of GELU.
 
 use experiment::Activation;
 
@@ -22,8 +23,8 @@ pub(crate) fn apply(activation: Activation, values: &mut [f32]) {
     apply_any(activation, values);
 }
 
-/// `gradient *= activation'`, from what the forward pass kept: the activated value for ReLU and tanh, the value before the
-/// activation for GELU and SiLU (see [`keeps_input`]).
+/// `gradient *= activation'`, from what the forward pass kept: the activated value for ReLU and
+/// tanh, the value before the activation for GELU and SiLU (see [`keeps_input`]).
 pub(crate) fn backward(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -39,7 +40,8 @@ pub(crate) fn backward(activation: Activation, kept: &[f32], gradient: &mut [f32
     backward_any(activation, kept, gradient);
 }
 
-// The same operations in wider registers: nothing is fused or put in another order, so the bits are the same.
+// The same operations in wider registers: nothing is fused or put in another order, so the bits are
+// the same.
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]

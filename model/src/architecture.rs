@@ -1,8 +1,9 @@
 //! The structure of the network, built once from the experiment and the shapes of its data.
 //!
-//! A row of a feed goes through the feed's encoder (its embeddings are looked up and put after its dense columns first), the
-//! trunk, and the heads of the tasks on that feed. Every stage is a list of [`Dense`] layers that name their places in the flat
-//! parameter vector; nothing here holds a parameter or computes.
+//! A row of a feed goes through the feed's encoder (its embeddings are looked up and put after its
+//! dense columns first), the trunk, and the heads of the tasks on that feed. Every stage is a list
+//! of [`Dense`] layers that name their places in the flat parameter vector; nothing here holds a
+//! parameter or computes.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -147,7 +148,8 @@ impl Architecture {
         encoders.chain(&self.trunk).chain(self.heads.iter().flat_map(|head| &head.layers))
     }
 
-    /// Multiply-adds of one row's forward pass through the feed's encoder, the trunk and the heads of `tasks`.
+    /// Multiply-adds of one row's forward pass through the feed's encoder, the trunk and the heads
+    /// of `tasks`.
     pub(crate) fn multiply_adds(&self, feed: usize, tasks: &[usize]) -> u64 {
         let size = |layers: &[Dense]| layers.iter().map(|layer| (layer.inputs * layer.outputs) as u64).sum::<u64>();
         size(&self.encoders[feed].layers)
@@ -265,7 +267,8 @@ impl Builder {
     }
 }
 
-/// The encoder that the experiment gives a feed, with the default that depends on all feeds' shapes.
+/// The encoder that the experiment gives a feed, with the default that depends on all feeds'
+/// shapes.
 fn encoder_config(experiment: &Experiment, shapes: &Shapes, feed: usize) -> EncoderConfig {
     let own = experiment.datasets.get(&shapes.feeds[feed].dataset).and_then(|dataset| dataset.encoder.as_ref());
     if let Some(encoder) = own.or(experiment.model.encoder.as_ref()) {

@@ -1,10 +1,12 @@
-//! Dropout masks, made on the host from counters, so that they are the same for every split of the work and on every device.
+//! Dropout masks, made on the host from counters, so that they are the same for every split of the
+//! work and on every device.
 
 use aggregation::random::{Purpose, Stream};
 
 use crate::pass::{MicrobatchKey, Pass};
 
-/// Fills `mask` with 0 (probability `rate`) or `1 / (1 - rate)`; element by element of the rows of one feed in one microbatch.
+/// Fills `mask` with 0 (probability `rate`) or `1 / (1 - rate)`; element by element of the rows of
+/// one feed in one microbatch.
 pub(crate) fn fill(mask: &mut [f32], key: MicrobatchKey, feed: usize, layer: u32, rate: f32) {
     let indices = [key.step, feed as u64, u64::from(key.microbatch), u64::from(layer)];
     Stream::new(key.seed, Purpose::Dropout, &indices).fill_uniform(0, mask);

@@ -10,7 +10,8 @@ use crate::{ModelError, Network};
 /// Rows of each feed in the probe: enough for the kernels that real batches use.
 const ROWS: usize = 48;
 
-/// sha256, in hex, over the crate's version, the device's kind, the processor's features and a probe's bits.
+/// sha256, in hex, over the crate's version, the device's kind, the processor's features and a
+/// probe's bits.
 pub(crate) fn of(network: &Network) -> Result<String, ModelError> {
     let mut hash = Sha256::new();
     for part in [env!("CARGO_PKG_VERSION"), network.device().kind(), std::env::consts::ARCH, &processor()] {

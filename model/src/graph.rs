@@ -1,7 +1,7 @@
 //! Passes on any device, through burn: the same layers as `host`, walked back by autodiff.
 //!
-//! Losses stay on the host: the heads' outputs come down, their derivatives go up, and the backward pass starts from
-//! `sum(outputs * derivatives)`, whose gradient by the outputs is the derivatives.
+//! Losses stay on the host: the heads' outputs come down, their derivatives go up, and the backward
+//! pass starts from `sum(outputs * derivatives)`, whose gradient by the outputs is the derivatives.
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use experiment::Activation;

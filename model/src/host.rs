@@ -1,8 +1,8 @@
 //! Passes on the processor: forward and backward by hand over the flat vectors.
 //!
-//! The encoded rows of all feeds lie one below the other in one matrix, so that the trunk is one product a layer and pass, and
-//! every block's gradient is written in its place by one product. No sum is split over threads, so the bits do not depend on
-//! their number.
+//! The encoded rows of all feeds lie one below the other in one matrix, so that the trunk is one
+//! product a layer and pass, and every block's gradient is written in its place by one product. No
+//! sum is split over threads, so the bits do not depend on their number.
 
 mod layer;
 mod product;
@@ -98,7 +98,8 @@ impl Host {
         self.back_to_inputs(architecture, inputs, &mut buffers, gradient);
     }
 
-    /// One forward pass of a feed and a backward pass for each of `tasks`, whose gradient goes into the vector at the same place.
+    /// One forward pass of a feed and a backward pass for each of `tasks`, whose gradient goes into
+    /// the vector at the same place.
     pub(crate) fn gradients(
         &self,
         architecture: &Architecture,
@@ -214,7 +215,8 @@ impl Host {
         }
     }
 
-    /// The trunk, the encoders and the embeddings, from the gradient of the trunk's output in `delta`.
+    /// The trunk, the encoders and the embeddings, from the gradient of the trunk's output in
+    /// `delta`.
     fn back_to_inputs(
         &self,
         architecture: &Architecture,

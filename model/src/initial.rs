@@ -1,7 +1,9 @@
-//! First values of the parameters, from counters on the host: a function of the seed and the layout, and of no device.
+//! First values of the parameters, from counters on the host: a function of the seed and the
+//! layout, and of no device.
 //!
-//! Linear layers start as PyTorch's do, weight and bias uniform in `(-1/sqrt(inputs), 1/sqrt(inputs))`; embeddings are standard
-//! normal; layer norms scale by one and shift by nothing.
+//! Linear layers start as PyTorch's do, weight and bias uniform in
+//! `(-1/sqrt(inputs), 1/sqrt(inputs))`; embeddings are standard normal; layer norms scale by one
+//! and shift by nothing.
 
 use std::ops::Range;
 

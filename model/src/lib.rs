@@ -1,9 +1,11 @@
 //! The network: encoders, trunk, heads, losses, metrics and the parameter layout.
 //!
-//! [`Network`] is built from an experiment and the [`Shapes`](experiment::Shapes) of its data, in this one place for every use.
-//! Parameters and gradients are flat vectors in the order of the [`Layout`]; a microbatch's gradient is a pure function of
-//! parameters, rows and counters. Losses and their derivatives by the heads' outputs are computed on the host; from there on a
-//! gradient is walked back by hand on the processor (`host`), and through burn's autodiff on every other device (`graph`).
+//! [`Network`] is built from an experiment and the [`Shapes`](experiment::Shapes) of its data, in
+//! this one place for every use. Parameters and gradients are flat vectors in the order of the
+//! [`Layout`]; a microbatch's gradient is a pure function of parameters, rows and counters. Losses
+//! and their derivatives by the heads' outputs are computed on the host; from there on a gradient
+//! is walked back by hand on the processor (`host`), and through burn's autodiff on every other
+//! device (`graph`).
 
 mod activation;
 mod architecture;

@@ -1,7 +1,8 @@
 //! Losses: of each row in f64, and their derivative by the head's outputs.
 //!
-//! They are computed on the host for every device, from the head's outputs: the sums that are reported are in f64 and in the
-//! order of the rows whatever the device, and a row without a label contributes exactly nothing.
+//! They are computed on the host for every device, from the head's outputs: the sums that are
+//! reported are in f64 and in the order of the rows whatever the device, and a row without a label
+//! contributes exactly nothing.
 //!
 //! | kind | loss of a row with outputs `x` and label `y` |
 //! |---|---|

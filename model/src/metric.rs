@@ -1,8 +1,9 @@
 //! Metrics as sums that merge exactly, and the numbers that come out of them.
 //!
-//! [`sums`](crate::Network::evaluate) are made row by row on the host; counts and f64 sums are added, and scores are kept in order where
-//! a metric needs their order, so that any division of the rows gives the same result once the sums are added in the canonical
-//! tree. What the places of [`TaskSums`] mean:
+//! [`sums`](crate::Network::evaluate) are made row by row on the host; counts and f64 sums are
+//! added, and scores are kept in order where a metric needs their order, so that any division of
+//! the rows gives the same result once the sums are added in the canonical tree. What the places of
+//! [`TaskSums`] mean:
 //!
 //! | kind | `counts` | `sums` | `scores`, `labels` (for AUROC and average precision only) |
 //! |---|---|---|---|
@@ -91,8 +92,8 @@ fn add_class(task: &TaskShape, logits: &[f32], label: f32, sums: &mut TaskSums) 
     }
 }
 
-/// Whether sums that come from elsewhere can be those of as many rows of the task as they say. Numbers that are not finite can be
-/// ([`is_finite`]).
+/// Whether sums that come from elsewhere can be those of as many rows of the task as they say.
+/// Numbers that are not finite can be ([`is_finite`]).
 pub fn fits(task: &TaskShape, sums: &TaskSums) -> bool {
     let TaskSums { rows, loss: _, counts, sums, scores, labels } = sums;
     let (places, values) = match task.kind {
@@ -170,15 +171,17 @@ fn softmax(logits: &[f32], into: &mut Vec<f32>) {
     into[start..].iter_mut().for_each(|p| *p /= total);
 }
 
-/// The loss (mean over the rows) and the task's metrics, by name, in the task's order; what is undefined is absent.
+/// The loss (mean over the rows) and the task's metrics, by name, in the task's order; what is
+/// undefined is absent.
 pub fn metrics(task: &TaskShape, sums: &TaskSums) -> Vec<(String, f64)> {
     let loss = (sums.rows > 0).then(|| ("loss".to_owned(), sums.loss / sums.rows as f64));
     let others = task.metrics.iter().filter_map(|&metric| Some((metric.name().to_owned(), value(task, sums, metric)?)));
     loss.into_iter().chain(others).filter(|(_, value)| value.is_finite()).collect()
 }
 
-/// How much of the loss of the best constant prediction is gone, in the mean over tasks of (loss, baseline loss):
-/// 1 is perfect, 0 is a constant. Tasks whose baseline is zero are left out; none is left: no skill.
+/// How much of the loss of the best constant prediction is gone, in the mean over tasks of (loss,
+/// baseline loss): 1 is perfect, 0 is a constant. Tasks whose baseline is zero are left out; none
+/// is left: no skill.
 pub fn skill(losses: impl IntoIterator<Item = (f64, f64)>) -> Option<f64> {
     mean(losses.into_iter().map(|(loss, baseline)| (baseline > 0.0).then(|| 1.0 - loss / baseline)))
 }

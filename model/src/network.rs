@@ -30,8 +30,8 @@ enum Engine {
 pub struct Prediction {
     /// Index of the task.
     pub task: usize,
-    /// `[rows, outputs]`: values in the target's units (regression), the probability of 1 (binary, multilabel), or the
-    /// probabilities of the classes (multiclass).
+    /// `[rows, outputs]`: values in the target's units (regression), the probability of 1 (binary,
+    /// multilabel), or the probabilities of the classes (multiclass).
     pub values: Vec<f32>,
 }
 
@@ -47,8 +47,8 @@ impl Network {
         }
     }
 
-    /// Builds the network so that burn's autodiff walks the gradients back on every device, the processor included. It is what
-    /// the gradients that are written by hand are compared with.
+    /// Builds the network so that burn's autodiff walks the gradients back on every device, the
+    /// processor included. It is what the gradients that are written by hand are compared with.
     ///
     /// # Errors
     /// As [`Network::new`].
@@ -89,8 +89,8 @@ impl Network {
         initial::parameters(&self.architecture, seed)
     }
 
-    /// Multiply-adds of the forward pass of one row of a feed, through the heads of `tasks`. A gradient takes about three
-    /// times as many.
+    /// Multiply-adds of the forward pass of one row of a feed, through the heads of `tasks`. A
+    /// gradient takes about three times as many.
     pub fn multiply_adds(&self, feed: usize, tasks: &[usize]) -> u64 {
         self.architecture.multiply_adds(feed, tasks)
     }
@@ -109,14 +109,16 @@ impl Network {
     }
 
     /// The gradient of one microbatch: overwrites the whole of `gradient` with the derivative of
-    /// `sum over tasks t of scales[t] * (sum of t's row losses)` (zero where no task of `inputs` reaches), and returns the
-    /// unscaled loss sums in the order of the tasks.
+    /// `sum over tasks t of scales[t] * (sum of t's row losses)` (zero where no task of `inputs`
+    /// reaches), and returns the unscaled loss sums in the order of the tasks.
     ///
-    /// `scales` has one factor for each task of the network; `inputs` the feeds in rising order, each with the tasks to be
-    /// computed. The same rows split over several passes have the same dropout masks only where feed and microbatch are the same.
+    /// `scales` has one factor for each task of the network; `inputs` the feeds in rising order,
+    /// each with the tasks to be computed. The same rows split over several passes have the same
+    /// dropout masks only where feed and microbatch are the same.
     ///
     /// # Errors
-    /// [`ModelError::Input`] and [`ModelError::Length`] where the rows, scales or `gradient` do not fit.
+    /// [`ModelError::Input`] and [`ModelError::Length`] where the rows, scales or `gradient` do not
+    /// fit.
     pub fn gradient(
         &self,
         at: MicrobatchKey,
@@ -141,12 +143,14 @@ impl Network {
         Ok(losses)
     }
 
-    /// The gradients of one feed's microbatch, task by task: overwrites the whole of `gradients[i]` with what
-    /// [`Network::gradient`] gives for the feed's rows and `tasks[i]` alone, and returns the loss sums of all targets of `input` in
-    /// the order of the tasks. The rows go forward once where the device allows it.
+    /// The gradients of one feed's microbatch, task by task: overwrites the whole of `gradients[i]`
+    /// with what [`Network::gradient`] gives for the feed's rows and `tasks[i]` alone, and returns
+    /// the loss sums of all targets of `input` in the order of the tasks. The rows go forward once
+    /// where the device allows it.
     ///
     /// # Errors
-    /// As [`Network::gradient`]; `tasks` are among the targets of `input`, and there are as many vectors.
+    /// As [`Network::gradient`]; `tasks` are among the targets of `input`, and there are as many
+    /// vectors.
     pub fn gradients(
         &self,
         at: MicrobatchKey,
@@ -245,8 +249,9 @@ impl Network {
         Ok(predictions)
     }
 
-    /// What this process's arithmetic is: processor features, build, device, and the bits of a probe forward and backward pass
-    /// at the network's shapes. Workers with equal fingerprints give the same bits. The parameters are left as they were.
+    /// What this process's arithmetic is: processor features, build, device, and the bits of a
+    /// probe forward and backward pass at the network's shapes. Workers with equal fingerprints
+    /// give the same bits. The parameters are left as they were.
     ///
     /// # Errors
     /// Those of a pass.

@@ -36,8 +36,9 @@ pub struct FeedInput<'a> {
 pub struct TargetInput<'a> {
     /// Index of the task.
     pub task: usize,
-    /// Regression (scaled), binary and multilabel: `[rows, outputs]`; multiclass: the class's index, `[rows]`.
-    /// A class that is no index of an output counts as wrong. Values of rows without a label are not read.
+    /// Regression (scaled), binary and multilabel: `[rows, outputs]`; multiclass: the class's
+    /// index, `[rows]`. A class that is no index of an output counts as wrong. Values of rows
+    /// without a label are not read.
     pub values: &'a [f32],
     /// Which rows have a label, `[rows]`.
     pub labelled: &'a [bool],
@@ -61,8 +62,8 @@ pub(crate) enum Pass {
     Evaluation,
 }
 
-/// Checks that the rows fit the network: sizes, ids, and feeds and tasks in rising order (the order of rows in the trunk's
-/// matrix is part of the result).
+/// Checks that the rows fit the network: sizes, ids, and feeds and tasks in rising order (the order
+/// of rows in the trunk's matrix is part of the result).
 pub(crate) fn check(architecture: &Architecture, shapes: &Shapes, inputs: &[FeedInput<'_>]) -> Result<(), ModelError> {
     for (i, input) in inputs.iter().enumerate() {
         let Some(shape) = shapes.feeds.get(input.feed) else {

@@ -1,4 +1,5 @@
-//! The same bits for any number of threads, any run, and any division of the work that the design allows.
+//! The same bits for any number of threads, any run, and any division of the work that the design
+//! allows.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

@@ -1,4 +1,5 @@
-//! LibTorch against the processor's own path. `scripts/libtorch` sets it up; `cargo test -p model --features tch`.
+//! LibTorch against the processor's own path. `scripts/libtorch` sets it up;
+//! `cargo test -p model --features tch`.
 #![cfg(feature = "tch")]
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

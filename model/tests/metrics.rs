@@ -1,4 +1,5 @@
-//! Metrics through a network whose outputs are its features: no trunk, and a head that passes them on.
+//! Metrics through a network whose outputs are its features: no trunk, and a head that passes them
+//! on.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

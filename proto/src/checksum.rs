@@ -1,8 +1,9 @@
 //! Every message carries a checksum of itself, so that what a line does to it is noticed.
 //!
-//! TCP's own checksum has 16 bits, and whatever stands between two machines makes it anew; a bit that flipped in a vector is a
-//! plausible gradient. The CRC-32 here goes from sender to receiver: over the message's encoding without its checksum and without a chunk's
-//! data, and then over those data where they lie, without copying them. (TLS notices by itself, and sooner.)
+//! TCP's own checksum has 16 bits, and whatever stands between two machines makes it anew; a bit
+//! that flipped in a vector is a plausible gradient. The CRC-32 here goes from sender to receiver:
+//! over the message's encoding without its checksum and without a chunk's data, and then over those
+//! data where they lie, without copying them. (TLS notices by itself, and sooner.)
 
 use std::{cell::RefCell, mem};
 
@@ -81,7 +82,8 @@ pub fn opened<M: Checked>(mut message: M) -> Result<M, Damaged> {
     if said == found { Ok(message) } else { Err(Damaged { said, found }) }
 }
 
-/// What a thread keeps to encode messages in, to see their checksums: nearly all of them are shorter.
+/// What a thread keeps to encode messages in, to see their checksums: nearly all of them are
+/// shorter.
 const ENCODED_BYTES: usize = 64 << 10;
 
 thread_local! {

@@ -1,7 +1,8 @@
 //! Conversions between [`crate::message`] and the generated [`crate::v1`].
 //!
-//! Going out can't fail, and seals the message with its checksum. Coming in refuses what is damaged, and what a peer of this version never
-//! sends: a message without body, a node that is no range, an unknown kind.
+//! Going out can't fail, and seals the message with its checksum. Coming in refuses what is
+//! damaged, and what a peer of this version never sends: a message without body, a node that is no
+//! range, an unknown kind.
 
 use aggregation::{sums::TaskSums, tree::Node};
 use experiment::SplitName;

@@ -1,11 +1,12 @@
 //! The gRPC contract between a coordinator and its workers, and the only place that converts to and
 //! from it.
 //!
-//! [`v1`] is generated from `trunkline/v1/trunkline.proto`; [`message`] has the same content as plain
-//! Rust types, which the state machine and the worker use; [`convert`] goes from one to the other
-//! and refuses what can't be right. Where a vector's elements travel is decided by [`payload`]: in
-//! chunks of the stream, or through [`shared_memory`] between processes of one machine. What a line does to a message is noticed by its
-//! [`checksum`]. How peers prove who they are is in [`tls`] and [`token`].
+//! [`v1`] is generated from `trunkline/v1/trunkline.proto`; [`message`] has the same content as
+//! plain Rust types, which the state machine and the worker use; [`convert`] goes from one to the
+//! other and refuses what can't be right. Where a vector's elements travel is decided by
+//! [`payload`]: in chunks of the stream, or through [`shared_memory`] between processes of one
+//! machine. What a line does to a message is noticed by its [`checksum`]. How peers prove who they
+//! are is in [`tls`] and [`token`].
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 /// The most bytes that one [`v1::Chunk`] carries.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
-/// The largest message that either side takes; evaluation sums are the largest that are not chunked.
+/// The largest message that either side takes; evaluation sums are the largest that are not
+/// chunked.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
 
 /// The metadata key under which a call that is refused carries the [`message::RefusalKind`].

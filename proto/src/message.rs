@@ -114,7 +114,8 @@ pub struct Share {
     pub hi: u32,
 }
 
-/// The memory regions that coordinator and worker both map; a slot holds one vector of the layout's length.
+/// The memory regions that coordinator and worker both map; a slot holds one vector of the layout's
+/// length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedMemory {
     /// The region of parameters, written by the coordinator.

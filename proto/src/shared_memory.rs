@@ -1,14 +1,14 @@
 //! Vectors between processes of one machine, without the network: a region of memory that both map.
 //!
-//! A region has slots of one length. Each slot has a *generation*, which its one writer sets after it
-//! has written: 0 means "being written". A reader names the generation that it was told of in a control
-//! message; where the slot has another one, before or after the reading, the reader was too slow and
-//! what it read counts for nothing. That can happen only to work that the coordinator no longer waits
-//! for (it writes over parameters two updates later, and gives a result's slot away again only when the
-//! result has been used), so dropping it is right.
+//! A region has slots of one length. Each slot has a *generation*, which its one writer sets after
+//! it has written: 0 means "being written". A reader names the generation that it was told of in a
+//! control message; where the slot has another one, before or after the reading, the reader was too
+//! slow and what it read counts for nothing. That can happen only to work that the coordinator no
+//! longer waits for (it writes over parameters two updates later, and gives a result's slot away
+//! again only when the result has been used), so dropping it is right.
 //!
-//! The memory has no name in any file system (`memfd_create`) and is opened by the other side through
-//! its creator's `/proc/PID/fd`, so that nothing is left behind whatever process dies when.
+//! The memory has no name in any file system (`memfd_create`) and is opened by the other side
+//! through its creator's `/proc/PID/fd`, so that nothing is left behind whatever process dies when.
 
 use std::{
     collections::BTreeSet,
@@ -76,7 +76,8 @@ impl Region {
     /// When there is no such region, or it is not of this size.
     pub fn open(path: &Path, slots: usize, elements: usize) -> io::Result<Region> {
         let wrong = |message| Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        // The path came from a peer, and the region is written to: nothing but shared memory is opened.
+        // The path came from a peer, and the region is written to: nothing but shared memory is
+        // opened.
         if !path.starts_with("/proc") || !fs::read_link(path)?.to_string_lossy().starts_with(MEMORY) {
             return wrong(format!("{} is no shared memory", path.display()));
         }
@@ -115,8 +116,8 @@ impl Region {
         assert_ne!(generation, BEING_WRITTEN, "generations start at 1");
         self.generation(slot).store(BEING_WRITTEN, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        // SAFETY: in bounds by `vector`; any bits are an f32; the protocol gives a slot one writer, and
-        // a reader that overlaps with it finds another generation and drops what it read.
+        // SAFETY: in bounds by `vector`; any bits are an f32; the protocol gives a slot one writer,
+        // and a reader that overlaps with it finds another generation and drops what it read.
         let filled = fill(unsafe { std::slice::from_raw_parts_mut(self.vector(slot), self.elements) });
         self.generation(slot).store(generation, Ordering::Release);
         filled
@@ -161,8 +162,8 @@ impl Region {
         Ok(value)
     }
 
-    /// A slot that was written with `generation`, for the side that says when it may be written again: what it
-    /// has not given away stays as it is.
+    /// A slot that was written with `generation`, for the side that says when it may be written
+    /// again: what it has not given away stays as it is.
     ///
     /// # Errors
     /// [`OtherGeneration`] where the writer has not written what it said.
@@ -177,7 +178,8 @@ impl Region {
 
     fn generation(&self, slot: u32) -> &AtomicU64 {
         assert!((slot as usize) < self.slots, "slot {slot} of {}", self.slots);
-        // SAFETY: the header page holds SLOTS_MAX aligned counters, and slots are at most that many.
+        // SAFETY: the header page holds SLOTS_MAX aligned counters, and slots are at most that
+        // many.
         unsafe { &*self.map.as_mut_ptr().cast::<AtomicU64>().add(slot as usize) }
     }
 

@@ -1,7 +1,8 @@
 //! TLS from files: what a coordinator shows and asks for, what a worker shows and trusts.
 //!
-//! Both sides speak TLS 1.3 with rustls. A certificate is held against the authority when it is read, so that one that has expired,
-//! or was signed by somebody else, is refused where it lies, with its file's name, and not by a peer far away.
+//! Both sides speak TLS 1.3 with rustls. A certificate is held against the authority when it is
+//! read, so that one that has expired, or was signed by somebody else, is refused where it lies,
+//! with its file's name, and not by a peer far away.
 
 use std::{
     fs,
@@ -70,9 +71,11 @@ pub enum TlsError {
     },
 }
 
-/// What a coordinator does: shows `identity`, and with `ca` asks its peers for certificates of that authority.
+/// What a coordinator does: shows `identity`, and with `ca` asks its peers for certificates of that
+/// authority.
 ///
-/// A peer that shows none still gets through the handshake: it is told what it lacks where it can be told in words.
+/// A peer that shows none still gets through the handshake: it is told what it lacks where it can
+/// be told in words.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -96,7 +99,8 @@ pub fn server(identity: &Identity, ca: Option<&Path>) -> Result<Arc<ServerConfig
     Ok(Arc::new(config))
 }
 
-/// What a worker does: trusts coordinators that `ca` has signed, and shows `identity` where it has one.
+/// What a worker does: trusts coordinators that `ca` has signed, and shows `identity` where it has
+/// one.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -183,7 +187,8 @@ fn read_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
     Ok(Arc::new(roots))
 }
 
-/// Whether the authority that is asked of workers has signed the coordinator's own certificate too, as one of a server.
+/// Whether the authority that is asked of workers has signed the coordinator's own certificate too,
+/// as one of a server.
 fn fits_coordinator(
     identity: &Identity,
     certs: &[CertificateDer<'_>],
@@ -195,7 +200,8 @@ fn fits_coordinator(
     let any = ServerName::try_from("name.invalid").expect("a name");
     use CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
     match verifier.verify_server_cert(&certs[0], &certs[1..], &any, &[], UnixTime::now()) {
-        // Names are the peers' matter; and a public authority may have signed the coordinator's certificate.
+        // Names are the peers' matter; and a public authority may have signed the coordinator's
+        // certificate.
         Ok(_)
         | Err(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. } | UnknownIssuer)) => {
             Ok(())

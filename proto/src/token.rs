@@ -1,7 +1,8 @@
 //! The join token: a secret that every peer of a coordinator shows with every call.
 //!
-//! It comes from a file or the environment, never from a command line, where other users of a machine could read it, and it
-//! can't be printed: [`Token`] has no `Display`, and its `Debug` says nothing.
+//! It comes from a file or the environment, never from a command line, where other users of a
+//! machine could read it, and it can't be printed: [`Token`] has no `Display`, and its `Debug` says
+//! nothing.
 
 use std::{env, fmt, fs, io, os::unix::fs::PermissionsExt, path::Path, path::PathBuf};
 
@@ -74,7 +75,8 @@ impl Token {
         variable.map(|value| Token::new(&value).ok_or_else(|| unfit(format!("${VARIABLE}")))).transpose()
     }
 
-    /// The token in a file that only its owner, and perhaps a group, can read; white space around it is not part of it.
+    /// The token in a file that only its owner, and perhaps a group, can read; white space around
+    /// it is not part of it.
     ///
     /// # Errors
     /// [`TokenError`].

@@ -1,8 +1,8 @@
 //! The parts of one kind that this binary knows.
 //!
-//! A registry is a `static`. Its built-in entries are a constant list, one line each. A binary with parts of its own adds
-//! them once, before anything is looked up. From the first look-up on the registry never changes, so that what a name
-//! means is the same in the whole process.
+//! A registry is a `static`. Its built-in entries are a constant list, one line each. A binary with
+//! parts of its own adds them once, before anything is looked up. From the first look-up on the
+//! registry never changes, so that what a name means is the same in the whole process.
 
 use std::sync::OnceLock;
 
@@ -64,7 +64,8 @@ impl<T> Registry<T> {
     /// Adds parts, after the built-in ones. It is called at most once, before the first look-up.
     ///
     /// # Errors
-    /// [`AddError::Duplicate`] if a name is taken, [`AddError::InUse`] if parts were added or looked up before.
+    /// [`AddError::Duplicate`] if a name is taken, [`AddError::InUse`] if parts were added or
+    /// looked up before.
     pub fn add(&self, entries: Vec<Entry<T>>) -> Result<(), AddError> {
         for (place, entry) in entries.iter().enumerate() {
             let earlier = self.built_in.iter().chain(&entries[..place]);

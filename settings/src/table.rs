@@ -1,9 +1,10 @@
 //! A table of the experiment file, read key by key.
 //!
-//! Optimizers, schedules and weightings are tables whose keys depend on one of them (`kind`, `method`).
-//! Serde's tagged enums lose the place of a wrong value, so such a table is first read as a [`Table`] and then
-//! taken apart with a [`Reader`], which knows the key of everything that it refuses. What it refuses is an [`Invalid`];
-//! as text that begins with the key in backticks, so that a loader can find the place in the file.
+//! Optimizers, schedules and weightings are tables whose keys depend on one of them (`kind`,
+//! `method`). Serde's tagged enums lose the place of a wrong value, so such a table is first read
+//! as a [`Table`] and then taken apart with a [`Reader`], which knows the key of everything that it
+//! refuses. What it refuses is an [`Invalid`]; as text that begins with the key in backticks, so
+//! that a loader can find the place in the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -69,7 +70,8 @@ pub struct Invalid {
     pub key: String,
     /// What is wrong and what is allowed.
     pub message: String,
-    /// The names that would be known at this place (keys or values), for a suggestion; may be empty.
+    /// The names that would be known at this place (keys or values), for a suggestion; may be
+    /// empty.
     pub known: Vec<String>,
 }
 
@@ -151,7 +153,8 @@ impl fmt::Display for Range {
     }
 }
 
-/// Takes a [`Table`] apart: each key is asked for once, with its type and its default; [`Reader::finish`] refuses the rest.
+/// Takes a [`Table`] apart: each key is asked for once, with its type and its default;
+/// [`Reader::finish`] refuses the rest.
 #[derive(Debug)]
 pub struct Reader<'a> {
     table: &'a Table,

@@ -48,8 +48,8 @@ pub(super) fn draw(run_dir: &Path, measure: Measure, tasks: &[&str], affinity: &
     }
 }
 
-/// The largest size off the diagonal: what a task is to itself is far larger, and would leave the others without colour. Where all others are 0, the
-/// diagonal's.
+/// The largest size off the diagonal: what a task is to itself is far larger, and would leave the
+/// others without colour. Where all others are 0, the diagonal's.
 fn limit(values: &[Vec<Option<f64>>]) -> f64 {
     let sizes = |is_own: bool| {
         let cells =

@@ -22,8 +22,9 @@ pub(super) struct Measured<'a> {
 }
 
 impl Measured<'_> {
-    /// With names over the columns and `mean ± standard error` in the cells where a line holds that; with numbers over the columns, without the
-    /// errors, and in parts side by side, as far as there is need; of many tasks the extremes alone.
+    /// With names over the columns and `mean ± standard error` in the cells where a line holds
+    /// that; with numbers over the columns, without the errors, and in parts side by side, as far
+    /// as there is need; of many tasks the extremes alone.
     pub(super) fn shown(&self) -> String {
         let all: Vec<usize> = (0..self.tasks.len()).collect();
         let long = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".to_owned(), |e| self.with_error(e));

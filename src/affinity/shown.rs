@@ -79,7 +79,8 @@ fn listed(group: &[usize], tasks: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// A row for each ordered pair; `steps` are those in which the two met with gradients that are not 0.
+/// A row for each ordered pair; `steps` are those in which the two met with gradients that are not
+/// 0.
 pub(super) fn csv(tasks: &[&str], affinity: &Affinity) -> String {
     let quoted = |name: &str| {
         let plain = !name.contains(['"', ',', '\n', '\r']);

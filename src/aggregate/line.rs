@@ -1,7 +1,8 @@
 //! One line of `trunkline aggregate`'s input.
 //!
-//! Numbers of matrices and losses are read to the nearest double: `serde_json` is off by a unit in the last place where they have many digits, so
-//! they are put in quotes for it and parsed by the standard library. What Python writes for numbers that JSON doesn't have (`NaN`, `Infinity`) is
+//! Numbers of matrices and losses are read to the nearest double: `serde_json` is off by a unit in
+//! the last place where they have many digits, so they are put in quotes for it and parsed by the
+//! standard library. What Python writes for numbers that JSON doesn't have (`NaN`, `Infinity`) is
 //! read too, so that such a matrix is refused for its value and with its place.
 
 use aggregation::{aggregate::Request, table::Table};
@@ -103,7 +104,8 @@ fn refused(text: &str, quoted: &str, member: &str, error: &serde_json::Error) ->
     Refused { id, message: format!("column {}: {member}{what}", column(text, quoted, error.column())) }
 }
 
-/// The column of the text that a column of the quoted text stands for: what was put in is a quote where the text has none.
+/// The column of the text that a column of the quoted text stands for: what was put in is a quote
+/// where the text has none.
 fn column(text: &str, quoted: &str, column: usize) -> usize {
     let text = text.as_bytes();
     let step = |at: usize, byte: &u8| if text.get(at) == Some(byte) { at + 1 } else { at };
@@ -157,7 +159,8 @@ fn string_length(text: &str) -> usize {
     text.len()
 }
 
-/// Whether a byte can be part of a number, of one that JSON doesn't have, or of something that looks like one.
+/// Whether a byte can be part of a number, of one that JSON doesn't have, or of something that
+/// looks like one.
 fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }

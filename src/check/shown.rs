@@ -1,4 +1,5 @@
-//! The plan as a person reads it: a table for each of what was found, what is to be learnt, the model and the workers.
+//! The plan as a person reads it: a table for each of what was found, what is to be learnt, the
+//! model and the workers.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -11,7 +11,8 @@ pub const GREY: Colour = Colour(0x66, 0x66, 0x66);
 /// The paper.
 pub const WHITE: Colour = Colour(0xff, 0xff, 0xff);
 
-/// Colours of lines on a light ground that can be told apart with any colour vision (after Okabe and Ito, the light ones left out).
+/// Colours of lines on a light ground that can be told apart with any colour vision (after Okabe
+/// and Ito, the light ones left out).
 pub const LINES: [Colour; 6] = [
     Colour(0xd5, 0x5e, 0x00),
     Colour(0x00, 0x72, 0x54),

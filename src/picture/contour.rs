@@ -1,4 +1,5 @@
-//! Areas of a function on a grid: marching squares, with straight lines between the values at corners.
+//! Areas of a function on a grid: marching squares, with straight lines between the values at
+//! corners.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +27,9 @@ impl Grid {
         &self.values
     }
 
-    /// The closed lines around where the function is at least `level`, in units of columns and rows. Where that goes on outside of the grid, they
-    /// run along its side. Inner borders are lines of their own: the area is what an even-odd rule makes of all of them.
+    /// The closed lines around where the function is at least `level`, in units of columns and
+    /// rows. Where that goes on outside of the grid, they run along its side. Inner borders are
+    /// lines of their own: the area is what an even-odd rule makes of all of them.
     pub fn rings(&self, level: f64) -> Vec<Vec<[f64; 2]>> {
         let mut next: BTreeMap<Edge, Edge> = BTreeMap::new();
         for row in 0..=self.rows {
@@ -104,7 +106,8 @@ impl Grid {
     }
 }
 
-/// A line with fewer points that is nowhere further than `tolerance` from the one given (Douglas and Peucker, 1973).
+/// A line with fewer points that is nowhere further than `tolerance` from the one given (Douglas
+/// and Peucker, 1973).
 pub fn simplified(line: &[[f64; 2]], tolerance: f64) -> Vec<[f64; 2]> {
     if line.len() < 3 {
         return line.to_vec();
@@ -137,7 +140,8 @@ fn from_segment(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
 mod tests {
     use super::*;
 
-    /// The area of rings under the even-odd rule, where none crosses another: inner ones run the other way.
+    /// The area of rings under the even-odd rule, where none crosses another: inner ones run the
+    /// other way.
     fn area(rings: &[Vec<[f64; 2]>]) -> f64 {
         let ring = |ring: &Vec<[f64; 2]>| {
             let turned = ring.iter().skip(1).chain(&ring[..1]);

@@ -1,5 +1,6 @@
-//! A matrix as a picture: a cell a number, its colour from a diverging palette. Either all cells have their numbers in them, in the size that the
-//! widest needs, or none has: a number that is left out reads like one that is not there.
+//! A matrix as a picture: a cell a number, its colour from a diverging palette. Either all cells
+//! have their numbers in them, in the size that the widest needs, or none has: a number that is
+//! left out reads like one that is not there.
 
 use super::{
     colour::{BLACK, Colour, GREY, diverging},
@@ -24,7 +25,8 @@ pub struct HeatMap<'a> {
     pub labels: &'a [String],
     /// [rows, columns]; no number where nothing is known.
     pub values: &'a [Vec<Option<f64>>],
-    /// The value of the strongest colour, above 0; its negative has the other. Values beyond have these colours too.
+    /// The value of the strongest colour, above 0; its negative has the other. Values beyond have
+    /// these colours too.
     pub limit: f64,
     /// What the values are, beside the palette.
     pub legend: &'a str,
@@ -40,7 +42,8 @@ const LABEL_MAX: f64 = 150.0;
 const NUMBER_MAX: f64 = 13.0;
 const NUMBER_MIN: f64 = 8.0;
 
-/// The picture of a matrix. Where all of it is very small or very large, the numbers are in units of a power of ten, which the legend names.
+/// The picture of a matrix. Where all of it is very small or very large, the numbers are in units
+/// of a power of ten, which the legend names.
 pub fn heat_map(map: &HeatMap<'_>) -> Scene {
     let power = if (0.1..1000.0).contains(&map.limit) { 0.0 } else { libm::floor(libm::log10(map.limit)) };
     let unit = libm::pow(10.0, power);

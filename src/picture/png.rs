@@ -161,7 +161,8 @@ impl Dots {
         let mut header = Vec::new();
         header.extend((self.width as u32).to_be_bytes());
         header.extend((self.height as u32).to_be_bytes());
-        // Eight bits a colour, red, green and blue, the only methods of compression and filters, rows in order.
+        // Eight bits a colour, red, green and blue, the only methods of compression and filters,
+        // rows in order.
         header.extend([8, 2, 0, 0, 0]);
         chunk(&mut out, b"IHDR", &header);
         chunk(&mut out, b"IDAT", &packed.finish()?);

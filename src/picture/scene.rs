@@ -1,4 +1,5 @@
-//! A scene: marks on a plane of pixels, x to the right and y down, in the order in which they are painted.
+//! A scene: marks on a plane of pixels, x to the right and y down, in the order in which they are
+//! painted.
 
 use super::colour::Colour;
 
@@ -132,7 +133,8 @@ impl Scene {
         self.path(Path { lines: vec![rect.corners()], closed: true, fill, stroke, clip: None });
     }
 
-    /// Paints a regular polygon, or a star where `inner` is below 1: `corners` points at the radius, and between them as many at `inner` of it.
+    /// Paints a regular polygon, or a star where `inner` is below 1: `corners` points at the
+    /// radius, and between them as many at `inner` of it.
     pub fn star(&mut self, centre: Point, radius: f64, corners: usize, inner: f64, fill: Colour, stroke: Stroke) {
         let point = |k: usize| {
             let angle = std::f64::consts::PI * (k as f64 / corners as f64 - 0.5);

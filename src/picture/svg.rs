@@ -1,4 +1,5 @@
-//! A scene as SVG 1.1: small, with texts as texts, a title and a description for readers that can't see it.
+//! A scene as SVG 1.1: small, with texts as texts, a title and a description for readers that can't
+//! see it.
 
 use std::fmt::Write;
 

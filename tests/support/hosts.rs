@@ -1,11 +1,13 @@
-//! Hosts on one network, each a network namespace of this machine: links of theirs can be cut so that packets vanish, and be healed.
+//! Hosts on one network, each a network namespace of this machine: links of theirs can be cut so
+//! that packets vanish, and be healed.
 
 use std::process::{Command, Stdio};
 
 /// The network of the hosts; the first is `10.77.0.1`, the next `10.77.0.2`.
 const NETWORK: &str = "10.77.0.";
 
-/// A switch with hosts, in namespaces whose names are this process's own; they go when it is dropped.
+/// A switch with hosts, in namespaces whose names are this process's own; they go when it is
+/// dropped.
 pub struct Hosts {
     switch: String,
     hosts: Vec<String>,

@@ -114,7 +114,8 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).expect("the process is there");
 }
 
-/// How long a run took to get over faults, for the table in docs/reliability.md: seen with `--nocapture`.
+/// How long a run took to get over faults, for the table in docs/reliability.md: seen with
+/// `--nocapture`.
 pub struct Recovery {
     what: &'static str,
     took: Vec<Duration>,

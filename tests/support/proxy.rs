@@ -1,7 +1,9 @@
-//! A TCP proxy that does to connections what networks do: it delays, changes bytes, cuts with a reset, and cuts in silence.
+//! A TCP proxy that does to connections what networks do: it delays, changes bytes, cuts with a
+//! reset, and cuts in silence.
 //!
-//! Faults come from a seed and out of a budget, one for about so many bytes that go through. A connection that is cut in silence stays open:
-//! what comes is taken and goes nowhere. Resets and silence strike any connection, also one that says little.
+//! Faults come from a seed and out of a budget, one for about so many bytes that go through. A
+//! connection that is cut in silence stays open: what comes is taken and goes nowhere. Resets and
+//! silence strike any connection, also one that says little.
 
 use std::{
     collections::BTreeMap,

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::wait_for;
 
-/// The journal: each of its whole lines is a record, and there is one at least. What follows them is being written.
+/// The journal: each of its whole lines is a record, and there is one at least. What follows them
+/// is being written.
 pub fn journal(run: &Path) -> Vec<Value> {
     let path = run.join("journal.jsonl");
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -77,7 +78,8 @@ pub fn joins(run: &Path, pid: u32) -> usize {
     journal_so_far(run).iter().filter(|record| record["kind"] == "worker_joined").filter(is_it).count()
 }
 
-/// How many workers of a run's only coordinator take part, and how many steps were written down since somebody came or went.
+/// How many workers of a run's only coordinator take part, and how many steps were written down
+/// since somebody came or went.
 pub fn company(run: &Path) -> (usize, usize) {
     let (mut workers, mut steps) = (0, BTreeSet::new());
     for record in journal_so_far(run) {
@@ -96,7 +98,8 @@ pub fn company(run: &Path) -> (usize, usize) {
     (workers, steps.len())
 }
 
-/// Whether one worker takes part and gets on without another that does nothing: that one was given up, whoever else missed a lease.
+/// Whether one worker takes part and gets on without another that does nothing: that one was given
+/// up, whoever else missed a lease.
 pub fn goes_on_alone(run: &Path) -> bool {
     matches!(company(run), (1, 10..))
 }

@@ -6,7 +6,8 @@ use proto::token::Token;
 use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
 use tonic::{Request, Status, service::Interceptor};
 
-/// How a coordinator is spoken to. By default in plain text, with no token, and only on this machine.
+/// How a coordinator is spoken to. By default in plain text, with no token, and only on this
+/// machine.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// Speaks TLS.

@@ -254,7 +254,8 @@ fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Re
     Ok(Stand { computer, shared, received: None, version: None, parameters })
 }
 
-/// Maps the coordinator's memory; a worker that can't (in a container, say) gets vectors over the stream.
+/// Maps the coordinator's memory; a worker that can't (in a container, say) gets vectors over the
+/// stream.
 fn map(shared: &SharedMemory, parameters: usize) -> Option<Shared> {
     let open = |path: &str, slots: u32| Region::open(Path::new(path), slots as usize, parameters);
     let regions = open(&shared.parameters_path, shared.parameters_slots)

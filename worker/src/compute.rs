@@ -1,7 +1,7 @@
 //! What a worker computes: gradient sums over microbatches, evaluation sums over chunks.
 //!
-//! Within a node of the canonical tree sums are added in the tree's order, so that what is sent for a
-//! node has the same bits whoever computes it, and however the nodes are handed out.
+//! Within a node of the canonical tree sums are added in the tree's order, so that what is sent for
+//! a node has the same bits whoever computes it, and however the nodes are handed out.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -77,8 +77,9 @@ impl Computer {
         self.network.set_parameters(parameters)
     }
 
-    /// Writes the sum, over the node's microbatches and all tasks, of `scales[t]` times the gradient of
-    /// the task's loss into `gradient` (length of the layout), and returns the loss sums by task.
+    /// Writes the sum, over the node's microbatches and all tasks, of `scales[t]` times the
+    /// gradient of the task's loss into `gradient` (length of the layout), and returns the loss
+    /// sums by task.
     ///
     /// # Errors
     /// When rows can't be had.
@@ -114,8 +115,9 @@ impl Computer {
         Ok(self.by_task(&sums))
     }
 
-    /// The same for one feed and task by task: writes the sum over the node's microbatches of `scales[t]` times the gradient of
-    /// the loss of `tasks[i]` into `gradients[i]`, and returns the loss sums of all tasks on the feed.
+    /// The same for one feed and task by task: writes the sum over the node's microbatches of
+    /// `scales[t]` times the gradient of the loss of `tasks[i]` into `gradients[i]`, and returns
+    /// the loss sums of all tasks on the feed.
     ///
     /// # Errors
     /// When rows can't be had.

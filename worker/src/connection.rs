@@ -37,7 +37,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const LAST_TRY: Duration = Duration::from_millis(50);
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(5);
-/// After so many handshakes in a row that fail, whoever answers can't be trusted; one may have been damaged on the way.
+/// After so many handshakes in a row that fail, whoever answers can't be trusted; one may have been
+/// damaged on the way.
 const HANDSHAKES_MAX: u32 = 3;
 
 /// Calls to a coordinator, each of which shows what it asks for.
@@ -46,8 +47,9 @@ pub type Client = CoordinatorClient<InterceptedService<Channel, Access>>;
 /// Connects, trying again until `wait` is over.
 ///
 /// # Errors
-/// [`WorkerError::NoCoordinator`] when nobody has answered by then, [`WorkerError::Untrusted`] where whoever answers can't be trusted: after
-/// three handshakes in a row that fail, or the last one in time.
+/// [`WorkerError::NoCoordinator`] when nobody has answered by then, [`WorkerError::Untrusted`]
+/// where whoever answers can't be trusted: after three handshakes in a row that fail, or the last
+/// one in time.
 pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Result<Client, WorkerError> {
     let (mut pause, mut handshakes) = (PAUSE_MIN, 0);
     #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]
@@ -93,7 +95,8 @@ pub fn call_failed(status: &Status) -> WorkerError {
     }
 }
 
-/// The same for the first call on a connection: a coordinator that asks for TLS does not answer in plain text.
+/// The same for the first call on a connection: a coordinator that asks for TLS does not answer in
+/// plain text.
 pub fn first_call_failed(status: &Status, address: &Address, access: &Access) -> WorkerError {
     // What a coordinator has answered has no source.
     let is_the_connection_s = std::error::Error::source(status).is_some();
@@ -109,7 +112,8 @@ pub fn first_call_failed(status: &Status, address: &Address, access: &Access) ->
 enum Failed {
     /// Another try may do better.
     Unreachable(String),
-    /// The other side can't be trusted, or what it said was damaged on the way: a few tries tell these apart.
+    /// The other side can't be trusted, or what it said was damaged on the way: a few tries tell
+    /// these apart.
     Handshake(String),
     /// Another try would not.
     Untrusted(String),
@@ -127,7 +131,8 @@ impl From<io::Error> for Failed {
 async fn try_connect(address: &Address, access: &Access, patience: Duration) -> Result<Channel, Failed> {
     let late = |_| Failed::Unreachable(format!("no answer within {} s", patience.as_secs_f64().ceil()));
     let bytes = time::timeout(patience, dial(address, access)).await.map_err(late)??;
-    // The channel takes this connection, and does not make another: a worker that is cut off joins anew.
+    // The channel takes this connection, and does not make another: a worker that is cut off joins
+    // anew.
     let dialled = Mutex::new(Some(TokioIo::new(bytes)));
     let connector = tower::service_fn(move |_: Uri| {
         let bytes = dialled.lock().ok().and_then(|mut dialled| dialled.take());

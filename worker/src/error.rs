@@ -17,7 +17,8 @@ pub enum WorkerError {
         /// What the last try said.
         reason: String,
     },
-    /// The connection can't be trusted: the address rules it out, or handshakes fail again and again.
+    /// The connection can't be trusted: the address rules it out, or handshakes fail again and
+    /// again.
     #[error("the coordinator at {address}: {reason}")]
     Untrusted {
         /// Where it is.

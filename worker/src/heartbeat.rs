@@ -1,5 +1,6 @@
-//! Signs of life, on a thread and a connection of their own: neither a long computation nor a long vector
-//! delays them. The coordinator echoes them; a worker that hears no echo is cut off, even where its stream does not say so.
+//! Signs of life, on a thread and a connection of their own: neither a long computation nor a long
+//! vector delays them. The coordinator echoes them; a worker that hears no echo is cut off, even
+//! where its stream does not say so.
 
 use std::{
     future,
@@ -32,10 +33,12 @@ use crate::{
 
 /// The pause before a connection that broke is made anew.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How many leases a worker waits for an echo: a coordinator that is busy for one has lost nobody yet.
+/// How many leases a worker waits for an echo: a coordinator that is busy for one has lost nobody
+/// yet.
 const LEASES: u32 = 2;
 
-/// What a worker's signs of life say of its stream: a coordinator that waits for an answer sees by it whether anything gets through.
+/// What a worker's signs of life say of its stream: a coordinator that waits for an answer sees by
+/// it whether anything gets through.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     /// Messages that have come.
@@ -65,7 +68,8 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Waits until the coordinator is out of reach, or does not know the lease any more; says which.
+    /// Waits until the coordinator is out of reach, or does not know the lease any more; says
+    /// which.
     pub(crate) async fn lost(&mut self) -> String {
         if let Some(lost) = &mut self.lost {
             let reason = lost.await;
@@ -106,7 +110,8 @@ impl Beating {
         let mut echoes = None;
         loop {
             let echo = self.echo(&mut echoes);
-            // A socket of this machine is not cut in silence, and its coordinator may be stopped for as long as it likes.
+            // A socket of this machine is not cut in silence, and its coordinator may be stopped
+            // for as long as it likes.
             let heard = match self.address {
                 Address::Unix(_) => Ok(echo.await),
                 Address::Tcp(_) => time::timeout(LEASES * self.lease, echo).await,

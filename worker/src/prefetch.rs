@@ -1,11 +1,12 @@
 //! Rows of the next microbatch are drawn while the present one is computed.
 //!
-//! A worker computes the same microbatches step after step, so the next one is known before it is asked
-//! for: it is the successor in the order of the step before. Where the guess is wrong (nodes of a lost
-//! worker, a new division) the rows are drawn when they are asked for, and nothing but time is lost.
+//! A worker computes the same microbatches step after step, so the next one is known before it is
+//! asked for: it is the successor in the order of the step before. Where the guess is wrong (nodes
+//! of a lost worker, a new division) the rows are drawn when they are asked for, and nothing but
+//! time is lost.
 //!
-//! Where a step goes over its rows more than once (losses before or after the gradient), they are kept until
-//! the next step.
+//! Where a step goes over its rows more than once (losses before or after the gradient), they are
+//! kept until the next step.
 
 use std::{
     collections::BTreeMap,

@@ -39,18 +39,21 @@ pub enum Ended {
 
 /// How often in a row a worker may lose the coordinator before it is accepted.
 const STAYS_MAX: u32 = 10;
-/// The pause before the coordinator is looked for again; each further one is twice as long, up to [`PAUSE_MAX`].
+/// The pause before the coordinator is looked for again; each further one is twice as long, up to
+/// [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// What a worker that was put aside waits beyond the time for which it is kept out.
 const COOL_DOWN_MARGIN: Duration = Duration::from_secs(1);
-/// How long a coordinator on another machine may take with its next message, until the worker is accepted. Thereafter its signs of life tell.
+/// How long a coordinator on another machine may take with its next message, until the worker is
+/// accepted. Thereafter its signs of life tell.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Takes part in a run until it is over, or `stop` is ready.
 ///
-/// A coordinator that is gone is looked for again, for [`Options::wait`]: it may have been taken up elsewhere, from its last
-/// checkpoint. The worker then joins anew, under a lease of its own; nothing that it holds has to be kept.
+/// A coordinator that is gone is looked for again, for [`Options::wait`]: it may have been taken up
+/// elsewhere, from its last checkpoint. The worker then joins anew, under a lease of its own;
+/// nothing that it holds has to be kept.
 ///
 /// # Errors
 /// [`WorkerError`] says why the worker could not take part to the end.
@@ -92,7 +95,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
     }
 }
 
-/// Whether a worker that is refused for this may be let in the next time: its data are the run's, and it speaks as a worker does.
+/// Whether a worker that is refused for this may be let in the next time: its data are the run's,
+/// and it speaks as a worker does.
 fn may_come_back(kind: RefusalKind) -> bool {
     matches!(kind, RefusalKind::Stale | RefusalKind::Damaged) || is_kept_out(kind)
 }
@@ -149,7 +153,8 @@ async fn stay(
     ended
 }
 
-/// Waits for what a coordinator owes. One on this machine may be stopped for as long as it likes: its socket tells when it is gone.
+/// Waits for what a coordinator owes. One on this machine may be stopped for as long as it likes:
+/// its socket tells when it is gone.
 async fn answer<T>(coordinator: &Address, answer: impl Future<Output = T>) -> Result<T, WorkerError> {
     match coordinator {
         Address::Unix(_) => Ok(answer.await),
@@ -289,7 +294,8 @@ impl Session {
         Ok(())
     }
 
-    /// Computes, here and now, and sends what came of it; messages carry the envelope of what they answer.
+    /// Computes, here and now, and sends what came of it; messages carry the envelope of what they
+    /// answer.
     async fn compute(&mut self, envelope: Envelope, task: Task) -> Result<(), WorkerError> {
         self.activity.busy.store(true, Ordering::Relaxed);
         let messages = match self.bench.take(task) {

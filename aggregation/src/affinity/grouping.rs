@@ -14,9 +14,10 @@ pub struct Grouping {
     pub is_best: bool,
 }
 
-/// The grouping with the largest sum of `affinity` over the pairs within its groups; of several, one with few groups. Pairs of which nothing is
-/// known count as 0. Exact up to [`EXACT_MAX`] tasks, by a sum over subsets; above that the two groups are merged whose union gains
-/// most, while none loses.
+/// The grouping with the largest sum of `affinity` over the pairs within its groups; of several,
+/// one with few groups. Pairs of which nothing is known count as 0. Exact up to [`EXACT_MAX`]
+/// tasks, by a sum over subsets; above that the two groups are merged whose union gains most, while
+/// none loses.
 ///
 /// # Panics
 /// Where the matrix is not square.

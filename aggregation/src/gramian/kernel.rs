@@ -1,11 +1,14 @@
 //! The inner products of all rows with all rows, in one pass over their columns.
 //!
-//! Some columns of all rows are gone over at a time, so that they stay in the first cache; a tile of few rows by few rows is kept in registers
-//! meanwhile, and values are widened to f64 as they are loaded. Threads take blocks of columns.
+//! Some columns of all rows are gone over at a time, so that they stay in the first cache; a tile
+//! of few rows by few rows is kept in registers meanwhile, and values are widened to f64 as they
+//! are loaded. Threads take blocks of columns.
 //!
-//! The bits depend on the two rows of a product alone, whatever rows share the pass and however many threads and whatever vectors there
-//! are: a block has eight partial sums, column by column in turn, which are added in a fixed tree; blocks have a fixed size and are added
-//! in order. A product of two f32 is exact in f64, so that fused and separate multiplication and addition give the same bits.
+//! The bits depend on the two rows of a product alone, whatever rows share the pass and however
+//! many threads and whatever vectors there are: a block has eight partial sums, column by column in
+//! turn, which are added in a fixed tree; blocks have a fixed size and are added in order. A
+//! product of two f32 is exact in f64, so that fused and separate multiplication and addition give
+//! the same bits.
 
 use std::ops::Range;
 
@@ -31,7 +34,8 @@ pub(super) fn products(left: &[&[f32]], right: &[&[f32]]) -> Vec<f64> {
     })
 }
 
-/// The inner products of rows with themselves: [rows, rows], row by row, those above the diagonal 0.
+/// The inner products of rows with themselves: [rows, rows], row by row, those above the diagonal
+/// 0.
 pub(super) fn products_below(rows: &[&[f32]]) -> Vec<f64> {
     added(rows, rows, |columns| {
         let mut block = Block::new(rows.len(), rows.len(), true);
@@ -108,7 +112,8 @@ impl Block {
         self.sums.iter().enumerate().map(product).collect()
     }
 
-    /// Adds the products of left with right rows of one length; the last columns are filled up with zeros.
+    /// Adds the products of left with right rows of one length; the last columns are filled up with
+    /// zeros.
     fn add(&mut self, level: Level, left: &[&[f32]], right: &[&[f32]]) {
         assert!(left.len() == self.rows && right.len() == self.columns);
         self.sweep(level, &eights(left), &eights(right));
@@ -210,7 +215,8 @@ fn tile_of<const TILE: usize>(rows: usize) -> usize {
     }
 }
 
-/// Adds the products of L left rows, of which the first is row `i`, with right rows; where these are the same, up to the diagonal.
+/// Adds the products of L left rows, of which the first is row `i`, with right rows; where these
+/// are the same, up to the diagonal.
 ///
 /// # Safety
 /// The processor has V's registers.
@@ -242,7 +248,8 @@ unsafe fn band<V: Vector, const TILE: usize, const L: usize>(
     }
 }
 
-/// Adds the products of L rows with R rows, whose first sum is at `place`; with DIAGONAL, where these are the same, those up to the diagonal.
+/// Adds the products of L rows with R rows, whose first sum is at `place`; with DIAGONAL, where
+/// these are the same, those up to the diagonal.
 ///
 /// # Safety
 /// The processor has V's registers.
@@ -272,7 +279,8 @@ unsafe fn tile<V: Vector, const L: usize, const R: usize, const DIAGONAL: bool>(
             for column in 0..R {
                 b[column] = V::widen(right[column][at]);
                 if DIAGONAL {
-                    // Here every row comes once: row after row the memory doesn't see what comes next, and is told.
+                    // Here every row comes once: row after row the memory doesn't see what comes
+                    // next, and is told.
                     V::prefetch(right[column].as_ptr().wrapping_add(at + EIGHTS));
                 }
             }

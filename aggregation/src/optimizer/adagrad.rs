@@ -1,4 +1,5 @@
-//! Adagrad: q' = q + g g, p' = keep p - lr / (1 + (s - 1) lr_decay) g / (sqrt(q') + eps), s the update counted from 1.
+//! Adagrad: q' = q + g g, p' = keep p - lr / (1 + (s - 1) lr_decay) g / (sqrt(q') + eps), s the
+//! update counted from 1.
 
 use super::state::StatePart;
 use super::update::{Decay, Vectors};

@@ -1,7 +1,8 @@
 //! Adam, with amsgrad and with either weight decay (AdamW is the decoupled one).
 //!
-//! m' = m + (1 - b1)(g - m), v' = b2 v + (1 - b2) g g,
-//! p' = keep p - (lr / (1 - b1^s)) m' / (sqrt(v') / sqrt(1 - b2^s) + eps), s the update counted from 1, the order of operations PyTorch's.
+//! m' = m + (1 - b1)(g - m), v' = b2 v + (1 - b2) g g, p' = keep p - (lr / (1 - b1^s)) m' /
+//! (sqrt(v') / sqrt(1 - b2^s) + eps), s the update counted from 1, the order of operations
+//! PyTorch's.
 
 use super::state::StatePart;
 use super::update::{Decay, Vectors};

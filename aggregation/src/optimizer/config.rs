@@ -250,7 +250,8 @@ impl Optimizer {
         }
     }
 
-    /// Refuses parameters that make no sense together or alone. What comes from a file has been through this.
+    /// Refuses parameters that make no sense together or alone. What comes from a file has been
+    /// through this.
     ///
     /// # Errors
     /// [`Invalid`] with the key, its value and what is allowed.

@@ -1,10 +1,12 @@
 //! Optimizers over one flat vector of parameters.
 //!
-//! [`Optimizer`] is what `train.optimizer` of the experiment file says; names and defaults of the parameters are PyTorch's,
-//! but for `learning_rate`, which is 1e-3 for every kind. An update reads `current` and writes `next` beside it, so that the
-//! parameters of a step stay readable until the step commits. It is done at once ([`Optimizer::update`]) or range by range as gradients
-//! arrive ([`Optimizer::begin`], [`Update::apply`]); both give the same bits. The optimizer's own state changes in place, so that each range is
-//! updated once in a step, when its gradient is complete and finite.
+//! [`Optimizer`] is what `train.optimizer` of the experiment file says; names and defaults of the
+//! parameters are PyTorch's, but for `learning_rate`, which is 1e-3 for every kind. An update reads
+//! `current` and writes `next` beside it, so that the parameters of a step stay readable until the
+//! step commits. It is done at once ([`Optimizer::update`]) or range by range as gradients arrive
+//! ([`Optimizer::begin`], [`Update::apply`]); both give the same bits. The optimizer's own state
+//! changes in place, so that each range is updated once in a step, when its gradient is complete
+//! and finite.
 
 mod adagrad;
 mod adam;

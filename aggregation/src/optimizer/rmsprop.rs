@@ -1,8 +1,9 @@
 //! RMSprop.
 //!
-//! q' = a q + (1 - a) g g; centred, also h' = h + (1 - a)(g - h) and q' - h' h' in q's place; r = g / (sqrt(q') + eps);
-//! p' = keep p - lr r, or with momentum b' = mu b + r and p' = keep p - lr b'. PyTorch's form, but for q' - h' h' that rounding made negative, which is 0 here
-//! (and not a number there).
+//! q' = a q + (1 - a) g g; centred, also h' = h + (1 - a)(g - h) and q' - h' h' in q's place; r = g
+//! / (sqrt(q') + eps); p' = keep p - lr r, or with momentum b' = mu b + r and p' = keep p - lr b'.
+//! PyTorch's form, but for q' - h' h' that rounding made negative, which is 0 here (and not a
+//! number there).
 
 use super::state::StatePart;
 use super::update::{Decay, Vectors};

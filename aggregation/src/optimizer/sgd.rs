@@ -1,7 +1,8 @@
 //! Stochastic gradient descent.
 //!
-//! Without momentum p' = keep p - lr g. With it b' = mu b + (1 - dampening) g (b' = g in the first update) and p' = keep p - lr b',
-//! or p' = keep p - lr (g + mu b') with Nesterov's look-ahead; PyTorch's form of them.
+//! Without momentum p' = keep p - lr g. With it b' = mu b + (1 - dampening) g (b' = g in the first
+//! update) and p' = keep p - lr b', or p' = keep p - lr (g + mu b') with Nesterov's look-ahead;
+//! PyTorch's form of them.
 
 use super::state::StatePart;
 use super::update::{Decay, Vectors};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Named vectors, each as long as the parameters, and the number of updates done.
 ///
-/// The names are PyTorch's (`momentum_buffer`, `exp_avg`, `exp_avg_sq`, ...); a checkpoint keeps them under these names.
+/// The names are PyTorch's (`momentum_buffer`, `exp_avg`, `exp_avg_sq`, ...); a checkpoint keeps
+/// them under these names.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct OptimizerState {
     /// The vectors, in a fixed order.
@@ -33,7 +34,8 @@ impl OptimizerState {
         StatePart { range, slots }
     }
 
-    /// The parts between ascending cuts, for threads: cuts 0, 10, 25 give the parts 0..10 and 10..25.
+    /// The parts between ascending cuts, for threads: cuts 0, 10, 25 give the parts 0..10 and
+    /// 10..25.
     ///
     /// # Panics
     /// Where the cuts don't ascend or leave the parameters.

@@ -35,7 +35,8 @@ pub(super) struct Vectors<'a> {
     pub level: Level,
 }
 
-/// Pull towards zero: into the gradient (PyTorch's `weight_decay`) and on the parameter (decoupled).
+/// Pull towards zero: into the gradient (PyTorch's `weight_decay`) and on the parameter
+/// (decoupled).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Decay {
     /// Times the parameter, added to the gradient.
@@ -88,14 +89,16 @@ impl Optimizer {
         }
     }
 
-    /// Whether each parameter's update depends on its own gradient alone. Where not (LAMB), ranges are cut between blocks.
+    /// Whether each parameter's update depends on its own gradient alone. Where not (LAMB), ranges
+    /// are cut between blocks.
     pub fn is_elementwise(&self) -> bool {
         !matches!(self, Optimizer::Lamb(_))
     }
 
     /// Begins an update: counts it in the state and works out its scalars.
     ///
-    /// `learning_rate` is the schedule's rate of this step; `gradient_scale` multiplies the gradient (1, or clipping's factor).
+    /// `learning_rate` is the schedule's rate of this step; `gradient_scale` multiplies the
+    /// gradient (1, or clipping's factor).
     pub fn begin(&self, state: &mut OptimizerState, learning_rate: f64, gradient_scale: f32) -> Update {
         state.step += 1;
         let step = state.step;
@@ -123,7 +126,8 @@ impl Optimizer {
 
     /// A whole update: `next` becomes the parameters after a step from `current` with `gradient`.
     ///
-    /// `blocks` are the ranges of the layout's blocks, in order and without gaps; only LAMB looks at them.
+    /// `blocks` are the ranges of the layout's blocks, in order and without gaps; only LAMB looks
+    /// at them.
     ///
     /// # Panics
     /// Where lengths differ, or the state is another optimizer's.
@@ -142,7 +146,8 @@ impl Optimizer {
 }
 
 impl Update {
-    /// Updates one range: `part` is the state's part of it, the slices are the range's own. Each range once a step.
+    /// Updates one range: `part` is the state's part of it, the slices are the range's own. Each
+    /// range once a step.
     ///
     /// # Panics
     /// Where lengths differ, or the range cuts a block that LAMB needs whole.

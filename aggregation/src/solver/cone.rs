@@ -1,19 +1,22 @@
 //! The projection on the dual cone of the gradients, {d: <g_t, d> >= 0 for all t}.
 //!
-//! The projection of J^T u is J^T v, v the least of v^T G v over v >= u (Quinton and Rey, arXiv 2406.16232, proposition 1), or J^T (u + l),
-//! l the least of l^T G l / 2 + u^T G l over l >= 0. It is solved over rows of unit norm, which have the same dual cone.
+//! The projection of J^T u is J^T v, v the least of v^T G v over v >= u (Quinton and Rey, arXiv
+//! 2406.16232, proposition 1), or J^T (u + l), l the least of l^T G l / 2 + u^T G l over l >= 0. It
+//! is solved over rows of unit norm, which have the same dual cone.
 
 use super::nonnegative::minimise;
 use crate::gramian::{Gramian, dot};
 
-/// The cosine with a gradient below which a ridge's answer is not taken: torchjd's references have its ridge in them, one at a cosine of -0.16, while the
-/// toy problems' valleys, where the ridge outweighs the small gradient, are crossed in time with bounds down to -0.4 only. Without a ridge, or with its
-/// answer projected once more on the cone, nobody is harmed and the valleys are crossed, but 6 or 4 of the 24 references of `upgrad` and `dualproj` are
-/// missed. `reg_eps = 0` is for those who want that.
+/// The cosine with a gradient below which a ridge's answer is not taken: torchjd's references have
+/// its ridge in them, one at a cosine of -0.16, while the toy problems' valleys, where the ridge
+/// outweighs the small gradient, are crossed in time with bounds down to -0.4 only. Without a
+/// ridge, or with its answer projected once more on the cone, nobody is harmed and the valleys are
+/// crossed, but 6 or 4 of the 24 references of `upgrad` and `dualproj` are missed. `reg_eps = 0` is
+/// for those who want that.
 const HARM: f64 = -0.2;
 
-/// The weights that `project` gives with a ridge; those without it where the ridge is so large beside a gradient that it would be harmed, its
-/// cosine with the direction being below -0.2.
+/// The weights that `project` gives with a ridge; those without it where the ridge is so large
+/// beside a gradient that it would be harmed, its cosine with the direction being below -0.2.
 pub fn project_unless_harmful<T>(
     gramian: &Gramian,
     ridge: f64,
@@ -46,8 +49,9 @@ pub struct Projection {
 }
 
 impl DualCone {
-    /// The dual cone of the rows of which `gramian` is the Gramian. With a `ridge` above 0, G + ridge trace(G) I stands in for G: weights
-    /// stay small where gradients nearly cancel, at the price of <g_t, d> >= -ridge trace(G) v_t in place of 0.
+    /// The dual cone of the rows of which `gramian` is the Gramian. With a `ridge` above 0, G +
+    /// ridge trace(G) I stands in for G: weights stay small where gradients nearly cancel, at the
+    /// price of <g_t, d> >= -ridge trace(G) v_t in place of 0.
     pub fn new(gramian: &Gramian, ridge: f64) -> Self {
         let tasks = gramian.tasks();
         let trace: f64 = (0..tasks).map(|t| gramian.at(t, t)).sum();

@@ -1,7 +1,9 @@
-//! The positive a with G a = a^(-p): the least of a^T G a / 2 - sum of phi(a_t), phi' = a^(-p), which is convex.
+//! The positive a with G a = a^(-p): the least of a^T G a / 2 - sum of phi(a_t), phi' = a^(-p),
+//! which is convex.
 //!
-//! With unit rows (x = D a) it reads C x = k x^(-p), k = norm^(p - 1). Newton's method with a line search that keeps x positive. A ridge of 1e-12 on
-//! C gives an answer also where some direction vanishes and the fixed point would be at infinity.
+//! With unit rows (x = D a) it reads C x = k x^(-p), k = norm^(p - 1). Newton's method with a line
+//! search that keeps x positive. A ridge of 1e-12 on C gives an answer also where some direction
+//! vanishes and the fixed point would be at infinity.
 
 use super::linear::cholesky_solve;
 use crate::gramian::{Gramian, dot};
@@ -13,7 +15,8 @@ const RIDGE: f64 = 1e-12;
 pub struct FixedPoint {
     /// a; 0 for gradients that are 0.
     pub weights: Vec<f64>,
-    /// The largest of abs((G a)_t - a_t^(-p)), relative to the terms of that sum, over gradients that are not 0.
+    /// The largest of abs((G a)_t - a_t^(-p)), relative to the terms of that sum, over gradients
+    /// that are not 0.
     pub residual: f64,
 }
 
@@ -34,7 +37,8 @@ pub fn solve(gramian: &Gramian, power: f64) -> FixedPoint {
     let mut c = cosines.values().to_vec();
     (0..n).for_each(|i| c[i * n + i] += RIDGE);
     let x = newton(&c, &k, power);
-    // C x = k x^-p with norms in units of the middle; a in its own units carries middle^(-2 / (1 + p)).
+    // C x = k x^-p with norms in units of the middle; a in its own units carries middle^(-2 / (1 +
+    // p)).
     let unit = libm::pow(middle, (power - 1.0) / (1.0 + power));
     for (i, &t) in there.iter().enumerate() {
         weights[t] = x[i] * unit / norms[t];
@@ -61,7 +65,8 @@ fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
     let mut x: Vec<f64> = k.iter().map(|k| libm::pow(*k, 1.0 / (1.0 + power))).collect();
     for _ in 0..500 {
         let slopes = slope(c, k, power, &x);
-        // A slope that is rounding alone leads nowhere; where gradients nearly cancel it never gets smaller.
+        // A slope that is rounding alone leads nowhere; where gradients nearly cancel it never gets
+        // smaller.
         let rounded = |i: usize| miss(&c[i * n..(i + 1) * n], &x, k[i] * libm::pow(x[i], -power)) <= f64::EPSILON;
         if (0..n).all(rounded) {
             break;
@@ -74,7 +79,8 @@ fn newton(c: &[f64], k: &[f64], power: f64) -> Vec<f64> {
         if relative <= 4.0 * f64::EPSILON || decrement <= 0.0 {
             break;
         }
-        // Keep x positive, then go back until the function doesn't rise steeply. Its values would tell less: they cancel near the answer.
+        // Keep x positive, then go back until the function doesn't rise steeply. Its values would
+        // tell less: they cancel near the answer.
         let mut length =
             step.iter().zip(&x).map(|(s, x)| if *s > 0.0 { 0.95 * x / s } else { 1.0 }).fold(1.0, f64::min);
         let next = loop {

@@ -37,7 +37,8 @@ pub fn cholesky_solve(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
     x.iter().all(|value| value.is_finite()).then_some(x)
 }
 
-/// pinv(A) b for a positive semidefinite A [n, n]: by Cholesky's factors where A is regular, through its eigenvalues otherwise.
+/// pinv(A) b for a positive semidefinite A [n, n]: by Cholesky's factors where A is regular,
+/// through its eigenvalues otherwise.
 pub fn pseudo_solve(a: &[f64], b: &[f64]) -> Vec<f64> {
     let eigen = eigen(a, b.len());
     let regular = eigen.values.first().is_some_and(|least| *least > eigen.threshold());
@@ -54,9 +55,10 @@ pub struct Eigen {
     pub vectors: Vec<Vec<f64>>,
 }
 
-/// Householder's reduction to a tridiagonal matrix and the implicit QL method (EISPACK's `tred2` and `tql2`; Wilkinson and Reinsch,
-/// Handbook for Automatic Computation II, 1971, contributions II/2 and II/3), with rows in ascending order of the diagonal, which is
-/// the order in which matrices of very different rows lose least.
+/// Householder's reduction to a tridiagonal matrix and the implicit QL method (EISPACK's `tred2`
+/// and `tql2`; Wilkinson and Reinsch, Handbook for Automatic Computation II, 1971, contributions
+/// II/2 and II/3), with rows in ascending order of the diagonal, which is the order in which
+/// matrices of very different rows lose least.
 pub fn eigen(matrix: &[f64], n: usize) -> Eigen {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&i, &j| matrix[i * n + i].total_cmp(&matrix[j * n + j]));
@@ -76,7 +78,8 @@ pub fn eigen(matrix: &[f64], n: usize) -> Eigen {
     }
 }
 
-/// Makes the symmetric matrix `v` tridiagonal: `d` its diagonal, `e` what stands beside it (from place 1), `v` the rotation.
+/// Makes the symmetric matrix `v` tridiagonal: `d` its diagonal, `e` what stands beside it (from
+/// place 1), `v` the rotation.
 fn tridiagonalise(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
     let n = d.len();
     d.copy_from_slice(&v[(n - 1) * n..]);
@@ -108,7 +111,8 @@ fn tridiagonalise(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
     e[0] = 0.0;
 }
 
-/// One reflection of the leading [i, i] part of `v` by the vector in `d`, of which `h` is half the squared norm.
+/// One reflection of the leading [i, i] part of `v` by the vector in `d`, of which `h` is half the
+/// squared norm.
 fn reflect(v: &mut [f64], d: &mut [f64], e: &mut [f64], i: usize, h: f64) {
     let n = d.len();
     e[..i].fill(0.0);
@@ -170,7 +174,8 @@ fn accumulate(v: &mut [f64], d: &mut [f64]) {
     v[n * n - 1] = 1.0;
 }
 
-/// Rotates the tridiagonal matrix (`d`, `e`) until it is diagonal, and `v` with it: its columns become the eigenvectors.
+/// Rotates the tridiagonal matrix (`d`, `e`) until it is diagonal, and `v` with it: its columns
+/// become the eigenvectors.
 fn implicit_ql(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
     let n = d.len();
     e.rotate_left(1);

@@ -1,7 +1,8 @@
 //! A convex quadratic over non-negative vectors: the least of x^T M x / 2 - f^T x with x >= 0.
 //!
-//! The active-set method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23) in the form that knows only
-//! M = A^T A and f = A^T b (Bro and de Jong, Journal of Chemometrics 11, 1997). It ends at the exact answer to rounding, in finitely many steps.
+//! The active-set method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23) in
+//! the form that knows only M = A^T A and f = A^T b (Bro and de Jong, Journal of Chemometrics 11,
+//! 1997). It ends at the exact answer to rounding, in finitely many steps.
 
 use super::linear::cholesky_solve;
 
@@ -10,12 +11,14 @@ use super::linear::cholesky_solve;
 pub struct Nonnegative {
     /// The answer; not negative.
     pub x: Vec<f64>,
-    /// How far the answer misses the optimality conditions, relative to f and to the terms of M x: the largest
-    /// of f - M x over all places, and of its absolute value over places where x is above 0.
+    /// How far the answer misses the optimality conditions, relative to f and to the terms of M x:
+    /// the largest of f - M x over all places, and of its absolute value over places where x is
+    /// above 0.
     pub residual: f64,
 }
 
-/// The least of x^T M x / 2 - f^T x over x >= 0, for a positive semidefinite M [n, n] with a diagonal of about 1.
+/// The least of x^T M x / 2 - f^T x over x >= 0, for a positive semidefinite M [n, n] with a
+/// diagonal of about 1.
 pub fn minimise(m: &[f64], f: &[f64]) -> Nonnegative {
     let n = f.len();
     let mut x = vec![0.0; n];
@@ -31,7 +34,8 @@ pub fn minimise(m: &[f64], f: &[f64]) -> Nonnegative {
         if descend(m, f, &mut x, &mut free) && self::value(m, f, &x) < value {
             refused.clear();
         } else {
-            // Rounding let a place in that improves nothing: go on without it until something else changes.
+            // Rounding let a place in that improves nothing: go on without it until something else
+            // changes.
             (x, free) = before;
             refused.push(entering);
         }
@@ -40,7 +44,8 @@ pub fn minimise(m: &[f64], f: &[f64]) -> Nonnegative {
     Nonnegative { x, residual }
 }
 
-/// Goes to the least point over the free places, giving up places that reach 0 on the way. False where M is singular on them.
+/// Goes to the least point over the free places, giving up places that reach 0 on the way. False
+/// where M is singular on them.
 fn descend(m: &[f64], f: &[f64], x: &mut [f64], free: &mut Vec<usize>) -> bool {
     let n = x.len();
     while !free.is_empty() {

@@ -1,7 +1,8 @@
 //! The shortest vector in the convex hull of the gradients: the least of a^T G a over the simplex.
 //!
-//! With unit rows (G = D C D, x = D a) and e = 1 / norms it is the direction of the least of x^T (C + e e^T) x / 2 - e^T x over x >= 0,
-//! normalised so that a adds up to 1 (Wolfe, Mathematical Programming 11, 1976, theorem 2.1, read as least squares).
+//! With unit rows (G = D C D, x = D a) and e = 1 / norms it is the direction of the least of x^T (C
+//! + e e^T) x / 2 - e^T x over x >= 0, normalised so that a adds up to 1 (Wolfe, Mathematical
+//! Programming 11, 1976, theorem 2.1, read as least squares).
 
 use super::nonnegative::minimise;
 use crate::gramian::Gramian;
@@ -47,8 +48,8 @@ pub fn gap(gramian: &Gramian, weights: &[f64]) -> f64 {
     (crate::gramian::dot(weights, &products) - least).max(0.0)
 }
 
-/// The nearest point of the simplex (Duchi et al., ICML 2008, figure 1). The largest entry is taken off first: it changes nothing, and
-/// entries that are far from 1 keep the places that decide.
+/// The nearest point of the simplex (Duchi et al., ICML 2008, figure 1). The largest entry is taken
+/// off first: it changes nothing, and entries that are far from 1 keep the places that decide.
 pub fn project(point: &[f64]) -> Vec<f64> {
     let largest = point.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let below: Vec<f64> = point.iter().map(|value| value - largest).collect();

@@ -1,11 +1,13 @@
 //! The Pareto set of the toy problem, and the distance to it.
 //!
-//! For y < 0 both losses are c2 = -tanh(y/2) times a bowl. Where w f1 + (1 - w) f2 is least, its slope in x gives x = 14 w - 7, in [-7, 7], and with
-//! B = (49 - x^2 + 0.1 (y+8)^2)/10 - 20, the bowls' weighted mean, its slope in y gives
+//! For y < 0 both losses are c2 = -tanh(y/2) times a bowl. Where w f1 + (1 - w) f2 is least, its
+//! slope in x gives x = 14 w - 7, in [-7, 7], and with B = (49 - x^2 + 0.1 (y+8)^2)/10 - 20, the
+//! bowls' weighted mean, its slope in y gives
 //!
 //! -tanh(y/2) (y+8)/50 = (1 - tanh(y/2)^2) B / 2,
 //!
-//! which has one solution y(x) between -10 and -8. No point with y >= 0 is better in either loss, and scaling a loss changes nothing.
+//! which has one solution y(x) between -10 and -8. No point with y >= 0 is better in either loss,
+//! and scaling a loss changes nothing.
 
 use super::Point;
 

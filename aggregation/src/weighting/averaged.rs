@@ -1,4 +1,5 @@
-//! Moving averages of the tasks' gradients, kept in the state; a task that is absent from a step keeps its row.
+//! Moving averages of the tasks' gradients, kept in the state; a task that is absent from a step
+//! keeps its row.
 
 use super::method::{Moment, State};
 use crate::lanes::{Level, vectorised};
@@ -10,7 +11,8 @@ pub(super) struct Averaged {
 }
 
 impl Averaged {
-    /// Row t of the present tasks becomes keep row + (1 - keep) factor_t g_t, from 0; gives the present tasks' rows.
+    /// Row t of the present tasks becomes keep row + (1 - keep) factor_t g_t, from 0; gives the
+    /// present tasks' rows.
     pub fn update<'a>(
         &self,
         moment: &Moment<'_>,

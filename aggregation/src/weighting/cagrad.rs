@@ -1,8 +1,10 @@
-//! `cagrad`: d = g0 + (c norm(g0) / norm(g_w)) g_w, g0 the mean gradient and g_w = J^T w with w on the simplex where
-//! F(w) = w^T G 1/T + c norm(g0) norm(g_w) is least (Liu et al., Conflict-averse gradient descent, NeurIPS 2021, algorithm 1). Certificate: F's duality gap.
+//! `cagrad`: d = g0 + (c norm(g0) / norm(g_w)) g_w, g0 the mean gradient and g_w = J^T w with w on
+//! the simplex where F(w) = w^T G 1/T + c norm(g0) norm(g_w) is least (Liu et al., Conflict-averse
+//! gradient descent, NeurIPS 2021, algorithm 1). Certificate: F's duality gap.
 //!
-//! At the least w, J^T w + l g0 is the shortest vector in the hull of the g_t + l g0 for the l with norm(g_w) = l c norm(g0), so that l is searched
-//! and each trial solved exactly. `rescale` divides d by 1 + c^2 (`square`) or 1 + c (`linear`).
+//! At the least w, J^T w + l g0 is the shortest vector in the hull of the g_t + l g0 for the l with
+//! norm(g_w) = l c norm(g0), so that l is searched and each trial solved exactly. `rescale` divides
+//! d by 1 + c^2 (`square`) or 1 + c (`linear`).
 
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
@@ -107,8 +109,8 @@ impl Method for CaGrad {
         let mut value = dot(&w, &to_mean) + radius * norm;
         let along = if norm > 0.0 { radius / norm } else { 0.0 };
         let mut alpha: Vec<f64> = equal.iter().zip(&w).map(|(share, w)| share + along * w).collect();
-        // Where the hull reaches 0, to rounding, no task can gain without another's loss, and g_w has no direction. Of all directions
-        // that harm no task the nearest to g0 is taken.
+        // Where the hull reaches 0, to rounding, no task can gain without another's loss, and g_w
+        // has no direction. Of all directions that harm no task the nearest to g0 is taken.
         if norm <= 1e-7 * longest {
             let harmless = DualCone::new(gramian, 0.0).project(&equal).weights;
             let lift: Vec<f64> = harmless.iter().zip(&equal).map(|(weight, share)| weight - share).collect();

@@ -1,4 +1,5 @@
-//! `constant`: alpha is given, as a list in the tasks' order or as a table by task name (tasks that it leaves out have 1).
+//! `constant`: alpha is given, as a list in the tasks' order or as a table by task name (tasks that
+//! it leaves out have 1).
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};

@@ -1,5 +1,6 @@
-//! `dualproj`: the projection of the mean gradient on the dual cone of the gradients
-//! (Lopez-Paz and Ranzato, Gradient episodic memory for continual learning, NeurIPS 2017, equation 11). Certificate: the KKT residual.
+//! `dualproj`: the projection of the mean gradient on the dual cone of the gradients (Lopez-Paz and
+//! Ranzato, Gradient episodic memory for continual learning, NeurIPS 2017, equation 11).
+//! Certificate: the KKT residual.
 //!
 //! With a `preference` the mean is weighted by it. `reg_eps` is as in `upgrad`.
 

@@ -1,5 +1,6 @@
-//! `dwa`: alpha = T softmax(r / tau), r the mean loss of the last epoch over that of the epoch before
-//! (Liu, Johns and Davison, CVPR 2019, equation 7). While a present task has not two whole epochs behind it, alpha is 1 for all.
+//! `dwa`: alpha = T softmax(r / tau), r the mean loss of the last epoch over that of the epoch
+//! before (Liu, Johns and Davison, CVPR 2019, equation 7). While a present task has not two whole
+//! epochs behind it, alpha is 1 for all.
 
 use super::Built;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, TINY, not_negative, softmax};
@@ -16,7 +17,8 @@ pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(Dwa { tau: reader.number("tau", 2.0, Range::Positive)? }))
 }
 
-/// By task: the running sum and count of its epoch, that epoch, and the means of its two epochs before (no number: none yet).
+/// By task: the running sum and count of its epoch, that epoch, and the means of its two epochs
+/// before (no number: none yet).
 const PARTS: [(&str, f64); 5] =
     [("dwa.sum", 0.0), ("dwa.count", 0.0), ("dwa.epoch", 0.0), ("dwa.last", f64::NAN), ("dwa.before", f64::NAN)];
 
@@ -25,7 +27,8 @@ fn read(state: &State, part: usize, task: usize) -> f64 {
     state.numbers.get(name).map_or(first, |values| values[task])
 }
 
-/// The two means as of this epoch: the running epoch's is the last one as soon as a later epoch has begun.
+/// The two means as of this epoch: the running epoch's is the last one as soon as a later epoch has
+/// begun.
 fn means(state: &State, task: usize, epoch: u64) -> (f64, f64) {
     let (sum, count) = (read(state, 0, task), read(state, 1, task));
     if count > 0.0 && read(state, 2, task) < epoch as f64 {

@@ -1,8 +1,10 @@
-//! `excess_mtl`: weights that grow with the tasks' excess risks, w_t = w_t exp(eta r_t / r_t at first) over their sum, from 1 / T
-//! (ExcessMTL; He et al., Robust multi-task learning with excess risks, ICML 2024, equations 6, 7 and 9).
+//! `excess_mtl`: weights that grow with the tasks' excess risks, w_t = w_t exp(eta r_t / r_t at
+//! first) over their sum, from 1 / T (ExcessMTL; He et al., Robust multi-task learning with excess
+//! risks, ICML 2024, equations 6, 7 and 9).
 //!
-//! The excess risk is estimated by r_t = sum over i of g_ti^2 / sqrt(s_ti + 1e-7), s_t the sum of the squared gradients of all steps so far: s is
-//! kept in f32, the terms are computed in f32 and added in f64.
+//! The excess risk is estimated by r_t = sum over i of g_ti^2 / sqrt(s_ti + 1e-7), s_t the sum of
+//! the squared gradients of all steps so far: s is kept in f32, the terms are computed in f32 and
+//! added in f64.
 
 // Lanes of several arrays, walked side by side by their number, become vector instructions.
 #![allow(clippy::needless_range_loop)]

@@ -1,8 +1,10 @@
-//! `famo`: alpha = (z / l) / c with z = softmax(w), c = sum z / l; w is learned from what the update did to the logarithms of the losses
-//! (Liu et al., FAMO: fast adaptive multitask optimization, NeurIPS 2023, algorithm 1; the least possible loss b is 0).
+//! `famo`: alpha = (z / l) / c with z = softmax(w), c = sum z / l; w is learned from what the
+//! update did to the logarithms of the losses (Liu et al., FAMO: fast adaptive multitask
+//! optimization, NeurIPS 2023, algorithm 1; the least possible loss b is 0).
 //!
-//! With delta = log l(before) - log l(after) the gradient for w is z * (delta - sum z delta); Adam with rate `learning_rate` and weight decay
-//! `gamma` follows it. Losses get 1e-8 added, as in the authors' code.
+//! With delta = log l(before) - log l(after) the gradient for w is z * (delta - sum z delta); Adam
+//! with rate `learning_rate` and weight decay `gamma` follows it. Losses get 1e-8 added, as in the
+//! authors' code.
 
 use super::Built;
 use super::learned::Learned;

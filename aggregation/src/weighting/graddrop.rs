@@ -1,5 +1,6 @@
-//! `graddrop`: each coordinate keeps its positive or its negative values, drawn by the purity of its signs, P = (1 + sum g / sum abs(g)) / 2
-//! (Chen et al., Just pick a sign, NeurIPS 2020, equation 1 and algorithm 1 on the parameters' gradients).
+//! `graddrop`: each coordinate keeps its positive or its negative values, drawn by the purity of
+//! its signs, P = (1 + sum g / sum abs(g)) / 2 (Chen et al., Just pick a sign, NeurIPS 2020,
+//! equation 1 and algorithm 1 on the parameters' gradients).
 //!
 //! What is dropped comes through with the factor `leak`.
 

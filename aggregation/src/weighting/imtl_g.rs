@@ -1,5 +1,6 @@
-//! `imtl_g`: equal projections of the direction on all unit gradients; v = pinv(G) sqrt(diag G), alpha = v / sum v
-//! (IMTL-G; Liu et al., Towards impartial multi-task learning, ICLR 2021, section 3.1, in the closed form over G).
+//! `imtl_g`: equal projections of the direction on all unit gradients; v = pinv(G) sqrt(diag G),
+//! alpha = v / sum v (IMTL-G; Liu et al., Towards impartial multi-task learning, ICLR 2021, section
+//! 3.1, in the closed form over G).
 //!
 //! alpha is 0 where v adds up to 0, and no direction has equal projections.
 

@@ -1,7 +1,8 @@
 //! `imtl_l`: the sum of e^s l - s with a learned s for each task, so that alpha = e^s
 //! (IMTL-L; Liu et al., Towards impartial multi-task learning, ICLR 2021, section 3.2).
 //!
-//! s is learned with the model's kind of optimizer and rate, from 0; its gradient is e^s l - 1. Needs losses that are not negative.
+//! s is learned with the model's kind of optimizer and rate, from 0; its gradient is e^s l - 1.
+//! Needs losses that are not negative.
 
 use super::Built;
 use super::learned::Learned;

@@ -1,8 +1,9 @@
 //! `krum`: the mean of the `selected` gradients that are nearest to their neighbours
 //! (multi-Krum; Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4).
 //!
-//! A gradient's score is the sum of squared distances to its T - `byzantine` - 2 nearest others; the lowest scores are selected. Two gradients that are each
-//! other's nearest can tie: the shorter one comes first, then the task's number decides.
+//! A gradient's score is the sum of squared distances to its T - `byzantine` - 2 nearest others;
+//! the lowest scores are selected. Two gradients that are each other's nearest can tie: the shorter
+//! one comes first, then the task's number decides.
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
@@ -52,8 +53,9 @@ impl Method for Krum {
     }
 }
 
-/// The rows of which these are the inner products, those that are nearest to their neighbours first: in ascending order of the sum of squared distances to the
-/// n - `byzantine` - 2 nearest others (at least one).
+/// The rows of which these are the inner products, those that are nearest to their neighbours
+/// first: in ascending order of the sum of squared distances to the n - `byzantine` - 2 nearest
+/// others (at least one).
 pub(crate) fn nearest_first(gramian: &Gramian, byzantine: usize) -> Vec<usize> {
     let rows = gramian.tasks();
     // With few rows in a step the nearest one decides.

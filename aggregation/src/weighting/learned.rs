@@ -1,9 +1,11 @@
-//! Scalars by task that a weighting learns, each with an optimizer of its own, so that a task that is absent from a step keeps its scalar and moments.
+//! Scalars by task that a weighting learns, each with an optimizer of its own, so that a task that
+//! is absent from a step keeps its scalar and moments.
 
 use super::method::{Moment, State};
 use crate::optimizer::{Optimizer, OptimizerState};
 
-/// Where the scalars are in the state: `NAME` and, for the optimizer's slots, `NAME.SLOT` and `NAME.step`, all by task.
+/// Where the scalars are in the state: `NAME` and, for the optimizer's slots, `NAME.SLOT` and
+/// `NAME.step`, all by task.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Learned {
     pub name: &'static str,

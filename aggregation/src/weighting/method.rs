@@ -1,8 +1,9 @@
 //! What every weighting is: its needs, its state, its statistics and its outcome.
 //!
-//! A step goes: [`Method::weigh`] gives the combination of the tasks' gradients from what the method needs before or with the gradients;
-//! after the update [`Method::learn`] sees the losses (and those after the update, where the method needs them) and changes the state. Both
-//! change only the state that they are handed; the caller keeps the old one until the step commits.
+//! A step goes: [`Method::weigh`] gives the combination of the tasks' gradients from what the
+//! method needs before or with the gradients; after the update [`Method::learn`] sees the losses
+//! (and those after the update, where the method needs them) and changes the state. Both change
+//! only the state that they are handed; the caller keeps the old one until the step commits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,7 +20,8 @@ use crate::random::Stream;
 pub enum Need {
     /// This step's losses before the backward pass: alpha depends on them.
     LossesBefore,
-    /// This step's losses as they come with the gradients: for [`Method::learn`] in combined mode, for alpha too in per-task mode.
+    /// This step's losses as they come with the gradients: for [`Method::learn`] in combined mode,
+    /// for alpha too in per-task mode.
     LossesWith,
     /// The losses after the update, on the same rows.
     LossesAfter,
@@ -57,7 +59,8 @@ pub struct Moment<'a> {
     pub epoch: u64,
     /// The number of tasks in the experiment.
     pub tasks: usize,
-    /// The tasks that have labelled rows in this step, ascending. Statistics and weights are theirs, in this order.
+    /// The tasks that have labelled rows in this step, ascending. Statistics and weights are
+    /// theirs, in this order.
     pub present: &'a [usize],
     /// The model's optimizer, for learned scalars.
     pub optimizer: &'a Optimizer,
@@ -243,7 +246,8 @@ pub trait Method: fmt::Debug + Send + Sync {
         Needs::new()
     }
 
-    /// What losses the method works with. Those of tasks are never negative; those of the toy problems can be, and are moved up for it.
+    /// What losses the method works with. Those of tasks are never negative; those of the toy
+    /// problems can be, and are moved up for it.
     fn accepts(&self) -> Loss {
         Loss::Any
     }

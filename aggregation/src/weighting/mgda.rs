@@ -1,7 +1,9 @@
-//! `mgda`: the weights of the shortest vector in the convex hull of the gradients, argmin of a^T G a over the simplex
-//! (Désidéri, Comptes Rendus Mathématique 350, 2012; Sener and Koltun, NeurIPS 2018), solved exactly; certificate: the duality gap.
+//! `mgda`: the weights of the shortest vector in the convex hull of the gradients, argmin of a^T G
+//! a over the simplex (Désidéri, Comptes Rendus Mathématique 350, 2012; Sener and Koltun, NeurIPS
+//! 2018), solved exactly; certificate: the duality gap.
 //!
-//! `normalize` divides the gradients first, for the search of a alone, by their norm (`l2`), loss (`loss`) or both (`loss+`), as Sener and Koltun's code does.
+//! `normalize` divides the gradients first, for the search of a alone, by their norm (`l2`), loss
+//! (`loss`) or both (`loss+`), as Sener and Koltun's code does.
 
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};

@@ -1,8 +1,10 @@
-//! `moco`: the direction Y^T l of a moving average Y of the unit gradients, l following the shortest such direction
-//! (MoCo; Fernando et al., Mitigating gradient bias in multi-objective learning, ICLR 2023, algorithm 1, with the softmax and the normalisation
-//! of the authors' code, which also multiplies the unit gradients by their losses).
+//! `moco`: the direction Y^T l of a moving average Y of the unit gradients, l following the
+//! shortest such direction (MoCo; Fernando et al., Mitigating gradient bias in multi-objective
+//! learning, ICLR 2023, algorithm 1, with the softmax and the normalisation of the authors' code,
+//! which also multiplies the unit gradients by their losses).
 //!
-//! At step k, from 1: Y = Y - beta k^(-beta_sigma) (Y - g / norm(g)), from 0, and l = softmax(l - gamma k^(-gamma_sigma) (Y Y^T + rho I) l), from 1 / T.
+//! At step k, from 1: Y = Y - beta k^(-beta_sigma) (Y - g / norm(g)), from 0, and l = softmax(l -
+//! gamma k^(-gamma_sigma) (Y Y^T + rho I) l), from 1 / T.
 
 use super::Built;
 use super::averaged::Averaged;

@@ -1,11 +1,12 @@
 //! Weightings: how per-task losses or gradients become one update.
 //!
-//! [`Weighting`] is what `[weighting]` of the experiment file says: a method's name and its parameters. [`Weighting::build`] makes the
-//! [`Method`], a pure function of a step's statistics, of an explicit [`State`] and of explicit randomness. A method says what it
-//! [needs](Need); the step computes and sends that and nothing else.
+//! [`Weighting`] is what `[weighting]` of the experiment file says: a method's name and its
+//! parameters. [`Weighting::build`] makes the [`Method`], a pure function of a step's statistics,
+//! of an explicit [`State`] and of explicit randomness. A method says what it [needs](Need); the
+//! step computes and sends that and nothing else.
 //!
-//! A method is one file in this folder and one line in `methods!` below. Its file has a `NAME`, a function `build` that reads its parameters and
-//! the type that implements [`Method`].
+//! A method is one file in this folder and one line in `methods!` below. Its file has a `NAME`, a
+//! function `build` that reads its parameters and the type that implements [`Method`].
 
 mod averaged;
 mod learned;
@@ -25,7 +26,8 @@ use settings::{Invalid, Reader, Table, Value};
 
 pub(crate) use krum::nearest_first;
 
-/// What a method's file makes of its parameters. The tasks' names are none while a file is read, before its tasks are known.
+/// What a method's file makes of its parameters. The tasks' names are none while a file is read,
+/// before its tasks are known.
 type Build = fn(&mut Reader<'_>, Option<&[&str]>) -> Built;
 /// A method, or the parameter that is refused.
 type Built = Result<Box<dyn Method>, Invalid>;

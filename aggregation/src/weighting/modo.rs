@@ -1,5 +1,6 @@
-//! `modo`: weights that follow the simplex with two independent estimates of the gradients, so that their product is unbiased:
-//! l = project(l - gamma (J1 J2^T l + rho l)), alpha = l (MoDo; Chen et al., Three-way trade-off in multi-objective learning, JMLR 2024, algorithm 2).
+//! `modo`: weights that follow the simplex with two independent estimates of the gradients, so that
+//! their product is unbiased: l = project(l - gamma (J1 J2^T l + rho l)), alpha = l (MoDo; Chen et
+//! al., Three-way trade-off in multi-objective learning, JMLR 2024, algorithm 2).
 //!
 //! J1 and J2 are the gradients of the two subtrees of the root, in place of extra batches.
 
@@ -27,7 +28,8 @@ pub(super) fn cross<'a>(method: &'static str, statistics: &Statistics<'a>) -> Re
     statistics.gramian_cross.ok_or(Failure::Missing { method, need: Need::GramianCross })
 }
 
-/// Weights on the simplex of all tasks; `change` gets and gives those of the present ones, scaled to the simplex of these alone.
+/// Weights on the simplex of all tasks; `change` gets and gives those of the present ones, scaled
+/// to the simplex of these alone.
 pub(super) fn on_simplex(name: &str, moment: &Moment<'_>, state: &mut State, change: impl FnOnce(Vec<f64>) -> Vec<f64>) -> Vec<f64> {
     let all = state.numbers_or(name, || vec![1.0 / moment.tasks as f64; moment.tasks]);
     let mass: f64 = moment.present.iter().map(|&task| all[task]).sum();

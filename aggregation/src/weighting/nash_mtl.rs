@@ -1,8 +1,10 @@
-//! `nash_mtl`: the Nash bargaining solution, G a = 1 / a, then shortened to at most `max_norm` (0: as it is)
-//! (Navon et al., Multi-task learning as a bargaining game, ICML 2022, claim 3.1). Certificate: the relative residual.
+//! `nash_mtl`: the Nash bargaining solution, G a = 1 / a, then shortened to at most `max_norm` (0:
+//! as it is) (Navon et al., Multi-task learning as a bargaining game, ICML 2022, claim 3.1).
+//! Certificate: the relative residual.
 //!
-//! The paper solves it by successive convex programmes; it is the least of a convex function, so Newton's method is used here. `every` is the number of steps for which
-//! an answer is kept; a task that comes back within them makes a new one.
+//! The paper solves it by successive convex programmes; it is the least of a convex function, so
+//! Newton's method is used here. `every` is the number of steps for which an answer is kept; a task
+//! that comes back within them makes a new one.
 
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};

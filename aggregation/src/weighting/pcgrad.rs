@@ -1,5 +1,6 @@
-//! `pcgrad`: each gradient is projected off the others that it conflicts with, one after the other in random order; their sum is the direction
-//! (Yu et al., Gradient surgery for multi-task learning, NeurIPS 2020, algorithm 1). Computed on coefficients over G.
+//! `pcgrad`: each gradient is projected off the others that it conflicts with, one after the other
+//! in random order; their sum is the direction (Yu et al., Gradient surgery for multi-task
+//! learning, NeurIPS 2020, algorithm 1). Computed on coefficients over G.
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};

@@ -1,8 +1,10 @@
-//! `smoothing`, a parameter of every method that makes weights of losses or of a Gramian: alpha as a moving average
-//! (CR-MOGM; Zhou et al., On the convergence of stochastic multi-objective gradient manipulation and beyond, NeurIPS 2022, equation 6).
+//! `smoothing`, a parameter of every method that makes weights of losses or of a Gramian: alpha as
+//! a moving average (CR-MOGM; Zhou et al., On the convergence of stochastic multi-objective
+//! gradient manipulation and beyond, NeurIPS 2022, equation 6).
 //!
-//! alpha'_t = smoothing alpha'_t + (1 - smoothing) alpha_t for the tasks that are present, by block where alpha is; a task's first alpha
-//! stands as it is. Methods that need nothing of a step or the Jacobian don't have this parameter.
+//! alpha'_t = smoothing alpha'_t + (1 - smoothing) alpha_t for the tasks that are present, by block
+//! where alpha is; a task's first alpha stands as it is. Methods that need nothing of a step or the
+//! Jacobian don't have this parameter.
 
 use super::Built;
 use super::method::{Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};

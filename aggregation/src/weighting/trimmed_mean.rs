@@ -1,5 +1,6 @@
-//! `trimmed_mean`: by coordinate, the mean of what is left without the `trim` largest and the `trim` smallest values
-//! (Yin et al., Byzantine-robust distributed learning, ICML 2018, definition 2).
+//! `trimmed_mean`: by coordinate, the mean of what is left without the `trim` largest and the
+//! `trim` smallest values (Yin et al., Byzantine-robust distributed learning, ICML 2018, definition
+//! 2).
 
 use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};

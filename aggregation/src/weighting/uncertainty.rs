@@ -1,7 +1,9 @@
-//! `uncertainty`: the sum of l / (2 e^s) + s / 2 with a learned s for each task, so that alpha = 1 / (2 e^s)
-//! (Kendall, Gal and Cipolla, CVPR 2018, section 3.2; s is the logarithm of their squared sigma).
+//! `uncertainty`: the sum of l / (2 e^s) + s / 2 with a learned s for each task, so that alpha = 1
+//! / (2 e^s) (Kendall, Gal and Cipolla, CVPR 2018, section 3.2; s is the logarithm of their squared
+//! sigma).
 //!
-//! s is learned with the model's kind of optimizer and rate, from `initial`; its gradient is (1 - l / e^s) / 2.
+//! s is learned with the model's kind of optimizer and rate, from `initial`; its gradient is (1 - l
+//! / e^s) / 2.
 
 use super::Built;
 use super::learned::Learned;

@@ -1,9 +1,12 @@
 //! `upgrad`: the mean over tasks of the projection of g_t on the dual cone of the gradients
-//! (Quinton and Rey, Jacobian descent for multi-objective optimization, arXiv 2406.16232, equation 5). Certificate: the largest KKT residual.
+//! (Quinton and Rey, Jacobian descent for multi-objective optimization, arXiv 2406.16232, equation
+//! 5). Certificate: the largest KKT residual.
 //!
-//! With a `preference` the mean is weighted by it. `reg_eps` times the trace of G is added to the diagonal of G, as torchjd does: with 1e-4 the
-//! direction is the library's, and <g_t, d> >= -reg_eps trace(G) alpha_t; with 0, and where a gradient is so small beside the others that the
-//! library's direction would have a cosine below -0.2 with it, it is the paper's, with <g_t, d> >= 0.
+//! With a `preference` the mean is weighted by it. `reg_eps` times the trace of G is added to the
+//! diagonal of G, as torchjd does: with 1e-4 the direction is the library's, and <g_t, d> >=
+//! -reg_eps trace(G) alpha_t; with 0, and where a gradient is so small beside the others that the
+//! library's direction would have a cosine below -0.2 with it, it is the paper's, with <g_t, d> >=
+//! 0.
 
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};

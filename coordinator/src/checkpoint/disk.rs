@@ -56,12 +56,14 @@ struct Seal {
     manifest_sha256: Option<String>,
 }
 
-/// Writes a checkpoint into the run folder and returns its folder. It is on the disk, whole, when this returns.
+/// Writes a checkpoint into the run folder and returns its folder. It is on the disk, whole, when
+/// this returns.
 ///
 /// A checkpoint of the same step is replaced.
 ///
 /// # Errors
-/// The file system refuses, or blocks and tensors don't fit together. Then the folder of the step is as it was before.
+/// The file system refuses, or blocks and tensors don't fit together. Then the folder of the step
+/// is as it was before.
 pub fn write(disk: &dyn Disk, run_dir: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
     let place = path_of(run_dir, checkpoint.step);
     let parent = place.parent().expect("path_of gives a folder in a folder");
@@ -136,7 +138,8 @@ fn seal_of(text: &str, recorded: &str) -> String {
 /// Reads a checkpoint's folder and checks all of it.
 ///
 /// # Errors
-/// A file is missing or can't be read, a hash does not hold, or the contents don't fit the manifest.
+/// A file is missing or can't be read, a hash does not hold, or the contents don't fit the
+/// manifest.
 pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let manifest = read_manifest(path)?;
     let tensors = |file: &'static str, names: &[String]| {
@@ -147,7 +150,8 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
     Ok(Checkpoint { optimizer, weighting, ..model_of(path, manifest)? })
 }
 
-/// Reads what an evaluation needs, and checks that: all but the state of optimizer and weighting, which may be damaged and are left empty.
+/// Reads what an evaluation needs, and checks that: all but the state of optimizer and weighting,
+/// which may be damaged and are left empty.
 ///
 /// # Errors
 /// As [`load`].
@@ -205,7 +209,8 @@ fn misfit(path: &Path, file: &str) -> impl FnOnce(String) -> CheckpointError {
     move |message| CheckpointError::Tensors { path, file, message }
 }
 
-/// The step of the best parameters when the checkpoint was written; none where its manifest can't be read.
+/// The step of the best parameters when the checkpoint was written; none where its manifest can't
+/// be read.
 pub(super) fn best_of(path: &Path) -> Option<u64> {
     read_manifest(path).ok()?.best
 }

@@ -60,10 +60,11 @@ pub struct Found {
     pub best: Option<(u64, Vec<f32>)>,
 }
 
-/// The newest checkpoint that a run can go on from, and those newer than it that it can't, newest first.
+/// The newest checkpoint that a run can go on from, and those newer than it that it can't, newest
+/// first.
 ///
-/// A checkpoint is good where all hashes hold, where its best parameters are good too, and where the `journal`, if one is given, still has
-/// all that belongs to it.
+/// A checkpoint is good where all hashes hold, where its best parameters are good too, and where
+/// the `journal`, if one is given, still has all that belongs to it.
 ///
 /// # Errors
 /// The folder can't be read. A checkpoint that can't be is passed over.
@@ -110,8 +111,8 @@ fn check_journal(checkpoint: &Checkpoint, path: &Path, journal: &Path) -> Result
     Ok(())
 }
 
-/// Sees to it that the checkpoints that are there stay, should the power go: a coordinator that was killed may have written the last one
-/// and not synced its name.
+/// Sees to it that the checkpoints that are there stay, should the power go: a coordinator that was
+/// killed may have written the last one and not synced its name.
 ///
 /// # Errors
 /// The file system refuses.
@@ -123,7 +124,8 @@ pub fn hold(disk: &dyn Disk, run_dir: &Path) -> Result<(), CheckpointError> {
 
 /// Names the checkpoint that `checkpoint.best` chose; it must have been written before.
 ///
-/// A run that resumes from an older checkpoint than the best names its best again, from its own state.
+/// A run that resumes from an older checkpoint than the best names its best again, from its own
+/// state.
 ///
 /// # Errors
 /// The file system refuses.
@@ -148,12 +150,13 @@ pub fn best(run_dir: &Path) -> Result<Option<u64>, CheckpointError> {
     }
 }
 
-/// Removes all checkpoints but the newest `n` (at least one) up to that of the step `written`, which is good, the best one, those
-/// that the kept ones name as their best, and those of the steps in `protected`; returns the steps that went. Remains of writes
-/// that a crash interrupted go too.
+/// Removes all checkpoints but the newest `n` (at least one) up to that of the step `written`,
+/// which is good, the best one, those that the kept ones name as their best, and those of the steps
+/// in `protected`; returns the steps that went. Remains of writes that a crash interrupted go too.
 ///
-/// Checkpoints after `written` are there where a run went on from an earlier one because they could not be used. They take no
-/// place among the `n`, and go. What is of another version, or can't be read, is not damaged for all that is known: it stays.
+/// Checkpoints after `written` are there where a run went on from an earlier one because they could
+/// not be used. They take no place among the `n`, and go. What is of another version, or can't be
+/// read, is not damaged for all that is known: it stays.
 ///
 /// # Errors
 /// The file system refuses.

@@ -1,8 +1,9 @@
 //! The order in which a run's checkpoints are written, and which of them go.
 //!
-//! A checkpoint names the best parameters so far, and nobody can go on from it where theirs is not there. So the checkpoint of the best
-//! comes first: where the disk does not take it, or not the records that come before it, it is owed. It waits in memory as it is, and no
-//! other is written before.
+//! A checkpoint names the best parameters so far, and nobody can go on from it where theirs is not
+//! there. So the checkpoint of the best comes first: where the disk does not take it, or not the
+//! records that come before it, it is owed. It waits in memory as it is, and no other is written
+//! before.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +24,8 @@ pub struct Keeper {
     best: Option<u64>,
     /// The step that the run folder names as the best.
     marked: Option<u64>,
-    /// The step of the checkpoint that is on the disk, written by this coordinator or found good by it.
+    /// The step of the checkpoint that is on the disk, written by this coordinator or found good by
+    /// it.
     saved: Option<u64>,
     /// The checkpoint of the best parameters, where it could not be written.
     owed: Option<Box<Checkpoint>>,
@@ -41,8 +43,8 @@ pub struct Kept {
 }
 
 impl Keeper {
-    /// For a run that goes on from `found`, or from its start. The newest `keep` checkpoints stay (at least one), and those of the steps
-    /// in `spared`.
+    /// For a run that goes on from `found`, or from its start. The newest `keep` checkpoints stay
+    /// (at least one), and those of the steps in `spared`.
     pub fn new(
         disk: Arc<dyn Disk>,
         run_dir: &Path,
@@ -62,8 +64,9 @@ impl Keeper {
         }
     }
 
-    /// Writes a checkpoint, unless it is there, and then removes what is not needed any more. `best` where it holds the best parameters so
-    /// far. `journal` says whether everything that led to it is in the journal and synced; `fill` puts in what costs something to copy.
+    /// Writes a checkpoint, unless it is there, and then removes what is not needed any more.
+    /// `best` where it holds the best parameters so far. `journal` says whether everything that led
+    /// to it is in the journal and synced; `fill` puts in what costs something to copy.
     pub fn save(
         &mut self,
         checkpoint: Box<Checkpoint>,
@@ -119,7 +122,8 @@ impl Keeper {
         written.map(|_| true)
     }
 
-    /// Names the best checkpoint, and removes those that are not needed any more now that the one of `step` is there.
+    /// Names the best checkpoint, and removes those that are not needed any more now that the one
+    /// of `step` is there.
     fn tidy(&mut self, step: u64) -> Result<(), CheckpointError> {
         if let Some(best) = self.best.filter(|best| self.marked != Some(*best)) {
             folder::mark_best(&*self.disk, &self.run_dir, best)?;

@@ -1,7 +1,7 @@
 //! The next parameters on their way to workers on other machines while the update still goes on.
 //!
-//! What was sent ahead counts once the step commits: only then does work name that version. A worker whose queue was full gets
-//! the parameters with its work, as if nothing had been sent.
+//! What was sent ahead counts once the step commits: only then does work name that version. A
+//! worker whose queue was full gets the parameters with its work, as if nothing had been sent.
 
 use std::fmt;
 

@@ -7,7 +7,8 @@ use proto::message::LossSum;
 use super::{Answers, Contribution, Gradient, Losses, Sums};
 use crate::run::{Fault, Job, JobKind, Unusable, WorkerId};
 
-/// The answers that are of no use, in their order; `counts` are the step's labelled rows by task and microbatch.
+/// The answers that are of no use, in their order; `counts` are the step's labelled rows by task
+/// and microbatch.
 pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) -> Vec<Unusable> {
     let tasks = &shapes.tasks;
     let judge = |worker: WorkerId, job: Job, losses: &[LossSum], vectors: &[Contribution]| {

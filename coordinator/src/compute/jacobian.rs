@@ -1,5 +1,5 @@
-//! The tasks' gradients of a step in per-task mode: from the workers' vectors to the statistics that a weighting needs, and from its answer to
-//! one gradient.
+//! The tasks' gradients of a step in per-task mode: from the workers' vectors to the statistics
+//! that a weighting needs, and from its answer to one gradient.
 
 use std::{
     borrow::Cow,
@@ -13,7 +13,8 @@ use rayon::prelude::*;
 
 use super::reduce::{Missing, sum_into};
 
-/// The vectors of one task: the range of the layout that they hold, and who sums over which microbatches.
+/// The vectors of one task: the range of the layout that they hold, and who sums over which
+/// microbatches.
 #[derive(Debug, Default)]
 pub(super) struct TaskVectors<'a> {
     pub(super) span: Range<usize>,
@@ -23,7 +24,8 @@ pub(super) struct TaskVectors<'a> {
 /// The vectors of a step by task.
 pub(super) type ByTask<'a> = BTreeMap<usize, TaskVectors<'a>>;
 
-/// J over the shared blocks: a row for each task, in the order of `present`. A row that one worker has summed up is not copied.
+/// J over the shared blocks: a row for each task, in the order of `present`. A row that one worker
+/// has summed up is not copied.
 ///
 /// # Errors
 /// [`Missing`] where the vectors do not cover the node.
@@ -85,8 +87,8 @@ pub(super) fn gramian_by_block<'a>(layout: &'a Layout, rows: &[&[f32]]) -> Vec<(
     shared_blocks(layout).into_iter().map(of).collect()
 }
 
-/// The inner products of the averaged gradients of two halves, of whose labelled rows `left` and `right` are the shares by task:
-/// the rows are gradient sums over the rows of both halves.
+/// The inner products of the averaged gradients of two halves, of whose labelled rows `left` and
+/// `right` are the shares by task: the rows are gradient sums over the rows of both halves.
 pub(super) fn gramian_cross(rows: [&[Cow<'_, [f32]>]; 2], shares: [&[f64]; 2]) -> Gramian {
     let [left, right] = rows.map(|rows| rows.iter().map(|row| &**row).collect::<Vec<&[f32]>>());
     let sums = Gramian::cross(&left, &right);
@@ -96,7 +98,8 @@ pub(super) fn gramian_cross(rows: [&[Cow<'_, [f32]>]; 2], shares: [&[f64]; 2]) -
     Gramian::new(tasks, (0..tasks * tasks).map(|at| value(at / tasks, at % tasks)).collect())
 }
 
-/// Whether all gradients are finite. A Gramian says so by its diagonal: in f64 no sum of so many squares of f32 overflows.
+/// Whether all gradients are finite. A Gramian says so by its diagonal: in f64 no sum of so many
+/// squares of f32 overflows.
 pub(super) fn are_finite(rows: &[&[f32]], gramian: Option<&Gramian>) -> bool {
     match gramian {
         Some(gramian) => (0..rows.len()).all(|task| gramian.at(task, task).is_finite()),
@@ -136,7 +139,8 @@ fn shared_columns(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<
     })
 }
 
-/// The inner product of each task's gradient with the direction in the shared blocks of `gradient`, and the direction's norm.
+/// The inner product of each task's gradient with the direction in the shared blocks of `gradient`,
+/// and the direction's norm.
 pub(super) fn products(layout: &Layout, rows: &[&[f32]], gradient: &[f32]) -> (Vec<f64>, f64) {
     let direction = match &layout.shared()[..] {
         [range] => Cow::Borrowed(&gradient[range.clone()]),
@@ -146,7 +150,8 @@ pub(super) fn products(layout: &Layout, rows: &[&[f32]], gradient: &[f32]) -> (V
     (products, inner(&direction, &direction).sqrt())
 }
 
-/// Writes each present task's own sums into its own blocks of `gradient`, zero into those of the others.
+/// Writes each present task's own sums into its own blocks of `gradient`, zero into those of the
+/// others.
 ///
 /// # Errors
 /// [`Missing`] where the vectors do not cover the node.

@@ -1,7 +1,7 @@
 //! The coordinator's computing thread: everything that takes time and is not IO with workers.
 //!
-//! Jobs are done one after the other in the order in which they come, so that a job sees the state that
-//! the one before it has left. The shell learns of the end of each by a message.
+//! Jobs are done one after the other in the order in which they come, so that a job sees the state
+//! that the one before it has left. The shell learns of the end of each by a message.
 
 mod ahead;
 mod answers;
@@ -215,7 +215,8 @@ pub struct Desk {
     pub keeper: Keeper,
 }
 
-/// Has jobs done: by the thread, or at once where that is quicker. Either way the end of a job is a message.
+/// Has jobs done: by the thread, or at once where that is quicker. Either way the end of a job is a
+/// message.
 pub struct Executor {
     desk: Arc<Mutex<Desk>>,
     jobs: blocking::Sender<Job>,
@@ -278,7 +279,8 @@ impl Executor {
         self.done.send(done).map_err(|_| Ended)
     }
 
-    /// Prepares the steps to come, after an update that was done at once; the thread does so by itself.
+    /// Prepares the steps to come, after an update that was done at once; the thread does so by
+    /// itself.
     pub fn look_ahead(&self) {
         if self.at_once && self.queued.load(Ordering::Acquire) == 0 {
             lock(&self.desk).updater.look_ahead();

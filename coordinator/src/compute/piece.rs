@@ -7,11 +7,13 @@ use aggregation::{
     optimizer::{StatePart, Update},
 };
 
-/// Elements that are added, or updated, at a time: with the optimizer's state they fit a core's cache.
+/// Elements that are added, or updated, at a time: with the optimizer's state they fit a core's
+/// cache.
 pub(super) const PART: usize = 1 << 15;
 
-/// A vector of so few elements is worked through sooner than another thread wakes: passes over it are not divided, and the whole update is
-/// done by the coordinator's loop, which does nothing else for that long.
+/// A vector of so few elements is worked through sooner than another thread wakes: passes over it
+/// are not divided, and the whole update is done by the coordinator's loop, which does nothing else
+/// for that long.
 pub(super) const ALONE_ELEMENTS: usize = 1 << 16;
 
 /// Where the parts begin and end.

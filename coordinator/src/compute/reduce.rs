@@ -1,7 +1,7 @@
 //! Adding the workers' vectors in the canonical tree, a part of the layout at a time.
 //!
-//! The sums are elementwise, so a part of the vector can be added, and updated with, while it is in the
-//! cache, and parts can be worked on by several threads: the bits are the same for every cut.
+//! The sums are elementwise, so a part of the vector can be added, and updated with, while it is in
+//! the cache, and parts can be worked on by several threads: the bits are the same for every cut.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -49,7 +49,8 @@ impl Contribution {
 #[error("nothing covers the microbatches [{}, {})", .0.lo, .0.hi)]
 pub struct Missing(pub Node);
 
-/// Writes the sum over `node` of the vectors' elements `range` into `sum`, which has the range's length.
+/// Writes the sum over `node` of the vectors' elements `range` into `sum`, which has the range's
+/// length.
 ///
 /// # Errors
 /// [`Missing`] where the vectors do not cover the node.

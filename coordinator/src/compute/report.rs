@@ -33,7 +33,8 @@ pub struct StepReport {
 pub struct SkipReport {
     /// The step.
     pub step: u64,
-    /// Mean training loss by task, not finite ones included; none where the step was over but for what its weighting learns.
+    /// Mean training loss by task, not finite ones included; none where the step was over but for
+    /// what its weighting learns.
     pub losses: Option<Vec<Option<f64>>>,
     /// The learning rate.
     pub learning_rate: f64,
@@ -105,9 +106,11 @@ fn of_tasks(tasks: &[String]) -> String {
 /// What workers multiply a step's gradients with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Factors {
-    /// Of gradients by task: weight / labelled rows of the whole batch; zero for a task without rows.
+    /// Of gradients by task: weight / labelled rows of the whole batch; zero for a task without
+    /// rows.
     pub by_task: Vec<f32>,
-    /// Of the tasks in one gradient: the same times alpha; empty as long as alpha is not known, and in per-task mode.
+    /// Of the tasks in one gradient: the same times alpha; empty as long as alpha is not known, and
+    /// in per-task mode.
     pub combined: Vec<f32>,
     /// The tasks that have labelled rows, ascending.
     pub present: Vec<u32>,
@@ -122,15 +125,18 @@ pub struct Weighed {
     pub losses: Vec<f64>,
     /// One alpha for the whole of each task's gradient, where the method gives that.
     pub alpha: Option<Vec<f64>>,
-    /// Where it gives one for each shared block: those by the block's name, in a step that is written down.
+    /// Where it gives one for each shared block: those by the block's name, in a step that is
+    /// written down.
     pub alpha_by_block: Option<IndexMap<String, Vec<f64>>>,
     /// How good the solver's answer is.
     pub certificate: Option<Certificate>,
-    /// Of the gradients over the shared blocks, in a step that is written down and computed them one by one.
+    /// Of the gradients over the shared blocks, in a step that is written down and computed them
+    /// one by one.
     pub gramian: Option<Gramian>,
     /// Inner products of the gradients with the direction; known where the Gramian is.
     pub products: Option<Vec<f64>>,
-    /// The direction's norm over the shared blocks, where the products are known and no alpha is that it would follow from.
+    /// The direction's norm over the shared blocks, where the products are known and no alpha is
+    /// that it would follow from.
     pub direction_norm: Option<f64>,
     /// Whether the step is one of those that are written down.
     pub recorded: bool,

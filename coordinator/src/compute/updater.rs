@@ -61,9 +61,11 @@ pub struct Updater {
     may_skip: bool,
     /// Losses of the step in progress with the parameters before the update.
     losses: Vec<Option<f64>>,
-    /// Inner products of the gradients of the step in progress, where they were asked for beside the update.
+    /// Inner products of the gradients of the step in progress, where they were asked for beside
+    /// the update.
     measured: Option<Gramian>,
-    /// Time that the step in progress has taken so far to weigh the tasks and combine their gradients.
+    /// Time that the step in progress has taken so far to weigh the tasks and combine their
+    /// gradients.
     aggregation: Duration,
     /// How many steps there are between two whose weighting is written down.
     record_every: u64,
@@ -147,7 +149,8 @@ impl Updater {
         counts.map_or_else(Vec::new, |counts| answers::unusable(answers, self.plan.shapes(), counts))
     }
 
-    /// What the workers compute the next step's gradients with, as far as that is known before the step.
+    /// What the workers compute the next step's gradients with, as far as that is known before the
+    /// step.
     ///
     /// # Errors
     /// When the weighting has no answer.
@@ -159,8 +162,9 @@ impl Updater {
         self.weigh_combined(&counts, None)
     }
 
-    /// Takes the inner products of the tasks' gradients for the record of a step whose update does without them. Where a gradient is not finite
-    /// there are none: what that means for the run, the update tells.
+    /// Takes the inner products of the tasks' gradients for the record of a step whose update does
+    /// without them. Where a gradient is not finite there are none: what that means for the run,
+    /// the update tells.
     ///
     /// # Errors
     /// When the workers' vectors do not add up, or are not finite.
@@ -255,10 +259,12 @@ impl Updater {
         NotFinite::Impossible { step: self.step, reason: reason.into() }
     }
 
-    /// Adds the gradients in the canonical tree and builds the next parameters beside the current ones.
+    /// Adds the gradients in the canonical tree and builds the next parameters beside the current
+    /// ones.
     ///
     /// # Errors
-    /// [`NotFinite`] when the step can't count; where it [can be skipped](NotFinite::can_be_skipped), nothing has changed.
+    /// [`NotFinite`] when the step can't count; where it
+    /// [can be skipped](NotFinite::can_be_skipped), nothing has changed.
     pub fn update(
         &mut self,
         step: u64,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use aggregation::weighting::{Failure, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
 
-/// A method with its state. What a step changes counts once the step commits: a step that is begun again begins from the same state.
+/// A method with its state. What a step changes counts once the step commits: a step that is begun
+/// again begins from the same state.
 pub(super) struct Weigher {
     method: Box<dyn Method>,
     needs: Needs,

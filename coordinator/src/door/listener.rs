@@ -25,7 +25,8 @@ use super::{
 const BACKLOG: usize = 16;
 /// How long to wait when the system has no connection to give.
 const PAUSE: Duration = Duration::from_millis(50);
-/// When the system asks a silent peer whether it is still there, and how often in how much time, before it gives it up.
+/// When the system asks a silent peer whether it is still there, and how often in how much time,
+/// before it gives it up.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(6);
 /// Files that the run itself has open, at most: tables, journal, checkpoints.
@@ -57,7 +58,8 @@ impl Listener {
         Listener { socket: Socket::Tcp(socket), tls: None, token: None, wants_certificate: false }
     }
 
-    /// Speaks TLS over TCP; `wants_certificate` where every caller has to show a certificate that `config` trusts.
+    /// Speaks TLS over TCP; `wants_certificate` where every caller has to show a certificate that
+    /// `config` trusts.
     #[must_use]
     pub fn with_tls(self, config: Arc<ServerConfig>, wants_certificate: bool) -> Listener {
         Listener { tls: Some(config), wants_certificate, ..self }
@@ -193,7 +195,8 @@ impl Entry {
     }
 }
 
-/// What was wrong with a handshake; nothing where the peer has just gone, as a probe of the port does.
+/// What was wrong with a handshake; nothing where the peer has just gone, as a probe of the port
+/// does.
 fn handshake_fault(error: &io::Error) -> Option<(RefusalKind, String)> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let kind = match error {

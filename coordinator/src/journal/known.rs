@@ -14,13 +14,16 @@ pub(super) struct Difference {
     pub found: String,
 }
 
-/// Index of the results of a journal that was opened again. Empty for a new journal, and never added to by appending.
+/// Index of the results of a journal that was opened again. Empty for a new journal, and never
+/// added to by appending.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Updates done where the run goes on: what comes before is not computed again, and need not be held.
+    /// Updates done where the run goes on: what comes before is not computed again, and need not be
+    /// held.
     from: u64,
     names: IndexSet<String>,
-    /// By (step, split, task, metric); names as indices, since a long run has millions of points with few names.
+    /// By (step, split, task, metric); names as indices, since a long run has millions of points
+    /// with few names.
     metrics: HashMap<(u64, u32, u32, u32), f64>,
     parameters: IndexMap<String, String>,
     tags: IndexMap<String, String>,
@@ -28,7 +31,8 @@ pub(super) struct Known {
     summary: Option<Outcome>,
 }
 
-/// The split whose metrics are of a selected step, which may lie before the one where the run goes on.
+/// The split whose metrics are of a selected step, which may lie before the one where the run goes
+/// on.
 const SELECTED: &str = "test";
 
 impl Known {

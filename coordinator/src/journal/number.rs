@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An `f64` whose JSON form loses nothing: finite numbers are numbers, the others the strings `"NaN"`, `"Infinity"`, `"-Infinity"`.
+/// An `f64` whose JSON form loses nothing: finite numbers are numbers, the others the strings
+/// `"NaN"`, `"Infinity"`, `"-Infinity"`.
 #[derive(Clone, Copy, Debug)]
 pub struct Number(pub f64);
 
@@ -77,7 +78,8 @@ impl Visitor<'_> for NumberVisitor {
             "NaN" => Ok(Number(f64::NAN)),
             "Infinity" => Ok(Number(f64::INFINITY)),
             "-Infinity" => Ok(Number(f64::NEG_INFINITY)),
-            // Digits in quotes: what `quote_fractions` made of a number, so that std parses it to the nearest double.
+            // Digits in quotes: what `quote_fractions` made of a number, so that std parses it to
+            // the nearest double.
             _ => text.parse().map(Number).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self)),
         }
     }
@@ -85,9 +87,10 @@ impl Visitor<'_> for NumberVisitor {
 
 /// Puts every number of a journal line that has a fraction or an exponent into quotes.
 ///
-/// `serde_json` parses floating-point numbers to within a unit in the last place only (its exact parser is a cargo feature that
-/// would be turned on for every crate of the build). As text they come through whole, and [`Number`] parses them exactly. Whole
-/// numbers stay as they are: those that count something are no floating-point numbers, and are exact anyway.
+/// `serde_json` parses floating-point numbers to within a unit in the last place only (its exact
+/// parser is a cargo feature that would be turned on for every crate of the build). As text they
+/// come through whole, and [`Number`] parses them exactly. Whole numbers stay as they are: those
+/// that count something are no floating-point numbers, and are exact anyway.
 pub(super) fn quote_fractions(line: &str) -> String {
     let mut quoted = String::with_capacity(line.len() + 32);
     let mut rest = line;

@@ -11,10 +11,12 @@ use super::{JournalError, Record};
 
 /// Reads a journal from its start.
 ///
-/// A last line without its line end is one that is being written or was torn by a crash: it is not part of the journal.
+/// A last line without its line end is one that is being written or was torn by a crash: it is not
+/// part of the journal.
 ///
 /// # Errors
-/// The file can't be opened. Each item may be an error too: one that can't be read, or a line that is no record.
+/// The file can't be opened. Each item may be an error too: one that can't be read, or a line that
+/// is no record.
 pub fn read(path: &Path) -> Result<Reader, JournalError> {
     let file =
         File::open(path).map_err(|source| JournalError::Io { path: path.to_owned(), action: "opening", source })?;
@@ -105,9 +107,11 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Follows the journal at `path` from a byte position, which is 0 or one that [`Tail::position`] gave.
+    /// Follows the journal at `path` from a byte position, which is 0 or one that
+    /// [`Tail::position`] gave.
     ///
-    /// A position beyond the file's end (a file whose last bytes were lost with the machine) means the start.
+    /// A position beyond the file's end (a file whose last bytes were lost with the machine) means
+    /// the start.
     pub fn new(path: &Path, position: u64) -> Tail {
         Tail { path: path.to_owned(), position }
     }
@@ -117,7 +121,8 @@ impl Tail {
         self.position
     }
 
-    /// The next records, at most about `bytes_max` of text; empty where nothing was added. Lines that are no record are left out.
+    /// The next records, at most about `bytes_max` of text; empty where nothing was added. Lines
+    /// that are no record are left out.
     ///
     /// # Errors
     /// The file can't be read.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Number;
 
-/// The schema's number, written in the first record of a journal. It changes when a reader of an older one would be wrong.
+/// The schema's number, written in the first record of a journal. It changes when a reader of an
+/// older one would be wrong.
 pub const SCHEMA: u32 = 1;
 
 /// One line of the journal.
@@ -72,12 +73,14 @@ pub enum Outcome {
         /// The values by metric.
         metrics: IndexMap<String, Number>,
     },
-    /// The resolved experiment as flat keys (`train.batch_size`) and text, but for what no result depends on. See [`flatten`].
+    /// The resolved experiment as flat keys (`train.batch_size`) and text, but for what no result
+    /// depends on. See [`flatten`].
     Parameters {
         /// The values by key.
         parameters: IndexMap<String, String>,
     },
-    /// Where the results come from: seed, commit, versions. A tag that is given again with another value replaces the first.
+    /// Where the results come from: seed, commit, versions. A tag that is given again with another
+    /// value replaces the first.
     Tags {
         /// The values by name.
         tags: IndexMap<String, String>,
@@ -97,7 +100,8 @@ pub enum Outcome {
     },
 }
 
-/// How the tasks of one step were weighed. Lists and the rows and columns of matrices are in the order of `tasks`.
+/// How the tasks of one step were weighed. Lists and the rows and columns of matrices are in the
+/// order of `tasks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weighting {
     /// Updates done with this one.
@@ -113,20 +117,24 @@ pub struct Weighting {
     /// The factor of each task's gradient; none where the method gives no single one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Vec<Number>>,
-    /// The factors by shared block, where the method gives one for each (`gradvac` by layer or parameter).
+    /// The factors by shared block, where the method gives one for each (`gradvac` by layer or
+    /// parameter).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha_by_block: Option<IndexMap<String, Vec<Number>>>,
-    /// Inner products of the tasks' gradients over the shared blocks, `[tasks, tasks]`; none in a step without gradients by task: in
-    /// combined mode there are some every `tracking.gramian_every` steps.
+    /// Inner products of the tasks' gradients over the shared blocks, `[tasks, tasks]`; none in a
+    /// step without gradients by task: in combined mode there are some every
+    /// `tracking.gramian_every` steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gramian: Option<Vec<Vec<Number>>>,
     /// Their cosines, `[tasks, tasks]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cosines: Option<Vec<Vec<Number>>>,
-    /// Inner products of each task's gradient with the direction of the update: below 0, the update raises that task's loss.
+    /// Inner products of each task's gradient with the direction of the update: below 0, the update
+    /// raises that task's loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub products: Option<Vec<Number>>,
-    /// The norm of that direction over the shared blocks, where there are products and no `alpha`, with which it follows from the Gramian.
+    /// The norm of that direction over the shared blocks, where there are products and no `alpha`,
+    /// with which it follows from the Gramian.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction_norm: Option<Number>,
     /// How good the solver's answer is.
@@ -147,7 +155,8 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Observation {
-    /// A coordinator took the run up: the first record of a journal, and the first after each resume.
+    /// A coordinator took the run up: the first record of a journal, and the first after each
+    /// resume.
     Started {
         /// [`SCHEMA`] of the program that writes.
         schema: u32,
@@ -159,7 +168,8 @@ pub enum Observation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumed_from: Option<u64>,
     },
-    /// What the experiment says of the machines and of tracking, which no result depends on, as flat keys and text.
+    /// What the experiment says of the machines and of tracking, which no result depends on, as
+    /// flat keys and text.
     Settings {
         /// The values by key (`cluster.workers`).
         settings: IndexMap<String, String>,
@@ -283,10 +293,11 @@ pub enum Status {
     Interrupted,
 }
 
-/// Turns any serialisable value into flat keys and text, as [`Outcome::Parameters`] and MLflow hold parameters.
+/// Turns any serialisable value into flat keys and text, as [`Outcome::Parameters`] and MLflow hold
+/// parameters.
 ///
-/// Objects nest with dots (`train.optimizer.kind`), lists of plain values are written as JSON (`[128,64]`), other lists nest by
-/// index, and what is null is left out.
+/// Objects nest with dots (`train.optimizer.kind`), lists of plain values are written as JSON
+/// (`[128,64]`), other lists nest by index, and what is null is left out.
 pub fn flatten(value: &impl Serialize) -> Result<IndexMap<String, String>, serde_json::Error> {
     let mut flat = IndexMap::new();
     flatten_into("", &serde_json::to_value(value)?, &mut flat);

@@ -71,8 +71,8 @@ impl Journal {
         Journal::open_at(path, 0)
     }
 
-    /// Opens a journal to go on with it after `step` updates: cuts off what a crash left torn at its end, and learns which of the
-    /// results that will be computed again are there.
+    /// Opens a journal to go on with it after `step` updates: cuts off what a crash left torn at
+    /// its end, and learns which of the results that will be computed again are there.
     ///
     /// # Errors
     /// The file can't be read or cut, or a line before its last good one is not a record.
@@ -118,7 +118,8 @@ impl Journal {
         Journal { disk, ..self }
     }
 
-    /// Appends one record. It is in the file (not yet on the disk: [`Journal::sync`]) when this returns.
+    /// Appends one record. It is in the file (not yet on the disk: [`Journal::sync`]) when this
+    /// returns.
     ///
     /// # Errors
     /// As [`Journal::append_all`].
@@ -127,13 +128,15 @@ impl Journal {
         Ok(if written == 0 { Appended::Known } else { Appended::Written })
     }
 
-    /// Appends records with one write, leaving out results that the journal has already; returns how many were new.
+    /// Appends records with one write, leaving out results that the journal has already; returns
+    /// how many were new.
     ///
-    /// Once a write has failed, records wait, in order, until [`Journal::flush`] or [`Journal::sync`] gets them into the file.
+    /// Once a write has failed, records wait, in order, until [`Journal::flush`] or
+    /// [`Journal::sync`] gets them into the file.
     ///
     /// # Errors
-    /// The write fails: then none of these records is in the file, and all wait. Or more wait than can be held, or a result is not
-    /// equal to the one in the journal.
+    /// The write fails: then none of these records is in the file, and all wait. Or more wait than
+    /// can be held, or a result is not equal to the one in the journal.
     pub fn append_all(&mut self, records: &[Record]) -> Result<usize, JournalError> {
         let behind = self.is_behind();
         let start = self.waiting.len();
@@ -180,7 +183,8 @@ impl Journal {
         }
         if let Err(source) = self.disk.perform(Operation::Append(&self.path, &self.file, &self.waiting)) {
             self.torn = true;
-            // Where even that fails, it is tried again before anything else is written, or by the next one who opens.
+            // Where even that fails, it is tried again before anything else is written, or by the
+            // next one who opens.
             let _ = self.cut();
             return Err(JournalError::Io { path: self.path.clone(), action: "writing", source });
         }
@@ -205,8 +209,8 @@ impl Journal {
         self.length
     }
 
-    /// Their sha256, as lowercase hexadecimal digits; none where somebody else has written to the file: a coordinator that was taken over may
-    /// finish the operation that it was in.
+    /// Their sha256, as lowercase hexadecimal digits; none where somebody else has written to the
+    /// file: a coordinator that was taken over may finish the operation that it was in.
     pub fn sha256(&self) -> Option<String> {
         let is_ours = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.length);
         is_ours.then(|| digits(self.hash.clone()))

@@ -17,7 +17,8 @@ const CHUNKS_MAX: u32 = 16;
 /// Pieces of evaluation work that a worker holds at a time: one to compute, one to go on with.
 const EVALUATIONS_HELD: usize = 2;
 
-/// Microbatches that a worker holds at a time where each is a piece of work: so many messages wait for it at most.
+/// Microbatches that a worker holds at a time where each is a piece of work: so many messages wait
+/// for it at most.
 const LEAVES_HELD: usize = 16;
 
 /// A part of a phase: a node of the tree over microbatches, or over a feed's chunks.
@@ -37,7 +38,8 @@ pub enum JobKind {
         /// The feed whose tasks have a vector each; `None`: all feeds, in one vector.
         feed: Option<u32>,
     },
-    /// The gradients of a feed's tasks over a node of microbatches, a vector each, beside those of the update.
+    /// The gradients of a feed's tasks over a node of microbatches, a vector each, beside those of
+    /// the update.
     TaskGradients {
         /// The feed's number.
         feed: u32,
@@ -152,7 +154,8 @@ pub(super) struct Late {
 pub(super) struct Pile {
     waiting: VecDeque<Open>,
     held: BTreeMap<u64, Held>,
-    /// What another worker has answered first: how long the slow one takes is measured all the same, and it gets nothing more before.
+    /// What another worker has answered first: how long the slow one takes is measured all the
+    /// same, and it gets nothing more before.
     overtaken: BTreeMap<u64, Held>,
     last_work: u64,
     slots_used: BTreeMap<WorkerId, u32>,
@@ -205,8 +208,8 @@ impl Pile {
         }
     }
 
-    /// The jobs of a phase that asks for gradients by task beside the update: divided as the update is, so that each worker goes
-    /// over rows that it has.
+    /// The jobs of a phase that asks for gradients by task beside the update: divided as the update
+    /// is, so that each worker goes over rows that it has.
     pub(super) fn task_gradients(&mut self, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
         let Some(TaskGradients { feeds, .. }) = &settings.task_gradients else { return };
@@ -263,7 +266,8 @@ impl Pile {
         self.waiting.push_back(Open { avoid: BTreeSet::from([worker]), ..Open::new(job, vectors, None) });
     }
 
-    /// Those of the workers that owe nothing which others have answered first; all, where everybody does.
+    /// Those of the workers that owe nothing which others have answered first; all, where everybody
+    /// does.
     pub(super) fn free(&self, ready: &[WorkerId]) -> Vec<WorkerId> {
         let free: Vec<WorkerId> = ready.iter().copied().filter(|worker| !self.is_overtaken(*worker)).collect();
         if free.is_empty() { ready.to_vec() } else { free }
@@ -273,8 +277,9 @@ impl Pile {
         self.overtaken.values().any(|held| held.worker == worker)
     }
 
-    /// Hands out what lies on the pile. Jobs of a worker that is not there any more, or has not done what it should have long ago, go to
-    /// whoever holds least; a job that failed goes to someone who has not failed at it.
+    /// Hands out what lies on the pile. Jobs of a worker that is not there any more, or has not
+    /// done what it should have long ago, go to whoever holds least; a job that failed goes to
+    /// someone who has not failed at it.
     pub(super) fn hand_out(
         &mut self,
         now: Duration,
@@ -307,8 +312,8 @@ impl Pile {
         assigned
     }
 
-    /// Hands out once more, to workers that have nothing to do, what its holder is late with: beyond `multiple` of the usual
-    /// time, and `patience_min`.
+    /// Hands out once more, to workers that have nothing to do, what its holder is late with:
+    /// beyond `multiple` of the usual time, and `patience_min`.
     pub(super) fn hand_out_late(
         &mut self,
         now: Duration,
@@ -393,8 +398,8 @@ impl Pile {
         (first..*used).map(|index| Slot { index, generation: work }).collect()
     }
 
-    /// The job of a work that is done, if this worker was asked for it and it is still waited for. Whoever else has it is not
-    /// waited for any more.
+    /// The job of a work that is done, if this worker was asked for it and it is still waited for.
+    /// Whoever else has it is not waited for any more.
     pub(super) fn complete(&mut self, now: Duration, worker: WorkerId, work: u64, settings: &Settings) -> Option<Job> {
         let Some(held) = self.remove(worker, work) else {
             if let Some(held) = self.remove_overtaken(worker, work) {
@@ -449,7 +454,8 @@ impl Pile {
         self.overtaken.remove(&work)
     }
 
-    /// Puts back all that a worker holds. Where it `crashed`, what it was computing counts as failed: the first of these.
+    /// Puts back all that a worker holds. Where it `crashed`, what it was computing counts as
+    /// failed: the first of these.
     pub(super) fn take_back(&mut self, worker: WorkerId, crashed: bool) -> Vec<GivenUp> {
         let works: Vec<u64> =
             self.held.iter().filter(|(_, held)| held.worker == worker).map(|(work, _)| *work).collect();

@@ -1,4 +1,5 @@
-//! Who computes which microbatches: contiguous shares of a step's units, of equal duration at the workers' speeds.
+//! Who computes which microbatches: contiguous shares of a step's units, of equal duration at the
+//! workers' speeds.
 
 use std::ops::Range;
 
@@ -22,7 +23,8 @@ pub fn divide(settings: &Settings, workers: &[WorkerId]) -> Vec<Share> {
     units.shares(workers, &ends)
 }
 
-/// What a phase hands out, in order: microbatches of all feeds together, or of one feed after the other.
+/// What a phase hands out, in order: microbatches of all feeds together, or of one feed after the
+/// other.
 struct Units {
     leaves: u32,
     by_feed: bool,
@@ -57,8 +59,8 @@ impl Units {
     }
 }
 
-/// The division that is in use. It stays as it is, so that microbatches stay where their rows are, until workers come or go or
-/// another one would be clearly quicker.
+/// The division that is in use. It stays as it is, so that microbatches stay where their rows are,
+/// until workers come or go or another one would be clearly quicker.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Division {
     workers: Vec<WorkerId>,
@@ -79,10 +81,12 @@ impl Division {
     }
 }
 
-/// A new division is worth its trouble where it would make the slowest worker's share this much quicker.
+/// A new division is worth its trouble where it would make the slowest worker's share this much
+/// quicker.
 const WORTH: f64 = 1.25;
 
-/// Where contiguous shares of `costs` end, one for each worker, so that they take equally long at these speeds.
+/// Where contiguous shares of `costs` end, one for each worker, so that they take equally long at
+/// these speeds.
 fn shares(costs: &[u64], speeds: &[f64]) -> Vec<usize> {
     let total: f64 = costs.iter().map(|cost| *cost as f64).sum();
     let all: f64 = speeds.iter().sum();
@@ -112,7 +116,8 @@ fn slowest(costs: &[u64], speeds: &[f64], ends: &[usize]) -> f64 {
     starts.zip(ends).zip(speeds).map(takes).fold(0.0, f64::max)
 }
 
-/// Whether the shares that end at `new` are so much quicker than the present ones that rows are worth moving.
+/// Whether the shares that end at `new` are so much quicker than the present ones that rows are
+/// worth moving.
 fn is_worth(costs: &[u64], speeds: &[f64], present: &[usize], new: &[usize]) -> bool {
     slowest(costs, speeds, present) > WORTH * slowest(costs, speeds, new)
 }

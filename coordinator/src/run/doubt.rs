@@ -1,15 +1,18 @@
 //! Answers that can't be used, and steps that are not finite.
 //!
-//! A number that is not finite is the model's doing or a bad worker's, and one answer does not tell which. The unit is asked for
-//! once more, of another worker where there is one, and of that worker's answer it depends: where that is finite, the first worker
-//! is at fault and put aside; where two answers agree, it is the model. One unit is enough to know of the model; units that are not
-//! finite by bad workers are found out one after the other, as long as there are any.
+//! A number that is not finite is the model's doing or a bad worker's, and one answer does not tell
+//! which. The unit is asked for once more, of another worker where there is one, and of that
+//! worker's answer it depends: where that is finite, the first worker is at fault and put aside;
+//! where two answers agree, it is the model. One unit is enough to know of the model; units that
+//! are not finite by bad workers are found out one after the other, as long as there are any.
 //!
-//! An evaluation is made of all of its units, finite or not: each that is not is asked for once more. What two answers agree about goes
-//! into the result, whose metrics are absent where they are not finite.
+//! An evaluation is made of all of its units, finite or not: each that is not is asked for once
+//! more. What two answers agree about goes into the result, whose metrics are absent where they are
+//! not finite.
 //!
-//! A step that is not finite by the model's own doing ends the run, or is skipped where the experiment says so: it counts as done
-//! and changes nothing. So many in a row end the run all the same.
+//! A step that is not finite by the model's own doing ends the run, or is skipped where the
+//! experiment says so: it counts as done and changes nothing. So many in a row end the run all the
+//! same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +61,8 @@ impl Run {
         Run { skipped, ..self }
     }
 
-    /// The shell can't go on with these answers; `reason` is what they would be as the model's doing.
+    /// The shell can't go on with these answers; `reason` is what they would be as the model's
+    /// doing.
     pub(super) fn on_unusable(&mut self, step: u64, reason: &str, answers: Vec<Unusable>, effects: &mut Vec<Effect>) {
         let asking = match self.phase {
             Phase::Measuring => Phase::TaskGradients,
@@ -120,7 +124,8 @@ impl Run {
         }
     }
 
-    /// Puts aside those who were in doubt and are refuted: what they answered is not among the answers that are of no use now.
+    /// Puts aside those who were in doubt and are refuted: what they answered is not among the
+    /// answers that are of no use now.
     pub(super) fn settle(&mut self, unusable: &[Unusable], effects: &mut Vec<Effect>) -> BTreeSet<WorkerId> {
         let still = |job: &Job| unusable.iter().any(|answer| answer.job == *job);
         let (doubts, refuted): (BTreeMap<_, _>, BTreeMap<_, _>) =

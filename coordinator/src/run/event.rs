@@ -102,7 +102,8 @@ pub enum Loss {
     /// It was silent for longer than the lease.
     #[error("it was silent for {0:?}")]
     Silent(Duration),
-    /// It gave signs of life and did not answer: its stream is cut in silence, or its computation hangs.
+    /// It gave signs of life and did not answer: its stream is cut in silence, or its computation
+    /// hangs.
     #[error("it did not answer for {0:?}")]
     Unanswered(Duration),
     /// It went by itself, or was told to go.
@@ -153,7 +154,8 @@ pub enum Effect {
         /// The step.
         step: u64,
     },
-    /// Add what was kept, weigh it, and build the parameters of the next step beside the current ones.
+    /// Add what was kept, weigh it, and build the parameters of the next step beside the current
+    /// ones.
     Update {
         /// The step.
         step: u64,
@@ -172,7 +174,8 @@ pub enum Effect {
     Decide {
         /// Of what.
         evaluation: Evaluation,
-        /// Whether two answers agree about what is not finite in it, so that it is the model's doing.
+        /// Whether two answers agree about what is not finite in it, so that it is the model's
+        /// doing.
         agreed: bool,
     },
     /// Make the parameters that the run selects the current ones.
@@ -232,7 +235,8 @@ pub enum Notice {
         /// How many take part now.
         workers: usize,
     },
-    /// A worker is late; another that has nothing to do computes the same. Whoever answers first counts.
+    /// A worker is late; another that has nothing to do computes the same. Whoever answers first
+    /// counts.
     Straggler {
         /// Who is late.
         worker: WorkerId,
@@ -241,7 +245,8 @@ pub enum Notice {
         /// Who has it too.
         other: WorkerId,
     },
-    /// A worker's answer is not finite: it is asked for again, of another worker where there is one.
+    /// A worker's answer is not finite: it is asked for again, of another worker where there is
+    /// one.
     Doubted {
         /// Whose.
         worker: WorkerId,

@@ -1,39 +1,46 @@
 //! The run as a state machine without IO.
 //!
-//! [`Run::step`] takes the time and an [`Event`] and answers with [`Effect`]s. It handles ids, ranges
-//! and coverage only: which worker computes which node of the canonical tree, what is still missing,
-//! what has to happen next. Vectors, losses, files and sockets are the shell's. Given the same events
-//! in the same order it gives the same effects; there is no clock, no randomness and no IO inside.
+//! [`Run::step`] takes the time and an [`Event`] and answers with [`Effect`]s. It handles ids,
+//! ranges and coverage only: which worker computes which node of the canonical tree, what is still
+//! missing, what has to happen next. Vectors, losses, files and sockets are the shell's. Given the
+//! same events in the same order it gives the same effects; there is no clock, no randomness and no
+//! IO inside.
 //!
 //! # The protocol
 //!
-//! A step runs through the phases *gradient* (nodes of the tree over microbatches are handed out until
-//! all of it is covered), *updating* (the shell adds, weighs, clips and applies the optimizer beside the
-//! current parameters) and *commit*. Where the weighting needs losses of this step beforehand, *losses before* and
-//! *weighing* come first; where it needs those after the update, *losses after* and *learning* come before the commit.
-//! At steps whose record is to have inner products of gradients that the weighting does without, *task gradients* and *measuring* precede
-//! all of these; no update depends on them. A step that is not finite by the model's own doing is *skipping* where the experiment says so.
-//! At the steps that the experiment names follow *evaluating* (chunks
-//! of the validation split, handed out in the same way), *deciding* (the shell makes metrics of the
-//! sums) and *saving* (a checkpoint). After the last step the selected parameters are evaluated on the
-//! validation and on the test split, and the run is over.
+//! A step runs through the phases *gradient* (nodes of the tree over microbatches are handed out
+//! until all of it is covered), *updating* (the shell adds, weighs, clips and applies the optimizer
+//! beside the current parameters) and *commit*. Where the weighting needs losses of this step
+//! beforehand, *losses before* and *weighing* come first; where it needs those after the update,
+//! *losses after* and *learning* come before the commit. At steps whose record is to have inner
+//! products of gradients that the weighting does without, *task gradients* and *measuring* precede
+//! all of these; no update depends on them. A step that is not finite by the model's own doing is
+//! *skipping* where the experiment says so. At the steps that the experiment names follow
+//! *evaluating* (chunks of the validation split, handed out in the same way), *deciding* (the shell
+//! makes metrics of the sums) and *saving* (a checkpoint). After the last step the selected
+//! parameters are evaluated on the validation and on the test split, and the run is over.
 //!
-//! A worker that is lost takes its open work back to the pile, from where others get it within the same
-//! phase; what a worker fails at goes to others too. What is late is computed by another as well, and the late
-//! one gets nothing more before it has answered. A worker may join in any phase: it gets work that lies on the pile at once and its share from
-//! the next step on. One that gives signs of life and no answers is sent away, and may come back.
+//! A worker that is lost takes its open work back to the pile, from where others get it within the
+//! same phase; what a worker fails at goes to others too. What is late is computed by another as
+//! well, and the late one gets nothing more before it has answered. A worker may join in any phase:
+//! it gets work that lies on the pile at once and its share from the next step on. One that gives
+//! signs of life and no answers is sent away, and may come back.
 //!
 //! # What must hold
 //!
-//! - A node is counted exactly once: a result that is not the one waited for is dropped, with its reason.
+//! - A node is counted exactly once: a result that is not the one waited for is dropped, with its
+//!   reason.
 //! - A step commits only when every node of the root is covered and the update was finite.
 //! - Whatever the workers do, the sequence of updates, evaluations and checkpoints is the same.
 //!
 //! # What is left out
 //!
-//! - Whether an answer is right: the shell looks at its shape, and nothing is computed twice to compare it.
-//! - Who may take part, and who is kept out for a while: that is decided at the door and in the shell.
-//! - Partial steps: a step counts with all its microbatches or not at all, however late the last one comes.
+//! - Whether an answer is right: the shell looks at its shape, and nothing is computed twice to
+//!   compare it.
+//! - Who may take part, and who is kept out for a while: that is decided at the door and in the
+//!   shell.
+//! - Partial steps: a step counts with all its microbatches or not at all, however late the last
+//!   one comes.
 
 mod assignment;
 mod division;
@@ -116,8 +123,8 @@ impl Run {
         }
     }
 
-    /// The same, taken up where another coordinator has left it: `evaluation_due` as [`Run::evaluation_due`] was, `stop_early`
-    /// where early stopping had run out of patience.
+    /// The same, taken up where another coordinator has left it: `evaluation_due` as
+    /// [`Run::evaluation_due`] was, `stop_early` where early stopping had run out of patience.
     #[must_use]
     pub fn taken_up(self, evaluation_due: bool, stop_early: bool) -> Run {
         Run { evaluation_due, stop_early, ..self }
@@ -153,7 +160,8 @@ impl Run {
         self.ready().take_while(|id| *id < worker).count()
     }
 
-    /// Takes an event and answers with what has to be done, in order. `now` is the time since any fixed moment.
+    /// Takes an event and answers with what has to be done, in order. `now` is the time since any
+    /// fixed moment.
     pub fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.phase == Phase::Over {
@@ -486,7 +494,8 @@ impl Run {
         effects.push(Effect::Assign(worker, assignment));
     }
 
-    /// The version of the parameters that the phase's work is done with; none where there is no work.
+    /// The version of the parameters that the phase's work is done with; none where there is no
+    /// work.
     fn version(&self) -> Option<u64> {
         match self.phase {
             Phase::TaskGradients | Phase::LossesBefore | Phase::Gradient | Phase::Evaluating(_) => Some(self.step),

@@ -1,7 +1,8 @@
 //! The answers that a worker owes, and how long they are waited for.
 //!
-//! Late work is done by others long before ([`super::Pile`] hands it out once more). This is about the worker itself: its signs of life travel on
-//! a connection of their own, so the stream of work may be cut in silence, or a computation hang, while they go on.
+//! Late work is done by others long before ([`super::Pile`] hands it out once more). This is about
+//! the worker itself: its signs of life travel on a connection of their own, so the stream of work
+//! may be cut in silence, or a computation hang, while they go on.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,9 +11,11 @@ use super::Settings;
 /// An answer is overdue beyond so many leases and this multiple of the usual time...
 const LEASES: u32 = 4;
 const MULTIPLE: f64 = 20.0;
-/// ...or beyond this where nothing of the kind was measured yet: a first computation may have to load and to compile a lot.
+/// ...or beyond this where nothing of the kind was measured yet: a first computation may have to
+/// load and to compile a lot.
 const FIRST: Duration = Duration::from_secs(600);
-/// Each worker that is sent away doubles the patience with all: one that is only slow is not sent away for ever.
+/// Each worker that is sent away doubles the patience with all: one that is only slow is not sent
+/// away for ever.
 const DOUBLED_MAX: u32 = 10;
 
 /// What one worker was asked for and has not answered.
@@ -40,7 +43,8 @@ impl Owed {
         }
     }
 
-    /// For how long the next answer was waited for, where that is too long; `before`: how many workers were sent away for this.
+    /// For how long the next answer was waited for, where that is too long; `before`: how many
+    /// workers were sent away for this.
     pub(super) fn overdue(&self, now: Duration, settings: &Settings, before: u32) -> Option<Duration> {
         if self.works.is_empty() {
             return None;

@@ -1,6 +1,7 @@
 //! How fast workers are: what a unit of work usually takes, and who does how many in a second.
 //!
-//! Nothing here changes a result: it decides who computes what, and every worker computes the same bits.
+//! Nothing here changes a result: it decides who computes what, and every worker computes the same
+//! bits.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -15,7 +16,8 @@ const KEPT: usize = 33;
 const KEPT_OF_WORKER: usize = 9;
 /// A worker's speed is known after so many phases: in the first it may have waited for its rows.
 const KNOWN_AFTER: usize = 3;
-/// After so many phases without work a worker's speed is forgotten, so that it is tried again; each time after twice as many.
+/// After so many phases without work a worker's speed is forgotten, so that it is tried again; each
+/// time after twice as many.
 const FORGOTTEN_AFTER: u64 = 32;
 
 /// What was measured.
@@ -76,7 +78,8 @@ impl Pace {
         median(&self.durations[place(kind)]).map(Duration::from_secs_f64)
     }
 
-    /// The workers' speeds beside each other, in units a second; one that is not known yet counts as the mean of the others.
+    /// The workers' speeds beside each other, in units a second; one that is not known yet counts
+    /// as the mean of the others.
     pub(super) fn speeds(&self, workers: &[WorkerId]) -> Vec<f64> {
         let speeds: Vec<Option<f64>> =
             workers.iter().map(|worker| self.workers.get(worker).and_then(OfWorker::speed)).collect();

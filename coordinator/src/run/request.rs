@@ -9,7 +9,8 @@ impl Run {
     pub(super) fn on_interrupt(&mut self, effects: &mut Vec<Effect>) {
         self.interrupted = true;
         match self.phase {
-            // What can't be waited for: workers may never come back. The step in progress is given up.
+            // What can't be waited for: workers may never come back. The step in progress is given
+            // up.
             Phase::Start
             | Phase::TaskGradients
             | Phase::Measuring
@@ -36,7 +37,8 @@ impl Run {
         self.interrupted && !(self.settings.losses_after && matches!(self.phase, Phase::Updating | Phase::LossesAfter))
     }
 
-    /// Ends a run that can't end as was asked for: the optimizer has gone on to the next step, of which the weighting can't learn.
+    /// Ends a run that can't end as was asked for: the optimizer has gone on to the next step, of
+    /// which the weighting can't learn.
     pub(super) fn give_up_ending(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         if !self.interrupted || self.phase != Phase::LossesAfter || self.ready().next().is_some() {
             self.abandoned = None;

@@ -15,7 +15,8 @@ pub struct Settings {
     pub steps: u64,
     /// Chunks of the splits that are evaluated, by feed.
     pub chunks: Vec<Chunks>,
-    /// Evaluation on the validation split after every so many updates; the last is always evaluated.
+    /// Evaluation on the validation split after every so many updates; the last is always
+    /// evaluated.
     pub evaluate_every: Option<u64>,
     /// A checkpoint after every so many updates; the last is always saved.
     pub save_every: Option<u64>,
@@ -23,7 +24,8 @@ pub struct Settings {
     pub min_workers: usize,
     /// Silence after which a worker counts as lost.
     pub lease: Duration,
-    /// A piece of work is late, and given to an idle worker too, beyond this multiple of the time that its kind usually takes.
+    /// A piece of work is late, and given to an idle worker too, beyond this multiple of the time
+    /// that its kind usually takes.
     pub straggler_multiple: f64,
     /// Nothing is late before.
     pub patience_min: Duration,
@@ -33,8 +35,9 @@ pub struct Settings {
     pub mode: Mode,
     /// Gradients by task that are asked for beside the update.
     pub task_gradients: Option<TaskGradients>,
-    /// Whether each microbatch is a piece of work of its own, whose gradient is wanted apart. Workers then get equally many, however quick
-    /// they are: nobody gets more of a say by answering soon.
+    /// Whether each microbatch is a piece of work of its own, whose gradient is wanted apart.
+    /// Workers then get equally many, however quick they are: nobody gets more of a say by
+    /// answering soon.
     pub leaves_apart: bool,
     /// Whether losses are asked for before the gradient, to weigh the tasks with.
     pub losses_before: bool,
@@ -42,7 +45,8 @@ pub struct Settings {
     pub losses_after: bool,
     /// How often one piece of work may fail before the run ends.
     pub tries_max: u32,
-    /// How many steps in a row may be skipped because they are not finite; `None`: none, such a step ends the run.
+    /// How many steps in a row may be skipped because they are not finite; `None`: none, such a
+    /// step ends the run.
     pub skips_max: Option<u64>,
 }
 

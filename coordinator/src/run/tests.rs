@@ -53,7 +53,8 @@ fn measuring(every: u64) -> Option<TaskGradients> {
 /// What a job takes a worker, in milliseconds.
 const USUAL_MS: u64 = 200;
 
-/// A shell that answers every effect at once, and workers that hold their work until told to answer.
+/// A shell that answers every effect at once, and workers that hold their work until told to
+/// answer.
 struct Theatre {
     run: Run,
     now: Duration,
@@ -65,7 +66,8 @@ struct Theatre {
     aside: Vec<u64>,
     /// Workers none of whose answers is finite.
     bad: BTreeSet<u64>,
-    /// Steps in which, with the true answers, losses before, gradients or losses after are not finite.
+    /// Steps in which, with the true answers, losses before, gradients or losses after are not
+    /// finite.
     not_finite: BTreeMap<u64, JobKind>,
     notices: Vec<Notice>,
     /// What a checkpoint would hold, and where in the story it was written.

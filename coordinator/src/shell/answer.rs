@@ -1,4 +1,5 @@
-//! What an answer has to be: that of the work which was asked for, of the right shape. What passes here can be computed with.
+//! What an answer has to be: that of the work which was asked for, of the right shape. What passes
+//! here can be computed with.
 
 use aggregation::tree::Node;
 use datasets::Prepared;

@@ -18,11 +18,12 @@ use crate::{
     server::Outbox,
 };
 
-/// Nodes of one step whose vectors find slots in a worker's shared memory; those of more travel in chunks.
+/// Nodes of one step whose vectors find slots in a worker's shared memory; those of more travel in
+/// chunks.
 const NODES_IN_SLOTS: usize = 4;
 
-/// Slots for vectors of one worker, where a node gives so many and so many microbatches are nodes of their own. Memory is taken as slots are
-/// written to.
+/// Slots for vectors of one worker, where a node gives so many and so many microbatches are nodes
+/// of their own. Memory is taken as slots are written to.
 pub(crate) fn result_slots(vectors: usize, leaves_apart: Option<u32>) -> u32 {
     let nodes = leaves_apart.map_or(NODES_IN_SLOTS, |leaves| leaves as usize);
     (nodes * vectors).min(SLOTS_MAX) as u32
@@ -113,7 +114,8 @@ impl Connection {
         self.accepted && self.shared_results().is_none()
     }
 
-    /// Whether nothing that it was sent waits for it any more: whoever has not taken the last parameters gets none ahead of their time.
+    /// Whether nothing that it was sent waits for it any more: whoever has not taken the last
+    /// parameters gets none ahead of their time.
     pub(crate) fn has_taken_all(&self) -> bool {
         self.outbox.capacity() == self.outbox.max_capacity()
     }
@@ -165,7 +167,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues work, and the parameters that it needs where the worker does not read them from shared memory.
+    /// Queues work, and the parameters that it needs where the worker does not read them from
+    /// shared memory.
     pub(crate) fn assign(
         &mut self,
         envelope: Envelope,

@@ -7,7 +7,8 @@ use proto::{COOL_DOWN, message::Hello};
 /// How many are remembered, at most: those that may come back soonest are forgotten first.
 const WORKERS_MAX: usize = 1024;
 
-/// A worker, as it is known when it comes back: where it calls from, and the host and process that it says it is.
+/// A worker, as it is known when it comes back: where it calls from, and the host and process that
+/// it says it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Identity {
     address: String,

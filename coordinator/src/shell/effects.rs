@@ -187,7 +187,8 @@ impl Shell {
         self.order(Job::Save { checkpoint, best, journal })
     }
 
-    /// The state after `step`; `evaluated` where its evaluation is in the selection's state though the machine has not heard of it.
+    /// The state after `step`; `evaluated` where its evaluation is in the selection's state though
+    /// the machine has not heard of it.
     fn checkpoint(&self, step: u64, evaluated: bool) -> Box<Checkpoint> {
         let mut states = self.selection.states();
         states.insert(EVALUATION_DUE.into(), (self.run.evaluation_due() && !evaluated).to_string());

@@ -159,7 +159,8 @@ impl Shell {
         }
     }
 
-    /// The partitions that the worker gets to compute if as many workers come as the experiment says.
+    /// The partitions that the worker gets to compute if as many workers come as the experiment
+    /// says.
     fn likely_shares(&self, worker: WorkerId) -> Vec<Share> {
         let expected = (self.setup.loaded.experiment.cluster.workers as usize).max(self.connections.len());
         let place = self.connections.keys().take_while(|id| **id < worker).count();
@@ -233,8 +234,9 @@ impl Shell {
         self.tell(Event::Ready(worker));
     }
 
-    /// The first worker says which fingerprint the run has: this processor need not be of the workers' kind. As long as nothing was computed it goes
-    /// with the last worker that has it, so that one odd worker which came first can be sent away.
+    /// The first worker says which fingerprint the run has: this processor need not be of the
+    /// workers' kind. As long as nothing was computed it goes with the last worker that has it, so
+    /// that one odd worker which came first can be sent away.
     fn fingerprint_is_free(&self) -> bool {
         let asking =
             matches!(self.run.phase(), Phase::Start | Phase::TaskGradients | Phase::LossesBefore | Phase::Gradient);
@@ -313,7 +315,8 @@ impl Shell {
         }
     }
 
-    /// Sends a worker away whose answer the machine has found to be wrong; the machine knows that it is gone.
+    /// Sends a worker away whose answer the machine has found to be wrong; the machine knows that
+    /// it is gone.
     pub(crate) fn put_faulty_aside(&mut self, worker: WorkerId, fault: &Fault) {
         let kind = match fault {
             Fault::NotFinite(_) => RefusalKind::NotFinite,
@@ -329,8 +332,9 @@ impl Shell {
         }
     }
 
-    /// Ends a worker's stay because of its line: it may come back at once. For the unit that it was computing it counts as a crash, so
-    /// that a line that lets nothing through ends the run with that unit named.
+    /// Ends a worker's stay because of its line: it may come back at once. For the unit that it was
+    /// computing it counts as a crash, so that a line that lets nothing through ends the run with
+    /// that unit named.
     fn cut_off(&mut self, worker: WorkerId, reason: String) {
         self.send_away(worker, RefusalKind::Damaged, reason, Loss::Disconnected);
     }
@@ -366,7 +370,8 @@ impl Shell {
         }
     }
 
-    /// Gives workers up whose signs of life come, and say that they have nothing to do, while they owe an answer: their stream is cut in silence.
+    /// Gives workers up whose signs of life come, and say that they have nothing to do, while they
+    /// owe an answer: their stream is cut in silence.
     pub(crate) fn dismiss_cut_off(&mut self) {
         let (now, patience) = (self.started.elapsed(), STUCK_LEASES * self.run.settings().lease);
         let stuck = self.connections.iter().filter_map(|(id, connection)| {

@@ -1,5 +1,5 @@
-//! Whether the loop itself was held up: then what workers have said in the meantime is still on its way through the sockets, and their
-//! silence is this process's own.
+//! Whether the loop itself was held up: then what workers have said in the meantime is still on its
+//! way through the sockets, and their silence is this process's own.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl Lateness {
         Lateness { bound: interval + (lease / PART).max(INTERVALS * interval), last: now, let_pass: false }
     }
 
-    /// Whether the tick that comes now is to be let pass, so that others are heard before the next one. Never two in a row: a loop that is
-    /// held up all the time judges all the same.
+    /// Whether the tick that comes now is to be let pass, so that others are heard before the next
+    /// one. Never two in a row: a loop that is held up all the time judges all the same.
     pub fn lets_pass(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(self.last);
         self.last = now;

@@ -65,7 +65,8 @@ impl Shell {
         }
     }
 
-    /// Writes down who was turned away at the door, one record for each reason now and then however many there were.
+    /// Writes down who was turned away at the door, one record for each reason now and then however
+    /// many there were.
     pub(crate) fn record_turned_away(&mut self, last: bool) {
         let recorded = self.timing.turned_away_recorded;
         if !last && recorded.is_some_and(|recorded| recorded.elapsed() < TURNED_AWAY_EVERY) {
@@ -131,7 +132,8 @@ impl Shell {
         self.progress.send_modify(|progress| progress.losses.extend(losses));
     }
 
-    /// A step that was left out: `skipped` is 1, and its losses are there where they were not written down before.
+    /// A step that was left out: `skipped` is 1, and its losses are there where they were not
+    /// written down before.
     pub(crate) fn record_skipped(&mut self, report: &SkipReport) {
         self.record_step();
         let (now, step) = (now_ms(), report.step + 1);

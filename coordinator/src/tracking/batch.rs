@@ -123,7 +123,8 @@ impl Batch {
         self.tags.push(Text { key: key(&[name]), value: cut(value, TAG_VALUE_MAX) });
     }
 
-    /// Params and tags come first, so that a run has its name and place before its curves. A call takes 1,000 items in all.
+    /// Params and tags come first, so that a run has its name and place before its curves. A call
+    /// takes 1,000 items in all.
     fn cut(self) -> Vec<Batch> {
         let params = self.params.chunks(PARAMS_MAX).map(|p| Batch { params: p.to_vec(), ..Batch::default() });
         let tags = self.tags.chunks(TAGS_MAX).map(|t| Batch { tags: t.to_vec(), ..Batch::default() });
@@ -132,7 +133,8 @@ impl Batch {
     }
 }
 
-/// A name that MLflow takes: letters, digits and `_ - . : space`, parts joined with `/`, at most 250 characters.
+/// A name that MLflow takes: letters, digits and `_ - . : space`, parts joined with `/`, at most
+/// 250 characters.
 ///
 /// A name that had to be changed ends in a hash of what it was, so that two names never become one.
 fn key(parts: &[&str]) -> String {

@@ -82,7 +82,8 @@ impl Follower {
     /// Works until the end is announced and everything is sent, or the handle is gone.
     pub async fn run(mut self, mut ending: watch::Receiver<Option<Status>>) -> Delivered {
         loop {
-            // Taken before the journal is read, so that what was appended before the end was announced is sent before it.
+            // Taken before the journal is read, so that what was appended before the end was
+            // announced is sent before it.
             let end = *ending.borrow_and_update();
             let pause = match self.round(end).await {
                 Ok(Round::Done) => return self.delivered(None),
@@ -138,7 +139,8 @@ impl Follower {
         Ok(Round::Done)
     }
 
-    /// Reads the next part of the journal, unless one is still being sent. Returns whether there is a part to send.
+    /// Reads the next part of the journal, unless one is still being sent. Returns whether there is
+    /// a part to send.
     fn read(&mut self) -> Result<bool, CallError> {
         if self.part.is_some() {
             return Ok(true);
@@ -187,9 +189,11 @@ impl Follower {
         Ok(run_id)
     }
 
-    /// Sends what waits of the part; what the server has taken does not wait any more, so that a bad connection makes progress.
+    /// Sends what waits of the part; what the server has taken does not wait any more, so that a
+    /// bad connection makes progress.
     ///
-    /// A batch that the server refuses is halved, until the items that it refuses stand alone and are left out.
+    /// A batch that the server refuses is halved, until the items that it refuses stand alone and
+    /// are left out.
     async fn send(&mut self, run_id: &str) -> Result<(), CallError> {
         while let Some(batch) = self.part.as_mut().and_then(|part| part.waiting.pop_front()) {
             let sent = self.client.log(run_id, &batch).await;
@@ -216,7 +220,8 @@ impl Follower {
         }
     }
 
-    /// The run is not on the server any more (another server, or one that lost its store): makes another from the journal's start.
+    /// The run is not on the server any more (another server, or one that lost its store): makes
+    /// another from the journal's start.
     fn start_over(&mut self, missing: CallError) -> Result<Round, CallError> {
         self.runs_left -= 1;
         if self.runs_left == 0 {
@@ -269,7 +274,8 @@ impl Follower {
     }
 }
 
-/// An address without user name and password: those are nobody else's business, and may change while the server stays.
+/// An address without user name and password: those are nobody else's business, and may change
+/// while the server stays.
 pub(super) fn without_login(uri: &str) -> String {
     match reqwest::Url::parse(uri) {
         Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {

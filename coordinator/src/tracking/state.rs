@@ -30,14 +30,16 @@ impl StateFile {
         StateFile(run_dir.join("tracking.json"))
     }
 
-    /// What was stored for this server. Anything unreadable is nothing: the journal is sent from its start, which loses nothing.
+    /// What was stored for this server. Anything unreadable is nothing: the journal is sent from
+    /// its start, which loses nothing.
     pub fn load(&self, uri: &str) -> Option<State> {
         let text = fs::read_to_string(&self.0).ok()?;
         serde_json::from_str::<State>(&text).ok().filter(|state| state.uri == uri)
     }
 
-    /// Stores it whole. It is neither synced nor fenced: after a loss of power, or where a coordinator that another one has taken over
-    /// stores its own position once more, some points are sent again, and a point that is sent twice is one.
+    /// Stores it whole. It is neither synced nor fenced: after a loss of power, or where a
+    /// coordinator that another one has taken over stores its own position once more, some points
+    /// are sent again, and a point that is sent twice is one.
     pub fn store(&self, state: &State) -> io::Result<()> {
         let beside = self.0.with_extension("json.new");
         fs::write(&beside, serde_json::to_vec(state)?)?;

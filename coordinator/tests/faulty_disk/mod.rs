@@ -17,8 +17,8 @@ pub enum Fault {
     Full(u64),
     /// The process is killed in the midst of it: nothing happens any more.
     Killed,
-    /// The machine loses its power in the midst of it: of files that were not synced half is lost, renames are undone, and a new file whose
-    /// folder was not synced is gone.
+    /// The machine loses its power in the midst of it: of files that were not synced half is lost,
+    /// renames are undone, and a new file whose folder was not synced is gone.
     PowerLost,
     /// The same on a file system that keeps renames before it keeps what was written.
     BytesLost,

@@ -1,4 +1,5 @@
-//! A real MLflow server on loopback with a store in a temporary folder, and a proxy that loses answers.
+//! A real MLflow server on loopback with a store in a temporary folder, and a proxy that loses
+//! answers.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// MLflow needs about 20 s to start on an idle machine.
 const START: Duration = Duration::from_secs(240);
 
-/// A port of loopback that nothing listens on, and that nobody is given as long as this is there; whoever asks for it by its number gets it.
+/// A port of loopback that nothing listens on, and that nobody is given as long as this is there;
+/// whoever asks for it by its number gets it.
 pub struct ClosedPort(Socket);
 
 impl ClosedPort {
@@ -191,7 +193,8 @@ fn value(of: &Value) -> String {
     format!("{:?}", text.parse::<f64>().expect("a number or NaN"))
 }
 
-/// Puts the values of metrics into quotes, since serde_json parses numbers only to within a unit in the last place.
+/// Puts the values of metrics into quotes, since serde_json parses numbers only to within a unit in
+/// the last place.
 fn values_as_text(json: &str) -> String {
     let mut parts = json.split("\"value\": ");
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -205,7 +208,8 @@ fn values_as_text(json: &str) -> String {
     text
 }
 
-/// Passes connections on to a port, and loses every n-th answer: the server has done what it was asked, and nobody hears of it.
+/// Passes connections on to a port, and loses every n-th answer: the server has done what it was
+/// asked, and nobody hears of it.
 pub struct Proxy {
     port: u16,
     lost: Arc<AtomicU64>,

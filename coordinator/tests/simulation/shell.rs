@@ -1,4 +1,5 @@
-//! The coordinator around the real state machine, with the real journal, checkpoints and epochs on a disk that can fail.
+//! The coordinator around the real state machine, with the real journal, checkpoints and epochs on
+//! a disk that can fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +38,8 @@ pub enum Mutation {
     AcceptOtherEpochs,
     /// The checkpoint lacks the weighting's state.
     ForgetWeighting,
-    /// The checkpoint of the best parameters is forgotten where the disk does not take the records before it.
+    /// The checkpoint of the best parameters is forgotten where the disk does not take the records
+    /// before it.
     ForgetBest,
     /// One answer that is not finite is enough to leave the step out.
     BelieveNotFinite,
@@ -200,7 +202,8 @@ impl Shell {
         self.run.skipped().all
     }
 
-    /// The best parameters so far, with their step, and whether those of the present step are still to be evaluated.
+    /// The best parameters so far, with their step, and whether those of the present step are still
+    /// to be evaluated.
     pub fn best(&self) -> (Option<&(u64, Vec<f32>)>, bool) {
         (self.best.as_ref(), self.run.evaluation_due())
     }
@@ -469,7 +472,8 @@ impl Shell {
         }
     }
 
-    /// What the checkpoint has beside; `evaluated` where the machine has not heard yet that its step is.
+    /// What the checkpoint has beside; `evaluated` where the machine has not heard yet that its
+    /// step is.
     fn states(&self, evaluated: bool) -> Vec<(String, String)> {
         let Skipped { all, in_a_row } = self.run.skipped();
         let states = [
@@ -480,7 +484,8 @@ impl Shell {
         states.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Looks whether the run folder names the best parameters of the quiet run, once everything is written.
+    /// Looks whether the run folder names the best parameters of the quiet run, once everything is
+    /// written.
     pub fn check_best(&self, quiet: &Quiet) -> Result<(), Violation> {
         let expected = quiet.best(self.run.done(), false);
         let found = checkpoint::best(&self.path).map_err(|error| Violation(error.to_string()))?;

@@ -1,4 +1,5 @@
-//! Time, messages and what goes wrong: a queue of what happens next, and the chance that decides it.
+//! Time, messages and what goes wrong: a queue of what happens next, and the chance that decides
+//! it.
 
 mod chaos;
 
@@ -326,7 +327,8 @@ impl World {
     fn on_message(&mut self, message: ToCoordinator) -> Result<(), Violation> {
         let ToCoordinator { epoch, lease, body } = message;
         let Some(shell) = &mut self.coordinator else { return Ok(()) };
-        // A message for another coordinator, or of a worker that was sent away, is not for the machine.
+        // A message for another coordinator, or of a worker that was sent away, is not for the
+        // machine.
         let known = shell.epoch() == epoch && shell.knows(lease);
         if !known && self.mutation != Some(Mutation::AcceptOtherEpochs) {
             return Ok(());
@@ -465,7 +467,8 @@ impl World {
         self.send(host, delay, Happening::ToCoordinator(message));
     }
 
-    /// A message between a worker and the coordinator. One that is lost breaks the connection in the end.
+    /// A message between a worker and the coordinator. One that is lost breaks the connection in
+    /// the end.
     fn send(&mut self, host: usize, delay: Duration, happening: Happening) {
         let worker = &self.workers[host];
         let lost = self.now < worker.apart_until || (self.faults_left > 0 && self.dice.chance(1));

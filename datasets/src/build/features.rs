@@ -1,4 +1,5 @@
-//! The pass over a table: fits its features on the training rows, digests the rows of its feeds, and collects the targets.
+//! The pass over a table: fits its features on the training rows, digests the rows of its feeds,
+//! and collects the targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,9 +49,11 @@ struct Learnt {
     whole: Option<Column>,
 }
 
-/// Fits the features and collects the targets, while another thread digests the rows of the table's feeds.
+/// Fits the features and collects the targets, while another thread digests the rows of the table's
+/// feeds.
 ///
-/// What a column comes to depends on its own rows in the file's order alone, so the two threads change no bit of it.
+/// What a column comes to depends on its own rows in the file's order alone, so the two threads
+/// change no bit of it.
 pub(super) fn fit(
     table: &Opened<'_>,
     split: Assignment,

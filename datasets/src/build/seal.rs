@@ -1,4 +1,5 @@
-//! Digests of every partition and chunk of a feed, which training rows have labels, and how many rows of each chunk: as a worker will see them.
+//! Digests of every partition and chunk of a feed, which training rows have labels, and how many
+//! rows of each chunk: as a worker will see them.
 
 use std::collections::BTreeMap;
 

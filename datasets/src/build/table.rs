@@ -28,7 +28,8 @@ pub(super) struct Opened<'a> {
     pub files: Vec<String>,
     /// The column that the split is made from.
     pub split_column: Option<usize>,
-    /// Whether that column serves the split only; one that is stratified by is a feature like any other.
+    /// Whether that column serves the split only; one that is stratified by is a feature like any
+    /// other.
     pub split_only: bool,
     /// The columns that are read, ascending: `table.columns[i]` is column `read[i]` of the files.
     pub read: Vec<usize>,
@@ -110,7 +111,8 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
     Ok(opened)
 }
 
-/// An error about a whole file points at the key that names it; what is wrong inside a file has its place there.
+/// An error about a whole file points at the key that names it; what is wrong inside a file has its
+/// place there.
 fn at_path(loaded: &Loaded, name: &str, error: DataError) -> DataError {
     match error {
         error @ DataError::File { .. } => loaded.source.error_at(&["dataset", name, "path"], error.to_string()).into(),

@@ -84,7 +84,8 @@ fn table_of(loaded: &Loaded, task: &Task, tables: &[Opened<'_>]) -> usize {
     place
 }
 
-/// By column of a table: whether a task with a fixed target on the same file, or the split, uses it.
+/// By column of a table: whether a task with a fixed target on the same file, or the split, uses
+/// it.
 fn apart(loaded: &Loaded, tables: &[Opened<'_>], table: usize) -> Result<Vec<bool>, DataError> {
     let opened = &tables[table];
     let mut apart = vec![false; opened.names.len()];

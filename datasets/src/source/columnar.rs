@@ -90,7 +90,8 @@ pub(crate) fn read(path: &Path, format: Format, wanted: &[&str], first: u64, row
     }
 }
 
-/// Polars' own reader begins at the first row; this one passes over the record batches before `first`.
+/// Polars' own reader begins at the first row; this one passes over the record batches before
+/// `first`.
 fn read_ipc(mut file: File, wanted: &[&str], first: u64, rows: u64) -> PolarsResult<DataFrame> {
     let metadata = read_file_metadata(&mut file)?;
     let missing = |name: &str| polars_err!(ColumnNotFound: "no column {name:?}");
@@ -98,8 +99,11 @@ fn read_ipc(mut file: File, wanted: &[&str], first: u64, rows: u64) -> PolarsRes
     let mut places = places.collect::<PolarsResult<Vec<usize>>>()?;
     places.sort_unstable();
     places.dedup();
-    let schema: ArrowSchema =
-        places.iter().filter_map(|place| metadata.schema.get_at_index(*place)).map(|(_, f)| (f.name.clone(), f.clone())).collect();
+    let schema: ArrowSchema = places
+        .iter()
+        .filter_map(|place| metadata.schema.get_at_index(*place))
+        .map(|(_, f)| (f.name.clone(), f.clone()))
+        .collect();
     let mut frame = DataFrame::empty_with_schema(&Schema::from_arrow_schema(&schema));
     let mut reader = FileReader::new(file, metadata, Some(places), None);
     let before = reader.skip_blocks_till_limit(first)?;

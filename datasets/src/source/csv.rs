@@ -1,4 +1,5 @@
-//! CSV files: a header line, then rows. Fields are read as text; what they mean is for [`crate::decode`] to say.
+//! CSV files: a header line, then rows. Fields are read as text; what they mean is for
+//! [`crate::decode`] to say.
 
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::Path;

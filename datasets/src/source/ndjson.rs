@@ -12,7 +12,8 @@ use super::{Found, Physical};
 /// How rows are told apart.
 pub(crate) const RULES: Rules = Rules { quotes: false, blank_rows: false };
 
-/// The columns that rows have, in the order in which they are first met, with what most of their values are.
+/// The columns that rows have, in the order in which they are first met, with what most of their
+/// values are.
 pub(crate) fn discover(bytes: &[u8]) -> Result<Vec<Found>, String> {
     let mut columns: indexmap::IndexMap<String, Seen> = indexmap::IndexMap::new();
     for (row, line) in lines(bytes).enumerate() {
@@ -89,10 +90,7 @@ fn data_type(physical: &Physical) -> DataType {
 /// Some columns of rows.
 pub(crate) fn read(bytes: &[u8], wanted: &[&Found]) -> PolarsResult<DataFrame> {
     let schema: Schema = wanted.iter().map(|c| Field::new(c.name.as_str().into(), data_type(&c.physical))).collect();
-    JsonReader::new(Cursor::new(bytes))
-        .with_json_format(JsonFormat::JsonLines)
-        .with_schema(Arc::new(schema))
-        .finish()
+    JsonReader::new(Cursor::new(bytes)).with_json_format(JsonFormat::JsonLines).with_schema(Arc::new(schema)).finish()
 }
 
 /// The first value that is not what its column is: row (from 0), column and a description.

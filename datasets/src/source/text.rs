@@ -1,8 +1,9 @@
 //! Text files (CSV, NDJSON) as blocks of whole rows.
 //!
-//! One pass over a file finds where blocks of at most [`BLOCK_ROWS`] rows or about [`BLOCK_BYTES`] begin. With that index, any rows
-//! can be read without what is before them, in the memory of a block. A row ends at a line feed; in CSV one between
-//! quotes belongs to the row. Lines without any character are no rows, but in a CSV file of one column, where they are nulls.
+//! One pass over a file finds where blocks of at most [`BLOCK_ROWS`] rows or about [`BLOCK_BYTES`]
+//! begin. With that index, any rows can be read without what is before them, in the memory of a
+//! block. A row ends at a line feed; in CSV one between quotes belongs to the row. Lines without
+//! any character are no rows, but in a CSV file of one column, where they are nulls.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -38,8 +39,8 @@ impl Rows {
         Self { rules, quoted: false, filled: false }
     }
 
-    /// The bytes up to and with the next line feed that ends a line outside quotes, and whether the line is a row;
-    /// `None` where the piece ends first.
+    /// The bytes up to and with the next line feed that ends a line outside quotes, and whether the
+    /// line is a row; `None` where the piece ends first.
     fn next(&mut self, bytes: &[u8]) -> Option<(usize, bool)> {
         for (i, &byte) in bytes.iter().enumerate() {
             match byte {

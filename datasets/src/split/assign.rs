@@ -34,8 +34,9 @@ fn counts(split: &Split, rows: u64, missing: [bool; 3]) -> [u64; 3] {
     [rows - test - validation, validation, test]
 }
 
-/// Divides the rows of a table of which the first `files[0]` are of files for training, the next `files[1]` of files for validation,
-/// and the rest for test. Parts that have no rows of their own are cut from the training files.
+/// Divides the rows of a table of which the first `files[0]` are of files for training, the next
+/// `files[1]` of files for validation, and the rest for test. Parts that have no rows of their own
+/// are cut from the training files.
 pub(crate) fn assign(split: &Split, files: [u64; 3], by_files: bool, key: &Key<'_>) -> Result<Assignment, Refused> {
     let missing = if by_files { [false, files[1] == 0, files[2] == 0] } else { [true; 3] };
     let [rows, validation, test] = files;
@@ -137,7 +138,8 @@ fn stratify(parts: &mut [SplitName], column: &Column, seed: u64, totals: [u64; 3
     }
 }
 
-/// Divides `total` in proportion to `sizes`, by the largest remainder; the first of equal remainders wins.
+/// Divides `total` in proportion to `sizes`, by the largest remainder; the first of equal
+/// remainders wins.
 fn apportion(sizes: &[u64], total: u64) -> Vec<u64> {
     let all: u64 = sizes.iter().sum();
     if all == 0 {
@@ -157,7 +159,8 @@ fn hash(value: &str) -> u64 {
     u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
 }
 
-/// The part of a group: by a number in [0, 1) from its value and the seed, the same in every dataset.
+/// The part of a group: by a number in [0, 1) from its value and the seed, the same in every
+/// dataset.
 fn of_group(split: &Split, value: &str, missing: [bool; 3]) -> SplitName {
     let stream = Stream::new(split.seed, Purpose::Split, &[hash(value)]);
     let at = (stream.u64_at(0) >> 11) as f64 / (1u64 << 53) as f64;

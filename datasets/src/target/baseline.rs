@@ -1,8 +1,9 @@
 //! The loss of the best constant prediction, which `skill` is measured against.
 //!
-//! The constant minimises the task's own loss (with its smoothing and class weights) over the labelled training rows; its loss is then
-//! taken over the labelled rows of each split. Where a class or an outcome has no training row, every count is raised by one, so that
-//! the loss is finite.
+//! The constant minimises the task's own loss (with its smoothing and class weights) over the
+//! labelled training rows; its loss is then taken over the labelled rows of each split. Where a
+//! class or an outcome has no training row, every count is raised by one, so that the loss is
+//! finite.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,8 @@ fn by_split(parts: &[Option<SplitName>], loss: impl Fn(usize) -> f64) -> BySplit
     SplitName::ALL.into_iter().filter_map(mean).collect()
 }
 
-/// Multiclass cross-entropy. `classes` has the class of each row, `parts` the split of each labelled row.
+/// Multiclass cross-entropy. `classes` has the class of each row, `parts` the split of each
+/// labelled row.
 pub(crate) fn multiclass(
     parts: &[Option<SplitName>],
     classes: &[usize],
@@ -99,7 +101,8 @@ fn best_constant(mut values: Vec<f64>, loss: &Loss) -> f64 {
         Loss::Huber { delta } => {
             let mut low = values.iter().copied().fold(f64::INFINITY, f64::min);
             let mut high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            // The slope in the constant grows from negative to positive: bisect it, to the last bit but a few.
+            // The slope in the constant grows from negative to positive: bisect it, to the last bit
+            // but a few.
             for _ in 0..64 {
                 let middle = 0.5 * (low + high);
                 let slope: f64 = values.iter().map(|v| (middle - v).clamp(-delta, *delta)).sum();
@@ -157,7 +160,8 @@ mod tests {
         let variance = values.iter().map(|v| (v - 21.2f64).powi(2)).sum::<f64>() / 5.0;
         assert!((loss(Loss::Mse) - variance).abs() < 1e-9);
         assert!((loss(Loss::Mae) - (2.0 + 1.0 + 0.0 + 1.0 + 98.0) / 5.0).abs() < 1e-12);
-        // With delta 1 the outlier pulls with 1: 4c - 6 = 1 within reach of the others has no better neighbour.
+        // With delta 1 the outlier pulls with 1: 4c - 6 = 1 within reach of the others has no
+        // better neighbour.
         let huber = Loss::Huber { delta: 1.0 };
         let best = best_constant(values.to_vec(), &huber);
         let at = |c: f64| values.iter().map(|v| row_loss(v - c, &huber)).sum::<f64>();

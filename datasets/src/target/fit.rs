@@ -236,7 +236,8 @@ fn multiclass(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
     })
 }
 
-/// Weights of the classes in order; `balanced` is rows / (classes * rows of the class), 0 for a class without training rows.
+/// Weights of the classes in order; `balanced` is rows / (classes * rows of the class), 0 for a
+/// class without training rows.
 fn resolve(weights: &ClassWeights, names: &[String], training: &[u64]) -> Result<Vec<f32>, Unfit> {
     match weights {
         ClassWeights::Balanced => {

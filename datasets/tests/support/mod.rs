@@ -60,7 +60,8 @@ pub fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
 }
 
-/// `rows` rows of a CSV table: `id` counts from 0, `x` and `y` are numbers, `colour` is text, `label` is one of three classes.
+/// `rows` rows of a CSV table: `id` counts from 0, `x` and `y` are numbers, `colour` is text,
+/// `label` is one of three classes.
 pub fn table(rows: usize) -> String {
     let mut text = "id,x,y,colour,label\n".to_owned();
     for i in 0..rows {

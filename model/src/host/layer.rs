@@ -7,8 +7,8 @@ use crate::architecture::Dense;
 /// Added to the variance before the root, as PyTorch's LayerNorm does.
 const NORM_EPSILON: f32 = 1e-5;
 
-/// What the forward pass of a layer leaves for the layer after it and for the backward pass. Buffers are kept from one
-/// microbatch to the next.
+/// What the forward pass of a layer leaves for the layer after it and for the backward pass.
+/// Buffers are kept from one microbatch to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
     /// The layer's output, `[rows, outputs]`.
@@ -84,8 +84,8 @@ pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32],
     multiply_by(out, mask);
 }
 
-/// Turns `delta`, the gradient of the output, into the gradient before the bias, and writes the gradient of the layer's
-/// parameters into `gradient`.
+/// Turns `delta`, the gradient of the output, into the gradient before the bias, and writes the
+/// gradient of the layer's parameters into `gradient`.
 pub(crate) fn backward(
     layer: &Dense,
     parameters: &[f32],
@@ -119,8 +119,8 @@ pub(crate) fn backward(
     multiply(&mut gradient[layer.weight.clone()], false, delta.transposed(), Matrix::new(x, rows, layer.inputs));
 }
 
-/// The gradient of the layer's input, columns `first..first + count`, from the `delta` that [`backward`] left:
-/// `out = delta W`, or `out += delta W` with `add`.
+/// The gradient of the layer's input, columns `first..first + count`, from the `delta` that
+/// [`backward`] left: `out = delta W`, or `out += delta W` with `add`.
 pub(crate) fn input_gradient(
     layer: &Dense,
     parameters: &[f32],
@@ -148,7 +148,8 @@ fn column_sums(columns: usize, values: &[f32], sums: &mut [f32]) {
     values.chunks_exact(columns).for_each(|row| add(sums, row));
 }
 
-/// Writes `(row - mean) / deviation` and returns `1 / deviation`. The two sums are in f64, in order.
+/// Writes `(row - mean) / deviation` and returns `1 / deviation`. The two sums are in f64, in
+/// order.
 fn normalise(row: &[f32], normal: &mut [f32]) -> f32 {
     let n = row.len() as f64;
     let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / n;

@@ -1,8 +1,10 @@
-//! The three products of a dense layer, straight between slices of the flat vectors: no copy, no transposition.
+//! The three products of a dense layer, straight between slices of the flat vectors: no copy, no
+//! transposition.
 
 use gemm::Parallelism;
 
-/// Below so many multiply-adds a product stays on one thread. Splitting never changes a sum's order, so never a bit.
+/// Below so many multiply-adds a product stays on one thread. Splitting never changes a sum's
+/// order, so never a bit.
 const PARALLEL_FROM: usize = 128 * 128 * 128;
 
 /// A matrix in a slice: element `[i, j]` is at `i * row_stride + j * column_stride`.
@@ -41,7 +43,8 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out = left right`, or `out += left right` with `add`; `out` is row-major and holds exactly the product.
+/// `out = left right`, or `out += left right` with `add`; `out` is row-major and holds exactly the
+/// product.
 pub(crate) fn multiply(out: &mut [f32], add: bool, left: Matrix<'_>, right: Matrix<'_>) {
     assert_eq!(left.columns, right.rows, "inner sizes agree");
     let (m, k, n) = (left.rows, left.columns, right.columns);
@@ -60,8 +63,9 @@ pub(crate) fn multiply(out: &mut [f32], add: bool, left: Matrix<'_>, right: Matr
         threads if threads > 1 && m * n * k >= PARALLEL_FROM => Parallelism::Rayon(threads),
         _ => Parallelism::None,
     };
-    // SAFETY: the assertions above keep every element that gemm reads or writes inside the three slices, and `out` is borrowed
-    // mutably, so it overlaps neither operand. Strides are at most a slice's length, which fits isize.
+    // SAFETY: the assertions above keep every element that gemm reads or writes inside the three
+    // slices, and `out` is borrowed mutably, so it overlaps neither operand. Strides are at most a
+    // slice's length, which fits isize.
     unsafe {
         gemm::gemm(
             m,

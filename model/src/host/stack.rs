@@ -37,8 +37,9 @@ pub(super) fn output(passed: &[Passed]) -> &[f32] {
     passed.last().map_or(&[], |passed| &passed.out)
 }
 
-/// Walks back from `delta`, the gradient of the last layer's output, and writes the gradients of the parameters. Leaves in
-/// `delta` what [`layer::input_gradient`] of the first layer takes; without layers, `delta` stays as it is.
+/// Walks back from `delta`, the gradient of the last layer's output, and writes the gradients of
+/// the parameters. Leaves in `delta` what [`layer::input_gradient`] of the first layer takes;
+/// without layers, `delta` stays as it is.
 #[allow(clippy::too_many_arguments)] // two scratch vectors and the four sides of a backward pass
 pub(super) fn backward(
     layers: &[Dense],
@@ -61,8 +62,8 @@ pub(super) fn backward(
     }
 }
 
-/// Writes the gradient of the embedding tables: each looked-up row's is added to its place, in the order of the rows.
-/// `columns` are those of the embeddings in `looked_up`.
+/// Writes the gradient of the embedding tables: each looked-up row's is added to its place, in the
+/// order of the rows. `columns` are those of the embeddings in `looked_up`.
 pub(super) fn scatter(
     encoder: &Encoder,
     input: &FeedInput<'_>,

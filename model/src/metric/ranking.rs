@@ -28,8 +28,8 @@ impl Ranking {
         ranking
     }
 
-    /// Probability that a positive row scores above a negative one, equal scores counting half. Counted in whole numbers, so
-    /// the order of the rows changes nothing.
+    /// Probability that a positive row scores above a negative one, equal scores counting half.
+    /// Counted in whole numbers, so the order of the rows changes nothing.
     pub(super) fn auroc(&self) -> Option<f64> {
         let mut below = self.negatives;
         let mut twice = 0_u128;

@@ -77,7 +77,8 @@ pub struct Labels {
 }
 
 impl Rows {
-    /// Made rows, of which each task has a label with probability `labelled`; what has no label is NaN.
+    /// Made rows, of which each task has a label with probability `labelled`; what has no label is
+    /// NaN.
     pub fn new(shapes: &Shapes, feed: usize, rows: usize, seed: u64, labelled: f32) -> Self {
         let shape = &shapes.feeds[feed];
         let stream = |part: u64| Stream::new(seed, Purpose::Synthetic, &[feed as u64, part]);

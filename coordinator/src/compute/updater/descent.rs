@@ -1,7 +1,8 @@
 //! From the combined gradient to the next parameters.
 //!
-//! The gradient is added up and looked through first, part by part while it is in a core's cache, and applied in a second pass: where it is not
-//! finite, nothing has changed yet, and the step can be made of other answers or left out.
+//! The gradient is added up and looked through first, part by part while it is in a core's cache,
+//! and applied in a second pass: where it is not finite, nothing has changed yet, and the step can
+//! be made of other answers or left out.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +42,8 @@ impl Updater {
         finite.map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })
     }
 
-    /// Builds the next parameters with a gradient that is finite: with `whole`, or with the one that is added up.
-    /// Gives the gradient's norm where it was asked for.
+    /// Builds the next parameters with a gradient that is finite: with `whole`, or with the one
+    /// that is added up. Gives the gradient's norm where it was asked for.
     pub(super) fn descend(
         &mut self,
         learning_rate: f64,

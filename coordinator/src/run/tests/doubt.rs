@@ -25,7 +25,8 @@ fn several_bad_workers_are_found_one_after_the_other() {
     let mut theatre = Theatre::new(settings(8, 2));
     theatre.bad.extend([1, 3]);
     (1..=5).for_each(|worker| theatre.join(worker));
-    // The first unit that is in doubt goes to the worker that has least to do, with the lowest number: not the other bad one.
+    // The first unit that is in doubt goes to the worker that has least to do, with the lowest
+    // number: not the other bad one.
     theatre.answer_all();
     theatre.aside.sort_unstable();
     assert_eq!((theatre.aside.clone(), theatre.story.clone()), (vec![1, 3], quiet_story(8, 2)));

@@ -61,8 +61,8 @@ fn what_is_late_does_not_go_to_a_worker_that_has_failed_at_it() {
     assert_eq!(holders, [WorkerId(3 - failed.0)]);
 }
 
-/// Lets workers compute, one piece after the other, a microbatch in so many milliseconds; answers how long the steps took, and the most
-/// pieces that each held.
+/// Lets workers compute, one piece after the other, a microbatch in so many milliseconds; answers
+/// how long the steps took, and the most pieces that each held.
 fn play(theatre: &mut Theatre, unit_ms: &BTreeMap<WorkerId, u64>) -> (Vec<u64>, BTreeMap<WorkerId, usize>) {
     let mut busy: BTreeMap<WorkerId, (u64, Duration)> = BTreeMap::new();
     let (mut took, mut began, mut held_max) = (Vec::new(), theatre.now, BTreeMap::new());
