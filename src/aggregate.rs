@@ -14,12 +14,12 @@ use std::{
 use aggregation::{
     Weighting,
     aggregate::{AggregateError, Answer},
-    table::Table,
     weighting::Certificate,
 };
 use experiment::arguments;
 use serde::Serialize;
 use serde_json::Value;
+use settings::Table;
 
 use crate::exit::Failure;
 use line::Line;

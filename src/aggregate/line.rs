@@ -5,11 +5,12 @@
 //! standard library. What Python writes for numbers that JSON doesn't have (`NaN`, `Infinity`) is
 //! read too, so that such a matrix is refused for its value and with its place.
 
-use aggregation::{aggregate::Request, table::Table};
+use aggregation::aggregate::Request;
 use coordinator::journal::Number;
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value;
+use settings::Table;
 
 /// Members whose numbers are exact.
 const EXACT: [&str; 3] = ["\"matrix\"", "\"losses\"", "\"halves\""];
