@@ -1,6 +1,6 @@
 //! The sizes that the data give to the model, as they follow from the plan.
 
-use experiment::{EmbeddingShape, FeedShape, Shapes, TaskShape};
+use experiment::{EmbeddingShape, FeedShape, InputShape, Shapes, TaskShape};
 
 use crate::encoding::Encoding;
 use crate::plan::{FeedPlan, Written};
@@ -28,6 +28,7 @@ fn feed_shape(plan: &Written, feed: &FeedPlan) -> FeedShape {
         dataset: plan.tables[feed.table].name.clone(),
         width: feed.dense_width(),
         embeddings: embeddings.collect(),
+        input: InputShape::Table,
     }
 }
 

@@ -39,7 +39,7 @@ pub use load::{Loaded, load, parse};
 pub use loss::{ClassWeights, Loss};
 pub use metric::Metric;
 pub use network::{Activation, Architecture, Encoder, Head, Model, Trunk, TrunkKind};
-pub use shape::{EmbeddingShape, FeedShape, Shapes, SplitName, TaskShape};
+pub use shape::{EmbeddingShape, FeedShape, InputShape, Shapes, SplitName, TaskShape};
 pub use source::Source;
 pub use task::{Kind, Scalar, Target, TargetScale, Task};
 pub use train::{Checkpoint, Criterion, EarlyStopping, Observed, OnNonfinite, Train};

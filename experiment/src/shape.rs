@@ -62,6 +62,28 @@ pub struct FeedShape {
     pub width: usize,
     /// Columns that are looked up in a table of parameters, after the dense ones.
     pub embeddings: Vec<EmbeddingShape>,
+    /// What the dense columns of a row are together.
+    #[serde(default)]
+    pub input: InputShape,
+}
+
+/// What the dense columns of a row are together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputShape {
+    /// Columns of a table, in no order that matters.
+    #[default]
+    Table,
+    /// The pixels of an image, channel by channel and row by row: the product of the three sizes
+    /// is the feed's width, and the feed has no embeddings.
+    Image {
+        /// Numbers a pixel.
+        channels: usize,
+        /// Rows of pixels.
+        height: usize,
+        /// Pixels a row.
+        width: usize,
+    },
 }
 
 /// A column whose values have a row of parameters each.

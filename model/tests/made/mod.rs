@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use aggregation::random::{Purpose, Stream};
-use experiment::{EmbeddingShape, Experiment, FeedShape, Head, Kind, Loss, Metric, Shapes, TaskShape};
+use experiment::{EmbeddingShape, Experiment, FeedShape, Head, InputShape, Kind, Loss, Metric, Shapes, TaskShape};
 use model::{FeedInput, MicrobatchKey, Network, TargetInput};
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ pub fn feed(name: &str, width: usize, embeddings: &[(usize, usize)]) -> FeedShap
         dataset: name.to_owned(),
         width,
         embeddings: embeddings.iter().enumerate().map(embedding).collect(),
+        input: InputShape::Table,
     }
 }
 
