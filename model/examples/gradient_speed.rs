@@ -10,8 +10,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use aggregation::random::{Purpose, Stream};
-use experiment::{Experiment, FeedShape, Head, Kind, Loss, Shapes, TaskShape};
-use model::{Device, FeedInput, MicrobatchKey, Network, TargetInput, device};
+use experiment::{Experiment, FeedShape, Head, InputShape, Kind, Loss, Shapes, TaskShape};
+use model::{Batch, Device, FeedInput, MicrobatchKey, Network, Targets, device};
 
 /// Name, features, trunk, feeds (one 10-class task each), rows of a feed in a microbatch.
 const WORKLOADS: [(&str, usize, &[usize], usize, usize); 3] = [
@@ -38,12 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let parameters = network.initial(0);
             let set = time(seconds / 8.0, || network.set_parameters(&parameters))?;
             let made: Vec<_> = (0..feeds).map(|feed| made_rows(feed, rows, width)).collect();
-            let labelled = &vec![true; rows][..];
-            let mut inputs = Vec::with_capacity(feeds);
-            for (feed, (dense, values)) in made.iter().enumerate() {
-                let targets = vec![TargetInput { task: feed, values, labelled }];
-                inputs.push(FeedInput { feed, rows, dense, ids: &[], targets });
-            }
+            let inputs: Vec<_> = made.iter().enumerate().map(|(feed, batch)| FeedInput::new(feed, batch)).collect();
             let scales = vec![1.0 / rows as f32; feeds];
             let at = MicrobatchKey { seed: 0, step: 0, microbatch: 0 };
             let mut gradient = vec![0.0; network.layout().len()];
@@ -91,8 +86,10 @@ fn workload(
         trunk[key] = value.clone();
     }
     let experiment = serde_json::from_value(serde_json::json!({ "name": "speed", "model": { "trunk": trunk } }))?;
-    let feed =
-        |i: usize| FeedShape { name: format!("feed_{i}"), dataset: format!("feed_{i}"), width, embeddings: Vec::new() };
+    let feed = |i: usize| {
+        let name = format!("feed_{i}");
+        FeedShape { dataset: name.clone(), name, input: InputShape::Table, width, embeddings: Vec::new() }
+    };
     let task = |i: usize| TaskShape {
         name: format!("task_{i}"),
         template: format!("task_{i}"),
@@ -113,9 +110,11 @@ fn workload(
     Ok((experiment, Shapes { feeds: (0..feeds).map(feed).collect(), tasks: (0..feeds).map(task).collect() }))
 }
 
-fn made_rows(feed: usize, rows: usize, width: usize) -> (Vec<f32>, Vec<f32>) {
+fn made_rows(feed: usize, rows: usize, width: usize) -> Batch {
     let stream = |part| Stream::new(0, Purpose::Synthetic, &[feed as u64, part]);
     let mut dense = vec![0.0; rows * width];
     stream(0).fill_normal(0, &mut dense);
-    (dense, (0..rows).map(|row| (stream(1).u32_at(row as u64) % CLASSES as u32) as f32).collect())
+    let values = (0..rows).map(|row| (stream(1).u32_at(row as u64) % CLASSES as u32) as f32).collect();
+    let targets = vec![Targets { task: feed, values, labelled: vec![true; rows] }];
+    Batch { rows, dense, ids: Vec::new(), targets }
 }

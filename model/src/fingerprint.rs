@@ -1,10 +1,11 @@
 //! What a process's arithmetic is, as one hash.
 
 use aggregation::random::{Purpose, Stream};
+use datasets::{Batch, Targets};
 use experiment::Kind;
 use sha2::{Digest, Sha256};
 
-use crate::pass::{FeedInput, MicrobatchKey, TargetInput};
+use crate::pass::{FeedInput, MicrobatchKey};
 use crate::{ModelError, Network};
 
 /// Rows of each feed in the probe: enough for the kernels that real batches use.
@@ -46,8 +47,8 @@ fn probe(network: &Network) -> Result<Vec<f32>, ModelError> {
     let shapes = network.shapes();
     let mut twin = network.twin()?;
     twin.set_parameters(&twin.initial(0))?;
-    let rows: Vec<_> = (0..shapes.feeds.len()).map(|feed| ProbeRows::new(network, feed)).collect();
-    let inputs: Vec<_> = rows.iter().enumerate().map(|(feed, rows)| rows.input(feed)).collect();
+    let rows: Vec<_> = (0..shapes.feeds.len()).map(|feed| probe_rows(network, feed)).collect();
+    let inputs: Vec<_> = rows.iter().enumerate().map(|(feed, rows)| FeedInput::new(feed, rows)).collect();
     let mut bits = vec![0.0; twin.layout().len()];
     let at = MicrobatchKey { seed: 0, step: 0, microbatch: 0 };
     let losses = twin.gradient(at, &vec![1.0; shapes.tasks.len()], &inputs, &mut bits)?;
@@ -56,38 +57,23 @@ fn probe(network: &Network) -> Result<Vec<f32>, ModelError> {
 }
 
 /// Made-up rows of one feed.
-struct ProbeRows {
-    dense: Vec<f32>,
-    ids: Vec<u32>,
-    targets: Vec<(usize, Vec<f32>)>,
-}
-
-impl ProbeRows {
-    fn new(network: &Network, feed: usize) -> Self {
-        let shapes = network.shapes();
-        let shape = &shapes.feeds[feed];
-        let stream = |part: u64| Stream::new(0, Purpose::Probe, &[feed as u64, part]);
-        let mut dense = vec![0.0; ROWS * shape.width];
-        stream(0).fill_normal(0, &mut dense);
-        let columns = shape.embeddings.len();
-        let id = |at: usize| stream(1).u32_at(at as u64) % shape.embeddings[at % columns].rows as u32;
-        let ids = (0..ROWS * columns).map(id).collect();
-        let tasks = shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
-        let targets = tasks.map(|(task, shape)| {
-            let at = |i: usize| stream(2).u32_at(i as u64);
-            let values = match shape.kind {
-                Kind::Multiclass => (0..ROWS).map(|i| (at(i) as usize % shape.outputs) as f32).collect(),
-                _ => (0..ROWS * shape.outputs).map(|i| (at(i) % 2) as f32).collect(),
-            };
-            (task, values)
-        });
-        let targets = targets.collect();
-        Self { dense, ids, targets }
-    }
-
-    fn input(&self, feed: usize) -> FeedInput<'_> {
-        let targets =
-            self.targets.iter().map(|(task, values)| TargetInput { task: *task, values, labelled: &[true; ROWS] });
-        FeedInput { feed, rows: ROWS, dense: &self.dense, ids: &self.ids, targets: targets.collect() }
-    }
+fn probe_rows(network: &Network, feed: usize) -> Batch {
+    let shapes = network.shapes();
+    let shape = &shapes.feeds[feed];
+    let stream = |part: u64| Stream::new(0, Purpose::Probe, &[feed as u64, part]);
+    let mut dense = vec![0.0; ROWS * shape.width];
+    stream(0).fill_normal(0, &mut dense);
+    let columns = shape.embeddings.len();
+    let id = |at: usize| stream(1).u32_at(at as u64) % shape.embeddings[at % columns].rows as u32;
+    let ids = (0..ROWS * columns).map(id).collect();
+    let tasks = shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
+    let targets = tasks.map(|(task, shape)| {
+        let at = |i: usize| stream(2).u32_at(i as u64);
+        let values = match shape.kind {
+            Kind::Multiclass => (0..ROWS).map(|i| (at(i) as usize % shape.outputs) as f32).collect(),
+            _ => (0..ROWS * shape.outputs).map(|i| (at(i) % 2) as f32).collect(),
+        };
+        Targets { task, values, labelled: vec![true; ROWS] }
+    });
+    Batch { rows: ROWS, dense, ids, targets: targets.collect() }
 }

@@ -120,7 +120,7 @@ impl Graph {
 
 /// The places of the targets that have no row, of which burn makes no tensor.
 fn without_rows(inputs: &[FeedInput<'_>]) -> impl Iterator<Item = (usize, usize)> {
-    let empty = inputs.iter().enumerate().filter(|(_, input)| input.rows == 0);
+    let empty = inputs.iter().enumerate().filter(|(_, input)| input.batch.rows == 0);
     empty.flat_map(|(i, input)| (0..input.targets.len()).map(move |j| (i, j)))
 }
 
@@ -128,12 +128,12 @@ impl Forward<'_> {
     /// The outputs of every target of every input that has rows, with their places.
     fn outputs(&self, inputs: &[FeedInput<'_>]) -> Vec<(usize, usize, Tensor<2>)> {
         let filled: Vec<(usize, &FeedInput<'_>)> =
-            inputs.iter().enumerate().filter(|(_, input)| input.rows > 0).collect();
+            inputs.iter().enumerate().filter(|(_, input)| input.batch.rows > 0).collect();
         let encoded: Vec<Tensor<2>> = filled.iter().map(|(_, input)| self.encode(input)).collect();
         if encoded.is_empty() {
             return Vec::new();
         }
-        let spans: Vec<(usize, usize)> = filled.iter().map(|(_, input)| (input.feed, input.rows)).collect();
+        let spans: Vec<(usize, usize)> = filled.iter().map(|(_, input)| (input.feed, input.batch.rows)).collect();
         let entry =
             if encoded.len() == 1 { encoded.into_iter().next().expect("one tensor") } else { Tensor::cat(encoded, 0) };
         let trunk = self.stack(&self.architecture.trunk, entry, &spans);
@@ -141,11 +141,11 @@ impl Forward<'_> {
         let mut outputs = Vec::new();
         let mut start = 0;
         for (i, input) in filled {
-            let rows = trunk.clone().narrow(0, start, input.rows);
-            start += input.rows;
+            let rows = trunk.clone().narrow(0, start, input.batch.rows);
+            start += input.batch.rows;
             for (j, target) in input.targets.iter().enumerate() {
                 let head = &self.architecture.heads[target.task];
-                let spans = [(input.feed, input.rows)];
+                let spans = [(input.feed, input.batch.rows)];
                 let x = self.dropped(rows.clone(), head.index, head.dropout, &spans);
                 outputs.push((i, j, self.stack(&head.layers, x, &spans)));
             }
@@ -157,17 +157,17 @@ impl Forward<'_> {
         let encoder: &Encoder = &self.architecture.encoders[input.feed];
         let mut parts = Vec::with_capacity(1 + encoder.embeddings.len());
         if encoder.dense > 0 {
-            let data = TensorData::new(input.dense.to_vec(), [input.rows, encoder.dense]);
+            let data = TensorData::new(input.batch.dense.to_vec(), [input.batch.rows, encoder.dense]);
             parts.push(Tensor::<2>::from_data(data, &self.device));
         }
         for (column, embedding) in encoder.embeddings.iter().enumerate() {
-            let ids = input.ids.iter().skip(column).step_by(encoder.embeddings.len());
+            let ids = input.batch.ids.iter().skip(column).step_by(encoder.embeddings.len());
             let ids: Vec<i64> = ids.map(|id| i64::from(*id)).collect();
-            let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [input.rows]), &self.device);
+            let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [input.batch.rows]), &self.device);
             parts.push(self.matrix(embedding.weight.start).select(0, ids));
         }
         let x = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) };
-        self.stack(&encoder.layers, x, &[(input.feed, input.rows)])
+        self.stack(&encoder.layers, x, &[(input.feed, input.batch.rows)])
     }
 
     fn stack(&self, layers: &[Dense], x: Tensor<2>, spans: &[(usize, usize)]) -> Tensor<2> {

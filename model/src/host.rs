@@ -140,9 +140,9 @@ impl Host {
         for (input, span) in inputs.iter().zip(&spans) {
             let encoder = &architecture.encoders[input.feed];
             let Encoded { input: joined, layers } = &mut encoders[input.feed];
-            stack::masks(&encoder.layers, layers, pass, &[(input.feed, 0..input.rows)]);
+            stack::masks(&encoder.layers, layers, pass, &[(input.feed, 0..input.batch.rows)]);
             let x = self.encoder_input(architecture, input, joined);
-            stack::forward(&encoder.layers, &self.parameters, input.rows, x, layers);
+            stack::forward(&encoder.layers, &self.parameters, input.batch.rows, x, layers);
             let encoded = if layers.is_empty() { x } else { stack::output(layers) };
             entry[scaled(span, architecture.trunk_inputs)].copy_from_slice(encoded);
         }
@@ -165,8 +165,8 @@ impl Host {
                     multiply_by(dropped, mask);
                     x = dropped;
                 }
-                stack::masks(&head.layers, layers, pass, &[(input.feed, 0..input.rows)]);
-                stack::forward(&head.layers, &self.parameters, input.rows, x, layers);
+                stack::masks(&head.layers, layers, pass, &[(input.feed, 0..input.batch.rows)]);
+                stack::forward(&head.layers, &self.parameters, input.batch.rows, x, layers);
             }
         }
     }
@@ -196,15 +196,15 @@ impl Host {
                 branch.resize(outputs.len(), 0.0);
                 differentiate(i, j, outputs, branch);
                 let x = if mask.is_empty() { &trunk_output[span.clone()] } else { &dropped[..] };
-                stack::backward(&head.layers, &self.parameters, input.rows, x, layers, branch, spare, gradient);
+                stack::backward(&head.layers, &self.parameters, input.batch.rows, x, layers, branch, spare, gradient);
                 let delta = &mut delta[span.clone()];
                 let add = j > 0;
                 if mask.is_empty() {
-                    input_gradient(&head.layers[0], &self.parameters, input.rows, branch, 0..width, add, delta);
+                    input_gradient(&head.layers[0], &self.parameters, input.batch.rows, branch, 0..width, add, delta);
                     continue;
                 }
                 spare.resize(delta.len(), 0.0);
-                input_gradient(&head.layers[0], &self.parameters, input.rows, branch, 0..width, false, spare);
+                input_gradient(&head.layers[0], &self.parameters, input.batch.rows, branch, 0..width, false, spare);
                 multiply_by(spare, mask);
                 if add {
                     delta.iter_mut().zip(&*spare).for_each(|(d, s)| *d += s);
@@ -236,24 +236,24 @@ impl Host {
                 continue;
             }
             let delta = &delta[scaled(span, delta_width)];
-            branch.resize(input.rows * architecture.trunk_inputs, 0.0);
+            branch.resize(input.batch.rows * architecture.trunk_inputs, 0.0);
             match trunk_layers.first() {
                 Some(layer) => {
-                    input_gradient(layer, &self.parameters, input.rows, delta, 0..layer.inputs, false, branch)
+                    input_gradient(layer, &self.parameters, input.batch.rows, delta, 0..layer.inputs, false, branch)
                 }
                 None => branch.copy_from_slice(delta),
             }
             let Encoded { input: joined, layers } = &encoders[input.feed];
-            let x = if encoder.embeddings.is_empty() { input.dense } else { &joined[..] };
-            stack::backward(&encoder.layers, &self.parameters, input.rows, x, layers, branch, spare, gradient);
+            let x = if encoder.embeddings.is_empty() { &input.batch.dense[..] } else { &joined[..] };
+            stack::backward(&encoder.layers, &self.parameters, input.batch.rows, x, layers, branch, spare, gradient);
             if encoder.embeddings.is_empty() {
                 continue;
             }
             let (looked_up, columns) = match encoder.layers.first() {
                 Some(layer) => {
                     let columns = encoder.dense..encoder.inputs();
-                    spare.resize(input.rows * columns.len(), 0.0);
-                    input_gradient(layer, &self.parameters, input.rows, branch, columns.clone(), false, spare);
+                    spare.resize(input.batch.rows * columns.len(), 0.0);
+                    input_gradient(layer, &self.parameters, input.batch.rows, branch, columns.clone(), false, spare);
                     (&*spare, 0..columns.len())
                 }
                 None => (&*branch, encoder.dense..encoder.inputs()),
@@ -271,13 +271,13 @@ impl Host {
     ) -> &'a [f32] {
         let encoder = &architecture.encoders[input.feed];
         if encoder.embeddings.is_empty() {
-            return input.dense;
+            return &input.batch.dense;
         }
         joined.clear();
-        for row in 0..input.rows {
-            joined.extend_from_slice(&input.dense[row * encoder.dense..(row + 1) * encoder.dense]);
+        for row in 0..input.batch.rows {
+            joined.extend_from_slice(&input.batch.dense[row * encoder.dense..(row + 1) * encoder.dense]);
             for (column, embedding) in encoder.embeddings.iter().enumerate() {
-                let id = input.ids[row * encoder.embeddings.len() + column] as usize;
+                let id = input.batch.ids[row * encoder.embeddings.len() + column] as usize;
                 let table = &self.parameters[embedding.weight.clone()];
                 joined.extend_from_slice(&table[id * embedding.width..(id + 1) * embedding.width]);
             }
@@ -308,7 +308,7 @@ fn spans(inputs: &[FeedInput<'_>]) -> Vec<Range<usize>> {
         .iter()
         .map(|input| {
             let start = end;
-            end += input.rows;
+            end += input.batch.rows;
             start..end
         })
         .collect()

@@ -23,8 +23,9 @@ mod pass;
 pub mod device;
 pub mod metric;
 
+pub use datasets::{Batch, Targets};
 pub use device::Device;
 pub use error::ModelError;
 pub use layout::{Block, Layout};
 pub use network::{Network, Prediction};
-pub use pass::{FeedInput, LossSum, MicrobatchKey, TargetInput};
+pub use pass::{FeedInput, LossSum, MicrobatchKey};

@@ -10,10 +10,11 @@
 //! | binary, multilabel | mean over outputs of `max(x, 0) - x y + ln(1 + e^-|x|)` |
 //! | multiclass | `w_y (ln sum_j e^x_j - (1 - s) x_y - s mean_j x_j)`, `s` the label smoothing, `w` the class weights |
 
+use datasets::Targets;
 use experiment::{Kind, Loss, TaskShape};
 
 use crate::activation::{exp, sigmoid};
-use crate::pass::{LossSum, TargetInput};
+use crate::pass::LossSum;
 
 /// Sums the losses of the labelled rows; `outputs` is `[rows, task.outputs]`.
 ///
@@ -21,7 +22,7 @@ use crate::pass::{LossSum, TargetInput};
 pub(crate) fn sum(
     task: &TaskShape,
     outputs: &[f32],
-    target: &TargetInput<'_>,
+    target: &Targets,
     scale: f32,
     delta: Option<&mut [f32]>,
 ) -> LossSum {
@@ -155,7 +156,7 @@ mod tests {
     fn of(task: &TaskShape, outputs: &[f32], values: &[f32], scale: f32) -> (LossSum, Vec<f32>) {
         let labelled = vec![true; outputs.len() / task.outputs];
         let mut delta = vec![f32::NAN; outputs.len()];
-        (sum(task, outputs, &TargetInput { task: 0, values, labelled: &labelled }, scale, Some(&mut delta)), delta)
+        (sum(task, outputs, &Targets { task: 0, values: values.to_vec(), labelled }, scale, Some(&mut delta)), delta)
     }
 
     #[test]
@@ -223,7 +224,7 @@ mod tests {
     fn rows_without_a_label_contribute_exactly_zero() {
         let task = task(Kind::Multiclass, 3, Loss::cross_entropy());
         let mut delta = [f32::NAN; 6];
-        let target = TargetInput { task: 0, values: &[1.0, f32::NAN], labelled: &[true, false] };
+        let target = Targets { task: 0, values: vec![1.0, f32::NAN], labelled: vec![true, false] };
         let sum = sum(&task, &[1.0, 2.0, 0.5, f32::INFINITY, 0.0, 0.0], &target, 1.0, Some(&mut delta));
         assert_eq!(sum.rows, 1);
         assert_eq!(delta[3..], [0.0; 3]);

@@ -19,17 +19,17 @@
 mod ranking;
 
 use aggregation::sums::TaskSums;
+use datasets::Targets;
 use experiment::{Kind, Metric, TaskShape};
 
 use crate::activation::{exp, sigmoid};
 use crate::loss::{self, class_index};
-use crate::pass::TargetInput;
 
 /// Label of a class that no output stands for.
 const NO_CLASS: u32 = u32::MAX;
 
 /// The sums of the labelled rows; `outputs` is `[rows, task.outputs]`.
-pub(crate) fn sums(task: &TaskShape, outputs: &[f32], target: &TargetInput<'_>) -> TaskSums {
+pub(crate) fn sums(task: &TaskShape, outputs: &[f32], target: &Targets) -> TaskSums {
     let losses = loss::sum(task, outputs, target, 0.0, None);
     let (counts, values) = match task.kind {
         Kind::Regression => (0, 4 * task.outputs),
@@ -44,7 +44,7 @@ pub(crate) fn sums(task: &TaskShape, outputs: &[f32], target: &TargetInput<'_>) 
         ..TaskSums::default()
     };
     let width = if task.kind == Kind::Multiclass { 1 } else { task.outputs };
-    let rows = outputs.chunks_exact(task.outputs).zip(target.values.chunks_exact(width)).zip(target.labelled);
+    let rows = outputs.chunks_exact(task.outputs).zip(target.values.chunks_exact(width)).zip(&target.labelled);
     for ((outputs, labels), _) in rows.filter(|(_, labelled)| **labelled) {
         match task.kind {
             Kind::Regression => add_values(task, outputs, labels, &mut sums.sums),

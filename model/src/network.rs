@@ -1,7 +1,8 @@
 //! The network as workers, the coordinator, `evaluate` and `predict` use it.
 
 use aggregation::sums::TaskSums;
-use experiment::{Experiment, Shapes};
+use datasets::{Batch, Targets};
+use experiment::{Experiment, Kind, Shapes, TaskShape};
 
 use crate::architecture::Architecture;
 use crate::graph::Graph;
@@ -131,7 +132,7 @@ impl Network {
         self.check_scales(scales)?;
         let mut losses = Vec::new();
         let mut differentiate = |feed: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {
-            let target = &inputs[feed].targets[target];
+            let target = inputs[feed].targets[target];
             losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
         };
         let pass = Pass::Training(at);
@@ -172,7 +173,7 @@ impl Network {
         }
         let mut losses = Vec::with_capacity(input.targets.len());
         let mut differentiate = |_: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {
-            let target = &input.targets[target];
+            let target = input.targets[target];
             losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
         };
         let pass = Pass::Training(at);
@@ -226,21 +227,19 @@ impl Network {
         Ok(sums)
     }
 
-    /// What every task of the feed predicts for the rows, in the order of the tasks.
+    /// What every task of the feed predicts for the rows, in the order of the tasks. Labels of the
+    /// batch are not read.
     ///
     /// # Errors
     /// [`ModelError::Input`].
-    pub fn predict(&self, feed: usize, rows: usize, dense: &[f32], ids: &[u32]) -> Result<Vec<Prediction>, ModelError> {
+    pub fn predict(&self, feed: usize, batch: &Batch) -> Result<Vec<Prediction>, ModelError> {
         let tasks = self.shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
-        let unlabelled = vec![false; rows];
-        let widest = self.shapes.tasks.iter().map(|task| task.outputs).max().unwrap_or(0);
-        let no_values = vec![0.0; rows * widest];
-        let targets = tasks.map(|(task, shape)| pass::TargetInput {
-            task,
-            values: &no_values[..rows * if shape.kind == experiment::Kind::Multiclass { 1 } else { shape.outputs }],
-            labelled: &unlabelled,
-        });
-        let input = FeedInput { feed, rows, dense, ids, targets: targets.collect() };
+        let unlabelled = |(task, shape): (usize, &TaskShape)| {
+            let width = if shape.kind == Kind::Multiclass { 1 } else { shape.outputs };
+            Targets { task, values: vec![0.0; batch.rows * width], labelled: vec![false; batch.rows] }
+        };
+        let targets: Vec<Targets> = tasks.map(unlabelled).collect();
+        let input = FeedInput { feed, batch, targets: targets.iter().collect() };
         let mut predictions = Vec::new();
         self.forward(Pass::Evaluation, &[input], |target, outputs| {
             let values = metric::predictions(&self.shapes.tasks[target.task], outputs);
@@ -272,10 +271,10 @@ impl Network {
         &self,
         pass: Pass,
         inputs: &[FeedInput<'_>],
-        mut each: impl FnMut(&pass::TargetInput<'_>, &[f32]),
+        mut each: impl FnMut(&Targets, &[f32]),
     ) -> Result<(), ModelError> {
         pass::check(&self.architecture, &self.shapes, inputs)?;
-        let mut each = |feed: usize, target: usize, outputs: &[f32]| each(&inputs[feed].targets[target], outputs);
+        let mut each = |feed: usize, target: usize, outputs: &[f32]| each(inputs[feed].targets[target], outputs);
         match &self.engine {
             Engine::Host(host) => {
                 host.forward(&self.architecture, pass, inputs, &mut each);

@@ -1,5 +1,6 @@
 //! What goes into a pass through the network, and what comes out of it.
 
+use datasets::{Batch, Targets};
 use experiment::{Kind, Shapes};
 
 use crate::ModelError;
@@ -16,32 +17,23 @@ pub struct MicrobatchKey {
     pub microbatch: u32,
 }
 
-/// Rows of one feed, with the labels of the tasks to be computed.
+/// Rows of one feed, with the tasks that are to be computed.
 #[derive(Debug, Clone)]
 pub struct FeedInput<'a> {
     /// Index of the feed.
     pub feed: usize,
-    /// Number of rows; may be 0.
-    pub rows: usize,
-    /// Dense features, `[rows, width]`.
-    pub dense: &'a [f32],
-    /// Rows of the embedding tables, `[rows, embeddings]`.
-    pub ids: &'a [u32],
-    /// Tasks of the feed, in rising order; the others on the feed are left out of the pass.
-    pub targets: Vec<TargetInput<'a>>,
+    /// The rows; there may be none.
+    pub batch: &'a Batch,
+    /// Labels of the tasks to be computed, in rising order of the tasks. The pass leaves out the
+    /// other tasks on the feed. A multiclass label that is no index of an output counts as wrong.
+    pub targets: Vec<&'a Targets>,
 }
 
-/// Labels of one task.
-#[derive(Debug, Clone, Copy)]
-pub struct TargetInput<'a> {
-    /// Index of the task.
-    pub task: usize,
-    /// Regression (scaled), binary and multilabel: `[rows, outputs]`; multiclass: the class's
-    /// index, `[rows]`. A class that is no index of an output counts as wrong. Values of rows
-    /// without a label are not read.
-    pub values: &'a [f32],
-    /// Which rows have a label, `[rows]`.
-    pub labelled: &'a [bool],
+impl<'a> FeedInput<'a> {
+    /// Rows of a feed with all tasks that the batch has labels of.
+    pub fn new(feed: usize, batch: &'a Batch) -> Self {
+        Self { feed, batch, targets: batch.targets.iter().collect() }
+    }
 }
 
 /// A task's loss over the labelled rows of a pass.
@@ -73,13 +65,13 @@ pub(crate) fn check(architecture: &Architecture, shapes: &Shapes, inputs: &[Feed
         if i > 0 && inputs[i - 1].feed >= input.feed {
             return refuse("feeds of a pass are in rising order".to_owned());
         }
-        let (dense, ids) = (input.rows * shape.width, input.rows * shape.embeddings.len());
-        if input.dense.len() != dense || input.ids.len() != ids {
-            let (given_dense, given_ids) = (input.dense.len(), input.ids.len());
+        let (dense, ids) = (input.batch.rows * shape.width, input.batch.rows * shape.embeddings.len());
+        if input.batch.dense.len() != dense || input.batch.ids.len() != ids {
+            let (given_dense, given_ids) = (input.batch.dense.len(), input.batch.ids.len());
             return refuse(format!("{given_dense} dense values and {given_ids} ids where {dense} and {ids} belong"));
         }
         let tables = &architecture.encoders[input.feed].embeddings;
-        for (at, &id) in input.ids.iter().enumerate() {
+        for (at, &id) in input.batch.ids.iter().enumerate() {
             let column = at % tables.len();
             if id as usize >= tables[column].rows {
                 let (name, rows) = (&shape.embeddings[column].column, tables[column].rows);
@@ -94,8 +86,8 @@ pub(crate) fn check(architecture: &Architecture, shapes: &Shapes, inputs: &[Feed
                 return refuse("tasks of a feed are in rising order".to_owned());
             }
             let width = if task.kind == Kind::Multiclass { 1 } else { task.outputs };
-            if target.values.len() != input.rows * width || target.labelled.len() != input.rows {
-                return refuse(format!("task `{}` has labels for other than {} rows", task.name, input.rows));
+            if target.values.len() != input.batch.rows * width || target.labelled.len() != input.batch.rows {
+                return refuse(format!("task `{}` has labels for other than {} rows", task.name, input.batch.rows));
             }
         }
     }

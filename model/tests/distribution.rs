@@ -15,7 +15,7 @@ const CUTS: [[usize; 5]; 2] = [[0, 3, 4, 15, 17], [0, 9, 9, 11, 23]];
 
 fn labelled(rows: &[Rows]) -> Vec<f32> {
     let counts =
-        rows.iter().flat_map(|rows| &rows.targets).map(|target| target.labelled.iter().filter(|is| **is).count());
+        rows.iter().flat_map(|rows| &rows.batch.targets).map(|target| target.labelled.iter().filter(|is| **is).count());
     counts.map(|count| count as f32).collect()
 }
 
@@ -69,7 +69,7 @@ fn rows_without_a_label_change_nothing_for_the_task() {
     let mut network = Network::new(&experiment, &shapes, &Device::Flex).unwrap();
     let mut rows = Rows::of_all(&shapes, &[6, 6], 3, 1.0);
     for of in &mut rows {
-        for target in &mut of.targets {
+        for target in &mut of.batch.targets {
             target.labelled[4..].fill(false);
             let width = target.values.len() / 6;
             target.values[4 * width..].fill(f32::NAN);

@@ -142,7 +142,7 @@ fn blocks_without_a_task_in_the_pass_are_zero_and_the_others_are_as_if_alone() {
     let mut sum = vec![0.0; whole.len()];
     for task in 0..4 {
         let mut alone = rows[shapes.tasks[task].feed].clone();
-        alone.targets.retain(|target| target.task == task);
+        alone.batch.targets.retain(|target| target.task == task);
         let (part, losses) = gradient(&mut network, &SCALES, &[alone]);
         assert_eq!(losses.len(), 1);
         for block in network.layout().blocks() {
@@ -172,7 +172,7 @@ fn gradients_task_by_task_have_the_bits_of_each_task_alone() {
             assert_eq!(sums, of_feed);
             for (task, vector) in tasks.iter().zip(&vectors) {
                 let mut alone = rows[feed].clone();
-                alone.targets.retain(|target| target.task == *task);
+                alone.batch.targets.retain(|target| target.task == *task);
                 let mut expected = vec![f32::NAN; parameters.len()];
                 network.gradient(AT, &SCALES, &inputs(&[alone]), &mut expected).unwrap();
                 assert_eq!(*vector, expected, "task {task}");

@@ -129,16 +129,16 @@ fn rows_that_do_not_fit_are_refused_and_nothing_panics() {
         let inputs = made::inputs(&rows);
         network.losses(made::AT, &inputs).unwrap_err().to_string()
     };
-    assert_eq!(refused(&|rows| rows[1].ids[2] = 5), "feed `right`: column `c0` has id 5, and its table 5 rows");
+    assert_eq!(refused(&|rows| rows[1].batch.ids[2] = 5), "feed `right`: column `c0` has id 5, and its table 5 rows");
     assert_eq!(
-        refused(&|rows| rows[0].dense.truncate(20)),
+        refused(&|rows| rows[0].batch.dense.truncate(20)),
         "feed `left`: 20 dense values and 0 ids where 21 and 0 belong"
     );
     assert_eq!(refused(&|rows| rows.reverse()), "feed `left`: feeds of a pass are in rising order");
-    assert_eq!(refused(&|rows| rows[0].targets.reverse()), "feed `left`: tasks of a feed are in rising order");
-    assert_eq!(refused(&|rows| rows[0].targets[0].task = 2), "feed `left`: task 2 is not on this feed");
+    assert_eq!(refused(&|rows| rows[0].batch.targets.reverse()), "feed `left`: tasks of a feed are in rising order");
+    assert_eq!(refused(&|rows| rows[0].batch.targets[0].task = 2), "feed `left`: task 2 is not on this feed");
     assert_eq!(
-        refused(&|rows| rows[0].targets[1].labelled.clear()),
+        refused(&|rows| rows[0].batch.targets[1].labelled.clear()),
         "feed `left`: task `odd` has labels for other than 3 rows"
     );
     let short = network.gradient(made::AT, &[1.0], &[], &mut gradient).unwrap_err();

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use aggregation::sums::TaskSums;
 use aggregation::tree::{self, Node};
 use experiment::{Kind, Metric, Shapes, TaskShape};
-use made::{Labels, Rows, feed, task};
-use model::{Device, Network, metric};
+use made::{Rows, feed, task};
+use model::{Batch, Device, Network, Targets, metric};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -27,8 +27,9 @@ fn pass_through(task: &TaskShape) -> Network {
 
 fn rows(outputs: &[f32], labels: &[f32], width: usize) -> Rows {
     let rows = outputs.len() / width;
-    let target = Labels { task: 0, values: labels.to_vec(), labelled: vec![true; rows] };
-    Rows { feed: 0, rows, dense: outputs.to_vec(), ids: Vec::new(), targets: vec![target] }
+    let target = Targets { task: 0, values: labels.to_vec(), labelled: vec![true; rows] };
+    let batch = Batch { rows, dense: outputs.to_vec(), ids: Vec::new(), targets: vec![target] };
+    Rows { feed: 0, batch }
 }
 
 fn sums(task: &TaskShape, rows: &Rows) -> TaskSums {
@@ -226,7 +227,7 @@ fn skill_is_the_mean_share_of_the_baseline_that_is_gone() {
 fn rows_without_a_label_are_not_counted() {
     let task = task("t", 0, Kind::Binary, 1);
     let mut rows = rows(&[2.0, -1.0, 0.5], &[1.0, f32::NAN, 0.0], 1);
-    rows.targets[0].labelled[1] = false;
+    rows.batch.targets[0].labelled[1] = false;
     let sums = sums(&task, &rows);
     assert_eq!((sums.rows, sums.scores.len(), sums.counts.iter().sum::<u64>()), (2, 2, 2));
     assert!(sums.loss.is_finite());
@@ -236,7 +237,8 @@ fn rows_without_a_label_are_not_counted() {
 fn predictions_are_probabilities_or_in_the_targets_units() {
     let predict = |task: &TaskShape, outputs: &[f32]| {
         let rows = outputs.len() / task.outputs;
-        pass_through(task).predict(0, rows, outputs, &[]).unwrap().remove(0).values
+        let batch = Batch { rows, dense: outputs.to_vec(), ids: Vec::new(), targets: Vec::new() };
+        pass_through(task).predict(0, &batch).unwrap().remove(0).values
     };
     assert_eq!(predict(&task("t", 0, Kind::Binary, 1), &[0.0]), [0.5]);
     let classes = predict(&task("t", 0, Kind::Multiclass, 2), &[0.0, 3.0_f32.ln()]);

@@ -9,9 +9,9 @@ use aggregation::{
     sums::TaskSums,
     tree::{self, Node},
 };
-use datasets::{Batch, DataError, Store};
+use datasets::{DataError, Store};
 use experiment::{Experiment, SplitName};
-use model::{Device, FeedInput, MicrobatchKey, ModelError, Network, TargetInput};
+use model::{Device, FeedInput, MicrobatchKey, ModelError, Network};
 
 use crate::prefetch::{Prefetch, Rows};
 
@@ -109,7 +109,8 @@ impl Computer {
         gradient: &mut [f32],
     ) -> Result<Vec<Loss>, ComputeError> {
         let batches = self.prefetch.take(Rows { step, feed: None, microbatch })?;
-        let inputs: Vec<FeedInput<'_>> = batches.iter().enumerate().map(|(feed, batch)| input(feed, batch)).collect();
+        let inputs: Vec<FeedInput<'_>> =
+            batches.iter().enumerate().map(|(feed, batch)| FeedInput::new(feed, batch)).collect();
         let key = MicrobatchKey { seed: self.seed, step, microbatch };
         let sums = self.network.gradient(key, scales, &inputs, gradient)?;
         Ok(self.by_task(&sums))
@@ -133,7 +134,7 @@ impl Computer {
         let Some((left, right)) = node.children() else {
             let batches = self.prefetch.take(Rows { step, feed: Some(feed), microbatch: node.lo })?;
             let key = MicrobatchKey { seed: self.seed, step, microbatch: node.lo };
-            let sums = self.network.gradients(key, scales, &input(feed, &batches[0]), tasks, gradients)?;
+            let sums = self.network.gradients(key, scales, &FeedInput::new(feed, &batches[0]), tasks, gradients)?;
             return Ok(self.by_task(&sums));
         };
         let left = self.gradients(unit, left, tasks, scales, gradients)?;
@@ -158,7 +159,7 @@ impl Computer {
         self.prefetch.keep();
         let Some((left, right)) = node.children() else {
             let batches = self.prefetch.take(Rows { step, feed: None, microbatch: node.lo })?;
-            let inputs: Vec<_> = batches.iter().enumerate().map(|(feed, batch)| input(feed, batch)).collect();
+            let inputs: Vec<_> = batches.iter().enumerate().map(|(feed, batch)| FeedInput::new(feed, batch)).collect();
             let key = MicrobatchKey { seed: self.seed, step, microbatch: node.lo };
             return Ok(self.by_task(&self.network.losses(key, &inputs)?));
         };
@@ -187,7 +188,7 @@ impl Computer {
     ) -> Result<BTreeMap<usize, TaskSums>, ComputeError> {
         let Some((left, right)) = node.children() else {
             let batch = self.store.chunk(feed, split, node.lo)?;
-            return Ok(self.network.evaluate(&input(feed, &batch))?.into_iter().collect());
+            return Ok(self.network.evaluate(&FeedInput::new(feed, &batch))?.into_iter().collect());
         };
         let left = self.evaluate(feed, split, left)?;
         let right = self.evaluate(feed, split, right)?;
@@ -212,16 +213,4 @@ pub fn add_sums(left: BTreeMap<usize, TaskSums>, mut right: BTreeMap<usize, Task
             None => (task, sums),
         })
         .collect()
-}
-
-/// A batch of rows as the network takes it.
-pub fn input(feed: usize, batch: &Batch) -> FeedInput<'_> {
-    let targets = batch.targets.iter();
-    FeedInput {
-        feed,
-        rows: batch.rows,
-        dense: &batch.dense,
-        ids: &batch.ids,
-        targets: targets.map(|t| TargetInput { task: t.task, values: &t.values, labelled: &t.labelled }).collect(),
-    }
 }

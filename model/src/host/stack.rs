@@ -71,13 +71,13 @@ pub(super) fn scatter(
     columns: Range<usize>,
     gradient: &mut [f32],
 ) {
-    let stride = looked_up.len().checked_div(input.rows).unwrap_or(0);
+    let stride = looked_up.len().checked_div(input.batch.rows).unwrap_or(0);
     let mut first = columns.start;
     for (column, embedding) in encoder.embeddings.iter().enumerate() {
         let table = &mut gradient[embedding.weight.clone()];
         table.fill(0.0);
-        for row in 0..input.rows {
-            let id = input.ids[row * encoder.embeddings.len() + column] as usize;
+        for row in 0..input.batch.rows {
+            let id = input.batch.ids[row * encoder.embeddings.len() + column] as usize;
             let from = &looked_up[row * stride + first..][..embedding.width];
             let into = &mut table[id * embedding.width..(id + 1) * embedding.width];
             into.iter_mut().zip(from).for_each(|(sum, d)| *sum += d);

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use aggregation::random::{Purpose, Stream};
 use experiment::{EmbeddingShape, Experiment, FeedShape, Head, InputShape, Kind, Loss, Metric, Shapes, TaskShape};
-use model::{FeedInput, MicrobatchKey, Network, TargetInput};
+use model::{Batch, FeedInput, MicrobatchKey, Network, Targets};
 use serde_json::{Value, json};
 
 pub const AT: MicrobatchKey = MicrobatchKey { seed: 7, step: 3, microbatch: 1 };
@@ -64,17 +64,7 @@ pub fn four_tasks() -> Shapes {
 #[derive(Clone)]
 pub struct Rows {
     pub feed: usize,
-    pub rows: usize,
-    pub dense: Vec<f32>,
-    pub ids: Vec<u32>,
-    pub targets: Vec<Labels>,
-}
-
-#[derive(Clone)]
-pub struct Labels {
-    pub task: usize,
-    pub values: Vec<f32>,
-    pub labelled: Vec<bool>,
+    pub batch: Batch,
 }
 
 impl Rows {
@@ -97,10 +87,11 @@ impl Rows {
                 Kind::Regression => numbers.normal_at(at as u64),
                 Kind::Binary | Kind::Multilabel => (numbers.u32_at(at as u64) % 2) as f32,
             };
-            Labels { task, values: (0..rows * width).map(value).collect(), labelled }
+            Targets { task, values: (0..rows * width).map(value).collect(), labelled }
         };
         let tasks = shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
-        Self { feed, rows, dense, ids: (0..rows * columns).map(id).collect(), targets: tasks.map(of_task).collect() }
+        let ids = (0..rows * columns).map(id).collect();
+        Self { feed, batch: Batch { rows, dense, ids, targets: tasks.map(of_task).collect() } }
     }
 
     /// All feeds with rows of their own number.
@@ -110,35 +101,27 @@ impl Rows {
 
     /// Some of the rows.
     pub fn part(&self, range: Range<usize>) -> Self {
+        let of = &self.batch;
         let cut = |len: usize| {
-            let width = len / self.rows.max(1);
+            let width = len / of.rows.max(1);
             range.start * width..range.end * width
         };
-        let labels = |of: &Labels| Labels {
+        let labels = |of: &Targets| Targets {
             task: of.task,
             values: of.values[cut(of.values.len())].to_vec(),
             labelled: of.labelled[range.clone()].to_vec(),
         };
-        Self {
-            feed: self.feed,
+        let batch = Batch {
             rows: range.len(),
-            dense: self.dense[cut(self.dense.len())].to_vec(),
-            ids: self.ids[cut(self.ids.len())].to_vec(),
-            targets: self.targets.iter().map(labels).collect(),
-        }
+            dense: of.dense[cut(of.dense.len())].to_vec(),
+            ids: of.ids[cut(of.ids.len())].to_vec(),
+            targets: of.targets.iter().map(labels).collect(),
+        };
+        Self { feed: self.feed, batch }
     }
 
     pub fn input(&self) -> FeedInput<'_> {
-        let targets = self.targets.iter();
-        FeedInput {
-            feed: self.feed,
-            rows: self.rows,
-            dense: &self.dense,
-            ids: &self.ids,
-            targets: targets
-                .map(|of| TargetInput { task: of.task, values: &of.values, labelled: &of.labelled })
-                .collect(),
-        }
+        FeedInput::new(self.feed, &self.batch)
     }
 }
 
