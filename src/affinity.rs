@@ -1,79 +1,25 @@
-//! `trunkline affinity`: which tasks of a run help each other, and which to train together.
+//! How the tasks of a run affect each other: measured from its records, and shown as text.
 
-mod map;
 mod matrix;
 mod shown;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use aggregation::affinity::{Affinity, Estimate, Estimates};
-use clap::ValueEnum;
-use serde_json::json;
+use aggregation::affinity::Affinity;
 
 use crate::{
-    exit::{Failure, print, write},
-    picture::Files,
+    exit::Failure,
     recorded::{self, Recorded},
 };
 
-/// Arguments of `trunkline affinity`.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// The run's folder.
-    run_dir: PathBuf,
-    /// What the picture shows.
-    #[arg(long, value_enum, default_value_t = Measure::Cosine)]
-    measure: Measure,
-    /// Write both measures as CSV.
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    #[command(flatten)]
-    picture: Files,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
+pub use shown::{csv, text};
 
-/// A measure of what one task is to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Measure {
-    /// The mean cosine of their gradients.
-    Cosine,
-    /// By what share a step along one task's gradient lowers the other's loss, to first order.
-    Transfer,
-}
-
-/// Measures.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let recorded = recorded::read(&arguments.run_dir)?;
-    recorded.check_gramians(&arguments.run_dir)?;
-    let tasks = recorded.tasks();
-    let affinity = measure(&recorded, tasks.len())?;
-    if let Some(path) = &arguments.csv {
-        write(path, shown::csv(&tasks, &affinity).as_bytes())?;
-    }
-    arguments.picture.write(|| map::draw(&arguments.run_dir, arguments.measure, &tasks, &affinity))?;
-    print(&if arguments.json { json(&arguments.run_dir, &tasks, &affinity) } else { shown::text(&tasks, &affinity) });
-    Ok(())
-}
-
-/// What the tasks of a finished run are to each other, and which to train together, where the run
-/// computed gradients by task.
+/// The affinity of all pairs of tasks, over every recorded step that has a Gramian.
 ///
 /// # Errors
-/// The run's records can't be read.
-pub fn summary(run_dir: &Path) -> Result<Option<String>, Failure> {
-    let recorded = recorded::read(run_dir)?;
-    let tasks = recorded.tasks();
-    if recorded.check_gramians(run_dir).is_err() || tasks.len() < 2 {
-        return Ok(None);
-    }
-    let affinity = measure(&recorded, tasks.len())?;
-    Ok(Some(shown::text(&tasks, &affinity)))
-}
-
-fn measure(recorded: &Recorded, tasks: usize) -> Result<Affinity, Failure> {
-    let mut affinity = Affinity::new(tasks);
+/// A record names a task that the run's plan does not have.
+pub fn measure(recorded: &Recorded) -> Result<Affinity, Failure> {
+    let mut affinity = Affinity::new(recorded.tasks().len());
     for record in &recorded.records {
         if let Some(gramian) = recorded::gramian(record) {
             let present = recorded.present(record)?;
@@ -83,29 +29,16 @@ fn measure(recorded: &Recorded, tasks: usize) -> Result<Affinity, Failure> {
     Ok(affinity)
 }
 
-fn json(run_dir: &Path, tasks: &[&str], affinity: &Affinity) -> String {
-    let (cosines, transfers) = (affinity.cosines(), affinity.transfers());
-    let grouping = affinity.grouping();
-    let names = |group: &Vec<usize>| group.iter().map(|task| tasks[*task]).collect::<Vec<_>>();
-    let groups = grouping.as_ref().map(|grouping| grouping.groups.iter().map(names).collect::<Vec<_>>());
-    let mean = |estimate: &Estimate| Some(estimate.mean);
-    let error = |estimate: &Estimate| estimate.standard_error;
-    json!({
-        "run_dir": run_dir,
-        "steps": affinity.steps(),
-        "tasks": tasks,
-        "cosine": each(&cosines, mean),
-        "cosine_standard_error": each(&cosines, error),
-        "transfer": each(&transfers, mean),
-        "transfer_standard_error": each(&transfers, error),
-        "pair_steps": each(&cosines, |estimate| Some(estimate.steps)),
-        "groups": groups,
-        "search": grouping.map(|grouping| if grouping.is_best { "exact" } else { "greedy" }),
-    })
-    .to_string()
-}
-
-/// A part of each estimate.
-fn each<T>(estimates: &Estimates, part: impl Fn(&Estimate) -> Option<T>) -> Vec<Vec<Option<T>>> {
-    estimates.iter().map(|row| row.iter().map(|estimate| estimate.as_ref().and_then(&part)).collect()).collect()
+/// The affinity of a finished run's tasks as text; nothing if the run recorded no per-task
+/// gradients or has a single task.
+///
+/// # Errors
+/// The run's records can't be read.
+pub fn summary(run_dir: &Path) -> Result<Option<String>, Failure> {
+    let recorded = recorded::read(run_dir)?;
+    let tasks = recorded.tasks();
+    if tasks.len() < 2 || recorded.check_gramians(run_dir).is_err() {
+        return Ok(None);
+    }
+    Ok(Some(text(&tasks, &measure(&recorded)?)))
 }

@@ -6,7 +6,7 @@ use aggregation::Gramian;
 use coordinator::journal::{self, Number, Outcome, Record, Weighting};
 use datasets::Plan;
 
-use crate::{evaluate, exit::Failure, run_dir};
+use crate::{exit::Failure, run_dir};
 
 /// A run's records of weightings, and the plan that they were made by.
 pub struct Recorded {
@@ -28,7 +28,7 @@ pub fn read(dir: &Path) -> Result<Recorded, Failure> {
     }
     // A record that was lost and made again stands at a later place in the journal.
     records.sort_by_key(|record| record.step);
-    let (checkpoint, _) = evaluate::selected(dir)?;
+    let (checkpoint, _) = run_dir::selected(dir)?;
     let plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
     Ok(Recorded { records, plan })
 }

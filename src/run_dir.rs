@@ -2,9 +2,10 @@
 
 use std::{fs::File, path::Path};
 
+use coordinator::checkpoint::{self, Checkpoint};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, say};
 
 /// Refuses what is no run's folder.
 pub fn check(dir: &Path) -> Result<(), Failure> {
@@ -27,4 +28,30 @@ pub fn check(dir: &Path) -> Result<(), Failure> {
 pub fn is_in_use(dir: &Path) -> bool {
     let lock = File::open(dir.join("lock"));
     lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK))
+}
+
+/// The checkpoint that a run's metrics are of: the best one if the run has one, else the newest good
+/// one. The text says which: `best` or `last`.
+///
+/// # Errors
+/// `dir` is not a run's folder, or none of its checkpoints can be used.
+pub fn selected(dir: &Path) -> Result<(Checkpoint, &'static str), Failure> {
+    check(dir)?;
+    if let Some(step) = checkpoint::best(dir).map_err(Failure::refused)? {
+        let best = checkpoint::load_model(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
+        return Ok((best, "best"));
+    }
+    let (newest, passed_over) = checkpoint::newest_good(dir, None).map_err(Failure::refused)?;
+    for passed in &passed_over {
+        say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
+    }
+    let none = || {
+        let why = match (is_in_use(dir), passed_over.is_empty()) {
+            (true, _) => "the run goes on, and has no checkpoint yet",
+            (false, true) => "the run ended before its first checkpoint; `trunkline inspect` says how",
+            (false, false) => "none of the run's checkpoints is whole",
+        };
+        Failure::Refused(format!("{}: {why}", dir.display()))
+    };
+    Ok((newest.ok_or_else(none)?.checkpoint, "last"))
 }

@@ -1,6 +1,10 @@
-//! Dependencies point one way, and the state machine has no IO.
+//! Dependencies point one way, the state machine has no IO, and commands do not call each other.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -62,23 +66,43 @@ fn the_arithmetic_knows_no_io() {
 
 #[test]
 fn the_state_machine_knows_no_io() {
-    let mut folders = vec![root().join("coordinator/src/run")];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(folder).expect("the state machine's folder");
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        let (inner, found): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
-        folders.extend(inner);
-        files.extend(found);
-    }
+    let files = files_below("coordinator/src/run");
     assert!(files.len() >= 4, "{} files", files.len());
     for path in files {
-        let text = std::fs::read_to_string(&path).expect("text");
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        for line in code {
+        for line in code(&path) {
             for word in ["tokio", "tonic", "burn", "polars", "reqwest", "Instant", "SystemTime", "rand::", "std::fs"] {
                 assert!(!line.contains(word), "{}: {line}", path.display());
             }
         }
     }
+}
+
+#[test]
+fn commands_do_not_call_each_other() {
+    let files = files_below("src");
+    assert!(files.len() >= 30, "{} files", files.len());
+    for path in files.iter().filter(|path| !path.ends_with("src/lib.rs")) {
+        let calls = code(path).into_iter().find(|line| line.contains("commands::"));
+        assert!(calls.is_none(), "{}: {calls:?}: move what is shared out of the command", path.display());
+    }
+}
+
+/// All Rust files below a folder of the repository.
+fn files_below(folder: &str) -> Vec<PathBuf> {
+    let mut folders = vec![root().join(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(folder).expect("the folder is there");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let (inner, found): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+        folders.extend(inner);
+        files.extend(found.into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")));
+    }
+    files
+}
+
+/// The lines of a file that are not comments.
+fn code(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).expect("text");
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect()
 }

@@ -6,7 +6,7 @@ use super::matrix::Measured;
 use crate::table::LINE_MAX;
 
 /// Both measures and the recommendation.
-pub(super) fn text(tasks: &[&str], affinity: &Affinity) -> String {
+pub fn text(tasks: &[&str], affinity: &Affinity) -> String {
     let steps = affinity.steps();
     let steps = if steps == 1 { "one recorded step".to_owned() } else { format!("{steps} recorded steps") };
     let cosines = Measured {
@@ -81,7 +81,7 @@ fn listed(group: &[usize], tasks: &[&str]) -> String {
 
 /// A row for each ordered pair; `steps` are those in which the two met with gradients that are not
 /// 0.
-pub(super) fn csv(tasks: &[&str], affinity: &Affinity) -> String {
+pub fn csv(tasks: &[&str], affinity: &Affinity) -> String {
     let quoted = |name: &str| {
         let plain = !name.contains(['"', ',', '\n', '\r']);
         if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }

@@ -1,21 +1,15 @@
 //! `trunkline evaluate`: the metrics of a trained run on a split.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use aggregation::tree::Node;
-use coordinator::{
-    checkpoint::{self, Checkpoint},
-    evaluation::{self, Part},
-};
+use coordinator::evaluation::{self, Part};
 use datasets::{Plan, Store};
 use experiment::SplitName;
 use worker::compute::Computer;
 
 use crate::{
-    exit::{Failure, print, say},
+    exit::{Failure, print},
     run_dir, table,
 };
 
@@ -46,7 +40,7 @@ fn split(text: &str) -> Result<SplitName, String> {
 
 /// Evaluates.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (checkpoint, selected) = selected(&arguments.run_dir)?;
+    let (checkpoint, selected) = run_dir::selected(&arguments.run_dir)?;
     let loaded = experiment::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;
     let plan: Plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
     let plan = Arc::new(plan);
@@ -81,26 +75,4 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     print(&format!("{rows}\nparameters of step {} ({selected})", checkpoint.step));
     Ok(())
-}
-
-/// The best checkpoint where the run has one, else the newest good one.
-pub fn selected(dir: &Path) -> Result<(Checkpoint, &'static str), Failure> {
-    run_dir::check(dir)?;
-    if let Some(step) = checkpoint::best(dir).map_err(Failure::refused)? {
-        let best = checkpoint::load_model(&checkpoint::path_of(dir, step)).map_err(Failure::failed)?;
-        return Ok((best, "best"));
-    }
-    let (newest, passed_over) = checkpoint::newest_good(dir, None).map_err(Failure::refused)?;
-    for passed in &passed_over {
-        say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
-    }
-    let none = || {
-        let why = match (run_dir::is_in_use(dir), passed_over.is_empty()) {
-            (true, _) => "the run goes on, and has no checkpoint yet",
-            (false, true) => "the run ended before its first checkpoint; `trunkline inspect` says how",
-            (false, false) => "none of the run's checkpoints is whole",
-        };
-        Failure::Refused(format!("{}: {why}", dir.display()))
-    };
-    Ok((newest.ok_or_else(none)?.checkpoint, "last"))
 }
