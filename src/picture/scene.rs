@@ -6,22 +6,22 @@ use super::colour::Colour;
 /// A place in pixels, (x, y).
 pub type Point = [f64; 2];
 
-/// A picture, before it is written in any form.
+/// A picture as a list of marks.
 #[derive(Debug, Clone)]
 pub struct Scene {
     /// Pixels across.
     pub width: f64,
     /// Pixels down.
     pub height: f64,
-    /// What it shows, in a line; for readers that can't see it too.
+    /// The title, one line, for readers that can't see the picture too.
     pub title: String,
-    /// What can be seen in it, in words.
+    /// What the picture shows, in words.
     pub description: String,
-    /// What is painted, in order.
+    /// The marks in the order in which they are painted.
     pub marks: Vec<Mark>,
 }
 
-/// One thing that is painted.
+/// Something that is painted.
 #[derive(Debug, Clone)]
 pub enum Mark {
     /// Lines or areas.
@@ -35,24 +35,24 @@ pub enum Mark {
 pub struct Path {
     /// The lines, each through its points.
     pub lines: Vec<Vec<Point>>,
-    /// Whether each line goes back to its first point.
+    /// Whether each line returns to its first point.
     pub closed: bool,
-    /// The area's colour.
+    /// The area's colour; `None` for lines alone.
     pub fill: Option<Colour>,
-    /// The line's.
+    /// The line's style; `None` for an area without a line.
     pub stroke: Option<Stroke>,
-    /// Nothing is painted outside this.
+    /// The rectangle outside which nothing is painted.
     pub clip: Option<Rect>,
 }
 
 /// How a line is painted. Ends and joints are round.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stroke {
-    /// Its colour.
+    /// The line's colour.
     pub colour: Colour,
-    /// Its width in pixels.
+    /// The line's width in pixels.
     pub width: f64,
-    /// From 0 (not to be seen) to 1.
+    /// The line's opacity, from 0 (invisible) to 1.
     pub opacity: f64,
 }
 
@@ -63,37 +63,37 @@ pub struct Rect {
     pub x: f64,
     /// The upper side.
     pub y: f64,
-    /// From left to right.
+    /// The width in pixels.
     pub width: f64,
-    /// From top to bottom.
+    /// The height in pixels.
     pub height: f64,
 }
 
-/// Where a text's place is in it.
+/// The part of a text that stands at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// At its beginning.
+    /// The text's beginning.
     Start,
-    /// In its middle.
+    /// The text's middle.
     Middle,
-    /// At its end.
+    /// The text's end.
     End,
 }
 
 /// A text.
 #[derive(Debug, Clone)]
 pub struct Text {
-    /// What it says.
+    /// The characters.
     pub text: String,
     /// A place on its base line.
     pub at: Point,
-    /// Where that place is in it.
+    /// The part of the text that stands at `at`.
     pub align: Align,
     /// The font's size in pixels.
     pub size: f64,
-    /// Its colour.
+    /// The text's colour.
     pub colour: Colour,
-    /// Degrees by which it is turned around its place, against the clock.
+    /// Degrees by which the text is turned around its place, counterclockwise.
     pub turned: f64,
 }
 
@@ -133,8 +133,8 @@ impl Scene {
         self.path(Path { lines: vec![rect.corners()], closed: true, fill, stroke, clip: None });
     }
 
-    /// Paints a regular polygon, or a star where `inner` is below 1: `corners` points at the
-    /// radius, and between them as many at `inner` of it.
+    /// Paints a star: `corners` points at the radius, and between them as many at `inner` times the
+    /// radius.
     pub fn star(&mut self, centre: Point, radius: f64, corners: usize, inner: f64, fill: Colour, stroke: Stroke) {
         let point = |k: usize| {
             let angle = std::f64::consts::PI * (k as f64 / corners as f64 - 0.5);
@@ -155,7 +155,7 @@ impl Scene {
         self.turned_text(text, at, align, size, colour, 0.0);
     }
 
-    /// Writes a text that is turned against the clock.
+    /// Writes a text that is turned counterclockwise by `turned` degrees.
     pub fn turned_text(
         &mut self,
         text: impl Into<String>,
@@ -179,21 +179,16 @@ impl Scene {
     }
 }
 
+#[cfg(test)]
 impl Text {
-    /// How far to the left of its place it begins.
-    pub fn before(&self, width: f64) -> f64 {
-        match self.align {
-            Align::Start => 0.0,
-            Align::Middle => width / 2.0,
-            Align::End => width,
-        }
-    }
-
-    /// The smallest rectangle that it stands in.
-    #[cfg(test)]
+    /// The smallest rectangle that the text stands in.
     fn bounds(&self) -> Rect {
         let width = super::width(&self.text, self.size);
-        let left = -self.before(width);
+        let left = match self.align {
+            Align::Start => 0.0,
+            Align::Middle => -width / 2.0,
+            Align::End => -width,
+        };
         let (sine, cosine) = libm::sincos(-self.turned.to_radians());
         let corners = [[left, 0.22], [left + width, 0.22], [left, -0.75], [left + width, -0.75]];
         let places = corners.map(|[x, down]| {
