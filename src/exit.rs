@@ -6,30 +6,30 @@ use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
 /// The code of a command that was stopped.
 pub const INTERRUPTED: u8 = 130;
 
-/// Why a command did not do what it was asked for.
+/// Why a command was not carried out.
 #[derive(Debug)]
 pub enum Failure {
-    /// The user's to mend: exit code 2.
+    /// The user can correct it: exit code 2.
     Refused(String),
-    /// It went wrong on the way: exit code 1.
+    /// An error at run time: exit code 1.
     Failed(String),
-    /// Someone stopped it: exit code 130.
+    /// The command was stopped: exit code 130.
     Interrupted,
 }
 
 impl Failure {
-    /// The user's to mend.
+    /// An error that the user can correct.
     pub fn refused(error: impl Display) -> Failure {
         Failure::Refused(error.to_string())
     }
 
-    /// It went wrong on the way.
+    /// An error at run time.
     pub fn failed(error: impl Display) -> Failure {
         Failure::Failed(error.to_string())
     }
 }
 
-/// Tells the person, and gives the code.
+/// Prints the error, if there is one, and gives the exit code.
 pub fn code(outcome: Result<(), Failure>) -> ExitCode {
     let (message, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
@@ -37,12 +37,12 @@ pub fn code(outcome: Result<(), Failure>) -> ExitCode {
         Err(Failure::Failed(message)) => (message, 1),
         Err(Failure::Interrupted) => ("interrupted".to_owned(), INTERRUPTED),
     };
-    // Nobody is there to read it when this fails.
+    // If this fails, nobody is there to read it.
     let _ = writeln!(std::io::stderr(), "error: {message}");
     ExitCode::from(code)
 }
 
-/// Writes a result to standard output; a reader that has gone away is no error.
+/// Writes a result to standard output. A reader that has gone away is not an error.
 pub fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
@@ -52,7 +52,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
-/// Writes something for people to standard error.
+/// Writes a message for people to standard error.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,5 +1,5 @@
-//! How a run is launched: the arguments that `train` and `coordinator` share, and the way from them
-//! to a run's report.
+//! Launching a run: the arguments that `train` and `coordinator` share, and what leads from them to
+//! the run's report.
 
 use std::{
     path::{Path, PathBuf},
@@ -30,28 +30,29 @@ use crate::{
     table,
 };
 
-/// The device where nothing says another.
+/// The device if none is given.
 const DEVICE: &str = "flex";
-/// Where runs are kept that are given no folder.
+/// The folder of runs that are given no folder of their own.
 const RUNS: &str = "runs";
 
 /// Arguments of a command that carries out a run.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The experiment file; not needed to resume a run.
+    /// Experiment file. It is not needed to resume a run.
     #[arg(required_unless_present = "resume")]
     file: Option<PathBuf>,
-    /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu [default: flex, or the resumed run's].
+    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu [default: flex, or the
+    /// resumed run's].
     #[arg(long)]
     device: Option<String>,
-    /// The run's folder [default: a new one below `runs`].
+    /// Folder of the run [default: a new one in `runs`].
     #[arg(long, value_name = "FOLDER")]
     run_dir: Option<PathBuf>,
-    /// Go on with the run in this folder, from its newest good checkpoint. `auto`: with the run in
-    /// --run-dir, or begin it there.
+    /// Continue the run in this folder from its newest good checkpoint. `auto` continues the run in
+    /// --run-dir, or begins it there.
     #[arg(long, value_name = "RUN|auto")]
     resume: Option<Resume>,
-    /// Overrides a key of the experiment, such as `train.steps=50`.
+    /// Override a key of the experiment, such as `train.steps=50`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Print the result as one JSON object.
@@ -59,12 +60,12 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Which run to go on with.
+/// The run to continue.
 #[derive(Clone)]
 enum Resume {
-    /// The one in `--run-dir`, where there is one.
+    /// The run in `--run-dir`, if there is one.
     Auto,
-    /// The one in this folder.
+    /// The run in this folder.
     Run(PathBuf),
 }
 
@@ -78,7 +79,7 @@ impl FromStr for Resume {
 
 /// A run that is ready for its workers.
 pub struct Launch {
-    /// Everything that it needs before its first worker.
+    /// What the run needs before its first worker.
     pub setup: Setup,
     start: Start,
     started: Instant,
@@ -86,12 +87,12 @@ pub struct Launch {
 }
 
 impl Arguments {
-    /// Adds an override, as if it had been given with `--set`.
+    /// Adds an override, as `--set` does.
     pub fn set(&mut self, key: &str, value: impl std::fmt::Display) {
         self.sets.push(format!("{key}={value}"));
     }
 
-    /// Prepares the run: begins it, or finds where it goes on.
+    /// Prepares the run: begins it, or finds where it continues.
     ///
     /// # Errors
     /// The experiment, its data or the run's folder are refused.
@@ -99,12 +100,12 @@ impl Arguments {
         let (setup, start) = match (&self.resume, &self.run_dir) {
             (None, _) => self.begin(false, signals)?,
             (Some(Resume::Auto), None) => {
-                return Err(Failure::Refused("`--resume auto` needs a folder to look in: give --run-dir too".into()));
+                return Err(Failure::Refused("`--resume auto` needs the run's folder; give --run-dir too".into()));
             }
             (Some(Resume::Auto), Some(run_dir)) if RunFolder::has_run(run_dir) => self.go_on(run_dir, signals)?,
             (Some(Resume::Auto), Some(_)) => self.begin(true, signals)?,
             (Some(Resume::Run(_)), Some(_)) => {
-                let message = "`--resume RUN_DIR` names the run's folder: leave --run-dir out, or say `--resume auto`";
+                let message = "`--resume RUN` names the run's folder; leave out --run-dir, or give `--resume auto`";
                 return Err(Failure::Refused(message.into()));
             }
             (Some(Resume::Run(run_dir)), None) => self.go_on(run_dir, signals)?,
@@ -114,8 +115,9 @@ impl Arguments {
 
     fn begin(&self, again: bool, signals: &Signals) -> Result<(Setup, Start), Failure> {
         let file = self.file.as_ref();
-        let file =
-            file.ok_or_else(|| Failure::Refused("there is no run to resume, and no experiment to begin".into()))?;
+        let file = file.ok_or_else(|| {
+            Failure::Refused("there is no run to resume; give an experiment file to begin one".into())
+        })?;
         let setup = prepare(file, &self.sets, self.device.as_deref().unwrap_or(DEVICE))?;
         signals.run_begins();
         let folder = match &self.run_dir {
@@ -136,15 +138,16 @@ impl Arguments {
         past.check_experiment(&loaded).map_err(Failure::refused)?;
         if self.device.is_none() && past.device().is_none() {
             say(&format!(
-                "warning: the run was stopped before it recorded its device: {DEVICE} is taken; --device says another"
+                "warning: the run was stopped before it recorded its device; it continues on {DEVICE} unless --device is given"
             ));
         }
         let device = self.device.as_deref().or(past.device()).unwrap_or(DEVICE);
         let setup = prepare_loaded(loaded, device)?;
         past.check(&setup).map_err(Failure::refused)?;
         signals.run_begins();
-        let from = if past.checkpoint().is_some() { "the checkpoint of" } else { "the beginning: no good checkpoint," };
-        say(&format!("going on with {} from {from} step {}", run_dir.display(), past.step()));
+        let from =
+            if past.checkpoint().is_some() { "the checkpoint of" } else { "the beginning (no good checkpoint)," };
+        say(&format!("continuing {} from {from} step {}", run_dir.display(), past.step()));
         Ok((setup, Start::Resumed(Box::new(past))))
     }
 }
@@ -155,10 +158,10 @@ impl Launch {
         self.setup.loaded.experiment.cluster.workers
     }
 
-    /// Carries the run out with the workers that come to `listener`, and shows how far it is.
+    /// Carries the run out with the workers that come to `listener`, and shows its progress.
     ///
     /// # Errors
-    /// The run could not be carried out; one that failed by itself has a report.
+    /// The run could not be carried out. A run that failed by itself has a report.
     pub async fn carry_out(
         self,
         listener: Listener,
@@ -175,21 +178,21 @@ impl Launch {
         })
     }
 
-    /// Leaves no trace of a run that could not be begun.
+    /// Removes the folder of a run that could not begin.
     pub fn abandon(self) {
         if let Start::New(folder) = self.start {
             folder.remove_unused();
         }
     }
 
-    /// What prints the report in the end.
+    /// A function that prints the report in the end.
     pub fn printer(&self) -> impl FnOnce(&Report) -> Result<(), Failure> + use<> {
         let json = self.json;
         move |report| finish(report, json)
     }
 }
 
-/// Loads an experiment and prepares its data, and says what a user should know of them.
+/// Loads an experiment and prepares its data, and prints warnings.
 ///
 /// # Errors
 /// The experiment, its data or the device are refused.
@@ -211,7 +214,7 @@ fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {
     Ok(setup)
 }
 
-/// A folder that the disk does not give is no mistake of the user's.
+/// An error of the disk is not the user's mistake.
 fn refused(error: FolderError) -> Failure {
     match error {
         FolderError::Io { .. } => Failure::failed(error),
@@ -225,7 +228,7 @@ fn now_ms() -> u64 {
     now.map_or(0, |now| now.as_millis() as u64)
 }
 
-/// How a run is carried out, from the environment.
+/// Options of the run from the environment.
 fn options(started: Instant) -> Options {
     let commit = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok();
     let commit = commit.filter(|output| output.status.success());
@@ -237,7 +240,7 @@ fn options(started: Instant) -> Options {
     Options { mlflow, tags, started, disk: Arc::new(LocalDisk) }
 }
 
-/// Prints what a run came to.
+/// Prints the result of a run.
 fn finish(report: &Report, json: bool) -> Result<(), Failure> {
     if json {
         print(&serde_json::to_string(report).map_err(Failure::failed)?);
@@ -246,9 +249,9 @@ fn finish(report: &Report, json: bool) -> Result<(), Failure> {
         match affinity::summary(Path::new(&report.run_dir)) {
             Ok(Some(affinity)) => print(&affinity),
             Ok(None) => {}
-            // The run is done all the same.
+            // The run is finished either way.
             Err(Failure::Refused(why) | Failure::Failed(why)) => {
-                say(&format!("warning: no affinity of the tasks: {why}"));
+                say(&format!("warning: the affinity of the tasks is not shown: {why}"));
             }
             Err(interrupted) => return Err(interrupted),
         }
@@ -257,7 +260,7 @@ fn finish(report: &Report, json: bool) -> Result<(), Failure> {
         "finished" => Ok(()),
         "interrupted" => {
             say(&format!(
-                "stopped after step {step}; the checkpoint is in {run}: `--resume {run}` goes on",
+                "stopped after step {step}; continue with `--resume {run}`",
                 step = report.step,
                 run = report.run_dir
             ));

@@ -1,4 +1,4 @@
-//! Worker processes of this machine, and the socket by which they reach the coordinator.
+//! Worker processes on this machine, and the socket by which they reach the coordinator.
 
 use std::{
     env,
@@ -17,47 +17,49 @@ use tokio::{net::UnixListener, process::Command, sync::watch, task::JoinSet, tim
 
 use crate::exit::{Failure, say};
 
-/// How long workers may take to end by themselves once the run is over.
+/// How long workers may take to end by themselves after the run.
 const END_WAIT: time::Duration = time::Duration::from_secs(3);
 
-/// The program that runs, whatever lies at its path by now: it may have been replaced or removed.
+/// The program that runs, with all parts of its catalogue. Its file may have been replaced or
+/// removed since.
 const SELF: &str = "/proc/self/exe";
-/// What its processes are called.
+/// The name of worker processes.
 const NAME: &CStr = c"trunkline";
 
-/// The pause before a worker that died is replaced; each further one is twice as long, up to
+/// The pause before a worker that died is replaced. Each further pause is twice as long, up to
 /// [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause before a worker is replaced.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How many may die or not start, for each worker, without a step of the run being done in between.
+/// Deaths and failed starts that are allowed for each worker while the run completes no step.
 const DEATHS_MAX: u32 = 5;
 
-/// The longest path that a socket can have, bytes.
+/// The longest path of a socket, bytes.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// A socket in a folder of its own, which goes with it.
+/// A socket in a folder of its own. The folder is removed when this is dropped.
 pub struct Socket(TempDir);
 
 impl Socket {
-    /// Where it is.
+    /// The socket's path.
     pub fn path(&self) -> PathBuf {
         self.0.path().join("coordinator.sock")
     }
 }
 
-/// Makes the socket, in the folder for temporary files.
+/// Makes the socket in the folder for temporary files.
 ///
 /// # Errors
-/// That folder can't be written to, or its path is too long.
+/// The folder can't be written to, or its path is too long.
 pub fn listen() -> Result<(Socket, UnixListener), Failure> {
-    let failed = |error| Failure::Failed(format!("no socket can be made in {}: {error}", env::temp_dir().display()));
+    let failed = |error| Failure::Failed(format!("can't make a socket in {}: {error}", env::temp_dir().display()));
     let socket = Socket(tempfile::Builder::new().prefix("trunkline-").tempdir().map_err(failed)?);
     let path = socket.path();
     let bytes = path.as_os_str().len();
     if bytes > SOCKET_PATH_MAX {
         return Err(Failure::Refused(format!(
-            "{}: a socket's path has {SOCKET_PATH_MAX} bytes at most, and this one {bytes}: set TMPDIR to a folder with a shorter \
-             path, such as /tmp",
+            "{}: a socket's path has at most {SOCKET_PATH_MAX} bytes, and this one has {bytes}; set TMPDIR to a folder \
+             with a shorter path, such as /tmp",
             path.display()
         )));
     }
@@ -65,7 +67,7 @@ pub fn listen() -> Result<(Socket, UnixListener), Failure> {
     Ok((socket, listener))
 }
 
-/// Worker processes that end with this one, also when it is killed.
+/// Worker processes. They end when this process ends, also when it is killed.
 pub struct Workers {
     coordinator: Address,
     device: String,
@@ -73,7 +75,7 @@ pub struct Workers {
     children: JoinSet<io::Result<ExitStatus>>,
 }
 
-/// What the workers' deaths have come to since the run last got on.
+/// The workers' deaths since the run last completed a step.
 struct Deaths {
     count: u32,
     max: u32,
@@ -82,7 +84,7 @@ struct Deaths {
 }
 
 impl Deaths {
-    /// The pause after which another one is started; none where too many have died.
+    /// The pause before another worker is started; `None` if too many have died.
     fn one_more(&mut self, step: u64) -> Option<Duration> {
         if step > self.step {
             (self.count, self.pause, self.step) = (0, PAUSE_MIN, step);
@@ -98,7 +100,7 @@ impl Workers {
     /// Starts `count` workers.
     ///
     /// # Errors
-    /// When a process can't be started.
+    /// A process can't be started.
     pub fn start(coordinator: Address, device: String, count: u32) -> io::Result<Workers> {
         let mut workers = Workers { coordinator, device, count, children: JoinSet::new() };
         (0..count).try_for_each(|_| workers.add())?;
@@ -120,19 +122,19 @@ impl Workers {
         Ok(())
     }
 
-    /// Replaces workers that die, after a pause, as long as the run gets on; returns why no worker
-    /// is left.
+    /// Replaces workers that die, after a pause, as long as the run completes steps. Returns the
+    /// reason why no worker is left.
     ///
-    /// A worker that ends by itself has said why, and another would do the same: it is not
-    /// replaced.
+    /// A worker that ends by itself is not replaced: it has printed the reason, and another worker
+    /// would end for the same one.
     pub async fn keep(&mut self, progress: watch::Receiver<Progress>) -> String {
         let mut deaths = Deaths { count: 0, max: DEATHS_MAX * self.count, pause: PAUSE_MIN, step: 0 };
         let mut last = String::from("no worker was started");
         while let Some(ended) = self.children.join_next().await {
             let status = match ended {
                 Ok(Ok(status)) => status,
-                Ok(Err(error)) => return format!("the workers can't be waited for: {error}"),
-                Err(error) => return format!("the workers can't be waited for: {error}"),
+                Ok(Err(error)) => return format!("can't wait for the workers: {error}"),
+                Err(error) => return format!("can't wait for the workers: {error}"),
             };
             last = format!("all {} workers have ended, one of them with {status}", self.count);
             if has_died(status) {
@@ -143,8 +145,10 @@ impl Workers {
         last
     }
 
-    /// Starts another worker in the place of one that died; why not, where too many have died, or
-    /// did not start.
+    /// Starts another worker in the place of one that died.
+    ///
+    /// # Errors
+    /// The reason in words, if too many have died or did not start.
     async fn replace(
         &mut self,
         deaths: &mut Deaths,
@@ -155,7 +159,7 @@ impl Workers {
         loop {
             let Some(pause) = deaths.one_more(progress.borrow().step) else {
                 let last =
-                    format!("{} workers died in a row without a step being done, the last: {what}", deaths.count);
+                    format!("{} workers died in a row while the run completed no step; the last: {what}", deaths.count);
                 say(&format!("warning: {last}; it is not replaced"));
                 return Err(last);
             };
@@ -168,7 +172,7 @@ impl Workers {
         }
     }
 
-    /// Waits for the workers, which the coordinator has told that the run is over; kills those that
+    /// Waits for the workers, which the coordinator has told that the run is over. Kills those that
     /// stay.
     pub async fn end(&mut self) {
         let all = async { while self.children.join_next().await.is_some() {} };
@@ -178,14 +182,13 @@ impl Workers {
     }
 }
 
-/// Names this process as its program is, which a worker that [`Workers`] has started is not by
-/// itself.
+/// Gives this process the name [`NAME`]. A worker that [`Workers`] started has none of its own.
 pub fn take_name() {
-    // Without a name it works as well.
+    // The worker works without a name, too.
     let _ = rustix::thread::set_name(NAME);
 }
 
-/// Whether a worker was killed or crashed, rather than ended by its own decision.
+/// Whether a worker was killed or crashed. Other workers have ended by their own decision.
 fn has_died(status: ExitStatus) -> bool {
     const PANIC: i32 = 101;
     status.code().is_none_or(|code| code == PANIC)

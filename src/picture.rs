@@ -24,13 +24,12 @@ pub use font::width;
 pub use heat_map::{HeatMap, heat_map};
 pub use scene::{Align, Path, Point, Rect, Scene, Stroke};
 
-/// A text without its middle where it is wider than `width_max`.
+/// A text without its middle if it is wider than `width_max` pixels.
 pub fn shortened(text: &str, size: f64, width_max: f64) -> String {
     without_middle(text, |text| width(text, size) <= width_max)
 }
 
-/// A text without its middle where it does not fit: names that begin alike often differ at their
-/// ends.
+/// A text without its middle if it does not fit. Names that begin alike often differ at their ends.
 pub fn without_middle(text: &str, fits: impl Fn(&str) -> bool) -> String {
     if fits(text) {
         return text.to_owned();
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_loses_its_middle() {
+    fn a_text_that_does_not_fit_loses_its_middle() {
         assert_eq!(shortened("short", 12.0, 200.0), "short");
         let (one, other) = ("attribute_with_a_long_name_1", "attribute_with_a_long_name_2");
         let (short, else_short) = (shortened(one, 12.0, 80.0), shortened(other, 12.0, 80.0));

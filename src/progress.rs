@@ -1,4 +1,4 @@
-//! What people see while a run goes on: a bar on a terminal, a line now and then elsewhere.
+//! The progress of a run as people see it: a bar on a terminal, a line every 10 seconds elsewhere.
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::{sync::watch, time};
 
 use crate::exit::say;
 
-/// Between two lines where there is no terminal.
+/// Time between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows a run until it is over.

@@ -1,4 +1,4 @@
-//! What a run has recorded of its weightings.
+//! The weightings that a run has recorded.
 
 use std::path::Path;
 
@@ -8,15 +8,18 @@ use datasets::Plan;
 
 use crate::{exit::Failure, run_dir};
 
-/// A run's records of weightings, and the plan that they were made by.
+/// A run's records of weightings, and its data plan.
 pub struct Recorded {
-    /// One record a recorded step, in the order of the steps.
+    /// One record for each recorded step, in the order of the steps.
     pub records: Vec<Weighting>,
-    /// The run's data plan, which knows its tasks.
+    /// The run's data plan. It names the tasks.
     pub plan: Plan,
 }
 
 /// Reads a run.
+///
+/// # Errors
+/// It is not a run's folder, its journal can't be read, or it has no checkpoint.
 pub fn read(dir: &Path) -> Result<Recorded, Failure> {
     run_dir::check(dir)?;
     let mut records = Vec::new();
@@ -26,7 +29,7 @@ pub fn read(dir: &Path) -> Result<Recorded, Failure> {
             records.push(weighting);
         }
     }
-    // A record that was lost and made again stands at a later place in the journal.
+    // A record that was lost and made again is at a later place in the journal.
     records.sort_by_key(|record| record.step);
     let (checkpoint, _) = run_dir::selected(dir)?;
     let plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
@@ -39,7 +42,10 @@ impl Recorded {
         self.plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect()
     }
 
-    /// The numbers of a record's tasks.
+    /// The indices of a record's tasks.
+    ///
+    /// # Errors
+    /// The plan does not have one of the tasks.
     pub fn present(&self, record: &Weighting) -> Result<Vec<usize>, Failure> {
         let tasks = self.tasks();
         let number = |name: &String| tasks.iter().position(|task| task == name);
@@ -47,11 +53,10 @@ impl Recorded {
         record.tasks.iter().map(|name| number(name).ok_or_else(|| unknown(name))).collect()
     }
 
-    /// Refuses a run without a single Gramian, or with nothing to compare in it.
+    /// Refuses a run with a single task, or without any Gramian.
     pub fn check_gramians(&self, dir: &Path) -> Result<(), Failure> {
         if let [task] = self.tasks()[..] {
-            let message =
-                format!("{}: the run has one task, `{task}`: there are no others to compare it with", dir.display());
+            let message = format!("{}: the run has one task, `{task}`, and no other to compare it with", dir.display());
             return Err(Failure::Refused(message));
         }
         if self.records.iter().any(|record| record.gramian.is_some()) {
@@ -59,14 +64,14 @@ impl Recorded {
         }
         let method = self.records.first().map_or("its weighting", |record| record.method.as_str());
         Err(Failure::Refused(format!(
-            "{}: the run has no inner products between its tasks' gradients: {method} needs no gradients by task, and `tracking.gramian_every` had none computed. \
-             A run with `--set tracking.gramian_every=10`, say, has some",
+            "{}: this run recorded no per-task gradients (`{method}` does not need them, and `tracking.gramian_every` is off). \
+             Train with `--set tracking.gramian_every=10` to record them",
             dir.display()
         )))
     }
 }
 
-/// Refuses a record whose lists are not those of its tasks.
+/// Refuses a record that has lists of other lengths than its tasks.
 fn check_lengths(record: &Weighting) -> Result<(), Failure> {
     let tasks = record.tasks.len();
     let is_list = |list: &Vec<Number>| list.len() == tasks;
@@ -76,16 +81,16 @@ fn check_lengths(record: &Weighting) -> Result<(), Failure> {
     if lists.into_iter().flatten().all(is_list) && matrices.into_iter().flatten().all(is_matrix) {
         return Ok(());
     }
-    Err(Failure::Failed(format!("step {}: the numbers of its weighting are not those of {tasks} tasks", record.step)))
+    Err(Failure::Failed(format!("step {}: the record has lists that do not fit its {tasks} tasks", record.step)))
 }
 
-/// A record's Gramian, where it has one.
+/// A record's Gramian, if it has one.
 pub fn gramian(record: &Weighting) -> Option<Gramian> {
     let values = |rows: &Vec<Vec<Number>>| rows.iter().flatten().map(|number| number.0).collect();
     record.gramian.as_ref().map(|rows| Gramian::new(record.tasks.len(), values(rows)))
 }
 
-/// Numbers as such.
+/// Numbers of the journal as `f64`.
 pub fn numbers(values: &[Number]) -> Vec<f64> {
     values.iter().map(|number| number.0).collect()
 }

@@ -7,13 +7,13 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::exit::{Failure, say};
 
-/// Refuses what is no run's folder.
+/// Refuses a path that is not a run's folder.
 pub fn check(dir: &Path) -> Result<(), Failure> {
     let refuse = |what: &str| Err(Failure::Refused(format!("{}: {what}", dir.display())));
     match std::fs::metadata(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return refuse("there is no such folder"),
         Err(error) => return refuse(&error.to_string()),
-        Ok(found) if !found.is_dir() => return refuse("a run is a folder, and this is a file"),
+        Ok(found) if !found.is_dir() => return refuse("this is a file; give the folder of a run"),
         Ok(_) => {}
     }
     for file in ["experiment.toml", "journal.jsonl"] {
@@ -24,14 +24,14 @@ pub fn check(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a coordinator works in a run's folder: it holds the lock there as long as it lives.
+/// Whether a coordinator works in a run's folder: it holds the folder's lock as long as it lives.
 pub fn is_in_use(dir: &Path) -> bool {
     let lock = File::open(dir.join("lock"));
     lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK))
 }
 
-/// The checkpoint that a run's metrics are of: the best one if the run has one, else the newest good
-/// one. The text says which: `best` or `last`.
+/// The checkpoint that a run's metrics are of: the best one if the run has one, else the newest
+/// good one. The text says which: `best` or `last`.
 ///
 /// # Errors
 /// `dir` is not a run's folder, or none of its checkpoints can be used.
@@ -43,11 +43,11 @@ pub fn selected(dir: &Path) -> Result<(Checkpoint, &'static str), Failure> {
     }
     let (newest, passed_over) = checkpoint::newest_good(dir, None).map_err(Failure::refused)?;
     for passed in &passed_over {
-        say(&format!("warning: passed over {}: {}", passed.path.display(), passed.reason));
+        say(&format!("warning: skipped {}: {}", passed.path.display(), passed.reason));
     }
     let none = || {
         let why = match (is_in_use(dir), passed_over.is_empty()) {
-            (true, _) => "the run goes on, and has no checkpoint yet",
+            (true, _) => "the run has no checkpoint yet; try again later",
             (false, true) => "the run ended before its first checkpoint; `trunkline inspect` says how",
             (false, false) => "none of the run's checkpoints is whole",
         };

@@ -1,9 +1,9 @@
-//! Signals to a command that carries out a run: watched from its first moment on, by a thread of
-//! their own.
+//! Signals to a command that carries out a run. A thread of its own watches them from the command's
+//! first moment on.
 //!
 //! SIGUSR1 asks for a checkpoint. The first SIGINT or SIGTERM asks for an end after a checkpoint,
-//! the second ends at once. Before the run has a folder there is nothing to save: a request for a
-//! checkpoint waits for the run, and one for an end is granted at once.
+//! the second ends at once. Before the run has a folder there is nothing to save: SIGUSR1 waits for
+//! the run, and SIGINT or SIGTERM ends at once.
 
 use std::{
     io,
@@ -20,11 +20,11 @@ use tokio::{
 
 use crate::exit::{INTERRUPTED, say};
 
-/// What signals ask of the run, and what this program asks of it.
+/// Requests to the run, from signals and from this program.
 pub struct Signals {
-    /// Asks the run for something.
+    /// Sends the run a request.
     pub ask: mpsc::Sender<Request>,
-    /// What the run is asked for.
+    /// Receives the run's requests.
     pub requests: mpsc::Receiver<Request>,
     has_begun: Arc<Mutex<bool>>,
 }
@@ -36,7 +36,7 @@ struct Watch {
 }
 
 impl Signals {
-    /// Watches from now on. Where that can't be, signals end the program at once, which is said.
+    /// Watches from now on. If that fails, a warning says that signals end the program at once.
     pub fn watch() -> Signals {
         let (ask, requests) = mpsc::channel(4);
         let has_begun = Arc::new(Mutex::new(false));
@@ -48,19 +48,18 @@ impl Signals {
             Err(error) => Err(error),
         };
         if let Err(error) = watching {
-            say(&format!("warning: signals can't be watched, and end the run at once: {error}"));
+            say(&format!("warning: signals will end the run at once, without a checkpoint: {error}"));
         }
         Signals { ask, requests, has_begun }
     }
 
-    /// From here on the run is asked to end: it has a folder, and leaves it as one that can be gone
-    /// on with.
+    /// From now on a signal asks the run to end, so that its folder can be resumed.
     pub fn run_begins(&self) {
         *self.has_begun.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 }
 
-/// The handlers stand when this returns.
+/// Installs the signal handlers.
 fn begin() -> io::Result<(Runtime, Watch)> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
@@ -79,8 +78,8 @@ impl Watch {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
                 _ = self.save.recv() => {
-                    // Where requests wait already, one of them is as good; a place stays for one to
-                    // end.
+                    // A request that waits already serves as well. One place is kept for a request
+                    // to end.
                     if ask.capacity() > 1 {
                         let _ = ask.try_send(Request::Save);
                     }
@@ -92,14 +91,14 @@ impl Watch {
                 std::process::exit(INTERRUPTED.into());
             }
             asked = true;
-            say("stopping after a checkpoint; once more to stop at once");
+            say("stopping after a checkpoint; send the signal again to stop at once");
             let _ = ask.send(Request::Interrupt).await;
         }
     }
 }
 
 fn end_unless_begun(has_begun: &Mutex<bool>) {
-    // Held until the program has ended: nothing is begun in between.
+    // The lock is held until the program has ended, so that no run begins in between.
     let has_begun = has_begun.lock().unwrap_or_else(PoisonError::into_inner);
     if !*has_begun {
         say("error: interrupted before the run began");

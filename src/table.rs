@@ -1,4 +1,4 @@
-//! Tables for people.
+//! Tables of text.
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use coordinator::report::Report;
@@ -14,15 +14,15 @@ pub fn new(header: &[&str]) -> Table {
     table
 }
 
-/// Characters of a line that people can read: wider tables take a shorter form.
+/// The widest table, characters: wider ones take a shorter form.
 pub const LINE_MAX: usize = 100;
 
-/// A name for a table that has no room for long ones.
+/// A name shortened to 32 characters.
 pub fn short_name(name: &str) -> String {
     without_middle(name, |name| name.chars().count() <= 32)
 }
 
-/// Whether a table's lines are short enough to be read.
+/// Whether a table is at most [`LINE_MAX`] characters wide.
 pub fn fits(table: &Table) -> bool {
     let columns = table.column_max_content_widths();
     // A space on both sides and a border of each column, and the last border.
@@ -32,11 +32,11 @@ pub fn fits(table: &Table) -> bool {
 /// Metrics by task, split and name.
 type Metrics = IndexMap<String, IndexMap<&'static str, IndexMap<String, f64>>>;
 
-/// Task, metric, and its value on the validation and the test split.
+/// Rows of task, metric, validation value and test value.
 fn rows(tasks: &Metrics) -> Vec<[String; 4]> {
     let mut rows = Vec::new();
     for (task, splits) in tasks {
-        // What is undefined on one split may be defined on the other.
+        // A metric may be undefined on one split and defined on the other.
         let names: IndexSet<&String> = splits.values().flat_map(IndexMap::keys).collect();
         for name in names {
             let value = |split: &str| splits.get(split).and_then(|metrics| metrics.get(name));
@@ -47,7 +47,7 @@ fn rows(tasks: &Metrics) -> Vec<[String; 4]> {
     rows
 }
 
-/// What a run came to.
+/// The result of a run as text.
 pub fn report(report: &Report) -> String {
     let mut metrics = new(&["task", "metric", "validation", "test"]);
     metrics.add_rows(rows(&report.tasks));

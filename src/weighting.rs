@@ -1,23 +1,26 @@
-//! A weighting that is chosen on the command line instead of in a file.
+//! A weighting that is given on the command line.
 
 use aggregation::{Weighting, weighting::Method};
 use experiment::arguments;
 
 use crate::exit::Failure;
 
-/// Arguments of a command that asks a weighting.
+/// Arguments of a command that uses a weighting.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The weighting, such as `upgrad`.
+    /// Weighting, such as `upgrad`.
     #[arg(long)]
     method: String,
-    /// A parameter of the weighting, such as `c=0.4`.
+    /// Parameter of the weighting, such as `c=0.4`. It can be given several times.
     #[arg(long = "param", value_name = "KEY=VALUE")]
     parameters: Vec<String>,
 }
 
 impl Arguments {
     /// The weighting, and its method for these tasks.
+    ///
+    /// # Errors
+    /// The weighting or a parameter is unknown, or does not fit the tasks.
     pub fn build(&self, tasks: &[&str]) -> Result<(Weighting, Box<dyn Method>), Failure> {
         let weighting = self.weighting()?;
         let unfit = |invalid| Failure::refused(arguments::explain(invalid, weighting.parameters()));
@@ -25,7 +28,10 @@ impl Arguments {
         Ok((weighting, method))
     }
 
-    /// The weighting, whatever the tasks.
+    /// The weighting, for any tasks.
+    ///
+    /// # Errors
+    /// The weighting or a parameter is unknown.
     pub fn weighting(&self) -> Result<Weighting, Failure> {
         let parameters = arguments::parameters(&self.parameters).map_err(Failure::refused)?;
         arguments::weighting(&self.method, parameters).map_err(Failure::refused)

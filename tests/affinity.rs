@@ -336,12 +336,12 @@ fn what_a_run_has_not_recorded_is_said() {
         assert_eq!(done.status.code(), Some(2), "{said}");
         assert!(said.contains(expected), "`{expected}` is not in: {said}");
     };
-    check(&["affinity"], "sum needs no gradients by task");
-    check(&["replay", "--method", "upgrad"], "sum needs no gradients by task");
-    check(&["replay", "--method", "graddrop"], "graddrop needs the gradients themselves");
-    check(&["replay", "--method", "famo"], "famo needs losses after the update");
+    check(&["affinity"], "`sum` does not need them");
+    check(&["replay", "--method", "upgrad"], "`sum` does not need them");
+    check(&["replay", "--method", "graddrop"], "it needs the per-task gradients");
+    check(&["replay", "--method", "famo"], "it needs losses after the update");
     check(&["replay", "--method", "modo"], "between the halves of a batch");
-    check(&["replay", "--method", "gradvac", "--param", "granularity=layer"], "by block");
+    check(&["replay", "--method", "gradvac", "--param", "granularity=layer"], "for each block");
     check(&["replay", "--method", "db_mtl"], "can be replayed: sum, mean, random,");
     check(&["replay", "--method", "upgard"], "did you mean `upgrad`?");
     check(

@@ -78,7 +78,7 @@ fn lines_without_an_answer_get_an_error_with_their_number_and_the_others_are_ans
     .join("\n");
     let done = aggregate(&["--method", "mean"], &input);
     assert_eq!(done.status.code(), Some(1));
-    assert!(said(&done).contains("10 of 12 lines have no answer"), "{}", said(&done));
+    assert!(said(&done).contains("10 of 12 lines failed"), "{}", said(&done));
     let answers = lines(&done);
     let expected = [
         ("ragged", 2, "row 1 is 1 long and the first row 2"),

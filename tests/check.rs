@@ -107,9 +107,9 @@ fn the_workers_share_the_multiply_adds_of_a_step() {
 #[test]
 fn what_the_record_of_gradients_costs_is_shown() {
     let chosen = check(&example("mixed"), &["--set", "tracking.gramian_every=7"]);
-    assert!(chosen.contains("every 7 steps also the gradient of each task, for the record"), "{chosen}");
+    assert!(chosen.contains("every 7 steps also per-task gradients, for the journal"), "{chosen}");
     for other in ["tracking.gramian_every=0", "weighting.method=upgrad"] {
         let without = check(&example("mixed"), &["--set", other]);
-        assert!(!without.contains("for the record"), "{without}");
+        assert!(!without.contains("for the journal"), "{without}");
     }
 }

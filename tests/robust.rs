@@ -124,7 +124,7 @@ fn check_says_what_a_robust_sum_costs() {
         String::from_utf8(done.stdout).expect("is text")
     };
     let robust = plan(&["--set", "train.microbatches=8", "--set", "train.robust=median"]);
-    assert!(robust.contains("robust median: each microbatch's gradient travels by itself"), "{robust}");
+    assert!(robust.contains("robust median: workers send one gradient a microbatch"), "{robust}");
     assert!(!plan(&[]).contains("robust"));
     let up = |more: &[&str]| -> u64 {
         let more = [&["--json", "--set", "train.microbatches=8"], more].concat();

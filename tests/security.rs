@@ -154,7 +154,11 @@ fn certificates_are_for_their_owner_alone_never_overwritten_and_can_be_added_to(
     let path = folder.path().join("cluster");
     failed(&certificates(&path, &[]), 2, &["--coordinator NAME"]);
     for name in ["", "a b", "http://node:50051", "127.0.0.1:50051"] {
-        failed(&certificates(&path, &["--coordinator", name]), 2, &[&format!("`{name}` is no name or address")]);
+        failed(
+            &certificates(&path, &["--coordinator", name]),
+            2,
+            &[&format!("`{name}` is not a machine's name or address")],
+        );
     }
     failed(&certificates(&path, &["--coordinator", "a", "--worker", "../x"]), 2, &["../x"]);
     failed(&certificates(&path, &["--coordinator", "a", "--worker", "ca"]), 2, &["another file"]);
@@ -163,8 +167,8 @@ fn certificates_are_for_their_owner_alone_never_overwritten_and_can_be_added_to(
     assert_eq!(["ca.key", "coordinator.key", "node-1.key", "token"].map(mode), [0o600; 4]);
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);
     let before = fs::read(cluster.file("ca.pem")).expect("there");
-    failed(&certificates(&path, &["--coordinator", "b"]), 2, &["coordinator.pem is there: it is not overwritten"]);
-    failed(&certificates(&path, &["--worker", "node-1"]), 2, &["node-1.pem is there"]);
+    failed(&certificates(&path, &["--coordinator", "b"]), 2, &["coordinator.pem exists and is not overwritten"]);
+    failed(&certificates(&path, &["--worker", "node-1"]), 2, &["node-1.pem exists"]);
     failed(&certificates(&path, &[]), 2, &["say what to add"]);
     // One that is added is trusted like the others.
     assert!(certificates(&path, &["--worker", "node-2"]).status.success());
@@ -187,8 +191,8 @@ fn an_authority_that_is_not_whole_or_a_folder_that_others_write_to_is_refused_be
     fs::remove_file(cluster.file("coordinator.pem")).expect("removed");
     fs::remove_file(cluster.file("coordinator.key")).expect("removed");
     for (file, said) in [
-        ("ca.pem", vec!["ca.key is there and", "ca.pem is not"]),
-        ("ca.key", vec!["ca.pem is there and", "ca.key is not"]),
+        ("ca.pem", vec!["ca.key exists but", "ca.pem does not"]),
+        ("ca.key", vec!["ca.pem exists but", "ca.key does not"]),
     ] {
         let away = folder.path().join("away");
         fs::rename(cluster.file(file), &away).expect("moved");
@@ -201,14 +205,22 @@ fn an_authority_that_is_not_whole_or_a_folder_that_others_write_to_is_refused_be
     fs::copy(stranger.file("ca.key"), cluster.file("ca.key")).expect("copied");
     let before = named(&cluster.0);
     for more in [["--worker", "b"], ["--coordinator", "a"]] {
-        failed(&certificates(&cluster.0, &more), 2, &["ca.key: what it signs", "was not signed by the authority"]);
+        failed(
+            &certificates(&cluster.0, &more),
+            2,
+            &["ca.key: this is not the key of", "was not signed by the authority"],
+        );
         assert_eq!(named(&cluster.0), before);
     }
     // One that is there stays as it is, unless others could put their own files there.
     let open = folder.path().join("open");
     fs::create_dir(&open).expect("made");
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("set");
-    failed(&certificates(&open, &["--coordinator", "a"]), 2, &["open: other users can write to it (mode 0777)"]);
+    failed(
+        &certificates(&open, &["--coordinator", "a"]),
+        2,
+        &["open: other users can write to this folder (mode 0777)"],
+    );
     assert!(named(&open).is_empty());
     fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("set");
     assert!(certificates(&open, &["--coordinator", "a"]).status.success());
@@ -255,7 +267,7 @@ fn a_file_that_is_missing_garbled_expired_or_open_to_all_is_named() {
         (vec![ca, ("tls-cert", "old.pem"), ("tls-key", "open.key")], "open.key: other users can read it (mode 0644)"),
         (vec![ca, ("tls-cert", "old.pem"), ("tls-key", "shared.key")], "old.pem: the certificate has expired"),
         (vec![("token-file", "ca.key")], "a token is 16 to 1024 visible ASCII characters"),
-        (vec![cert, key, token], "--tls-cert needs --tls-ca"),
+        (vec![cert, key, token], "--tls-cert needs the coordinator's authority"),
     ] {
         let mut command = trunkline();
         command.args(["worker", "--coordinator", "127.0.0.1:9"]).args(cluster.arguments(&given));
@@ -279,7 +291,7 @@ fn beyond_this_machine_tls_and_a_token_are_asked_for() {
     let (cert, key) = (("tls-cert", "coordinator.pem"), ("tls-key", "coordinator.key"));
     for (given, said) in [
         (vec![], "neither encrypted nor authenticated"),
-        (vec![cert, key], "whoever reaches it may join"),
+        (vec![cert, key], "anyone who reaches it may join"),
         (vec![("token-file", "token")], "not encrypted"),
     ] {
         let mut command = trunkline();

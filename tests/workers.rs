@@ -87,7 +87,7 @@ fn workers_that_die_at_once_are_given_up() {
     let done = running.wait();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
-    assert!(said.contains("workers died in a row without a step being done"), "{said}");
+    assert!(said.contains("workers died in a row while the run completed no step"), "{said}");
 }
 
 #[test]

@@ -1,30 +1,30 @@
-//! A measure as a table, in the fullest form that people can read.
+//! A measure as a table, in the fullest form that fits a line.
 
 use aggregation::affinity::{Estimate, Estimates, STEPS_MIN};
 use comfy_table::Table;
 
 use crate::table;
 
-/// Of more tasks, each one's best and worst are shown in place of the matrix.
+/// With more tasks than this, each task's best and worst partners take the place of the matrix.
 const TASKS_MAX: usize = 20;
 
-/// A measure, and how it is written.
+/// A measure, and the way to write it.
 pub(super) struct Measured<'a> {
     pub tasks: &'a [&'a str],
     /// [tasks, tasks].
     pub values: &'a Estimates,
-    /// Where there is room.
+    /// Writes a value if there is room.
     pub long: fn(f64) -> String,
-    /// Where there is little.
+    /// Writes a value if there is little room.
     pub short: fn(f64) -> String,
-    /// What a task is called to which a column's task does good, and to which harm.
+    /// Headers of the tasks that help a task most, and of those that harm it most.
     pub extremes: [&'a str; 2],
 }
 
 impl Measured<'_> {
-    /// With names over the columns and `mean ± standard error` in the cells where a line holds
-    /// that; with numbers over the columns, without the errors, and in parts side by side, as far
-    /// as there is need; of many tasks the extremes alone.
+    /// The first of these forms that fits a line: names over the columns and `mean ± standard
+    /// error` in the cells; numbers over the columns; no standard errors; parts of the matrix one
+    /// below the other. More than [`TASKS_MAX`] tasks have their extremes alone.
     pub(super) fn shown(&self) -> String {
         let all: Vec<usize> = (0..self.tasks.len()).collect();
         let long = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".to_owned(), |e| self.with_error(e));
@@ -61,7 +61,7 @@ impl Measured<'_> {
         if estimate.is_clear() { mean } else { format!("({mean})") }
     }
 
-    /// Some columns of the matrix.
+    /// A table of some columns of the matrix.
     fn part(&self, columns: &[usize], names: bool, cell: &dyn Fn(Option<Estimate>) -> String) -> Table {
         let over = columns.iter().map(|&at| if names { self.tasks[at].to_owned() } else { (at + 1).to_string() });
         let header: Vec<String> = std::iter::once(String::new()).chain(over).collect();
@@ -73,7 +73,7 @@ impl Measured<'_> {
         rows
     }
 
-    /// The matrix in as few parts as lines allow, of about as many columns each.
+    /// The matrix in as few parts of equally many columns as lines allow.
     fn parts(&self, all: &[usize], cell: &dyn Fn(Option<Estimate>) -> String) -> String {
         let tables = |parts: usize| {
             all.chunks(all.len().div_ceil(parts)).map(|part| self.part(part, false, cell)).collect::<Vec<_>>()
@@ -83,7 +83,7 @@ impl Measured<'_> {
         parts.iter().map(Table::to_string).collect::<Vec<_>>().join("\n")
     }
 
-    /// For each task, as column, those that do it most good and most harm.
+    /// For each task, the tasks that help it most and that harm it most.
     fn extremes(&self, cell: &dyn Fn(Option<Estimate>) -> String) -> String {
         let with = |kept: usize| {
             let [good, harm] = self.extremes;

@@ -1,11 +1,11 @@
-//! What people read: the measures as tables, the recommendation, and CSV for their programs.
+//! The measures as tables with a recommendation for people, and as CSV for programs.
 
 use aggregation::affinity::{Affinity, EXACT_MAX, Estimate, Grouping, STEPS_MIN};
 
 use super::matrix::Measured;
 use crate::table::LINE_MAX;
 
-/// Both measures and the recommendation.
+/// Both measures and the recommendation, as text.
 pub fn text(tasks: &[&str], affinity: &Affinity) -> String {
     let steps = affinity.steps();
     let steps = if steps == 1 { "one recorded step".to_owned() } else { format!("{steps} recorded steps") };
@@ -35,8 +35,8 @@ pub fn text(tasks: &[&str], affinity: &Affinity) -> String {
 fn recommendation(tasks: &[&str], affinity: &Affinity) -> String {
     let Some(grouping) = affinity.grouping() else {
         return format!(
-            "recommendation: none, for no two tasks met in {STEPS_MIN} recorded steps: fewer do not tell cosines from noise\n\
-             (`tracking.gramian_every` and `tracking.weighting_every` say how many are recorded)"
+            "recommendation: none, because no two tasks share {STEPS_MIN} recorded steps, and fewer do not tell cosines from noise\n\
+             (`tracking.gramian_every` and `tracking.weighting_every` set how many are recorded)"
         );
     };
     let cosines = affinity.cosines();
@@ -44,7 +44,8 @@ fn recommendation(tasks: &[&str], affinity: &Affinity) -> String {
     if (0..tasks.len()).any(|j| (0..j).any(|i| is_clear(i, j))) {
         grouped(tasks, &grouping)
     } else {
-        "recommendation: train all tasks together\n(no pair's mean cosine is more than two standard errors from 0: nothing speaks for or against any)".to_owned()
+        "recommendation: train all tasks together\n(no pair's mean cosine is more than two standard errors from 0)"
+            .to_owned()
     }
 }
 
@@ -64,7 +65,7 @@ fn grouped(tasks: &[&str], grouping: &Grouping) -> String {
     }
 }
 
-/// The names of a group, in lines of which those after the first are indented further.
+/// The names of a group, in lines. Lines after the first are indented further.
 fn listed(group: &[usize], tasks: &[&str]) -> String {
     let (mut lines, mut line) = (Vec::new(), "  ".to_owned());
     for (at, task) in group.iter().enumerate() {
@@ -79,8 +80,8 @@ fn listed(group: &[usize], tasks: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// A row for each ordered pair; `steps` are those in which the two met with gradients that are not
-/// 0.
+/// Both measures as CSV, one row for each ordered pair. `steps` counts the steps in which both
+/// tasks had gradients that are not 0.
 pub fn csv(tasks: &[&str], affinity: &Affinity) -> String {
     let quoted = |name: &str| {
         let plain = !name.contains(['"', ',', '\n', '\r']);

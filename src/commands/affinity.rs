@@ -33,12 +33,12 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A measure of what one task is to another.
+/// A measure of how one task affects another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Measure {
-    /// The mean cosine of their gradients.
+    /// Mean cosine of the tasks' gradients.
     Cosine,
-    /// By what share a step along one task's gradient lowers the other's loss, to first order.
+    /// Share by which a step along one task's gradient lowers the other's loss, to first order.
     Transfer,
 }
 
@@ -79,7 +79,7 @@ fn json(run_dir: &Path, tasks: &[&str], affinity: &Affinity) -> String {
     .to_string()
 }
 
-/// A part of each estimate.
+/// One number of each estimate: [tasks, tasks].
 fn each<T>(estimates: &Estimates, part: impl Fn(&Estimate) -> Option<T>) -> Vec<Vec<Option<T>>> {
     estimates.iter().map(|row| row.iter().map(|estimate| estimate.as_ref().and_then(&part)).collect()).collect()
 }

@@ -1,7 +1,7 @@
-//! `trunkline aggregate`: matrices of gradients in, aggregates out, a JSON object a line.
+//! `trunkline aggregate`: gradient matrices in, combined gradients out, one JSON object a line.
 //!
-//! A line is answered as it comes and forgotten, so that memory holds one line. A line without an
-//! answer gets an error in its place, and the others are still answered.
+//! Memory holds one line at a time. A line that can't be answered gets an error in its place, and
+//! the others are still answered.
 
 mod line;
 
@@ -27,31 +27,34 @@ use line::Line;
 /// Arguments of `trunkline aggregate`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The method of lines that name none.
+    /// Weighting of the lines that give no `method`.
     #[arg(long)]
     method: Option<String>,
-    /// A parameter of that method, such as `c=0.4`; a line's own `params` go before it.
+    /// A parameter of that weighting, such as `c=0.4`. A line's own `params` override it.
     #[arg(long = "param", value_name = "KEY=VALUE")]
     parameters: Vec<String>,
-    /// What random choices of lines without a `seed` are made from.
+    /// Seed of the random choices, for lines that give no `seed`.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The file with the lines [default: standard input].
+    /// File to read the lines from [default: standard input].
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
 }
 
-/// The longest line that is read: a matrix of 10 tasks and 4 million parameters.
+/// The longest line that is read, bytes: enough for a matrix of 10 tasks and 4 million parameters.
 const LINE_BYTES_MAX: usize = 1 << 30;
 
-/// What the arguments say of all lines.
+/// What holds for all lines.
 struct Defaults {
     method: Option<String>,
     parameters: Table,
     seed: u64,
 }
 
-/// Answers.
+/// Answers every line.
+///
+/// # Errors
+/// The arguments are refused, the input can't be read, or a line has no answer.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let parameters = arguments::parameters(&arguments.parameters).map_err(Failure::refused)?;
     if let Some(method) = &arguments.method {
@@ -64,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => {
             let name = path.display().to_string();
             if path.is_dir() {
-                return Err(Failure::Refused(format!("{name}: a folder has no lines")));
+                return Err(Failure::Refused(format!("{name}: this is a folder; give a file")));
             }
             let file =
                 File::open(path).map_err(|error| Failure::Refused(format!("{name}: can't be opened: {error}")))?;
@@ -74,12 +77,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match failed {
         0 => Ok(()),
         _ => Err(Failure::Failed(format!(
-            "{failed} of {lines} lines have no answer; the output says why in their places"
+            "{failed} of {lines} lines failed; the output has each one's error in its place"
         ))),
     }
 }
 
-/// The numbers of lines and of those without an answer.
+/// Gives the number of lines, and of those that have no answer.
 fn answer_all(
     defaults: &Defaults,
     mut input: impl BufRead,
@@ -106,7 +109,7 @@ fn answer_all(
         let mut out = serde_json::to_vec(&reply).map_err(Failure::failed)?;
         out.push(b'\n');
         match output.write_all(&out) {
-            // Nobody reads on: nobody misses the rest.
+            // The reader has gone: nobody misses the rest.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
             written => written.map_err(|error| Failure::Failed(format!("writing the answers: {error}")))?,
         }
@@ -121,7 +124,7 @@ enum Length {
     End,
 }
 
-/// The next line into `text`; of one with more than `bytes_max` bytes only the length is known.
+/// Reads the next line into `text`. A line of more than `bytes_max` bytes is skipped.
 fn read_line(input: &mut impl BufRead, text: &mut Vec<u8>, bytes_max: usize) -> io::Result<Length> {
     text.clear();
     let read = input.by_ref().take(bytes_max as u64 + 1).read_until(b'\n', text)?;
@@ -160,8 +163,8 @@ fn answer(defaults: &Defaults, number: u64, text: &[u8]) -> Reply {
 
 fn aggregate(defaults: &Defaults, line: &Line) -> Result<Answer, String> {
     let method = line.method.as_ref().or(defaults.method.as_ref());
-    let method = method.ok_or("`method`: the line names none, and there is no --method")?;
-    // Parameters of --method's method are not those of another.
+    let method = method.ok_or("`method`: give it in the line, or give --method")?;
+    // The parameters that go with --method are not those of another weighting.
     let shared = defaults.method.as_ref().is_none_or(|default| default == method);
     let mut parameters = if shared { defaults.parameters.clone() } else { Table::new() };
     parameters.extend(line.params.clone());
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_passed_over() {
+    fn a_line_that_is_too_long_is_skipped() {
         let mut input: &[u8] = b"12345678\n1234\n123456789";
         let mut text = Vec::new();
         let mut next = |input: &mut &[u8]| {

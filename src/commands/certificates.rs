@@ -20,32 +20,35 @@ use time::{Duration, OffsetDateTime};
 
 use crate::exit::{Failure, say};
 
-/// What the authority is called in its certificate; one that is taken up again is known by it.
+/// The authority's name in its certificate. An authority that is in the folder already has it too.
 const AUTHORITY: &str = "Trunkline cluster authority";
-/// How long the authority lasts: longer than what it signs.
+/// How long the authority is valid, days: longer than the certificates that it signs.
 const AUTHORITY_DAYS: u32 = 3650;
 /// How far back certificates are valid, for clocks that are behind.
 const CLOCK_SKEW: Duration = Duration::hours(1);
 /// Random bytes in a join token.
 const TOKEN_BYTES: usize = 32;
 
-/// What others may read, and what only its owner may.
+/// Mode of the files that others may read.
 const PUBLIC: u32 = 0o644;
+/// Mode of the files that only their owner may read.
 const SECRET: u32 = 0o600;
+/// Mode of a new folder.
 const SECRET_FOLDER: u32 = 0o700;
+/// The bit of a mode that lets all users write.
 const OTHERS_WRITE: u32 = 0o002;
 
 /// Arguments of `trunkline certificates`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder to write to: ca.pem, ca.key, token, coordinator.pem, coordinator.key, worker.pem,
+    /// Folder to write to: ca.pem, ca.key, token, coordinator.pem, coordinator.key, worker.pem,
     /// worker.key.
     folder: PathBuf,
-    /// A name or address by which workers reach the coordinator; may be given several times.
+    /// Name or address by which workers reach the coordinator. It can be given several times.
     #[arg(long = "coordinator", value_name = "NAME")]
     coordinators: Vec<String>,
-    /// A worker that gets a certificate of its own, NAME.pem and NAME.key; may be given several
-    /// times [default: one for all, `worker`].
+    /// Worker that gets its own certificate, NAME.pem and NAME.key. It can be given several times
+    /// [default: one certificate for all, `worker`].
     #[arg(long = "worker", value_name = "NAME")]
     workers: Vec<String>,
     /// Days for which the certificates are valid.
@@ -61,6 +64,9 @@ enum Purpose {
 }
 
 /// Writes the files.
+///
+/// # Errors
+/// A name is wrong, a file exists already, or the folder can't be written to.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = &arguments.folder;
     let is_new = check_folder(folder)?;
@@ -70,9 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Refused(message.into()));
     }
     if let Some(wrong) = arguments.coordinators.iter().find(|name| !tls::is_name(name)) {
-        let message = format!(
-            "--coordinator: `{wrong}` is no name or address of a machine: give it as workers do, without scheme and port"
-        );
+        let message = format!("--coordinator: `{wrong}` is not a machine's name or address; leave out scheme and port");
         return Err(Failure::Refused(message));
     }
     let workers = match &arguments.workers[..] {
@@ -89,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if wanted.is_empty() {
         return Err(Failure::Refused(format!(
-            "{} has an authority: say what to add, --worker NAME or --coordinator NAME",
+            "{} has an authority already; say what to add: --worker NAME or --coordinator NAME",
             folder.display()
         )));
     }
@@ -97,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         for file in [format!("{name}.pem"), format!("{name}.key")] {
             if folder.join(&file).exists() {
                 return Err(Failure::Refused(format!(
-                    "{} is there: it is not overwritten",
+                    "{} exists and is not overwritten; give another name or remove it",
                     folder.join(file).display()
                 )));
             }
@@ -123,7 +127,7 @@ fn check_folder(folder: &Path) -> Result<bool, Failure> {
     if mode & OTHERS_WRITE != 0 {
         let path = folder.display();
         return Err(Failure::Refused(format!(
-            "{path}: other users can write to it (mode {mode:04o}), and put their own files in the place of keys: make it `chmod 700`"
+            "{path}: other users can write to this folder (mode {mode:04o}) and replace its keys; run `chmod 700 {path}`"
         )));
     }
     let [certificate, key] = ["ca.pem", "ca.key"].map(|name| folder.join(name));
@@ -134,7 +138,7 @@ fn check_folder(folder: &Path) -> Result<bool, Failure> {
         (false, true) => (key, certificate),
     };
     Err(Failure::Refused(format!(
-        "{} is there and {} is not: put it back, or give another folder for another authority",
+        "{} exists but {} does not; put it back, or give another folder for a new authority",
         there.display(),
         missing.display()
     )))
@@ -153,17 +157,16 @@ fn begin(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>,
     if !folder.join("token").exists() {
         write(&folder.join("token"), &format!("{token}\n"), SECRET)?;
     }
-    say(&format!("wrote {}: keep ca.key to yourself, it lets anyone in", folder.join("ca.pem").display()));
+    say(&format!("wrote {}; keep ca.key secret: whoever has it can join the cluster", folder.join("ca.pem").display()));
     Ok(Issuer::new(params, key))
 }
 
-/// The authority that this command wrote before. Whether it is that one shows when what it signs is
-/// checked ([`check_authority`]).
+/// The authority that this command wrote before; [`check_authority`] makes sure of it.
 fn take_up(folder: &Path, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>, Failure> {
     let path = folder.join("ca.key");
     let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
     let key = KeyPair::from_pem(&text)
-        .map_err(|error| Failure::Refused(format!("{}: it is no private key: {error}", path.display())))?;
+        .map_err(|error| Failure::Refused(format!("{}: this is not a private key: {error}", path.display())))?;
     Ok(Issuer::new(authority(now), key))
 }
 
@@ -183,7 +186,7 @@ struct Issued {
     key: String,
 }
 
-/// Whether those who trust the folder's authority take what its key signs.
+/// Checks that a certificate of the folder's key is accepted by those who trust its authority.
 fn check_authority(folder: &Path, probe: &Issued) -> Result<(), Failure> {
     let beside = tempfile::tempdir_in(folder).map_err(|error| failed(folder, &error))?;
     let identity = Identity { cert: beside.path().join("probe.pem"), key: beside.path().join("probe.key") };
@@ -193,7 +196,7 @@ fn check_authority(folder: &Path, probe: &Issued) -> Result<(), Failure> {
         Ok(_) => Ok(()),
         Err(TlsError::Unfit { reason, .. }) => {
             let (key, authority) = (key.display(), authority.display());
-            Err(Failure::Refused(format!("{key}: what it signs does not hold against {authority}: {reason}")))
+            Err(Failure::Refused(format!("{key}: this is not the key of {authority}: {reason}")))
         }
         Err(error) => Err(Failure::failed(error)),
     }
@@ -213,8 +216,9 @@ fn issue(
     names: Vec<String>,
     (not_before, not_after): (OffsetDateTime, OffsetDateTime),
 ) -> Result<Issued, Failure> {
-    let mut params = CertificateParams::new(names)
-        .map_err(|error| Failure::Refused(format!("--coordinator, --worker: not a name or an address: {error}")))?;
+    let mut params = CertificateParams::new(names).map_err(|error| {
+        Failure::Refused(format!("--coordinator, --worker: this is not a name or an address: {error}"))
+    })?;
     params.distinguished_name = named(name);
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -234,14 +238,14 @@ fn named(name: &str) -> DistinguishedName {
     distinguished
 }
 
-/// A worker's name becomes that of its files.
+/// Refuses a worker's name that can't be the name of its files.
 fn check_file_name(name: &str) -> Result<(), Failure> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-        return Err(Failure::Refused(format!("--worker: `{name}` is no name of a host")));
+        return Err(Failure::Refused(format!("--worker: `{name}` is not a host name")));
     }
     if ["ca", "coordinator"].contains(&name) {
-        return Err(Failure::Refused(format!("--worker: `{name}` is the name of another file")));
+        return Err(Failure::Refused(format!("--worker: `{name}` is the name of another file; choose another name")));
     }
     Ok(())
 }
@@ -249,9 +253,10 @@ fn check_file_name(name: &str) -> Result<(), Failure> {
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::Refused(format!("{} is there: it is not overwritten", path.display()))
-        }
+        std::io::ErrorKind::AlreadyExists => Failure::Refused(format!(
+            "{} exists and is not overwritten; give another name or remove it",
+            path.display()
+        )),
         _ => failed(path, &error),
     })
 }

@@ -18,12 +18,12 @@ use crate::{
 /// Arguments of `trunkline check`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The experiment file.
+    /// Experiment file.
     file: PathBuf,
-    /// Overrides a key of the experiment, such as `train.steps=50`.
+    /// Override a key of the experiment, such as `train.steps=50`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
     /// Print one JSON object.
@@ -31,7 +31,10 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Checks.
+/// Prints the plan.
+///
+/// # Errors
+/// The experiment, its data or the device are refused.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let setup = launch::prepare(&arguments.file, &arguments.sets, &arguments.device)?;
     if arguments.json {
@@ -42,18 +45,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What one worker has to do with a run, where every worker does its part.
+/// One worker's share of a run, if all workers take part.
 struct Share {
     part: Part,
-    /// Rows of the tables that it reads to get its own.
+    /// Rows of the tables that the worker reads to find its own.
     rows_read: u64,
-    /// Rows that it holds.
+    /// Rows that the worker holds.
     rows: u64,
-    /// Bytes of these rows, encoded.
+    /// Bytes of the rows that the worker holds, encoded.
     bytes: u64,
 }
 
-/// By worker.
+/// The share of each worker, by rank.
 fn shares(setup: &Setup) -> Vec<Share> {
     let plan = &setup.prepared.plan;
     let parts = forecast::parts(setup, setup.loaded.experiment.cluster.workers);
@@ -73,7 +76,7 @@ fn shares(setup: &Setup) -> Vec<Share> {
     shares
 }
 
-/// Of all workers in a step.
+/// Multiply-adds of all workers in a step.
 fn multiply_adds(shares: &[Share]) -> u64 {
     shares.iter().map(|share| share.part.multiply_adds).sum()
 }

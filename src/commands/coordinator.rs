@@ -1,4 +1,4 @@
-//! `trunkline coordinator`: the coordinating half, for clusters.
+//! `trunkline coordinator`: coordinates a run for workers on other machines.
 
 use std::{path::Path, time::Instant};
 
@@ -20,14 +20,17 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     launch: launch::Arguments,
-    /// Where to listen: HOST:PORT or unix:/PATH. Port 0 takes a free one.
+    /// Address to listen on: HOST:PORT or unix:/PATH. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Address,
     #[command(flatten)]
     security: security::Coordinator,
 }
 
-/// Coordinates.
+/// Coordinates a run until it is over.
+///
+/// # Errors
+/// The run can't be prepared, the address can't be listened on, or the run failed.
 pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
     let signals = Signals::watch();
     let launch = arguments.launch.launch(started, &signals)?;
@@ -51,7 +54,8 @@ async fn listen(address: &Address, security: &security::Coordinator) -> Result<L
     let (listener, bound) = match address {
         Address::Unix(_) if security.has_tls() => {
             return Err(Failure::Refused(
-                "TLS is for HOST:PORT: a Unix domain socket does not leave this machine".into(),
+                "--tls-cert is for HOST:PORT: leave it out for a Unix domain socket, which does not leave this machine"
+                    .into(),
             ));
         }
         Address::Unix(path) => (Listener::unix(bind_privately(path).map_err(taken)?), address.to_string()),
@@ -63,7 +67,7 @@ async fn listen(address: &Address, security: &security::Coordinator) -> Result<L
                 && let Some(lack) = security.lacks()?
             {
                 return Err(Failure::Refused(format!(
-                    "{bound} can be reached from other machines, and {lack}; or say `--insecure` if the network is trusted"
+                    "{bound} can be reached from other machines, and {lack}. Give `--insecure` instead if you trust the network"
                 )));
             }
             (security.encrypt(Listener::tcp(socket))?, bound.to_string())
@@ -74,7 +78,7 @@ async fn listen(address: &Address, security: &security::Coordinator) -> Result<L
     Ok(listener)
 }
 
-/// A socket that only this user can connect to, from the moment that it is there.
+/// Binds a socket that only this user can connect to from its first moment on.
 fn bind_privately(path: &Path) -> std::io::Result<UnixListener> {
     use rustix::{fs::Mode, process::umask};
     let before = umask(Mode::RWXG | Mode::RWXO);

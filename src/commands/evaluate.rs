@@ -16,16 +16,16 @@ use crate::{
 /// Arguments of `trunkline evaluate`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The run's folder.
+    /// Folder of the run.
     #[arg(value_name = "RUN")]
     run_dir: PathBuf,
-    /// The rows: train, validation or test.
+    /// Rows to evaluate: train, validation or test.
     #[arg(long, default_value = "test", value_parser = split)]
     split: SplitName,
-    /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
-    /// The folder that relative paths of data start from [default: the experiment's].
+    /// Folder that relative paths of data start from [default: the experiment's].
     #[arg(long, value_name = "FOLDER")]
     data_root: Option<PathBuf>,
     /// Print one JSON object.
@@ -38,7 +38,10 @@ fn split(text: &str) -> Result<SplitName, String> {
     found.ok_or_else(|| "one of train, validation and test".to_owned())
 }
 
-/// Evaluates.
+/// Prints the metrics.
+///
+/// # Errors
+/// The run, its data or the device can't be used.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (checkpoint, selected) = run_dir::selected(&arguments.run_dir)?;
     let loaded = experiment::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;

@@ -1,4 +1,4 @@
-//! `trunkline inspect`: what a run is.
+//! `trunkline inspect`: describes a run.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::{
 /// Arguments of `trunkline inspect`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The run's folder.
+    /// Folder of the run.
     #[arg(value_name = "RUN")]
     run_dir: PathBuf,
     /// Print one JSON object.
@@ -24,10 +24,13 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What the journal says of a run whose end it does not have.
+/// State of a run whose journal has no end.
 const UNENDED: &str = "running or killed";
 
-/// Looks.
+/// Prints what the run's folder says of it.
+///
+/// # Errors
+/// It is not a run's folder, or its files can't be read.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dir = &arguments.run_dir;
     run_dir::check(dir)?;
@@ -71,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     facts.insert("checkpoints".into(), steps.iter().map(|step| describe(dir, *step)).collect());
     let (newest, passed_over) = checkpoint::newest_good(dir, Some(&journal)).map_err(Failure::failed)?;
     facts.insert("passed_over".into(), passed_over.iter().map(|passed| passed.reason.to_string()).collect());
-    // Where a checkpoint may be whole and none can be used, resuming is refused.
+    // Resuming is refused if no checkpoint can be used and one of them may still be whole.
     let refused = newest.is_none() && passed_over.iter().any(|passed| passed.reason.may_be_put_right());
     let step = newest.map_or(0, |found| found.checkpoint.step);
     facts.insert("resumes_from".into(), json!((!refused).then_some(step)));
@@ -85,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A checkpoint with its state, or why it can't be used.
+/// A checkpoint with its state, or the reason why it can't be used.
 fn describe(dir: &Path, step: u64) -> Value {
     match checkpoint::load(&checkpoint::path_of(dir, step)) {
         Ok(found) => json!({
@@ -114,7 +117,7 @@ fn lines(indent: &str, value: &Value) -> String {
     members.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A value on one line.
+/// A value as text on one line.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),

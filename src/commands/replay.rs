@@ -1,8 +1,8 @@
-//! `trunkline replay`: what another weighting would have made of the steps that a run has recorded,
+//! `trunkline replay`: the weights that another weighting gives the steps that a run has recorded,
 //! without training.
 //!
-//! The parameters are those of the run: what is shown is how the other method weighs the same
-//! gradients, not where it would have led. A method with a state learns from the recorded steps
+//! The parameters stay those of the run. The command shows how the other weighting weighs the run's
+//! gradients, not where it would have led. A weighting with a state learns from the recorded steps
 //! alone.
 
 mod shown;
@@ -28,7 +28,7 @@ use crate::{
 /// Arguments of `trunkline replay`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The run's folder.
+    /// Folder of the run.
     run_dir: PathBuf,
     #[command(flatten)]
     weighting: weighting::Arguments,
@@ -37,9 +37,9 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A step is against a task where the cosine of its gradient with the update is below this. Weights
-/// that solve for a right angle miss it by rounding, some 1e-16, and by what an iterative solver
-/// leaves; a millionth of what a step could do to a task is no harm.
+/// A step is against a task if the cosine of the task's gradient with the update is below this.
+/// Weights that solve for a right angle miss it by rounding (about 1e-16) and by the error of an
+/// iterative solver. A millionth of the largest possible effect does no harm.
 const AGAINST: f64 = -1e-6;
 
 /// One recorded step under both weightings.
@@ -60,11 +60,11 @@ struct Step {
     certificate: Option<Certificate>,
 }
 
-/// What updates were to the tasks that they served worst.
+/// How updates served the task that each served worst.
 #[derive(Debug, Serialize)]
 struct Worst {
-    /// Steps whose smallest cosine is known: not those without inner products or weights, and those
-    /// whose update was 0.
+    /// Steps whose smallest cosine is known. It is unknown without inner products or weights, and
+    /// if the update was 0.
     steps: usize,
     /// The mean and the least of the smallest cosines.
     min_cosine_mean: f64,
@@ -89,7 +89,10 @@ impl Worst {
     }
 }
 
-/// Replays.
+/// Prints the weights of both weightings.
+///
+/// # Errors
+/// The run has no records that the weighting can use.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     check(&arguments.weighting.weighting()?)?;
     let recorded = recorded::read(&arguments.run_dir)?;
@@ -104,7 +107,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let steps: Vec<Step> =
         recorded.records.iter().filter_map(|record| replay.step(record).transpose()).collect::<Result<_, _>>()?;
     if steps.is_empty() {
-        return Err(Failure::Refused(format!("{}: no step's weighting is recorded", arguments.run_dir.display())));
+        return Err(Failure::Refused(format!(
+            "{}: the run recorded no step's weighting; `tracking.weighting_every` says how often it does",
+            arguments.run_dir.display()
+        )));
     }
     let was = recorded.records[0].method.as_str();
     let worst = Worst::of(steps.iter().map(|step| step.min_cosine));
@@ -118,8 +124,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     if !steps.iter().zip(1..).all(|(step, number)| step.step == number) {
-        say("note: not every step has a record that serves (`tracking.weighting_every`, `tracking.gramian_every`); \
-             a method with a state learns from those that do");
+        say("note: not every step is recorded (`tracking.weighting_every`, `tracking.gramian_every`); \
+             a weighting with a state learns from the recorded ones alone");
     }
     let heading = format!("{weighting} on {} recorded steps of {was}", steps.len());
     print(&format!("{heading}; a task's weight as recorded -> replayed\n{}", shown::weights(&tasks, &steps)));
@@ -129,23 +135,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses what records can't serve.
+/// Refuses a weighting that needs more than what runs record.
 fn check(weighting: &Weighting) -> Result<(), Failure> {
     let Some(what) = weighting.needs().into_iter().find_map(unrecorded) else { return Ok(()) };
     let is_served = |weighting: Weighting| weighting.needs().into_iter().all(|need| unrecorded(need).is_none());
     let with_defaults = |name: &&str| arguments::weighting(name, Default::default()).is_ok_and(is_served);
     let names: Vec<&str> = Weighting::names().into_iter().filter(with_defaults).collect();
     Err(Failure::Refused(format!(
-        "{weighting} needs {what}; a run records losses and the inner products of whole gradients\n = with their defaults can be replayed: {}",
+        "{weighting} can't be replayed: it needs {what}, and a run records losses and the Gramian alone\n = these can be replayed: {}",
         names.join(", ")
     )))
 }
 
-/// What a run does not record of what a method may need.
+/// The name of something that a method may need, if runs don't record it.
 fn unrecorded(need: Need) -> Option<&'static str> {
     match need {
-        Need::Jacobian => Some("the gradients themselves"),
-        Need::GramianByBlock => Some("inner products by block"),
+        Need::Jacobian => Some("the per-task gradients"),
+        Need::GramianByBlock => Some("a Gramian for each block"),
         Need::GramianCross => Some("inner products between the halves of a batch"),
         Need::LossesAfter => Some("losses after the update"),
         Need::LossesBefore | Need::LossesWith | Need::Gramian => None,
@@ -161,7 +167,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// The weights of one record; none where it lacks what the method needs.
+    /// The weights for one record; `None` if it lacks what the method needs.
     fn step(&mut self, record: &journal::Weighting) -> Result<Option<Step>, Failure> {
         let gramian = recorded::gramian(record);
         if gramian.is_none() && self.method.needs().contains(&Need::Gramian) {
@@ -187,7 +193,9 @@ impl Replay<'_> {
         let observed = Observed { losses: &losses, losses_after: None };
         self.method.learn(&moment, &observed, state).map_err(failed)?;
         let alpha = outcome.combination.alpha();
-        let alpha = alpha.ok_or_else(|| Failure::Failed(format!("step {}: no single weight a task", record.step)))?;
+        let alpha = alpha.ok_or_else(|| {
+            Failure::Failed(format!("step {}: the weighting has no single weight for each task", record.step))
+        })?;
         let products = gramian.as_ref().map(|gramian| gramian.times(alpha));
         let recorded_alpha = record.alpha.as_deref().map(numbers);
         let recorded_min_cosine = match (&gramian, &recorded_alpha) {
@@ -210,12 +218,12 @@ impl Replay<'_> {
     }
 }
 
-/// The smallest cosine of a gradient with their sum by these weights.
+/// The smallest cosine of a gradient with the sum of all gradients by these weights.
 fn min_cosine(gramian: &Gramian, alpha: &[f64]) -> Option<f64> {
     gramian.cosines_with(alpha).into_iter().flatten().reduce(f64::min)
 }
 
-/// The same of a direction that no single weights gave.
+/// The smallest cosine of a gradient with a recorded direction that is no weighted sum.
 fn recorded_min_cosine(gramian: &Gramian, record: &journal::Weighting) -> Option<f64> {
     let (products, length) = (record.products.as_ref()?, record.direction_norm?.0);
     let cosines = products.iter().zip(gramian.norms()).filter(|(_, norm)| *norm > 0.0);

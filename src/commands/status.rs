@@ -1,4 +1,4 @@
-//! `trunkline status`: what a running coordinator is doing.
+//! `trunkline status`: shows what a running coordinator does.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 /// Arguments of `trunkline status`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where the coordinator listens: HOST:PORT or unix:/PATH.
+    /// Address of the coordinator: HOST:PORT or unix:/PATH.
     address: Address,
     #[command(flatten)]
     security: security::Peer,
@@ -22,7 +22,10 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Asks.
+/// Asks the coordinator, and prints its answer.
+///
+/// # Errors
+/// The coordinator can't be reached, or refuses to answer.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let access = arguments.security.access()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;

@@ -1,5 +1,5 @@
-//! `trunkline toy`: the papers' two-task toy problems with any weighting, as a table, JSON and a
-//! picture.
+//! `trunkline toy`: runs a weighting on the papers' two-task toy problems, and shows the result as
+//! a table, JSON and a picture.
 
 mod figure;
 
@@ -20,13 +20,13 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     weighting: weighting::Arguments,
-    /// The setting: cagrad or nash.
+    /// Setting: cagrad or nash.
     #[arg(long, default_value = "cagrad", value_parser = problem)]
     problem: Problem,
     /// Steps from each start [default: the paper's, 100000 for cagrad and 50000 for nash].
     #[arg(long)]
     steps: Option<u64>,
-    /// What random choices are made from.
+    /// Seed of the random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -36,15 +36,18 @@ pub struct Arguments {
     json: bool,
 }
 
-/// As many points of a trajectory are kept for its picture.
+/// Points of a trajectory that are kept for its picture.
 const POINTS_MAX: u64 = 2000;
 
 fn problem(text: &str) -> Result<Problem, String> {
     let found = Problem::ALL.into_iter().find(|problem| problem.name() == text);
-    found.ok_or_else(|| "cagrad or nash".to_owned())
+    found.ok_or_else(|| "it must be cagrad or nash".to_owned())
 }
 
-/// Descends.
+/// Descends from every start, and shows where that leads.
+///
+/// # Errors
+/// The weighting is refused or fails, or a file can't be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (weighting, method) = arguments.weighting.build(&["f1", "f2"])?;
     let (problem, seed) = (arguments.problem, arguments.seed);
@@ -55,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         print(&describe(&weighting, problem, steps, &trajectories));
     }
-    // Last, so that a folder that is missing does not cost the answer.
+    // Files come last: a missing folder does not cost the answer.
     arguments.picture.write(|| figure::draw(problem, &weighting, steps, &trajectories))
 }
 

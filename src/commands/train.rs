@@ -18,12 +18,15 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     launch: launch::Arguments,
-    /// Worker processes on this machine [default: `cluster.workers`].
+    /// Number of worker processes on this machine [default: `cluster.workers`].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     workers: Option<u32>,
 }
 
-/// Trains.
+/// Trains, and prints the report.
+///
+/// # Errors
+/// The run can't be prepared, or failed.
 pub fn run(mut arguments: Arguments, started: Instant) -> Result<(), Failure> {
     let signals = Signals::watch();
     if let Some(workers) = arguments.workers {
@@ -49,7 +52,7 @@ async fn train(launch: Launch, signals: Signals) -> Result<Report, Failure> {
     let report = tokio::select! {
         report = &mut run => report,
         reason = workers.keep(shown) => {
-            // The run may be over, and the workers gone because of that: what it says counts.
+            // The workers may be gone because the run is over: the run's own report counts.
             let _ = ask.send(Request::GiveUp(reason)).await;
             run.await
         }
@@ -59,11 +62,11 @@ async fn train(launch: Launch, signals: Signals) -> Result<Report, Failure> {
     report
 }
 
-/// The workers, and where they find the coordinator.
+/// Starts the workers, with the socket at which they find the coordinator.
 fn begin(launch: &Launch) -> Result<(Socket, Listener, Workers), Failure> {
     let (socket, listener) = local::listen()?;
     let (device, count) = (launch.setup.device.to_string(), launch.workers());
     let workers = Workers::start(Address::Unix(socket.path()), device, count)
-        .map_err(|error| Failure::Failed(format!("no worker can be started: {error}")))?;
+        .map_err(|error| Failure::Failed(format!("can't start a worker: {error}")))?;
     Ok((socket, Listener::unix(listener), workers))
 }

@@ -14,30 +14,33 @@ use crate::{
 /// Arguments of `trunkline worker`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where the coordinator listens: HOST:PORT or unix:/PATH.
+    /// Address of the coordinator: HOST:PORT or unix:/PATH.
     #[arg(long, value_name = "ADDRESS")]
     coordinator: Address,
-    /// flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
-    /// Threads to compute with [default: the run's `cluster.threads`].
+    /// Number of threads to compute with [default: the run's `cluster.threads`].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
-    /// The folder that paths of data start from and have to stay in, links followed
-    /// [default: the coordinator's, and any path].
+    /// Folder that paths of data start from and must stay in, after following links
+    /// [default: the coordinator's folder, and any path].
     #[arg(long, value_name = "FOLDER")]
     data_root: Option<PathBuf>,
-    /// How long to look for the coordinator, at the start and whenever it is gone.
+    /// How long to try to reach the coordinator, at the start and whenever it is gone.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     wait: u64,
     #[command(flatten)]
     security: security::Peer,
-    /// End with the process that has started this one.
+    /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     with_parent: bool,
 }
 
-/// Works.
+/// Works until the run is over.
+///
+/// # Errors
+/// The arguments are refused, the coordinator can't be reached, or the work failed.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.with_parent {
         let signal = rustix::process::Signal::KILL;
@@ -54,9 +57,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         data_root: arguments.data_root,
         wait: Duration::from_secs(arguments.wait),
     };
-    // One thread for connection and computation, so that work is not handed from one to another; of
-    // the kind that polars can block. The task is spawned because what is only blocked on runs on
-    // another thread.
+    // One thread serves connection and computation, so that work is not handed from thread to
+    // thread. It is a thread that polars may block. `block_on` alone would run the task elsewhere.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     let ended = runtime.block_on(runtime.spawn(async {
@@ -70,8 +72,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         };
         worker::run(options, stop).await
     }));
-    let ended = ended.map_err(|_| Failure::Failed("this worker failed: our own mistake".into()))?;
-    // The prefetching thread may be in the midst of something that nobody waits for.
+    let ended = ended.map_err(|_| {
+        Failure::Failed("this worker failed by a bug of ours; please report it with the lines above".into())
+    })?;
+    // Nobody waits for what the prefetching thread may still do.
     runtime.shutdown_background();
     match ended {
         Ok(Ended::Finished(reason)) if arguments.with_parent => {

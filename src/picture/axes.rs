@@ -9,17 +9,17 @@ use super::{
 /// A rectangle of the picture in which places stand for pairs of numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Axes {
-    /// Where it is in the picture.
+    /// The rectangle's place in the picture.
     pub area: Rect,
-    /// The numbers at its left and right side.
+    /// The numbers at the left and right side.
     pub x: [f64; 2],
-    /// The numbers at its lower and upper side.
+    /// The numbers at the lower and upper side.
     pub y: [f64; 2],
 }
 
-/// The size of numbers at ticks.
+/// The size of numbers at ticks, pixels.
 const TICK: f64 = 12.0;
-/// The size of an axis' name.
+/// The size of an axis' name, pixels.
 const NAME: f64 = 14.0;
 
 impl Axes {
@@ -53,7 +53,7 @@ impl Axes {
     }
 }
 
-/// Round numbers in a range, about so many: multiples of 1, 2 or 5 times a power of ten.
+/// About `about` round numbers in a range: multiples of 1, 2 or 5 times a power of ten.
 pub fn nice_ticks([low, high]: [f64; 2], about: usize) -> Vec<f64> {
     let rough = (high - low) / about as f64;
     if !(rough.is_finite() && rough > 0.0) {

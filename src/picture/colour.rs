@@ -6,7 +6,7 @@ pub struct Colour(pub u8, pub u8, pub u8);
 
 /// Text and frames.
 pub const BLACK: Colour = Colour(0x22, 0x22, 0x22);
-/// What stands back: ticks, grids, secondary text.
+/// Ticks, grids and secondary text.
 pub const GREY: Colour = Colour(0x66, 0x66, 0x66);
 /// The paper.
 pub const WHITE: Colour = Colour(0xff, 0xff, 0xff);
@@ -22,7 +22,7 @@ pub const LINES: [Colour; 6] = [
     Colour(0x00, 0x5a, 0x9e),
 ];
 
-/// From little (0) to much (1): paper to a light blue that lines can be seen on.
+/// From 0 to 1: paper to a light blue on which lines can be seen.
 const SEQUENTIAL: [Colour; 4] =
     [Colour(0xfb, 0xfc, 0xfe), Colour(0xe3, 0xec, 0xf5), Colour(0xbf, 0xd5, 0xe8), Colour(0x8d, 0xb4, 0xd6)];
 
@@ -58,7 +58,7 @@ fn between(palette: &[Colour], share: f64) -> Colour {
 }
 
 impl Colour {
-    /// Full black or white, whichever can be read better on this colour.
+    /// Black or white, whichever can be read better on this colour.
     pub fn ink(self) -> Colour {
         if self.luminance() > 0.179 { Colour(0, 0, 0) } else { WHITE }
     }

@@ -1,4 +1,4 @@
-//! The files that a command writes its picture to.
+//! The files to which a command writes its picture.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,16 @@ pub struct Files {
     /// Write the picture as SVG.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Write the same picture as PNG.
+    /// Write the picture as PNG.
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
 }
 
 impl Files {
-    /// Draws, if a file is asked for, and writes it.
+    /// Draws the picture and writes the files, if any is asked for.
+    ///
+    /// # Errors
+    /// A file can't be written.
     pub fn write(&self, draw: impl FnOnce() -> Scene) -> Result<(), Failure> {
         if self.svg.is_none() && self.png.is_none() {
             return Ok(());

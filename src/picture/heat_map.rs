@@ -1,6 +1,6 @@
-//! A matrix as a picture: a cell a number, its colour from a diverging palette. Either all cells
-//! have their numbers in them, in the size that the widest needs, or none has: a number that is
-//! left out reads like one that is not there.
+//! A matrix as a picture: one cell for each number, coloured by a diverging palette. Either all
+//! cells show their numbers, in one size, or none does: a number that is left out would look like
+//! one that is unknown.
 
 use super::{
     colour::{BLACK, Colour, GREY, diverging},
@@ -13,22 +13,22 @@ use super::{
 /// What a heat map shows.
 #[derive(Debug, Clone)]
 pub struct HeatMap<'a> {
-    /// What it is, in a line.
+    /// The title, one line.
     pub title: &'a str,
-    /// How to read it, in a line or two.
+    /// How to read the picture, one to three lines.
     pub note: &'a [&'a str],
-    /// What rows are.
+    /// The meaning of rows.
     pub rows: &'a str,
-    /// What columns are.
+    /// The meaning of columns.
     pub columns: &'a str,
     /// The names of rows and columns.
     pub labels: &'a [String],
-    /// [rows, columns]; no number where nothing is known.
+    /// [rows, columns]; `None` for an unknown number.
     pub values: &'a [Vec<Option<f64>>],
-    /// The value of the strongest colour, above 0; its negative has the other. Values beyond have
-    /// these colours too.
+    /// The value of the strongest blue, above 0. Its negative has the strongest orange. Values
+    /// beyond have these colours too.
     pub limit: f64,
-    /// What the values are, beside the palette.
+    /// The meaning of the values, beside the palette.
     pub legend: &'a str,
 }
 
@@ -36,14 +36,14 @@ const TITLE: f64 = 18.0;
 const NOTE: f64 = 13.0;
 const LABEL: f64 = 13.0;
 const MARGIN: f64 = 24.0;
-/// No label is wider.
+/// The widest label, pixels.
 const LABEL_MAX: f64 = 150.0;
-/// Numbers in cells are as large as they may be, and at least as large as can be read.
+/// The largest and the smallest size of numbers in cells, pixels.
 const NUMBER_MAX: f64 = 13.0;
 const NUMBER_MIN: f64 = 8.0;
 
-/// The picture of a matrix. Where all of it is very small or very large, the numbers are in units
-/// of a power of ten, which the legend names.
+/// The picture of a matrix. Very small or very large numbers are in units of a power of ten, which
+/// the legend names.
 pub fn heat_map(map: &HeatMap<'_>) -> Scene {
     let power = if (0.1..1000.0).contains(&map.limit) { 0.0 } else { libm::floor(libm::log10(map.limit)) };
     let unit = libm::pow(10.0, power);

@@ -1,5 +1,5 @@
-//! A scene as SVG 1.1: small, with texts as texts, a title and a description for readers that can't
-//! see it.
+//! A scene as SVG 1.1. Texts stay texts, and a title and a description serve readers that can't see
+//! the picture.
 
 use std::fmt::Write;
 
@@ -94,7 +94,7 @@ fn write_text(out: &mut String, text: &Text) {
     );
 }
 
-/// A number with at most one decimal: a tenth of a pixel.
+/// A number of pixels with at most one decimal.
 fn short(value: f64) -> String {
     let text = format!("{value:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
@@ -105,7 +105,7 @@ fn hex(Colour(red, green, blue): Colour) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// Text between tags; characters that XML can't hold are left out.
+/// Text between tags. Characters that XML can't hold are left out.
 fn escaped(text: &str) -> String {
     let allowed = |c: &char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
     let mut out = String::with_capacity(text.len());

@@ -35,7 +35,7 @@ pub(super) fn draw(run_dir: &Path, measure: Measure, tasks: &[&str], affinity: &
                 note: &[
                     "Share of a column's loss that a step along a row's gradient takes away, to first order,",
                     &format!("mean over {steps} recorded steps: blue where it falls, orange where it rises;"),
-                    "colours span what tasks are to others: a task's own gain may lie beyond",
+                    "the colours span the effects on other tasks: a task's effect on itself may lie beyond",
                 ],
                 rows: "step along",
                 columns: "loss of",
@@ -48,8 +48,8 @@ pub(super) fn draw(run_dir: &Path, measure: Measure, tasks: &[&str], affinity: &
     }
 }
 
-/// The largest size off the diagonal: what a task is to itself is far larger, and would leave the
-/// others without colour. Where all others are 0, the diagonal's.
+/// The largest absolute value off the diagonal, or on it if all others are 0. The effect of a task
+/// on itself is far larger, and would leave the others without colour.
 fn limit(values: &[Vec<Option<f64>>]) -> f64 {
     let sizes = |is_own: bool| {
         let cells =
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_span_what_tasks_are_to_others() {
+    fn colours_span_the_effects_on_other_tasks() {
         let of = |other: Option<f64>| limit(&[vec![Some(0.5), other], vec![Some(0.01), Some(0.7)]]);
         assert_eq!((of(Some(-0.02)), of(None)), (0.02, 0.01));
         assert_eq!(limit(&[vec![Some(0.5), Some(0.0)], vec![None, Some(0.7)]]), 0.7);

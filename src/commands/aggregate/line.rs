@@ -72,7 +72,10 @@ impl Line {
         })?;
         if !text.trim_start().starts_with('{') {
             // Serde would also fill the members from a list, in their order.
-            return Err(Refused { id: Value::Null, message: "column 1: a line is an object, in braces".to_owned() });
+            return Err(Refused {
+                id: Value::Null,
+                message: "column 1: a line has to be a JSON object, in braces".to_owned(),
+            });
         }
         let quoted = quote(text.trim_end());
         let mut deserializer = serde_json::Deserializer::from_str(&quoted);
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_can_not_be_read_is_refused_with_the_place() {
+    fn a_line_that_can_not_be_read_is_refused_with_its_place() {
         let check = |text: &str, id: Value, expected: &[&str]| {
             let refused = Line::parse(text.as_bytes()).expect_err(text);
             assert_eq!(refused.id, id, "{text}");
@@ -218,7 +221,7 @@ mod tests {
         check(r#"{"matrix":[[1,2]}"#, Value::Null, &["column 17"]);
         check(r#"{"matrix":[[1,2]]} x"#, Value::Null, &["column 20: trailing characters"]);
         check(r#"{"id":"a","matrix":[[1,01]]}"#, Value::Null, &["column 25"]);
-        check("[3, null, {}, [[1]]]", Value::Null, &["column 1: a line is an object"]);
+        check("[3, null, {}, [[1]]]", Value::Null, &["column 1: a line has to be"]);
         assert_eq!(Line::parse(b"{\"matrix\": \xff}").expect_err("no text").message, "column 12: not UTF-8 text");
     }
 }

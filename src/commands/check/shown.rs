@@ -1,5 +1,4 @@
-//! The plan as a person reads it: a table for each of what was found, what is to be learnt, the
-//! model and the workers.
+//! The plan as text: tables of the datasets, columns, feeds, tasks, the model and the workers.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,9 +11,9 @@ use experiment::SplitName;
 use super::{Share, multiply_adds, shares};
 use crate::table;
 
-/// Columns of one kind that follow each other are shown as a range where there are more than these.
+/// More neighbouring columns of one kind than this are shown as a range.
 const COLUMNS_SHOWN: usize = 8;
-/// Names that are listed before the rest is counted.
+/// Names that are listed; the rest is counted.
 const NAMES_SHOWN: usize = 12;
 
 /// All tables.
@@ -35,22 +34,22 @@ pub fn plan(setup: &Setup) -> String {
     )
 }
 
-/// What a robust sum costs, in words.
+/// The cost of a robust sum in words; empty if the run has none.
 fn robust(setup: &Setup, shares: &[Share]) -> String {
     let Some(robust) = &setup.loaded.experiment.train.robust else { return String::new() };
     let vectors = shares.iter().map(|share| share.part.bytes_up).sum();
     format!(
-        "\nrobust {robust}: each microbatch's gradient travels by itself, {} up a step, and the coordinator holds all of them",
+        "\nrobust {robust}: workers send one gradient a microbatch, {} a step, and the coordinator holds all of them",
         bytes(vectors)
     )
 }
 
-/// What the inner products of gradients that the weighting does without cost, in words.
+/// The cost of per-task gradients that are only recorded, in words; empty if there are none.
 fn measuring(setup: &Setup, shares: &[Share]) -> String {
     let Some(every) = setup.gramian_interval().filter(|_| !setup.is_per_task()) else { return String::new() };
     let all = |of: fn(&Share) -> u64| shares.iter().map(of).sum::<u64>();
     format!(
-        "\nevery {every} steps also the gradient of each task, for the record: {} up and {} multiply-adds more",
+        "\nevery {every} steps also per-task gradients, for the journal: {} up and {} multiply-adds more",
         bytes(all(|share| share.part.measuring.bytes_up)),
         count(all(|share| share.part.measuring.multiply_adds))
     )
@@ -104,13 +103,13 @@ fn columns(summary: &Summary) -> Table {
 
 const INDICATOR: &str = " + null indicator";
 
-/// By column of a table: what it becomes, where it is a feature.
+/// What each feature of a table becomes, by column.
 fn encodings<'a>(summary: &'a Summary, table: &TableSummary) -> BTreeMap<&'a str, &'a str> {
     let feeds = summary.feeds.iter().filter(|feed| feed.dataset == table.name);
     feeds.flat_map(|feed| &feed.features).map(|(column, encoding)| (column.as_str(), encoding.as_str())).collect()
 }
 
-/// Many columns of one kind: names, type, role, nulls, what they become.
+/// A row for many columns of one kind: names, type, role, nulls, what they become.
 fn folded<'a>(run: &'a [ColumnSummary], becomes: &impl Fn(&'a ColumnSummary) -> &'a str) -> [String; 5] {
     let (first, last) = (&run[0], &run[run.len() - 1]);
     let with_nulls: Vec<&str> = run.iter().filter(|c| c.nulls.unwrap_or(0) > 0).map(|c| c.name.as_str()).collect();
@@ -169,7 +168,7 @@ fn tasks(summary: &Summary) -> Table {
     shown
 }
 
-/// The classes with their training rows, or mean and deviation.
+/// The classes with their training rows, or the targets' means and standard deviations.
 fn values(task: &TaskSummary) -> String {
     if task.targets_scale.is_empty() {
         let rows = |rows: &BTreeMap<SplitName, u64>| rows.get(&SplitName::Train).copied().unwrap_or(0);
@@ -221,7 +220,7 @@ fn workers(summary: &Summary, shares: &[Share]) -> Table {
     shown
 }
 
-/// Which microbatches, and of which feeds where a worker has not the same of all.
+/// The microbatches of a worker. Feeds are named if the worker has other microbatches of each.
 fn microbatches(summary: &Summary, part: &Part) -> String {
     let range = |range: &Range<u32>| match range.len() {
         1 => range.start.to_string(),
@@ -242,7 +241,7 @@ fn microbatches(summary: &Summary, part: &Part) -> String {
     }
 }
 
-/// The first names, and how many more there are.
+/// The first [`NAMES_SHOWN`] names, and how many more there are.
 fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let all = names.len();
     let mut shown = names.take(NAMES_SHOWN).collect::<Vec<_>>().join(", ");

@@ -1,22 +1,22 @@
-//! What people read of a replay.
+//! A replay as text.
 
 use comfy_table::Table;
 
 use super::{AGAINST, Step, Worst};
 use crate::table;
 
-/// So many steps are shown.
+/// Steps that are shown.
 const STEPS_MAX: usize = 12;
-/// And so many tasks, where they take a line each.
+/// Tasks that are shown, if each takes a line.
 const TASKS_MAX: usize = 20;
 
-/// The weights of both: some steps, a line each, where a line holds all tasks; else a line a task.
+/// The weights of both weightings: one line a step if a line holds all tasks, else one line a task.
 pub(super) fn weights(tasks: &[&str], steps: &[Step]) -> String {
     let by_step = by_step(tasks, steps);
     if table::fits(&by_step) { by_step.to_string() } else { by_task(tasks, steps) }
 }
 
-/// Where in a step a task is.
+/// The place of a task in a step.
 fn place(step: &Step, task: usize) -> Option<usize> {
     step.present.iter().position(|present| *present == task)
 }
@@ -39,12 +39,12 @@ fn by_step(tasks: &[&str], steps: &[Step]) -> Table {
     rows
 }
 
-/// A task's weights over the steps.
+/// A task's weights over the steps, of both weightings.
 struct Weights {
     task: usize,
     recorded: Option<f64>,
     replayed: f64,
-    /// The mean size of the difference, and the largest with its step.
+    /// The mean absolute difference, and the largest one with its step.
     difference: Option<f64>,
     largest: Option<(f64, u64)>,
 }
@@ -54,7 +54,7 @@ fn mean(values: &[f64]) -> Option<f64> {
 }
 
 impl Weights {
-    /// None of a task that no step had labels for.
+    /// `None` for a task that no step had labels for.
     fn of(task: usize, steps: &[Step]) -> Option<Self> {
         let there: Vec<(&Step, usize)> = steps.iter().filter_map(|step| Some((step, place(step, task)?))).collect();
         let replayed: Vec<f64> = there.iter().map(|(step, at)| step.alpha[*at]).collect();
@@ -95,7 +95,7 @@ fn by_task(tasks: &[&str], steps: &[Step]) -> String {
     format!("{rows}\n{left}--json has the weights of each step")
 }
 
-/// What the updates of both are to the task that each serves worst.
+/// How the updates of both weightings serve the task that each serves worst.
 pub(super) fn worst(was: &str, recorded: Option<&Worst>, replayed: &Worst) -> String {
     let mut rows = table::new(&["", "mean", "least", "steps against a task", "mean of those"]);
     let recorded_row = format!("{was}, as recorded");
@@ -113,7 +113,7 @@ pub(super) fn worst(was: &str, recorded: Option<&Worst>, replayed: &Worst) -> St
     )
 }
 
-/// As good as 0 is written so.
+/// A cosine as text; one that is 0 up to rounding is `0`.
 fn cosine(value: f64) -> String {
     match value.abs() {
         size if size <= -AGAINST => "0".to_owned(),

@@ -1,4 +1,4 @@
-//! The picture of a toy problem: contours of f1 + f2, the Pareto set, and the way from each start.
+//! The picture of a toy problem: contours of f1 + f2, the Pareto set, and the path from each start.
 
 use aggregation::{
     Weighting,
@@ -11,18 +11,18 @@ use crate::picture::{
     nice_ticks, number, sequential, shortened, width,
 };
 
-/// Both axes show at least this range, as the papers' figures do.
+/// The least range of both axes, as in the papers' figures.
 const RANGE: [f64; 2] = [-11.0, 11.0];
 /// Cells of the grid in each direction.
 const CELLS: usize = 220;
 const AREA: Rect = Rect { x: 78.0, y: 76.0, width: 540.0, height: 540.0 };
 const WIDTH: f64 = 850.0;
 const HEIGHT: f64 = 684.0;
-/// Where the column at the right begins.
+/// The left side of the column at the right, pixels.
 const COLUMN: f64 = AREA.x + AREA.width + 28.0;
 const TEXT: f64 = 13.0;
 
-/// Draws.
+/// Draws the picture.
 pub fn draw(problem: Problem, weighting: &Weighting, steps: u64, trajectories: &[Trajectory]) -> Scene {
     let reached = trajectories.iter().filter(|trajectory| trajectory.reaches()).count();
     let title = format!("{weighting} on the toy problem, setting {}", problem.name());
@@ -70,7 +70,7 @@ fn end_mark(scene: &mut Scene, at: Point, colour: Colour) {
     scene.star(at, 10.0, 5, 0.42, colour, Stroke::solid(WHITE, 1.2));
 }
 
-/// The range of both axes: all points are in it.
+/// The range of both axes. It contains all points.
 fn range(trajectories: &[Trajectory]) -> [f64; 2] {
     let coordinates = || trajectories.iter().flat_map(|trajectory| trajectory.points.iter().flatten());
     let least = coordinates().fold(RANGE[0], |least, value| least.min(value - 1.0));
@@ -78,10 +78,10 @@ fn range(trajectories: &[Trajectory]) -> [f64; 2] {
     [least.floor(), most.ceil()]
 }
 
-/// Areas of f1 + f2 in steps, the lower the darker; gives the levels with their colours.
+/// Paints the areas of f1 + f2, darker for lower values. Gives the levels with their colours.
 fn contours(scene: &mut Scene, axes: &Axes, problem: Problem) -> Vec<(f64, Colour)> {
     let cell = (axes.x[1] - axes.x[0]) / CELLS as f64;
-    // One cell more on each side: where an area goes on, its line is outside of the picture.
+    // One cell more on each side, so that the side of an area that goes on is outside the picture.
     let at = |column: f64, row: f64| [axes.x[0] + (column - 1.0) * cell, axes.y[0] + (row - 1.0) * cell];
     let grid = Grid::new(CELLS + 3, CELLS + 3, |column, row| {
         let [f1, f2] = problem.losses(at(column as f64, row as f64));
@@ -110,7 +110,7 @@ fn contours(scene: &mut Scene, axes: &Axes, problem: Problem) -> Vec<(f64, Colou
 
 const CONTOUR: Colour = Colour(0x5d, 0x7f, 0x9e);
 
-/// What lines and marks are; gives where it ends.
+/// Explains lines and marks. Gives the lower end of the explanation, pixels.
 fn legend(scene: &mut Scene, trajectories: &[Trajectory], colours: &[Colour]) -> f64 {
     let mut y = AREA.y + TEXT;
     let texts = COLUMN + 34.0;
@@ -143,7 +143,7 @@ fn legend(scene: &mut Scene, trajectories: &[Trajectory], colours: &[Colour]) ->
     y
 }
 
-/// What the contours' colours stand for.
+/// Explains the contours' colours, below `below` pixels.
 fn palette(scene: &mut Scene, levels: &[(f64, Colour)], below: f64) {
     let top = below + 26.0;
     scene.text("f₁ + f₂", [COLUMN, top - 12.0], Align::Start, TEXT, BLACK);
