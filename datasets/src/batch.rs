@@ -1,5 +1,7 @@
 //! Rows ready for the model.
 
+use crate::encoding::Pixels;
+
 /// Encoded rows of one feed with the labels of its tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
@@ -23,6 +25,47 @@ pub struct Targets {
     pub values: Vec<f32>,
     /// Whether the row has a label, `[rows]`.
     pub labelled: Vec<bool>,
+}
+
+/// Encoded rows of one feed as a worker holds them: images of bytes stay bytes until a batch is
+/// drawn.
+#[derive(Debug)]
+pub(crate) struct HeldRows {
+    /// The rows; without dense features if `bytes` has them.
+    pub batch: Batch,
+    /// The images, row after row.
+    pub bytes: Vec<u8>,
+}
+
+impl HeldRows {
+    /// Bytes of the rows.
+    pub fn bytes(&self) -> u64 {
+        self.batch.bytes() + self.bytes.len() as u64
+    }
+
+    /// Copies rows; `pixels` says how held bytes become dense features.
+    pub fn gather(&self, pixels: Option<&Pixels>, rows: &[usize]) -> Batch {
+        let all = self.batch.rows;
+        let dense = match pixels {
+            Some(pixels) => pixels.decode(&pick(&self.bytes, all, rows)),
+            None => pick(&self.batch.dense, all, rows),
+        };
+        let targets = self.batch.targets.iter().map(|targets| Targets {
+            task: targets.task,
+            values: pick(&targets.values, all, rows),
+            labelled: pick(&targets.labelled, all, rows),
+        });
+        Batch { rows: rows.len(), dense, ids: pick(&self.batch.ids, all, rows), targets: targets.collect() }
+    }
+}
+
+fn pick<T: Copy>(values: &[T], all: usize, rows: &[usize]) -> Vec<T> {
+    let width = values.len() / all.max(1);
+    let mut picked = Vec::with_capacity(rows.len() * width);
+    for row in rows {
+        picked.extend_from_slice(&values[row * width..(row + 1) * width]);
+    }
+    picked
 }
 
 impl Batch {

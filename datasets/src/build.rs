@@ -54,6 +54,9 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
     }
     let drafts = tasks::expand(loaded, &opened)?;
     let feeds = tasks::feeds(loaded, &opened, &drafts, &mut warnings)?;
+    for feed in &feeds {
+        feed.columns.iter().zip(&feed.kinds).for_each(|(column, kind)| opened[feed.table].kinds[*column] = Some(*kind));
+    }
     for (i, table) in opened.iter_mut().enumerate() {
         let targets = drafts.iter().filter(|draft| draft.table == i).flat_map(|draft| draft.columns.iter().copied());
         let features = feeds.iter().filter(|feed| feed.table == i).flat_map(|feed| feed.columns.iter().copied());
@@ -147,6 +150,7 @@ fn feed_plan(
     let plan = FeedPlan {
         name: feed.name,
         table: feed.table,
+        input: feed.input,
         features: feed.columns.iter().map(|column| fitted.features[column].clone()).collect(),
         tasks: feed.tasks,
         batch_size: batch_size.unwrap_or(experiment.train.batch_size),

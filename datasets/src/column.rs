@@ -3,9 +3,35 @@
 //!
 //! A null number is NaN here: NaN in a file is refused where it is read, so there is no other.
 
+use serde::{Deserialize, Serialize};
+
+/// What a column's values are read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// A number. Dates are days times 86,400, times and durations are in seconds.
+    Number,
+    /// `true` is 1, `false` is 0.
+    Boolean,
+    /// Text.
+    Text,
+    /// The same number of numbers in every row.
+    List {
+        /// How many.
+        width: usize,
+    },
+    /// The values of an image: the same number of numbers in every row, none of them missing.
+    Pixels {
+        /// Numbers a row.
+        count: usize,
+        /// Whether each is a whole number from 0 to 255, held in a byte.
+        bytes: bool,
+    },
+}
+
 /// One column of a block.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Column {
+pub enum Column {
     /// Numbers; NaN is null.
     Number(Vec<f64>),
     /// 0 and 1; NaN is null.
@@ -14,11 +40,13 @@ pub(crate) enum Column {
     Text(Texts),
     /// `width` numbers a row, row after row; NaN is null.
     List { width: usize, values: Vec<f64> },
+    /// `width` bytes a row, row after row; there are no nulls.
+    Bytes { width: usize, values: Vec<u8> },
 }
 
 /// Text values, back to back.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Texts {
+pub struct Texts {
     text: String,
     /// The end of each value in `text`.
     ends: Vec<usize>,
@@ -49,6 +77,7 @@ impl Column {
             Column::Number(values) | Column::Boolean(values) => values.len(),
             Column::Text(texts) => texts.len(),
             Column::List { width, values } => values.len() / (*width).max(1),
+            Column::Bytes { width, values } => values.len() / (*width).max(1),
         }
     }
 
@@ -57,16 +86,16 @@ impl Column {
         match self {
             Column::Number(values) | Column::Boolean(values) => &values[row..row + 1],
             Column::List { values, .. } => &values[row * width..(row + 1) * width],
-            Column::Text(_) => unreachable!("text has no numbers"),
+            Column::Text(_) | Column::Bytes { .. } => unreachable!("text and bytes are no matrix"),
         }
     }
 
-    /// Numbers a row and all numbers, row after row; `None` for text.
+    /// Numbers a row and all numbers, row after row; `None` for text and bytes.
     pub fn matrix(&self) -> Option<(usize, &[f64])> {
         match self {
             Column::Number(values) | Column::Boolean(values) => Some((1, values)),
             Column::List { width, values } => Some((*width, values)),
-            Column::Text(_) => None,
+            Column::Text(_) | Column::Bytes { .. } => None,
         }
     }
 
@@ -86,6 +115,7 @@ impl Column {
             Column::Number(values) | Column::Boolean(values) => values[row].is_nan(),
             Column::Text(texts) => texts.get(row).is_none(),
             Column::List { width, .. } => self.numbers(row, *width).iter().any(|v| v.is_nan()),
+            Column::Bytes { .. } => false,
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use polars::prelude::*;
 
-use crate::column::{Column, Texts};
-use crate::plan::ColumnKind;
+use crate::column::{Column, ColumnKind, Texts};
 
 /// Why a column can't be decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +23,8 @@ pub(crate) fn column(series: &Series, kind: ColumnKind) -> Result<Column, Misfit
         ColumnKind::Boolean => booleans(series).map(Column::Boolean),
         ColumnKind::Text => texts(series).map(Column::Text),
         ColumnKind::List { width } => list(series, width),
+        ColumnKind::Pixels { count, bytes: false } => numbers_of_images(series, count),
+        ColumnKind::Pixels { count, bytes: true } => bytes_of_images(series, count),
     }
 }
 
@@ -139,24 +140,23 @@ fn texts(series: &Series) -> Result<Texts, Misfit> {
     Ok(texts)
 }
 
+fn as_lists(series: &Series) -> Result<Series, Misfit> {
+    match series.dtype() {
+        DataType::Array(inner, _) => series.cast(&DataType::List(inner.clone())).map_err(failed),
+        _ => Ok(series.clone()),
+    }
+}
+
 fn list(series: &Series, width: usize) -> Result<Column, Misfit> {
     let mut values = Vec::with_capacity(series.len() * width);
-    let series = match series.dtype() {
-        DataType::Array(inner, _) => series.cast(&DataType::List(inner.clone())).map_err(failed)?,
-        _ => series.clone(),
-    };
+    let series = as_lists(series)?;
     let lists = series.list().map_err(failed)?;
     for (row, inner) in lists.amortized_iter().enumerate() {
         let Some(inner) = inner else {
             values.extend(std::iter::repeat_n(f64::NAN, width));
             continue;
         };
-        let numbers = numbers(inner.as_ref()).map_err(|misfit| match misfit {
-            Misfit::Cell { row: element, reason } => {
-                Misfit::Cell { row, reason: format!("element {}: {reason}", element + 1) }
-            }
-            column => column,
-        })?;
+        let numbers = numbers(inner.as_ref()).map_err(|misfit| of_element(row, misfit))?;
         if numbers.len() != width {
             let reason = format!("the list has {} numbers, but the first row's has {width}", numbers.len());
             return Err(Misfit::Cell { row, reason });
@@ -164,6 +164,78 @@ fn list(series: &Series, width: usize) -> Result<Column, Misfit> {
         values.extend(numbers);
     }
     Ok(Column::List { width, values })
+}
+
+/// A misfit of an element of a row's list, as one of the row.
+fn of_element(row: usize, misfit: Misfit) -> Misfit {
+    match misfit {
+        Misfit::Cell { row: element, reason } => {
+            Misfit::Cell { row, reason: format!("element {}: {reason}", element + 1) }
+        }
+        column => column,
+    }
+}
+
+/// Lists of `count` numbers, of which none is missing.
+fn numbers_of_images(series: &Series, count: usize) -> Result<Column, Misfit> {
+    let mut all = Vec::with_capacity(series.len() * count);
+    each_image(series, count, &mut |image| {
+        let values = numbers(image)?;
+        match values.iter().position(|value| value.is_nan()) {
+            Some(element) => Err(Misfit::Cell { row: element, reason: "the value is missing (null)".to_owned() }),
+            None => {
+                all.extend(values);
+                Ok(())
+            }
+        }
+    })?;
+    Ok(Column::List { width: count, values: all })
+}
+
+/// Lists of `count` whole numbers from 0 to 255, of which none is missing.
+fn bytes_of_images(series: &Series, count: usize) -> Result<Column, Misfit> {
+    let mut all = Vec::with_capacity(series.len() * count);
+    let byte = |(element, value): (usize, f64)| match value {
+        value if (0.0..=255.0).contains(&value) && value.fract() == 0.0 => Ok(value as u8),
+        value => {
+            let shown = if value.is_nan() { "a missing value (null)".to_owned() } else { value.to_string() };
+            let reason = format!("{shown} is not a whole number from 0 to 255, as the images of the training are");
+            Err(Misfit::Cell { row: element, reason })
+        }
+    };
+    each_image(series, count, &mut |image| {
+        match image.u8() {
+            Ok(bytes) if bytes.null_count() == 0 => all.extend(bytes.into_no_null_iter()),
+            _ => {
+                for value in numbers(image)?.into_iter().enumerate() {
+                    all.push(byte(value)?);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Column::Bytes { width: count, values: all })
+}
+
+/// Calls `visit` with the values of each row, of which there are `count`.
+fn each_image(
+    series: &Series,
+    count: usize,
+    visit: &mut dyn FnMut(&Series) -> Result<(), Misfit>,
+) -> Result<(), Misfit> {
+    let series = as_lists(series)?;
+    for (row, image) in series.list().map_err(failed)?.amortized_iter().enumerate() {
+        let Some(image) = image else {
+            return Err(Misfit::Cell { row, reason: "there is no image (null)".to_owned() });
+        };
+        let image = image.as_ref();
+        if image.len() != count {
+            let reason = format!("the list has {} values, but the input's `shape` has {count}", image.len());
+            return Err(Misfit::Cell { row, reason });
+        }
+        visit(image).map_err(|misfit| of_element(row, misfit))?;
+    }
+    Ok(())
 }
 
 /// What CSV fields are, judged by a sample of them: truth values where all are, numbers where at

@@ -57,7 +57,7 @@ fn feed(was: &FeedPlan, is: &FeedPlan) -> Option<String> {
         format!("the training rows of {changed} of its {} partitions", was.partitions.len())
     } else if was.chunks != is.chunks {
         "its validation or test rows".to_owned()
-    } else if was.features != is.features {
+    } else if was.features != is.features || was.input != is.input {
         "its feature columns or how they are encoded".to_owned()
     } else if (was.batch_size, was.order) != (is.batch_size, is.order) {
         "how its rows are drawn".to_owned()

@@ -3,7 +3,7 @@
 //! A digest is the sha256 of the rows of a partition or chunk in the file's order: first the names
 //! and kinds of the columns, then for each row and column the value as it was decoded, whatever the
 //! format: numbers as the eight bytes of an f64 (null as one fixed NaN), text as its length and
-//! bytes (null as a length that no text has).
+//! bytes (null as a length that no text has), an image of bytes as its bytes.
 
 use sha2::{Digest, Sha256};
 
@@ -78,6 +78,7 @@ impl RowDigest {
                 Column::List { width, .. } => {
                     self.buffer.extend(column.numbers(row, *width).iter().copied().flat_map(number))
                 }
+                Column::Bytes { width, values } => self.buffer.extend_from_slice(&values[row * width..][..*width]),
                 Column::Number(values) | Column::Boolean(values) => self.buffer.extend_from_slice(&number(values[row])),
             }
         }
@@ -121,8 +122,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::column::ColumnKind;
     use crate::column::Texts;
-    use crate::plan::ColumnKind;
 
     fn digest(columns: &[&Column], groups: &[&[usize]]) -> String {
         let plan = ColumnPlan { name: "c".to_owned(), kind: ColumnKind::Number };

@@ -1,9 +1,9 @@
 //! From decoded columns to encoded rows.
 
-use crate::batch::{Batch, Targets};
+use crate::batch::{Batch, HeldRows, Targets};
 use crate::column::Column;
 use crate::plan::{FeedPlan, Plan};
-use crate::target::{TargetEncoding, TaskPlan};
+use crate::target::{TargetEncoding, TaskPlan, unscaled};
 
 /// Collects encoded rows of a feed.
 pub(crate) struct RowEncoder<'a> {
@@ -11,15 +11,32 @@ pub(crate) struct RowEncoder<'a> {
     tasks: Vec<&'a TaskPlan>,
     width: usize,
     embeddings: bool,
-    batch: Batch,
+    /// Whether images of bytes stay bytes.
+    keep_bytes: bool,
+    held: HeldRows,
 }
 
 /// Rows that are encoded together.
 const TILE_ROWS: usize = 64;
 
 impl<'a> RowEncoder<'a> {
-    /// For about `rows` rows; `labels` says whether targets are encoded.
-    pub fn new(plan: &'a Plan, feed: &'a FeedPlan, rows: usize, labels: bool) -> Self {
+    /// For a batch of about `rows` rows without targets.
+    pub fn without_targets(plan: &'a Plan, feed: &'a FeedPlan, rows: usize) -> Self {
+        Self::with(plan, feed, rows, false, false)
+    }
+
+    /// For a batch of about `rows` rows with targets.
+    pub fn for_batch(plan: &'a Plan, feed: &'a FeedPlan, rows: usize) -> Self {
+        Self::with(plan, feed, rows, true, false)
+    }
+
+    /// For about `rows` rows with targets that are held for later batches: images of bytes stay
+    /// bytes.
+    pub fn to_hold(plan: &'a Plan, feed: &'a FeedPlan, rows: usize) -> Self {
+        Self::with(plan, feed, rows, true, feed.held_pixels().is_some())
+    }
+
+    fn with(plan: &'a Plan, feed: &'a FeedPlan, rows: usize, labels: bool, keep_bytes: bool) -> Self {
         let width = feed.dense_width();
         let tasks: Vec<&TaskPlan> =
             if labels { feed.tasks.iter().map(|t| &plan.tasks()[*t]).collect() } else { Vec::new() };
@@ -30,11 +47,12 @@ impl<'a> RowEncoder<'a> {
         });
         let batch = Batch {
             rows: 0,
-            dense: Vec::with_capacity(rows * width),
+            dense: Vec::with_capacity(if keep_bytes { 0 } else { rows * width }),
             ids: Vec::with_capacity(rows * feed.embeddings()),
             targets: targets.collect(),
         };
-        Self { feed, tasks, width, embeddings: feed.embeddings() > 0, batch }
+        let bytes = Vec::with_capacity(if keep_bytes { rows * width } else { 0 });
+        Self { feed, tasks, width, embeddings: feed.embeddings() > 0, keep_bytes, held: HeldRows { batch, bytes } }
     }
 
     /// Adds rows of a block, in this order. The block's columns are the feed's features and then
@@ -43,21 +61,27 @@ impl<'a> RowEncoder<'a> {
         let (features, mut targets) = columns.split_at(self.feed.features.len());
         // A tile of few rows at a time, column by column: the rows of a column are read together,
         // and those of the batch stay in the cache.
-        rows.chunks(TILE_ROWS).for_each(|tile| self.push_features(features, tile));
-        for (task, labels) in self.tasks.iter().zip(&mut self.batch.targets) {
+        match features {
+            [Column::Bytes { width, values }] if self.keep_bytes => {
+                rows.iter().for_each(|row| self.held.bytes.extend_from_slice(&values[row * width..][..*width]));
+            }
+            _ => rows.chunks(TILE_ROWS).for_each(|tile| self.push_features(features, tile)),
+        }
+        for (task, labels) in self.tasks.iter().zip(&mut self.held.batch.targets) {
             let (own, others) = targets.split_at(task.columns.len());
             for row in rows {
                 labels.labelled.push(task.encode(own, *row, &mut labels.values));
             }
             targets = others;
         }
-        self.batch.rows += rows.len();
+        self.held.batch.rows += rows.len();
     }
 
     fn push_features(&mut self, columns: &[&Column], rows: &[usize]) {
-        let start = self.batch.dense.len();
-        self.batch.dense.resize(start + rows.len() * self.width, 0.0);
-        let dense = &mut self.batch.dense[start..];
+        let batch = &mut self.held.batch;
+        let start = batch.dense.len();
+        batch.dense.resize(start + rows.len() * self.width, 0.0);
+        let dense = &mut batch.dense[start..];
         let mut place = 0;
         for (feature, column) in self.feed.features.iter().zip(columns) {
             feature.encoding.encode(column, rows, &mut dense[place..], self.width);
@@ -66,13 +90,19 @@ impl<'a> RowEncoder<'a> {
         if self.embeddings {
             for row in rows {
                 let features = self.feed.features.iter().zip(columns);
-                self.batch.ids.extend(features.filter_map(|(feature, column)| feature.encoding.id(column, *row)));
+                batch.ids.extend(features.filter_map(|(feature, column)| feature.encoding.id(column, *row)));
             }
         }
     }
 
+    /// The rows of a batch.
     pub fn finish(self) -> Batch {
-        self.batch
+        self.held.batch
+    }
+
+    /// The rows that are held.
+    pub fn finish_held(self) -> HeldRows {
+        self.held
     }
 }
 
@@ -112,10 +142,4 @@ impl TaskPlan {
             }
         }
     }
-}
-
-/// A target value, or its `ln(1 + x)`, computed in software so that it is the same on every
-/// machine.
-pub(crate) fn unscaled(value: f64, log1p: bool) -> f64 {
-    if log1p { libm::log1p(value) } else { value }
 }

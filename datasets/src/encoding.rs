@@ -2,20 +2,24 @@
 //!
 //! | column | encoding | dense columns | ids |
 //! |---|---|---|---|
-//! | number | `(x - mean) / deviation` of the training rows; a null is the mean, 0 | 1, and an indicator where training rows have nulls | |
+//! | number | `(x - mean) / std` of the training rows; a null is the mean, 0 | 1, and an indicator where training rows have nulls | |
 //! | list | every element as a number; one indicator for the list | width, and an indicator | |
 //! | boolean, text with at most [`ONE_HOT_LIMIT`] values | one-hot; an unseen value is all zeros | the values, and one for null where training rows have nulls | |
 //! | text with more values | a row of an embedding table: 0 is null, 1 is any unseen value | | 1 |
+//! | pixels of an image | [`Pixels`] | the pixels' values | |
 //!
 //! Values are those of the training rows, in bytewise order. A column that is constant in the
-//! training rows (deviation 0) is zeros everywhere. An embedding of n values is `ceil(sqrt(n))`
+//! training rows (std 0) is zeros everywhere. An embedding of n values is `ceil(sqrt(n))`
 //! wide, at most 64.
+
+mod pixels;
 
 use serde::{Deserialize, Serialize};
 
-use crate::column::Column;
+use crate::column::{Column, ColumnKind};
 use crate::exact;
-use crate::plan::ColumnKind;
+
+pub use pixels::Pixels;
 
 /// The most distinct values of a column that is encoded one-hot.
 pub const ONE_HOT_LIMIT: usize = 32;
@@ -49,9 +53,10 @@ pub enum Encoding {
         /// The mean of the training rows, by element.
         #[serde(with = "exact::list")]
         mean: Vec<f64>,
-        /// The population deviation of the training rows, by element; 0 for a constant.
-        #[serde(with = "exact::list")]
-        deviation: Vec<f64>,
+        /// The population standard deviation of the training rows, by element; 0 for a constant.
+        // Plans of older runs have the long name.
+        #[serde(with = "exact::list", rename = "deviation")]
+        std: Vec<f64>,
         /// Whether a further column tells nulls apart.
         indicator: bool,
     },
@@ -69,6 +74,8 @@ pub enum Encoding {
         /// The table's width.
         width: usize,
     },
+    /// The values of an image.
+    Pixels(Pixels),
 }
 
 impl Encoding {
@@ -87,14 +94,46 @@ impl Encoding {
             Encoding::Standard { mean, indicator, .. } => mean.len() + usize::from(*indicator),
             Encoding::OneHot { values, indicator } => values.len() + usize::from(*indicator),
             Encoding::Embedding { .. } => 0,
+            Encoding::Pixels(pixels) => pixels.count(),
         }
     }
 
-    /// The rows of the embedding table, if there is one.
-    pub fn embedding_rows(&self) -> Option<usize> {
+    /// Rows and width of the embedding table, if there is one.
+    pub fn embedding(&self) -> Option<(usize, usize)> {
         match self {
-            Encoding::Embedding { values, .. } => Some(values.len() + 2),
+            Encoding::Embedding { values, width } => Some((values.len() + 2, *width)),
             _ => None,
+        }
+    }
+
+    /// How pixels are encoded, if the column holds pixels.
+    pub(crate) fn pixels(&self) -> Option<&Pixels> {
+        match self {
+            Encoding::Pixels(pixels) => Some(pixels),
+            _ => None,
+        }
+    }
+
+    /// What becomes of the column, for people: `standard`, `constant`, `one_hot(3)`,
+    /// `embedding(120 x 11)`, `pixels(784)`.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Encoding::Standard { std, indicator, .. } => {
+                let numbers = if std.iter().all(|d| *d == 0.0) { "constant" } else { "standard" };
+                if *indicator { format!("{numbers} + null indicator") } else { numbers.to_owned() }
+            }
+            Encoding::OneHot { .. } => format!("one_hot({})", self.dense_width()),
+            Encoding::Embedding { values, width } => format!("embedding({} x {width})", values.len() + 2),
+            Encoding::Pixels(pixels) => format!("pixels({})", pixels.count()),
+        }
+    }
+
+    /// Whether all training rows are encoded alike; `null` says whether all of them are null.
+    pub(crate) fn is_constant(&self, null: bool) -> bool {
+        match self {
+            Encoding::Standard { std, indicator, .. } => (null || !indicator) && std.iter().all(|d| *d == 0.0),
+            Encoding::OneHot { values, indicator } => values.len() + usize::from(*indicator) <= 1,
+            Encoding::Embedding { .. } | Encoding::Pixels(_) => false,
         }
     }
 
@@ -103,17 +142,17 @@ impl Encoding {
     pub(crate) fn encode(&self, column: &Column, rows: &[usize], dense: &mut [f32], stride: usize) {
         let places = rows.iter().zip(dense.chunks_mut(stride.max(1)));
         match self {
-            Encoding::Standard { mean, deviation, indicator } => {
+            Encoding::Standard { mean, std, indicator } => {
                 let matrix = column.matrix().expect("a standardised column is one of numbers").1;
                 let width = mean.len();
-                if let ([mean], [deviation], false) = (mean.as_slice(), deviation.as_slice(), indicator) {
-                    places.for_each(|(row, dense)| dense[0] = standard(matrix[*row], *mean, *deviation));
+                if let ([mean], [std], false) = (mean.as_slice(), std.as_slice(), indicator) {
+                    places.for_each(|(row, dense)| dense[0] = standard(matrix[*row], *mean, *std));
                     return;
                 }
                 for (row, dense) in places {
                     let values = &matrix[row * width..][..width];
-                    for (((place, value), mean), deviation) in dense.iter_mut().zip(values).zip(mean).zip(deviation) {
-                        *place = standard(*value, *mean, *deviation);
+                    for (((place, value), mean), std) in dense.iter_mut().zip(values).zip(mean).zip(std) {
+                        *place = standard(*value, *mean, *std);
                     }
                     if *indicator {
                         dense[width] = f32::from(u8::from(values.iter().any(|value| value.is_nan())));
@@ -129,6 +168,7 @@ impl Encoding {
                     }
                 }
             }
+            Encoding::Pixels(pixels) => pixels.encode(column, rows, dense, stride),
             Encoding::Embedding { .. } => {}
         }
     }
@@ -145,8 +185,8 @@ impl Encoding {
 }
 
 /// A null is the mean, and so is every value of a constant.
-fn standard(value: f64, mean: f64, deviation: f64) -> f32 {
-    if value.is_nan() || deviation == 0.0 { 0.0 } else { ((value - mean) / deviation) as f32 }
+fn standard(value: f64, mean: f64, std: f64) -> f32 {
+    if value.is_nan() || std == 0.0 { 0.0 } else { ((value - mean) / std) as f32 }
 }
 
 /// The place of a label among values in bytewise order.

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use experiment::{CsvOptions, Format, Order, Shapes, SplitName};
+use experiment::{CsvOptions, EmbeddingShape, FeedShape, Format, InputShape, Order, Shapes, SplitName};
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
-use crate::encoding::Feature;
-use crate::partition;
+use crate::column::ColumnKind;
+use crate::encoding::{Feature, Pixels};
 use crate::split::{Assignment, Index};
 use crate::target::TaskPlan;
+use crate::{DataError, partition, shapes};
 
 /// Rows of one evaluation chunk.
 pub const CHUNK_ROWS: u64 = 1024;
@@ -83,23 +83,6 @@ pub struct ColumnPlan {
     pub kind: ColumnKind,
 }
 
-/// What a column's values are read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ColumnKind {
-    /// A number. Dates are days times 86,400, times and durations are in seconds.
-    Number,
-    /// `true` is 1, `false` is 0.
-    Boolean,
-    /// Text.
-    Text,
-    /// The same number of numbers in every row.
-    List {
-        /// How many.
-        width: usize,
-    },
-}
-
 /// What a batch is drawn from: a table with a selection of its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FeedPlan {
@@ -107,6 +90,9 @@ pub struct FeedPlan {
     pub name: String,
     /// Index into the plan's tables.
     pub table: usize,
+    /// What a row is to the model.
+    #[serde(default, skip_serializing_if = "is_table")]
+    pub input: InputShape,
     /// The feature columns in the table's order, with their fitted encodings.
     pub features: Vec<Feature>,
     /// Indices of the tasks on this feed.
@@ -122,6 +108,10 @@ pub struct FeedPlan {
     pub chunks: BTreeMap<SplitName, Vec<String>>,
 }
 
+fn is_table(input: &InputShape) -> bool {
+    *input == InputShape::Table
+}
+
 impl FeedPlan {
     /// Dense columns after preprocessing.
     pub fn dense_width(&self) -> usize {
@@ -130,13 +120,44 @@ impl FeedPlan {
 
     /// Embedded columns.
     pub fn embeddings(&self) -> usize {
-        self.features.iter().filter(|feature| feature.encoding.embedding_rows().is_some()).count()
+        self.features.iter().filter(|feature| feature.encoding.embedding().is_some()).count()
+    }
+
+    /// How held bytes become dense columns, if rows are held as bytes.
+    pub(crate) fn held_pixels(&self) -> Option<&Pixels> {
+        match self.features.as_slice() {
+            [feature] if matches!(feature.kind, ColumnKind::Pixels { bytes: true, .. }) => feature.encoding.pixels(),
+            _ => None,
+        }
+    }
+
+    fn shape(&self, dataset: &str) -> FeedShape {
+        let embeddings = self.features.iter().filter_map(|feature| {
+            let (rows, width) = feature.encoding.embedding()?;
+            Some(EmbeddingShape { column: feature.column.clone(), rows, width })
+        });
+        FeedShape {
+            name: self.name.clone(),
+            dataset: dataset.to_owned(),
+            input: self.input,
+            width: self.dense_width(),
+            embeddings: embeddings.collect(),
+        }
+    }
+}
+
+impl Written {
+    fn shapes(&self) -> Shapes {
+        Shapes {
+            feeds: self.feeds.iter().map(|feed| feed.shape(&self.tables[feed.table].name)).collect(),
+            tasks: self.tasks.iter().map(shapes::task).collect(),
+        }
     }
 }
 
 impl From<Written> for Plan {
     fn from(written: Written) -> Self {
-        let shapes = crate::shapes::of(&written);
+        let shapes = written.shapes();
         Plan { written, shapes }
     }
 }
@@ -230,11 +251,22 @@ impl Plan {
         (self.rows(feed, split).saturating_sub(u64::from(chunk) * CHUNK_ROWS)).min(CHUNK_ROWS)
     }
 
-    /// Bytes of one encoded row of a feed, with its labels.
+    /// Bytes of one row of a feed as a worker holds it, with its labels.
     pub fn row_bytes(&self, feed: usize) -> u64 {
+        let value = if self.written.feeds[feed].held_pixels().is_some() { 1 } else { size_of::<f32>() };
+        self.bytes_with(feed, value)
+    }
+
+    /// Bytes of one row of a feed in a batch, with its labels.
+    pub(crate) fn batch_row_bytes(&self, feed: usize) -> u64 {
+        self.bytes_with(feed, size_of::<f32>())
+    }
+
+    /// Bytes of a row whose dense columns take `value` bytes each.
+    fn bytes_with(&self, feed: usize, value: usize) -> u64 {
         let plan = &self.written.feeds[feed];
         let labels: usize = plan.tasks.iter().map(|task| 4 * self.written.tasks[*task].values() + 1).sum();
-        (4 * (plan.dense_width() + plan.embeddings()) + labels) as u64
+        (value * plan.dense_width() + 4 * plan.embeddings() + labels) as u64
     }
 
     pub(crate) fn split_seed(&self, table: usize) -> u64 {

@@ -63,7 +63,7 @@ impl Iterator for Rows<'_> {
         }
         let rows = self.rows.start..self.rows.end.min(self.rows.start + CHUNK_ROWS);
         self.rows.start = rows.end;
-        let mut encoder = RowEncoder::new(self.plan, self.feed, CHUNK_ROWS as usize, false);
+        let mut encoder = RowEncoder::without_targets(self.plan, self.feed, CHUNK_ROWS as usize);
         let read = self.table.scan(&self.wanted, rows, &mut |_, block| {
             let columns: Vec<&Column> = block.iter().collect();
             let rows: Vec<usize> = (0..columns.first().map_or(0, |c| c.len())).collect();

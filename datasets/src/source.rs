@@ -45,6 +45,15 @@ pub(crate) enum Physical {
 pub(crate) struct Found {
     pub name: String,
     pub physical: Physical,
+    /// Whether lists hold bytes (`u8`).
+    pub bytes: bool,
+}
+
+impl Found {
+    /// A column whose lists, if it holds any, are not of bytes.
+    pub fn new(name: String, physical: Physical) -> Self {
+        Self { name, physical, bytes: false }
+    }
 }
 
 /// One file of a table.
@@ -229,7 +238,7 @@ impl Table {
         columns: &[&ColumnPlan],
         start: Start,
     ) -> Result<polars::prelude::DataFrame, DataError> {
-        let missing = |name: &str| Found { name: name.to_owned(), physical: Physical::Number };
+        let missing = |name: &str| Found::new(name.to_owned(), Physical::Number);
         let found: Vec<Found> = columns
             .iter()
             .map(|c| file.columns.iter().find(|f| f.name == c.name).cloned().unwrap_or_else(|| missing(&c.name)))

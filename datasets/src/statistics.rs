@@ -5,6 +5,8 @@
 //! number before: a tree that splits at the largest power of two merges like a binary counter, and
 //! what is left over at the end from right to left.
 
+use crate::column::Column;
+
 /// Rows that are added one after another.
 const BLOCK: usize = 1024;
 
@@ -102,8 +104,15 @@ impl Moments {
         }
     }
 
-    /// The population deviation; 0 where all values are equal.
-    pub fn deviation(&self) -> f64 {
+    /// All of several together, in their order along the canonical tree.
+    pub fn all(parts: &[Moments]) -> Self {
+        let mut tree = Tree::new();
+        parts.iter().for_each(|part| tree.push(*part, Moments::merge));
+        tree.finish(Moments::merge).unwrap_or(Self::NONE)
+    }
+
+    /// The population standard deviation; 0 if all values are equal.
+    pub fn std(&self) -> f64 {
         if self.least >= self.greatest { 0.0 } else { (self.squares / self.count as f64).sqrt() }
     }
 }
@@ -135,10 +144,24 @@ impl Fit {
         }
     }
 
-    /// Rows of a matrix, row after row.
-    pub fn push_rows(&mut self, matrix: &[f64], rows: &[usize]) {
+    /// Rows of a column of numbers or bytes; of text nothing.
+    pub fn push_rows(&mut self, column: &Column, rows: &[usize]) {
         let width = self.block.len();
-        rows.iter().for_each(|row| self.push(&matrix[row * width..][..width]));
+        match column {
+            Column::Bytes { values, .. } => {
+                let mut numbers = vec![0.0; width];
+                for row in rows {
+                    let bytes = &values[row * width..][..width];
+                    numbers.iter_mut().zip(bytes).for_each(|(number, byte)| *number = f64::from(*byte));
+                    self.push(&numbers);
+                }
+            }
+            _ => {
+                if let Some((_, matrix)) = column.matrix() {
+                    rows.iter().for_each(|row| self.push(&matrix[row * width..][..width]));
+                }
+            }
+        }
     }
 
     fn close(&mut self) {
@@ -189,20 +212,20 @@ mod tests {
             let moments = fit.finish()[0];
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
-            let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+            let std = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
             prop_assert_eq!(moments.count, values.len() as u64);
             prop_assert!((moments.mean - offset - mean).abs() < 1e-6);
-            prop_assert!((moments.deviation() - deviation).abs() < 1e-6);
+            prop_assert!((moments.std() - std).abs() < 1e-6);
         }
     }
 
     #[test]
-    fn a_constant_has_deviation_zero_whatever_rounding_says() {
+    fn a_constant_has_std_zero_whatever_rounding_says() {
         let mut fit = Fit::new(1);
         for _ in 0..10_000 {
             fit.push(&[0.1]);
         }
-        assert_eq!(fit.finish()[0].deviation(), 0.0);
+        assert_eq!(fit.finish()[0].std(), 0.0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use experiment::{Order, SplitName};
 
 use crate::DataError;
-use crate::batch::{Batch, Targets};
+use crate::batch::{Batch, HeldRows};
 use crate::column::Column;
 use crate::digest::RowDigest;
 use crate::encode::RowEncoder;
@@ -40,7 +40,7 @@ pub struct Store {
     splits: Vec<OnceLock<Index>>,
     /// By feed: the table's columns that are read, features first, then the targets of its tasks.
     columns: Vec<Vec<usize>>,
-    partitions: Mutex<BTreeMap<(usize, u32), Arc<Batch>>>,
+    partitions: Mutex<BTreeMap<(usize, u32), Arc<HeldRows>>>,
     chunks: Mutex<VecDeque<(ChunkKey, Arc<Batch>)>>,
     /// Held while rows are read, so that two threads do not read the same.
     reading: Mutex<()>,
@@ -121,12 +121,14 @@ impl Store {
             Order::File => partition::of_place(train, self.plan.microbatches(), rank),
             Order::Shuffled => partition::of_place(train, self.plan.microbatches(), order.position_of(rank)),
         };
-        let mut parts: BTreeMap<u32, Rows<'_>> =
-            missing.iter().map(|v| (*v, self.part(feed, self.plan.partition_rows(feed, *v)))).collect();
+        let mut parts: BTreeMap<u32, Rows<'_>> = missing
+            .iter()
+            .map(|v| (*v, self.part(feed, self.plan.partition_rows(feed, *v), RowEncoder::to_hold)))
+            .collect();
         self.scan(feed, SplitName::Train, ranks, &partition_of, &mut parts)?;
         for (v, part) in parts {
-            let rows =
-                verified(plan, Part::Partition(v), part.digest.whole(), plan.partitions.get(v as usize), part.rows)?;
+            verify(plan, Part::Partition(v), part.digest.whole(), plan.partitions.get(v as usize))?;
+            let rows = Arc::new(part.rows.finish_held());
             lock(&self.partitions).insert((feed, v), rows);
         }
         Ok(())
@@ -141,17 +143,17 @@ impl Store {
         let draw = self.plan.draw(feed, step, microbatch);
         let mut rows = Vec::with_capacity(draw.count as usize);
         draw.each(|row| rows.push(row as usize));
-        Ok(gather(&partition, &rows))
+        Ok(partition.gather(self.plan.feed(feed)?.held_pixels(), &rows))
     }
 
-    fn partition(&self, feed: usize, v: u32) -> Result<Arc<Batch>, DataError> {
-        if let Some(rows) = lock(&self.partitions).get(&(feed, v)) {
-            return Ok(rows.clone());
+    fn partition(&self, feed: usize, v: u32) -> Result<Arc<HeldRows>, DataError> {
+        loop {
+            if let Some(rows) = lock(&self.partitions).get(&(feed, v)) {
+                return Ok(Arc::clone(rows));
+            }
+            // Another thread may drop it as soon as it is loaded.
+            self.load_partition(feed, v)?;
         }
-        self.load_partition(feed, v)?;
-        let found = lock(&self.partitions).get(&(feed, v)).cloned();
-        // Another thread may have dropped it since.
-        found.map_or_else(|| self.partition(feed, v), Ok)
     }
 
     /// One evaluation chunk: rows `[1024 chunk, 1024 (chunk + 1))` of a split in the file's order.
@@ -172,17 +174,19 @@ impl Store {
         if let Some(rows) = self.kept_chunk(key) {
             return Ok(rows);
         }
-        let ahead =
-            u32::try_from(READ_AHEAD_BYTES / (CHUNK_ROWS * self.plan.row_bytes(feed))).unwrap_or(READ_AHEAD_CHUNKS);
+        let ahead = u32::try_from(READ_AHEAD_BYTES / (CHUNK_ROWS * self.plan.batch_row_bytes(feed)))
+            .unwrap_or(READ_AHEAD_CHUNKS);
         let end = chunks.min(chunk + ahead.clamp(1, READ_AHEAD_CHUNKS));
-        let mut parts: BTreeMap<u32, Rows<'_>> =
-            (chunk..end).map(|c| (c, self.part(feed, self.plan.chunk_rows(feed, split, c)))).collect();
+        let mut parts: BTreeMap<u32, Rows<'_>> = (chunk..end)
+            .map(|c| (c, self.part(feed, self.plan.chunk_rows(feed, split, c), RowEncoder::for_batch)))
+            .collect();
         let ranks = u64::from(chunk) * CHUNK_ROWS..self.plan.rows(feed, split).min(u64::from(end) * CHUNK_ROWS);
         self.scan(feed, split, ranks, &|rank| (rank / CHUNK_ROWS) as u32, &mut parts)?;
         let mut asked = None;
         for (c, part) in parts {
             let expected = plan.chunks.get(&split).and_then(|digests| digests.get(c as usize));
-            let rows = verified(plan, Part::Chunk(split, c), part.digest.half(), expected, part.rows)?;
+            verify(plan, Part::Chunk(split, c), part.digest.half(), expected)?;
+            let rows = Arc::new(part.rows.finish());
             asked.get_or_insert_with(|| rows.clone());
             self.keep_chunk((feed, split, c), rows);
         }
@@ -223,10 +227,15 @@ impl Store {
         self.splits[table].get_or_init(|| Index::new(&self.plan.tables()[table].split))
     }
 
-    fn part(&self, feed: usize, rows: u64) -> Rows<'_> {
+    fn part<'a>(
+        &'a self,
+        feed: usize,
+        rows: u64,
+        encoder: fn(&'a Plan, &'a FeedPlan, usize) -> RowEncoder<'a>,
+    ) -> Rows<'a> {
         let plan = &self.plan.feeds()[feed];
         let columns = self.columns[feed].iter().map(|c| &self.plan.tables()[plan.table].columns[*c]);
-        Rows { rows: RowEncoder::new(&self.plan, plan, rows as usize, true), digest: RowDigest::new(columns) }
+        Rows { rows: encoder(&self.plan, plan, rows as usize), digest: RowDigest::new(columns) }
     }
 
     /// Reads the rows of a split with numbers in `ranks` into the parts that they belong to, where
@@ -269,48 +278,14 @@ impl Rows<'_> {
     }
 }
 
-/// The rows, if they are the coordinator's.
-fn verified(
-    feed: &FeedPlan,
-    part: Part,
-    found: String,
-    expected: Option<&String>,
-    rows: RowEncoder<'_>,
-) -> Result<Arc<Batch>, DataError> {
+/// Refuses rows that are not the coordinator's.
+fn verify(feed: &FeedPlan, part: Part, found: String, expected: Option<&String>) -> Result<(), DataError> {
     match expected {
         Some(expected) if *expected != found => {
             Err(DataError::Different { feed: feed.name.clone(), part, found, expected: expected.clone() })
         }
-        _ => Ok(Arc::new(rows.finish())),
+        _ => Ok(()),
     }
-}
-
-/// Copies rows out of a partition.
-fn gather(from: &Batch, rows: &[usize]) -> Batch {
-    let pick = |values: &[f32]| pick(values, from.rows, rows);
-    Batch {
-        rows: rows.len(),
-        dense: pick(&from.dense),
-        ids: self::pick(&from.ids, from.rows, rows),
-        targets: from
-            .targets
-            .iter()
-            .map(|targets| Targets {
-                task: targets.task,
-                values: pick(&targets.values),
-                labelled: self::pick(&targets.labelled, from.rows, rows),
-            })
-            .collect(),
-    }
-}
-
-fn pick<T: Copy>(values: &[T], all: usize, rows: &[usize]) -> Vec<T> {
-    let width = values.len() / all.max(1);
-    let mut picked = Vec::with_capacity(rows.len() * width);
-    for row in rows {
-        picked.extend_from_slice(&values[row * width..(row + 1) * width]);
-    }
-    picked
 }
 
 /// Maps are never left half-changed, so that a thread that panicked does no harm.

@@ -75,10 +75,12 @@ pub struct FeedSummary {
     pub tasks: Vec<String>,
     /// Rows a step.
     pub batch_size: u32,
+    /// What a row is: `table`, or `image 1 x 28 x 28` (channels, height, width).
+    pub input: String,
     /// Dense columns after preprocessing.
     pub width: usize,
     /// Each feature column, and what becomes of it: `standard`, `constant`, `one_hot(3)`,
-    /// `embedding(120 x 11)`.
+    /// `embedding(120 x 11)`, `pixels(784)`.
     pub features: Vec<(String, String)>,
     /// Rows of the largest partition.
     pub partition_rows: u64,

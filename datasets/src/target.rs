@@ -141,3 +141,9 @@ impl TaskPlan {
         }
     }
 }
+
+/// A target value, or its `ln(1 + x)`, computed in software so that it is the same on every
+/// machine.
+pub(crate) fn unscaled(value: f64, log1p: bool) -> f64 {
+    if log1p { libm::log1p(value) } else { value }
+}

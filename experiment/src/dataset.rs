@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use settings::Table;
 
 use crate::network::Encoder;
 use crate::strings::{self, Strings};
@@ -26,6 +27,10 @@ pub struct Dataset {
     /// that is no task's target on this file, and that the split does not use.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub features: Option<Vec<String>>,
+    /// What a row is to the model, instead of `features`: the tables `[dataset.NAME.input.INPUT]`
+    /// by name. Each has a `kind` and that kind's parameters, which the crate `datasets` reads.
+    #[serde(default, rename = "input", skip_serializing_if = "IndexMap::is_empty")]
+    pub inputs: IndexMap<String, Table>,
     /// What columns are, where the column's own type does not say it.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub types: IndexMap<String, ColumnType>,

@@ -9,10 +9,9 @@ use super::seal::{Seal, Sealed};
 use super::table::{Opened, append};
 use crate::DataError;
 use crate::column::Column;
-use crate::encoding::{EMBEDDING_LIMIT, Encoding, Feature};
-use crate::plan::ColumnKind;
+use crate::encoding::{Encoding, Feature};
+use crate::input::Fit;
 use crate::split::{Assignment, Index};
-use crate::statistics::Fit;
 use crate::summary::quoted;
 
 /// What was fitted on a table. Columns are numbered as in the files.
@@ -31,18 +30,11 @@ pub(super) struct FittedTable {
     pub constant: BTreeSet<usize>,
 }
 
-/// What is known of a column's training values so far.
-enum Fitting {
-    Numbers(Fit),
-    Labels(BTreeSet<String>),
-    /// The column is no feature.
-    Nothing,
-}
-
 /// What a pass learns of one column that is read.
 struct Learnt {
     column: usize,
-    fitting: Fitting,
+    /// What is known of its training values so far, if it is a feature.
+    fitting: Option<Box<dyn Fit>>,
     nulls: u64,
     nulls_in_training: u64,
     /// The column of all rows, where it is a target.
@@ -97,8 +89,9 @@ pub(super) fn fit(
     };
     for Learnt { column, fitting, nulls_in_training, whole, .. } in learnt {
         fitted.targets.extend(whole.map(|whole| (column, whole)));
-        let Some(encoding) = encoding(fitting, nulls_in_training > 0) else { continue };
-        if is_constant(&encoding, nulls_in_training == fitted.split.rows(SplitName::Train)) {
+        let Some(fitting) = fitting else { continue };
+        let encoding = fitting.finish(nulls_in_training > 0);
+        if encoding.is_constant(nulls_in_training == fitted.split.rows(SplitName::Train)) {
             fitted.constant.insert(column);
         }
         let kind = table.kinds[column].expect("only columns that can be read are");
@@ -140,13 +133,9 @@ fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
     }
 }
 
-fn fitting(table: &Opened<'_>, column: usize) -> Fitting {
-    match table.kinds[column] {
-        _ if !table.features.contains(&column) => Fitting::Nothing,
-        Some(ColumnKind::List { width }) => Fitting::Numbers(Fit::new(width)),
-        Some(ColumnKind::Number) => Fitting::Numbers(Fit::new(1)),
-        _ => Fitting::Labels(BTreeSet::new()),
-    }
+fn fitting(table: &Opened<'_>, column: usize) -> Option<Box<dyn Fit>> {
+    let kind = table.kinds[column].filter(|_| table.features.contains(&column))?;
+    Some(table.input.fit(&table.names[column], kind))
 }
 
 impl Learnt {
@@ -157,48 +146,10 @@ impl Learnt {
         if nulls > 0 {
             self.nulls_in_training += training.iter().filter(|row| block.is_null(**row)).count() as u64;
         }
-        match (&mut self.fitting, block.matrix()) {
-            (Fitting::Numbers(fit), Some((_, values))) => fit.push_rows(values, training),
-            (Fitting::Labels(labels), _) => {
-                for label in training.iter().filter_map(|row| block.label(*row)) {
-                    if !labels.contains(label) {
-                        labels.insert(label.to_owned());
-                    }
-                }
-                if labels.len() > EMBEDDING_LIMIT {
-                    let name = table.names[self.column].clone();
-                    let reason = format!(
-                        "more than {EMBEDDING_LIMIT} values in the training rows: an identifier? `features = [\"!{name}\"]` leaves it out"
-                    );
-                    return Err(DataError::Column { file: table.files[0].clone().into(), column: name, reason });
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-fn encoding(fitting: Fitting, null_in_training: bool) -> Option<Encoding> {
-    Some(match fitting {
-        Fitting::Nothing => return None,
-        Fitting::Numbers(fit) => {
-            let moments = fit.finish();
-            Encoding::Standard {
-                mean: moments.iter().map(|m| m.mean).collect(),
-                deviation: moments.iter().map(|m| m.deviation()).collect(),
-                indicator: null_in_training,
-            }
-        }
-        Fitting::Labels(labels) => Encoding::of_values(labels.into_iter().collect(), null_in_training),
-    })
-}
-
-/// Whether all training rows are encoded alike; `null` says whether all of them are null.
-fn is_constant(encoding: &Encoding, null: bool) -> bool {
-    match encoding {
-        Encoding::Standard { deviation, indicator, .. } => (null || !indicator) && deviation.iter().all(|d| *d == 0.0),
-        Encoding::OneHot { values, indicator } => values.len() + usize::from(*indicator) <= 1,
-        Encoding::Embedding { .. } => false,
+        let Some(fitting) = &mut self.fitting else { return Ok(()) };
+        fitting.take(block, training).map_err(|reason| {
+            let column = table.names[self.column].clone();
+            DataError::Column { file: table.files[0].clone().into(), column, reason }
+        })
     }
 }

@@ -1,11 +1,10 @@
 //! What was found in the tables, for people.
 
-use experiment::{Order, SplitName};
+use experiment::{InputShape, Order, SplitName};
 
 use super::features::FittedTable;
 use super::table::Opened;
 use super::tasks::Draft;
-use crate::Encoding;
 use crate::plan::Plan;
 use crate::source::{Found, format_name};
 use crate::summary::{ColumnSummary, FeedSummary, TableSummary};
@@ -57,21 +56,17 @@ pub(super) fn table(
 /// Of the feed with this number.
 pub(super) fn feed(plan: &Plan, number: usize) -> FeedSummary {
     let feed = &plan.feeds()[number];
-    let shown = |encoding: &Encoding| match encoding {
-        Encoding::Standard { deviation, indicator, .. } => {
-            let numbers = if deviation.iter().all(|d| *d == 0.0) { "constant" } else { "standard" };
-            if *indicator { format!("{numbers} + null indicator") } else { numbers.to_owned() }
-        }
-        Encoding::OneHot { .. } => format!("one_hot({})", encoding.dense_width()),
-        Encoding::Embedding { values, width } => format!("embedding({} x {width})", values.len() + 2),
-    };
     FeedSummary {
         name: feed.name.clone(),
         dataset: plan.tables()[feed.table].name.clone(),
         tasks: feed.tasks.iter().map(|task| plan.tasks()[*task].name.clone()).collect(),
         batch_size: feed.batch_size,
+        input: match feed.input {
+            InputShape::Table => "table".to_owned(),
+            InputShape::Image { channels, height, width } => format!("image {channels} x {height} x {width}"),
+        },
         width: feed.dense_width(),
-        features: feed.features.iter().map(|feature| (feature.column.clone(), shown(&feature.encoding))).collect(),
+        features: feed.features.iter().map(|feature| (feature.column.clone(), feature.encoding.shown())).collect(),
         partition_rows: (0..plan.microbatches()).map(|v| plan.partition_rows(number, v)).max().unwrap_or(0),
         row_bytes: plan.row_bytes(number),
     }

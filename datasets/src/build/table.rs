@@ -7,13 +7,13 @@ use experiment::{ColumnType, Dataset, Format, Loaded, Paths, Split};
 
 use super::features::FittedTable;
 use crate::DataError;
-use crate::column::{Column, Texts};
-use crate::decode;
-use crate::location;
-use crate::plan::{ColumnKind, ColumnPlan, TablePlan};
+use crate::column::{Column, ColumnKind, Texts};
+use crate::input::{self, Input};
+use crate::plan::{ColumnPlan, TablePlan};
 use crate::selection::Columns;
 use crate::source::{Found, Physical, Table, extension_format, size};
 use crate::split::{Assignment, Key, assign};
+use crate::{decode, location};
 
 /// A dataset whose files were looked at.
 pub(super) struct Opened<'a> {
@@ -26,6 +26,10 @@ pub(super) struct Opened<'a> {
     pub kinds: Vec<Option<ColumnKind>>,
     /// The expanded paths, in the order of the rows.
     pub files: Vec<String>,
+    /// The input that the experiment names.
+    pub input_name: Option<&'a str>,
+    /// That input, or by default a table of all features.
+    pub input: Box<dyn Input>,
     /// The column that the split is made from.
     pub split_column: Option<usize>,
     /// Whether that column serves the split only; one that is stratified by is a feature like any
@@ -45,7 +49,8 @@ pub(super) struct Opened<'a> {
 }
 
 /// Looks at a dataset's files.
-pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Result<Opened<'a>, DataError> {
+pub(super) fn open<'a>(name: &'a str, dataset: &'a Dataset, loaded: &Loaded) -> Result<Opened<'a>, DataError> {
+    let (input_name, input) = read_input(name, dataset, loaded)?;
     let parts: [&[String]; 3] = match &dataset.path {
         Paths::Files(files) => [files, &[], &[]],
         Paths::BySplit { train, validation, test } => [train, validation, test],
@@ -74,6 +79,8 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
         found,
         names,
         files,
+        input_name,
+        input,
         split_column: None,
         split_only: false,
         read: Vec::new(),
@@ -109,6 +116,21 @@ pub(super) fn open<'a>(name: &'a str, dataset: &Dataset, loaded: &Loaded) -> Res
         return Err(loaded.source.error_at(&["dataset", name, "path"], "there are no rows").into());
     }
     Ok(opened)
+}
+
+/// The dataset's input with its name, or the default one.
+fn read_input<'a>(
+    name: &str,
+    dataset: &'a Dataset,
+    loaded: &Loaded,
+) -> Result<(Option<&'a str>, Box<dyn Input>), DataError> {
+    let Some((input, table)) = dataset.inputs.first() else { return Ok((None, input::default())) };
+    let read = input::read(table).map_err(|invalid| {
+        let at = ["dataset", name, "input", input, &invalid.key];
+        let message = if loaded.source.has(&at) { invalid.message.clone() } else { invalid.to_string() };
+        loaded.source.error_at(&at, message)
+    })?;
+    Ok((Some(input), read))
 }
 
 /// An error about a whole file points at the key that names it; what is wrong inside a file has its
@@ -248,7 +270,7 @@ impl Opened<'_> {
             Some(ColumnKind::Number) => "number".to_owned(),
             Some(ColumnKind::Boolean) => "boolean".to_owned(),
             Some(ColumnKind::Text) => "text".to_owned(),
-            Some(ColumnKind::List { width }) => format!("list[{width}]"),
+            Some(ColumnKind::List { width } | ColumnKind::Pixels { count: width, .. }) => format!("list[{width}]"),
             None => self.found[column].physical.shown(),
         }
     }
@@ -275,6 +297,7 @@ pub(super) fn append(whole: &mut Option<Column>, part: Column) {
             all.extend(more)
         }
         (Some(Column::List { values, .. }), Column::List { values: more, .. }) => values.extend(more),
+        (Some(Column::Bytes { values, .. }), Column::Bytes { values: more, .. }) => values.extend(more),
         (Some(Column::Text(all)), Column::Text(more)) => (0..more.len()).for_each(|row| all.push(more.get(row))),
         _ => unreachable!("a column is of one kind in all blocks"),
     }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use experiment::{ExperimentError, Loaded, Task};
+use experiment::{ExperimentError, InputShape, Loaded, Task};
 
 use super::features::FittedTable;
 use super::table::Opened;
 use crate::DataError;
-use crate::column::Column;
-use crate::plan::ColumnKind;
+use crate::column::{Column, ColumnKind};
+use crate::input::{Chosen, Offered};
 use crate::selection::Columns;
 use crate::summary::TaskSummary;
 use crate::target::TaskPlan;
@@ -31,6 +31,10 @@ pub(super) struct Feed {
     pub table: usize,
     /// Numbered as in the files, ascending.
     pub columns: Vec<usize>,
+    /// What those are read as.
+    pub kinds: Vec<ColumnKind>,
+    /// What a row is to the model.
+    pub input: InputShape,
     /// The numbers of its tasks, ascending.
     pub tasks: Vec<usize>,
 }
@@ -131,21 +135,10 @@ pub(super) fn feeds(
             warnings.push(format!("dataset `{}` has no task", opened.name));
         }
         for (number, draft) in own {
-            let dataset = &loaded.experiment.datasets[opened.name];
-            let columns = opened.columns(&set_apart);
-            let (mut chosen, key): (Vec<usize>, Vec<&str>) = match (&draft.task.features, &dataset.features) {
-                (Some(patterns), _) => {
-                    let key = vec!["task", draft.template, "features"];
-                    (columns.select(patterns, &loaded.source, &key)?, key)
-                }
-                (None, Some(patterns)) => {
-                    let key = vec!["dataset", opened.name, "features"];
-                    (columns.select(patterns, &loaded.source, &key)?, key)
-                }
-                (None, None) => (every(&columns, opened, loaded, warnings)?, vec!["dataset", opened.name]),
-            };
+            let (mut chosen, key) = choose(loaded, draft, opened, &set_apart, warnings)?;
+            let key: Vec<&str> = key.iter().map(String::as_str).collect();
             chosen.sort_unstable();
-            check(&chosen, draft, opened, loaded, &key)?;
+            let kinds = check(&chosen, draft, opened, loaded, &key)?;
             if let Some(known) = feeds.iter_mut().find(|feed| feed.table == table && feed.columns == chosen) {
                 known.tasks.push(number);
                 continue;
@@ -153,10 +146,46 @@ pub(super) fn feeds(
             let taken = feeds.iter().any(|feed| feed.name == opened.name);
             let by_task = draft.task.features.is_some() || taken;
             let name = if by_task { format!("{}.{}", opened.name, draft.name) } else { opened.name.to_owned() };
-            feeds.push(Feed { name, table, columns: chosen, tasks: vec![number] });
+            let input = opened.input.shape();
+            feeds.push(Feed { name, table, columns: chosen, kinds, input, tasks: vec![number] });
         }
     }
     Ok(feeds)
+}
+
+/// The columns that a task's feed takes, and the key that says so.
+fn choose(
+    loaded: &Loaded,
+    draft: &Draft<'_>,
+    opened: &Opened<'_>,
+    apart: &[bool],
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<usize>, Vec<String>), DataError> {
+    let columns = opened.columns(apart);
+    let source = &loaded.source;
+    let owned = |key: &[&str]| key.iter().map(|key| (*key).to_owned()).collect();
+    if let Some(patterns) = &draft.task.features {
+        let key = ["task", draft.template, "features"];
+        if let Some(input) = opened.input_name {
+            let message = format!(
+                "dataset `{}` has the input `{input}`, which chooses the columns; remove `features`, or give the task \
+                 a dataset without inputs",
+                opened.name
+            );
+            return Err(source.error_at(&key, message).into());
+        }
+        return Ok((columns.select(patterns, source, &key)?, owned(&key)));
+    }
+    if let Some(patterns) = &loaded.experiment.datasets[opened.name].features {
+        let key = ["dataset", opened.name, "features"];
+        return Ok((columns.select(patterns, source, &key)?, owned(&key)));
+    }
+    let at = |key| ["dataset", opened.name, "input", opened.input_name.unwrap_or_default(), key];
+    Ok(match opened.input.columns() {
+        Chosen::Every => (every(&columns, opened, loaded, warnings)?, owned(&["dataset", opened.name])),
+        Chosen::Patterns(key, patterns) => (columns.select(patterns, source, &at(key))?, owned(&at(key))),
+        Chosen::One(key, name) => (vec![columns.find(name, source, &at(key))?], owned(&at(key))),
+    })
 }
 
 fn every(
@@ -185,25 +214,32 @@ fn every(
     Ok(usable)
 }
 
+/// What the chosen columns are read as, if they can be features of the task.
 fn check(
     chosen: &[usize],
     draft: &Draft<'_>,
     opened: &Opened<'_>,
     loaded: &Loaded,
     key: &[&str],
-) -> Result<(), DataError> {
+) -> Result<Vec<ColumnKind>, DataError> {
+    let mut kinds = Vec::with_capacity(chosen.len());
     for column in chosen {
         let name = &opened.names[*column];
-        if opened.kinds[*column].is_none() {
-            let message = format!("column `{name}` holds {}, which is no feature", opened.shown_kind(*column));
-            return Err(loaded.source.error_at(key, message).into());
-        }
+        let (kind, bytes, shown) = (opened.kinds[*column], opened.found[*column].bytes, opened.shown_kind(*column));
+        let offered = Offered { name, kind, bytes, shown: &shown };
+        kinds.push(opened.input.kind_of(&offered).map_err(|invalid| {
+            let at = match opened.input_name {
+                Some(input) => vec!["dataset", opened.name, "input", input, invalid.key.as_str()],
+                None => key.to_vec(),
+            };
+            loaded.source.error_at(&at, invalid.message)
+        })?);
         if draft.columns.contains(column) {
             let message = format!("column `{name}` is the target of task `{}` and one of its features", draft.name);
             return Err(loaded.source.error_at(key, message).into());
         }
     }
-    Ok(())
+    Ok(kinds)
 }
 
 /// Reads a task's labels: its plan, its summary, and what a user should know.

@@ -23,7 +23,8 @@ pub(crate) fn discover(path: &Path, format: Format) -> PolarsResult<Vec<Found>> 
             Physical::List(0) => Physical::List(list_width(path, format, name)?),
             physical => physical,
         };
-        found.push(Found { name: name.to_string(), physical });
+        let bytes = data_type.inner_dtype() == Some(&DataType::UInt8);
+        found.push(Found { name: name.to_string(), physical, bytes });
     }
     Ok(found)
 }

@@ -128,7 +128,7 @@ fn look(
         Format::Csv => {
             let (names, start) = csv::header(&path, options).map_err(fail)?;
             let rules = csv::rules(names.len());
-            let columns = names.into_iter().map(|name| Found { name, physical: Physical::Fields }).collect();
+            let columns = names.into_iter().map(|name| Found::new(name, Physical::Fields)).collect();
             (
                 columns,
                 known.map_or_else(|| text::index(&path, start, rules), Ok).map_err(|e| fail(e.to_string()))?,

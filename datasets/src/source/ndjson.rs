@@ -26,7 +26,7 @@ pub(crate) fn discover(bytes: &[u8]) -> Result<Vec<Found>, String> {
             columns.entry(name).or_default().add(&value);
         }
     }
-    Ok(columns.into_iter().map(|(name, seen)| Found { name, physical: seen.physical() }).collect())
+    Ok(columns.into_iter().map(|(name, seen)| Found::new(name, seen.physical())).collect())
 }
 
 /// What a parser that saw one line alone complains about.

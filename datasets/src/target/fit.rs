@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use experiment::{ClassWeights, Kind, Loss, Scalar, SplitName, TargetScale, Task};
 
-use super::{Classes, TargetEncoding, TaskPlan, baseline};
-use crate::column::Column;
-use crate::encode::unscaled;
+use super::{Classes, TargetEncoding, TaskPlan, baseline, unscaled};
+use crate::column::{Column, ColumnKind};
 use crate::exact::Exact;
-use crate::plan::ColumnKind;
 use crate::statistics::Fit;
 use crate::summary::{TaskSummary, quoted};
 
@@ -51,7 +49,7 @@ fn key<T>(key: &'static str, message: impl Into<String>) -> Result<T, Unfit> {
 /// Fits a task.
 pub(crate) fn fit(name: &str, task: &Task, rows: &Rows<'_>) -> Result<Fitted, Unfit> {
     for (column, kind) in rows.names.iter().zip(rows.kinds) {
-        if let ColumnKind::List { .. } = kind {
+        if let ColumnKind::List { .. } | ColumnKind::Pixels { .. } = kind {
             return key("target", format!("column `{column}` holds lists; a target has one value a row"));
         }
     }
@@ -129,12 +127,12 @@ fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
     let mut warnings = Vec::new();
     let (mut offset, mut scale) = (Vec::new(), Vec::new());
     for (output, moments) in fit.finish().iter().enumerate() {
-        if moments.deviation() == 0.0 {
+        if moments.std() == 0.0 {
             warnings.push(format!("task `{name}`: every training label in `{}` is the same", rows.names[output]));
         }
         let standard = scaling != TargetScale::None;
         offset.push(if standard { moments.mean } else { 0.0 });
-        scale.push(if standard && moments.deviation() > 0.0 { moments.deviation() } else { 1.0 });
+        scale.push(if standard && moments.std() > 0.0 { moments.std() } else { 1.0 });
     }
     for slot in values.chunks_exact_mut(outputs) {
         for output in 0..outputs {
@@ -142,7 +140,7 @@ fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
         }
     }
     let baseline = baseline::regression(parts, &values, outputs, &task.loss);
-    let targets_scale = raw.finish().iter().map(|m| (m.mean, m.deviation())).collect();
+    let targets_scale = raw.finish().iter().map(|m| (m.mean, m.std())).collect();
     Ok(Fitted { targets_scale, warnings, ..fitted(TargetEncoding::Scaled { offset, scale, log1p }, baseline) })
 }
 

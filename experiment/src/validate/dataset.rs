@@ -22,7 +22,9 @@ pub(super) fn check(dataset: &Dataset) -> Check {
     csv(&dataset.csv, dataset.format)?;
     if let Some(features) = &dataset.features {
         columns(features, "features")?;
+        require(dataset.inputs.is_empty(), &["features"], || "give either `features` or `input`, not both".to_owned())?;
     }
+    inputs(dataset)?;
     split(&dataset.split).map_err(|fault| fault.under("split"))?;
     if let Some(batch_size) = dataset.batch_size {
         at_least_one(batch_size, &["batch_size"])?;
@@ -31,6 +33,20 @@ pub(super) fn check(dataset: &Dataset) -> Check {
         Some(encoder) => network::check_encoder(encoder).map_err(|fault| fault.under("encoder")),
         None => Ok(()),
     }
+}
+
+fn inputs(dataset: &Dataset) -> Check {
+    let named =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if let Some(name) = dataset.inputs.keys().find(|name| !named(name)) {
+        let message = format!("{name:?} can't name an input; use letters, digits, `_` and `-`");
+        return Err(Fault::value(&["input", name], message));
+    }
+    let names: Vec<&str> = dataset.inputs.keys().map(String::as_str).collect();
+    require(names.len() <= 1, &["input"], || {
+        let listed = names.join("`, `");
+        format!("there are {} inputs (`{listed}`), and a dataset can have one for now; keep one of them", names.len())
+    })
 }
 
 fn paths(files: &[String], path: &[&str]) -> Check {

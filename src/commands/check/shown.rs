@@ -135,11 +135,12 @@ fn folded<'a>(run: &'a [ColumnSummary], becomes: &impl Fn(&'a ColumnSummary) -> 
 }
 
 fn feeds(summary: &Summary) -> Table {
-    let mut shown = table::new(&["feed", "dataset", "features", "width", "rows a step", "tasks"]);
+    let mut shown = table::new(&["feed", "dataset", "input", "features", "width", "rows a step", "tasks"]);
     for feed in &summary.feeds {
         shown.add_row([
             feed.name.clone(),
             feed.dataset.clone(),
+            feed.input.clone(),
             feed.features.len().to_string(),
             feed.width.to_string(),
             feed.batch_size.to_string(),

@@ -1,0 +1,118 @@
+//! Inputs: which columns of a dataset a feed takes, how they become numbers, and what a row is to
+//! the model.
+//!
+//! `[dataset.NAME.input.INPUT]` names a kind with its parameters. Each kind is one file here and one
+//! line in [`INPUTS`]. A dataset without inputs has one `table` input of all features.
+
+mod image;
+mod table;
+
+use std::fmt;
+
+use experiment::InputShape;
+use settings::{Entry, Invalid, Reader, Registry, Table, Value};
+
+use crate::column::{Column, ColumnKind};
+use crate::encoding::Encoding;
+
+/// Reads the parameters of an input.
+pub type InputFn = fn(&mut Reader<'_>) -> Result<Box<dyn Input>, Invalid>;
+
+const ORIGIN: &str = concat!("trunkline ", env!("CARGO_PKG_VERSION"));
+
+/// The kinds of input that this binary knows.
+pub static INPUTS: Registry<InputFn> = Registry::new(
+    "input",
+    &[
+        Entry {
+            name: "table",
+            summary: "columns side by side: numbers standardised, text one-hot or embedded",
+            origin: ORIGIN,
+            part: table::read,
+        },
+        Entry {
+            name: "image",
+            summary: "a list or array column with the values of an image",
+            origin: ORIGIN,
+            part: image::read,
+        },
+    ],
+);
+
+/// One input of a dataset, as the experiment describes it.
+pub trait Input: fmt::Debug + Send + Sync {
+    /// The columns that it takes.
+    fn columns(&self) -> Chosen<'_>;
+
+    /// What a column is read as.
+    ///
+    /// # Errors
+    /// [`Invalid`] if the input can't take such a column.
+    fn kind_of(&self, column: &Offered<'_>) -> Result<ColumnKind, Invalid>;
+
+    /// Begins to learn the encoding of the column `name`, which is read as `kind`.
+    fn fit(&self, name: &str, kind: ColumnKind) -> Box<dyn Fit>;
+
+    /// What a row is to the model.
+    fn shape(&self) -> InputShape;
+}
+
+/// Learns the encoding of one column from its training rows, which come in the file's order.
+pub trait Fit {
+    /// Takes the rows `training` of a block.
+    ///
+    /// # Errors
+    /// Why the column can't be encoded.
+    fn take(&mut self, block: &Column, training: &[usize]) -> Result<(), String>;
+
+    /// The encoding. `nulls` says whether a training row has no value.
+    fn finish(self: Box<Self>, nulls: bool) -> Encoding;
+}
+
+/// How an input names its columns. Keys are those of the input's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen<'a> {
+    /// Every column that is no target and that the split does not use.
+    Every,
+    /// Those that names and globs choose: the key, and the patterns.
+    Patterns(&'static str, &'a [String]),
+    /// The one with this name: the key, and the name.
+    One(&'static str, &'a str),
+}
+
+/// A column of the files that an input may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Offered<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What a table reads it as; `None` for a type that tables can't use.
+    pub kind: Option<ColumnKind>,
+    /// Whether its lists hold bytes.
+    pub bytes: bool,
+    /// What it holds, for people.
+    pub shown: &'a str,
+}
+
+/// Reads the table of one input.
+///
+/// # Errors
+/// [`Invalid`] with the key of this table that is wrong.
+pub(crate) fn read(table: &Table) -> Result<Box<dyn Input>, Invalid> {
+    let mut reader = Reader::new(table, "an input");
+    let kind = match reader.value("kind") {
+        None => return Err(Invalid::missing("kind", format!("one of {}", INPUTS.names().join(", ")))),
+        Some(Value::Text(kind)) => kind.as_str(),
+        Some(other) => return Err(Invalid::value("kind", other, format!("one of {}", INPUTS.names().join(", ")))),
+    };
+    let entry = INPUTS.get("kind", kind)?;
+    let mut reader = Reader::new(table, &format!("the input `{kind}`"));
+    reader.value("kind");
+    let input = (entry.part)(&mut reader)?;
+    reader.finish()?;
+    Ok(input)
+}
+
+/// The input of a dataset that names none.
+pub(crate) fn default() -> Box<dyn Input> {
+    Box::new(table::TableInput::default())
+}
