@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let at = MicrobatchKey { seed: 0, step: 0, microbatch: 0 };
             let mut gradient = vec![0.0; network.layout().len()];
             let forward = time(seconds / 2.0, || network.losses(at, &inputs))?;
-            let whole = time(seconds, || network.gradient(at, &scales, &inputs, &mut gradient))?;
+            let whole = time(seconds, || network.combined_gradient(at, &scales, &inputs, &mut gradient))?;
             let in_entry: usize = width * trunk[0];
             let forward_work = network.multiply_adds(0, &[0]) as usize;
             let flops = 2 * (3 * forward_work - in_entry) * rows * feeds;

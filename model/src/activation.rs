@@ -72,7 +72,7 @@ fn apply_any(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Relu => values.iter_mut().for_each(|x| *x = x.max(0.0)),
         Activation::Tanh => values.iter_mut().for_each(|x| *x = tanh(*x)),
-        Activation::Gelu => values.iter_mut().for_each(|x| *x *= normal(*x).0),
+        Activation::Gelu => values.iter_mut().for_each(|x| *x *= gaussian_cdf_pdf(*x).0),
         Activation::Silu => values.iter_mut().for_each(|x| *x *= sigmoid(*x)),
     }
 }
@@ -84,8 +84,8 @@ fn backward_any(activation: Activation, kept: &[f32], gradient: &mut [f32]) {
         Activation::Relu => pairs.for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 }),
         Activation::Tanh => pairs.for_each(|(g, y)| *g *= 1.0 - y * y),
         Activation::Gelu => pairs.for_each(|(g, x)| {
-            let (below, density) = normal(*x);
-            *g *= below + x * density;
+            let (cdf, pdf) = gaussian_cdf_pdf(*x);
+            *g *= cdf + x * pdf;
         }),
         Activation::Silu => pairs.for_each(|(g, x)| {
             let s = sigmoid(*x);
@@ -139,12 +139,12 @@ fn tanh(x: f32) -> f32 {
     if size < 0.35 { x * series } else { far.copysign(x) }
 }
 
-/// The standard normal distribution at `x`: the mass below it and the density.
+/// The standard normal distribution's cumulative distribution function and density at `x`.
 ///
-/// The mass is 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical Functions.
+/// The former is 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical Functions.
 #[allow(clippy::excessive_precision)] // the digits that the book prints
 #[inline(always)]
-fn normal(x: f32) -> (f32, f32) {
+fn gaussian_cdf_pdf(x: f32) -> (f32, f32) {
     const INVERSE_SQRT_TAU: f32 = 0.398_942_3;
     let bell = exp(-0.5 * x * x);
     let size = x.abs() * std::f32::consts::FRAC_1_SQRT_2;

@@ -36,20 +36,20 @@ pub enum ModelError {
         /// What refused.
         reason: String,
     },
-    /// Feeds reach the trunk with unequal widths.
+    /// Feeds reach the trunk with rows of unequal shapes.
     #[error(
-        "feed `{feed}` reaches the trunk with {width} values a row, and feed `{other}` with {other_width}; \
+        "feed `{feed}` reaches the trunk with {shape} a row, and feed `{other}` with {other_shape}; \
          give them an encoder of one width (model.encoder, or dataset.NAME.encoder)"
     )]
-    UnequalWidths {
+    UnequalShapes {
         /// A feed.
         feed: String,
-        /// Its width at the trunk's input.
-        width: usize,
+        /// A row of it at the trunk's input, in words.
+        shape: String,
         /// An earlier feed.
         other: String,
-        /// That feed's width.
-        other_width: usize,
+        /// A row of that feed, in words.
+        other_shape: String,
     },
     /// An encoder has no width to bring its feed to.
     #[error("the encoder of feed `{feed}` needs a width: give encoder.width, or a trunk with a hidden layer")]

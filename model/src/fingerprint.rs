@@ -45,13 +45,13 @@ fn processor() -> String {
 /// Gradient and losses of made-up rows on first parameters.
 fn probe(network: &Network) -> Result<Vec<f32>, ModelError> {
     let shapes = network.shapes();
-    let mut twin = network.twin()?;
+    let mut twin = network.twin();
     twin.set_parameters(&twin.initial(0))?;
     let rows: Vec<_> = (0..shapes.feeds.len()).map(|feed| probe_rows(network, feed)).collect();
     let inputs: Vec<_> = rows.iter().enumerate().map(|(feed, rows)| FeedInput::new(feed, rows)).collect();
     let mut bits = vec![0.0; twin.layout().len()];
     let at = MicrobatchKey { seed: 0, step: 0, microbatch: 0 };
-    let losses = twin.gradient(at, &vec![1.0; shapes.tasks.len()], &inputs, &mut bits)?;
+    let losses = twin.combined_gradient(at, &vec![1.0; shapes.tasks.len()], &inputs, &mut bits)?;
     bits.extend(losses.iter().map(|sum| sum.loss as f32));
     Ok(bits)
 }

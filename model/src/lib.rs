@@ -1,31 +1,46 @@
-//! The network: encoders, trunk, heads, losses, metrics and the parameter layout.
+//! The network: layers, trunks, architectures, engines, losses, metrics and the parameter layout.
 //!
 //! [`Network`] is built from an experiment and the [`Shapes`](experiment::Shapes) of its data, in
-//! this one place for every use. Parameters and gradients are flat vectors in the order of the
-//! [`Layout`]; a microbatch's gradient is a pure function of parameters, rows and counters. Losses
-//! and their derivatives by the heads' outputs are computed on the host; from there on a gradient
-//! is walked back by hand on the processor (`host`), and through burn's autodiff on every other
-//! device (`graph`).
+//! this one place for every use. A feed's rows go through its encoder, the [`Architecture`] and the
+//! heads of its tasks. All of these consist of [`Layer`]s, which declare their parameters through a
+//! [`Scope`].
+//!
+//! Parameters and gradients are flat vectors in the order of the [`Layout`]. A microbatch's gradient
+//! is a pure function of parameters, rows and counters. Losses and their derivatives by the heads'
+//! outputs are computed on the host. From there on an engine walks the gradient back: one that is
+//! written by hand for layers that it knows on the processor, burn's autodiff for everything else.
 
 mod activation;
-mod architecture;
 mod dropout;
+mod engine;
 mod error;
 mod fingerprint;
-mod graph;
-mod host;
+mod forward;
 mod initial;
 mod layout;
 mod loss;
 mod network;
 mod pass;
+mod scope;
+mod structure;
+mod value;
 
+pub mod architecture;
 pub mod device;
+pub mod layer;
 pub mod metric;
+pub mod trunk;
 
+pub use architecture::{Architecture, ArchitectureKind, Parts, Wanted};
 pub use datasets::{Batch, Targets};
 pub use device::Device;
 pub use error::ModelError;
+pub use forward::Forward;
+pub use initial::Init;
+pub use layer::{Layer, Stack};
 pub use layout::{Block, Layout};
 pub use network::{Network, Prediction};
 pub use pass::{FeedInput, LossSum, MicrobatchKey};
+pub use scope::{LayerId, Param, Scope};
+pub use trunk::TrunkKind;
+pub use value::{RowShape, Value};

@@ -1,29 +1,23 @@
 //! The network as workers, the coordinator, `evaluate` and `predict` use it.
 
+use std::sync::Arc;
+
 use aggregation::sums::TaskSums;
 use datasets::{Batch, Targets};
 use experiment::{Experiment, Kind, Shapes, TaskShape};
 
-use crate::architecture::Architecture;
-use crate::graph::Graph;
-use crate::host::Host;
+use crate::engine::{self, Engine};
 use crate::pass::{self, FeedInput, LossSum, MicrobatchKey, Pass};
+use crate::structure::Structure;
 use crate::{Device, Layout, ModelError, fingerprint, initial, loss, metric};
 
 /// The layers of an experiment on a device, with the parameters that were set last.
 #[derive(Debug)]
 pub struct Network {
-    architecture: Architecture,
+    structure: Arc<Structure>,
     shapes: Shapes,
     device: Device,
-    engine: Engine,
-}
-
-/// Who computes: the layers by hand on the processor, or burn on any device.
-#[derive(Debug)]
-enum Engine {
-    Host(Host),
-    Graph(Graph),
+    engine: Box<dyn Engine>,
 }
 
 /// What a task predicts for the rows of a feed.
@@ -40,12 +34,9 @@ impl Network {
     /// Builds the network. All parameters are zero until [`Network::set_parameters`].
     ///
     /// # Errors
-    /// [`ModelError`] where encoders and widths do not fit each other, or the device is not there.
+    /// [`ModelError`] if encoders and widths do not fit each other, or the device is not there.
     pub fn new(experiment: &Experiment, shapes: &Shapes, device: &Device) -> Result<Self, ModelError> {
-        match device {
-            Device::Flex => Self::build(experiment, shapes, *device, |_| Ok(Engine::Host(Host::default()))),
-            _ => Self::with_autodiff(experiment, shapes, device),
-        }
+        Self::build(experiment, shapes, *device, |structure| engine::of(structure, *device))
     }
 
     /// Builds the network so that burn's autodiff walks the gradients back on every device, the
@@ -54,17 +45,20 @@ impl Network {
     /// # Errors
     /// As [`Network::new`].
     pub fn with_autodiff(experiment: &Experiment, shapes: &Shapes, device: &Device) -> Result<Self, ModelError> {
-        Self::build(experiment, shapes, *device, |device| Ok(Engine::Graph(Graph::new(device.burn()?))))
+        Self::build(experiment, shapes, *device, |structure| {
+            Ok(Box::new(engine::autodiff::Autodiff::new(structure, device.burn()?)))
+        })
     }
 
     fn build(
         experiment: &Experiment,
         shapes: &Shapes,
         device: Device,
-        engine: impl FnOnce(Device) -> Result<Engine, ModelError>,
+        engine: impl FnOnce(Arc<Structure>) -> Result<Box<dyn Engine>, ModelError>,
     ) -> Result<Self, ModelError> {
-        let architecture = Architecture::new(experiment, shapes)?;
-        let mut network = Self { engine: engine(device)?, architecture, shapes: shapes.clone(), device };
+        let structure = Arc::new(Structure::new(experiment, shapes, &device.burn()?)?);
+        let engine = engine(Arc::clone(&structure))?;
+        let mut network = Self { structure, shapes: shapes.clone(), device, engine };
         let zeros = vec![0.0; network.layout().len()];
         network.set_parameters(&zeros)?;
         Ok(network)
@@ -72,7 +66,7 @@ impl Network {
 
     /// The parameters' names, shapes and places.
     pub fn layout(&self) -> &Layout {
-        &self.architecture.layout
+        &self.structure.layout
     }
 
     /// The sizes that the network was built for.
@@ -87,13 +81,13 @@ impl Network {
 
     /// First values of the parameters: a function of the seed and the layout alone.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
-        initial::parameters(&self.architecture, seed)
+        initial::parameters(&self.structure.layout, &self.structure.initial, seed)
     }
 
     /// Multiply-adds of the forward pass of one row of a feed, through the heads of `tasks`. A
     /// gradient takes about three times as many.
     pub fn multiply_adds(&self, feed: usize, tasks: &[usize]) -> u64 {
-        self.architecture.multiply_adds(feed, tasks)
+        self.structure.multiply_adds(feed, tasks)
     }
 
     /// The parameters of the passes that follow, in the layout's order.
@@ -102,10 +96,7 @@ impl Network {
     /// [`ModelError::Length`].
     pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), ModelError> {
         self.check_length("the vector of parameters", parameters.len())?;
-        match &mut self.engine {
-            Engine::Host(host) => host.set_parameters(parameters),
-            Engine::Graph(graph) => graph.set_parameters(&self.architecture, parameters),
-        }
+        self.engine.set_parameters(parameters);
         Ok(())
     }
 
@@ -120,14 +111,14 @@ impl Network {
     /// # Errors
     /// [`ModelError::Input`] and [`ModelError::Length`] where the rows, scales or `gradient` do not
     /// fit.
-    pub fn gradient(
+    pub fn combined_gradient(
         &self,
         at: MicrobatchKey,
         scales: &[f32],
         inputs: &[FeedInput<'_>],
         gradient: &mut [f32],
     ) -> Result<Vec<LossSum>, ModelError> {
-        pass::check(&self.architecture, &self.shapes, inputs)?;
+        pass::check(&self.shapes, inputs)?;
         self.check_length("the gradient", gradient.len())?;
         self.check_scales(scales)?;
         let mut losses = Vec::new();
@@ -135,24 +126,20 @@ impl Network {
             let target = inputs[feed].targets[target];
             losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
         };
-        let pass = Pass::Training(at);
-        match &self.engine {
-            Engine::Host(host) => host.gradient(&self.architecture, pass, inputs, &mut differentiate, gradient),
-            Engine::Graph(graph) => graph.gradient(&self.architecture, pass, inputs, &mut differentiate, gradient)?,
-        }
+        self.engine.combined_gradient(Pass::Training(at), inputs, &mut differentiate, gradient)?;
         losses.sort_by_key(|sum| sum.task);
         Ok(losses)
     }
 
-    /// The gradients of one feed's microbatch, task by task: overwrites the whole of `gradients[i]`
-    /// with what [`Network::gradient`] gives for the feed's rows and `tasks[i]` alone, and returns
+    /// The per-task gradients of one feed's microbatch: overwrites the whole of `gradients[i]`
+    /// with what [`Network::combined_gradient`] gives for the feed's rows and `tasks[i]` alone, and returns
     /// the loss sums of all targets of `input` in the order of the tasks. The rows go forward once
     /// where the device allows it.
     ///
     /// # Errors
-    /// As [`Network::gradient`]; `tasks` are among the targets of `input`, and there are as many
+    /// As [`Network::combined_gradient`]; `tasks` are among the targets of `input`, and there are as many
     /// vectors.
-    pub fn gradients(
+    pub fn task_gradients(
         &self,
         at: MicrobatchKey,
         scales: &[f32],
@@ -160,7 +147,7 @@ impl Network {
         tasks: &[usize],
         gradients: &mut [&mut [f32]],
     ) -> Result<Vec<LossSum>, ModelError> {
-        pass::check(&self.architecture, &self.shapes, std::slice::from_ref(input))?;
+        pass::check(&self.shapes, std::slice::from_ref(input))?;
         self.check_scales(scales)?;
         if gradients.len() != tasks.len() {
             let (given, expected) = (gradients.len(), tasks.len());
@@ -176,36 +163,15 @@ impl Network {
             let target = input.targets[target];
             losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
         };
-        let pass = Pass::Training(at);
-        match &self.engine {
-            Engine::Host(host) => {
-                host.gradients(&self.architecture, pass, input, tasks, &mut differentiate, gradients);
-            }
-            // burn can't walk a graph back twice: the pass is repeated, with the same masks.
-            Engine::Graph(graph) => {
-                for (task, gradient) in tasks.iter().zip(gradients) {
-                    let place = input.targets.iter().position(|target| target.task == *task).expect("found above");
-                    let alone = [FeedInput { targets: vec![input.targets[place]], ..input.clone() }];
-                    let mut differentiate = |i: usize, _: usize, outputs: &[f32], delta: &mut [f32]| {
-                        differentiate(i, place, outputs, delta)
-                    };
-                    graph.gradient(&self.architecture, pass, &alone, &mut differentiate, gradient)?;
-                }
-                let rest = input.targets.iter().filter(|target| !tasks.contains(&target.task)).copied();
-                let rest = FeedInput { targets: rest.collect(), ..input.clone() };
-                if !rest.targets.is_empty() {
-                    losses.extend(self.losses(at, &[rest])?);
-                }
-            }
-        }
+        self.engine.task_gradients(Pass::Training(at), input, tasks, &mut differentiate, gradients)?;
         losses.sort_by_key(|sum| sum.task);
         Ok(losses)
     }
 
-    /// The loss sums that [`Network::gradient`] returns for the same rows, without a gradient.
+    /// The loss sums that [`Network::combined_gradient`] returns for the same rows, without a gradient.
     ///
     /// # Errors
-    /// As [`Network::gradient`].
+    /// As [`Network::combined_gradient`].
     pub fn losses(&self, at: MicrobatchKey, inputs: &[FeedInput<'_>]) -> Result<Vec<LossSum>, ModelError> {
         let mut losses = Vec::new();
         self.forward(Pass::Training(at), inputs, |target, outputs| {
@@ -259,12 +225,9 @@ impl Network {
     }
 
     /// A network of the same structure on the same device, with its own parameters.
-    pub(crate) fn twin(&self) -> Result<Self, ModelError> {
-        let engine = match &self.engine {
-            Engine::Host(_) => Engine::Host(Host::default()),
-            Engine::Graph(_) => Engine::Graph(Graph::new(self.device.burn()?)),
-        };
-        Ok(Self { architecture: self.architecture.clone(), shapes: self.shapes.clone(), device: self.device, engine })
+    pub(crate) fn twin(&self) -> Self {
+        let structure = Arc::clone(&self.structure);
+        Self { structure, shapes: self.shapes.clone(), device: self.device, engine: self.engine.twin() }
     }
 
     fn forward(
@@ -273,15 +236,9 @@ impl Network {
         inputs: &[FeedInput<'_>],
         mut each: impl FnMut(&Targets, &[f32]),
     ) -> Result<(), ModelError> {
-        pass::check(&self.architecture, &self.shapes, inputs)?;
+        pass::check(&self.shapes, inputs)?;
         let mut each = |feed: usize, target: usize, outputs: &[f32]| each(inputs[feed].targets[target], outputs);
-        match &self.engine {
-            Engine::Host(host) => {
-                host.forward(&self.architecture, pass, inputs, &mut each);
-                Ok(())
-            }
-            Engine::Graph(graph) => graph.forward(&self.architecture, pass, inputs, &mut each),
-        }
+        self.engine.forward(pass, inputs, &mut each)
     }
 
     fn check_scales(&self, scales: &[f32]) -> Result<(), ModelError> {

@@ -4,7 +4,6 @@ use datasets::{Batch, Targets};
 use experiment::{Kind, Shapes};
 
 use crate::ModelError;
-use crate::architecture::Architecture;
 
 /// Names the random numbers of one microbatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +55,7 @@ pub(crate) enum Pass {
 
 /// Checks that the rows fit the network: sizes, ids, and feeds and tasks in rising order (the order
 /// of rows in the trunk's matrix is part of the result).
-pub(crate) fn check(architecture: &Architecture, shapes: &Shapes, inputs: &[FeedInput<'_>]) -> Result<(), ModelError> {
+pub(crate) fn check(shapes: &Shapes, inputs: &[FeedInput<'_>]) -> Result<(), ModelError> {
     for (i, input) in inputs.iter().enumerate() {
         let Some(shape) = shapes.feeds.get(input.feed) else {
             return Err(ModelError::Input { feed: input.feed.to_string(), reason: "there is no such feed".to_owned() });
@@ -70,11 +69,11 @@ pub(crate) fn check(architecture: &Architecture, shapes: &Shapes, inputs: &[Feed
             let (given_dense, given_ids) = (input.batch.dense.len(), input.batch.ids.len());
             return refuse(format!("{given_dense} dense values and {given_ids} ids where {dense} and {ids} belong"));
         }
-        let tables = &architecture.encoders[input.feed].embeddings;
+        let tables = &shape.embeddings;
         for (at, &id) in input.batch.ids.iter().enumerate() {
             let column = at % tables.len();
             if id as usize >= tables[column].rows {
-                let (name, rows) = (&shape.embeddings[column].column, tables[column].rows);
+                let (name, rows) = (&tables[column].column, tables[column].rows);
                 return refuse(format!("column `{name}` has id {id}, and its table {rows} rows"));
             }
         }

@@ -167,14 +167,14 @@ fn gradients_task_by_task_have_the_bits_of_each_task_alone() {
         for (feed, tasks) in [(0, vec![0, 1]), (1, vec![2, 3]), (1, vec![3]), (0, vec![])] {
             let mut vectors = vec![vec![f32::NAN; parameters.len()]; tasks.len()];
             let mut places: Vec<&mut [f32]> = vectors.iter_mut().map(Vec::as_mut_slice).collect();
-            let sums = network.gradients(AT, &SCALES, &rows[feed].input(), &tasks, &mut places).unwrap();
+            let sums = network.task_gradients(AT, &SCALES, &rows[feed].input(), &tasks, &mut places).unwrap();
             let of_feed: Vec<_> = losses.iter().filter(|sum| shapes.tasks[sum.task].feed == feed).copied().collect();
             assert_eq!(sums, of_feed);
             for (task, vector) in tasks.iter().zip(&vectors) {
                 let mut alone = rows[feed].clone();
                 alone.batch.targets.retain(|target| target.task == *task);
                 let mut expected = vec![f32::NAN; parameters.len()];
-                network.gradient(AT, &SCALES, &inputs(&[alone]), &mut expected).unwrap();
+                network.combined_gradient(AT, &SCALES, &inputs(&[alone]), &mut expected).unwrap();
                 assert_eq!(*vector, expected, "task {task}");
                 let span = network.layout().span(*task);
                 assert!(vector[..span.start].iter().chain(&vector[span.end..]).all(|g| *g == 0.0));

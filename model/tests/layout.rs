@@ -111,7 +111,7 @@ fn widths_that_do_not_meet_are_refused_with_their_feeds() {
     let unequal = refused(json!({ "encoder": "none" }));
     assert_eq!(
         unequal.to_string(),
-        "feed `right` reaches the trunk with 9 values a row, and feed `left` with 7; give them an encoder of one width (model.encoder, or dataset.NAME.encoder)"
+        "feed `right` reaches the trunk with 9 values a row, and feed `left` with 7 values; give them an encoder of one width (model.encoder, or dataset.NAME.encoder)"
     );
     assert!(
         matches!(refused(json!({ "trunk": { "hidden": [] } })), ModelError::NoEncoderWidth { feed } if feed == "left")
@@ -141,9 +141,9 @@ fn rows_that_do_not_fit_are_refused_and_nothing_panics() {
         refused(&|rows| rows[0].batch.targets[1].labelled.clear()),
         "feed `left`: task `odd` has labels for other than 3 rows"
     );
-    let short = network.gradient(made::AT, &[1.0], &[], &mut gradient).unwrap_err();
+    let short = network.combined_gradient(made::AT, &[1.0], &[], &mut gradient).unwrap_err();
     assert_eq!(short.to_string(), "the list of scales has 1 values where 4 belong");
-    assert!(network.gradient(made::AT, &[1.0; 4], &[], &mut gradient[1..]).is_err());
+    assert!(network.combined_gradient(made::AT, &[1.0; 4], &[], &mut gradient[1..]).is_err());
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn gradients_and_losses_agree_over_steps_of_descent() {
             let mut losses = Vec::new();
             for (i, network) in [&mut flex, &mut libtorch].into_iter().enumerate() {
                 network.set_parameters(&parameters[i]).unwrap();
-                losses.push(network.gradient(at, &SCALES, &inputs(&rows), &mut gradients[i]).unwrap());
+                losses.push(network.combined_gradient(at, &SCALES, &inputs(&rows), &mut gradients[i]).unwrap());
                 parameters[i].iter_mut().zip(&gradients[i]).for_each(|(p, g)| *p -= 0.05 * g);
             }
             assert_close(&gradients[1], &gradients[0], 1e-4, &format!("{model}, step {step}"));

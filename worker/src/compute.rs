@@ -112,7 +112,7 @@ impl Computer {
         let inputs: Vec<FeedInput<'_>> =
             batches.iter().enumerate().map(|(feed, batch)| FeedInput::new(feed, batch)).collect();
         let key = MicrobatchKey { seed: self.seed, step, microbatch };
-        let sums = self.network.gradient(key, scales, &inputs, gradient)?;
+        let sums = self.network.combined_gradient(key, scales, &inputs, gradient)?;
         Ok(self.by_task(&sums))
     }
 
@@ -134,7 +134,8 @@ impl Computer {
         let Some((left, right)) = node.children() else {
             let batches = self.prefetch.take(Rows { step, feed: Some(feed), microbatch: node.lo })?;
             let key = MicrobatchKey { seed: self.seed, step, microbatch: node.lo };
-            let sums = self.network.gradients(key, scales, &FeedInput::new(feed, &batches[0]), tasks, gradients)?;
+            let sums =
+                self.network.task_gradients(key, scales, &FeedInput::new(feed, &batches[0]), tasks, gradients)?;
             return Ok(self.by_task(&sums));
         };
         let left = self.gradients(unit, left, tasks, scales, gradients)?;

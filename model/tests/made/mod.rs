@@ -134,7 +134,7 @@ pub fn gradient(network: &mut Network, scales: &[f32], rows: &[Rows]) -> (Vec<f3
     let parameters = network.initial(1);
     network.set_parameters(&parameters).unwrap();
     let mut gradient = vec![f32::NAN; network.layout().len()];
-    let losses = network.gradient(AT, scales, &inputs(rows), &mut gradient).unwrap();
+    let losses = network.combined_gradient(AT, scales, &inputs(rows), &mut gradient).unwrap();
     (gradient, losses)
 }
 

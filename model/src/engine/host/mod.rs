@@ -5,25 +5,25 @@
 //! sum is split over threads, so the bits do not depend on their number.
 
 mod layer;
+mod plan;
 mod product;
 mod stack;
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use self::layer::{Passed, input_gradient, multiply_by};
-use crate::architecture::Architecture;
-use crate::dropout;
+use self::plan::Plan;
+use super::{Differentiate, Each, Engine};
 use crate::pass::{FeedInput, Pass};
+use crate::structure::Structure;
+use crate::{Layout, ModelError, dropout};
 
-/// Receives a task's outputs: index of the input, index of its target, `[rows, outputs]`.
-pub(crate) type Each<'a> = dyn FnMut(usize, usize, &[f32]) + 'a;
-/// The same, and writes the loss's derivative by the outputs.
-pub(crate) type Differentiate<'a> = dyn FnMut(usize, usize, &[f32], &mut [f32]) + 'a;
-
-/// The parameters and the buffers that passes leave to each other.
-#[derive(Debug, Default)]
+/// The plan, the parameters and the buffers that passes leave to each other.
+#[derive(Debug)]
 pub(crate) struct Host {
+    structure: Arc<Structure>,
+    plan: Arc<Plan>,
     parameters: Vec<f32>,
     buffers: Mutex<Buffers>,
 }
@@ -39,7 +39,7 @@ struct Buffers {
     heads: Vec<HeadPassed>,
     /// Gradient of the trunk's output, then of each layer's before it.
     delta: Vec<f32>,
-    /// The same of one head or encoder.
+    /// Gradient of the output of one head or encoder, then of each layer's before it.
     branch: Vec<f32>,
     spare: Vec<f32>,
 }
@@ -60,59 +60,60 @@ struct HeadPassed {
 }
 
 impl Host {
-    pub(crate) fn set_parameters(&mut self, parameters: &[f32]) {
+    /// The engine for a structure; none if one of its layers has no form that is written by hand.
+    pub(crate) fn new(structure: &Arc<Structure>) -> Option<Self> {
+        let plan = Arc::new(Plan::of(structure)?);
+        Some(Self { structure: Arc::clone(structure), plan, parameters: Vec::new(), buffers: Mutex::default() })
+    }
+}
+
+impl Engine for Host {
+    fn set_parameters(&mut self, parameters: &[f32]) {
         self.parameters.clear();
         self.parameters.extend_from_slice(parameters);
     }
 
-    pub(crate) fn forward(
-        &self,
-        architecture: &Architecture,
-        pass: Pass,
-        inputs: &[FeedInput<'_>],
-        each: &mut Each<'_>,
-    ) {
+    fn forward(&self, pass: Pass, inputs: &[FeedInput<'_>], each: &mut Each<'_>) -> Result<(), ModelError> {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.fit(architecture);
-        self.through(architecture, pass, inputs, &mut buffers);
+        buffers.fit(&self.plan);
+        self.through(pass, inputs, &mut buffers);
         for (i, input) in inputs.iter().enumerate() {
             for (j, target) in input.targets.iter().enumerate() {
                 each(i, j, stack::output(&buffers.heads[target.task].layers));
             }
         }
+        Ok(())
     }
 
-    pub(crate) fn gradient(
+    fn combined_gradient(
         &self,
-        architecture: &Architecture,
         pass: Pass,
         inputs: &[FeedInput<'_>],
         differentiate: &mut Differentiate<'_>,
         gradient: &mut [f32],
-    ) {
+    ) -> Result<(), ModelError> {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.fit(architecture);
-        self.through(architecture, pass, inputs, &mut buffers);
-        clear_unreached(architecture, inputs, gradient);
-        self.back_to_trunk(architecture, inputs, &mut buffers, differentiate, gradient);
-        self.back_to_inputs(architecture, inputs, &mut buffers, gradient);
+        buffers.fit(&self.plan);
+        self.through(pass, inputs, &mut buffers);
+        clear_unreached(&self.structure.layout, inputs, gradient);
+        self.back_to_trunk(inputs, &mut buffers, differentiate, gradient);
+        self.back_to_inputs(inputs, &mut buffers, gradient);
+        Ok(())
     }
 
-    /// One forward pass of a feed and a backward pass for each of `tasks`, whose gradient goes into
-    /// the vector at the same place.
-    pub(crate) fn gradients(
+    /// One forward pass, and a backward pass for each task.
+    fn task_gradients(
         &self,
-        architecture: &Architecture,
         pass: Pass,
         input: &FeedInput<'_>,
         tasks: &[usize],
         differentiate: &mut Differentiate<'_>,
         gradients: &mut [&mut [f32]],
-    ) {
+    ) -> Result<(), ModelError> {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.fit(architecture);
+        buffers.fit(&self.plan);
         let buffers = &mut *buffers;
-        self.through(architecture, pass, std::slice::from_ref(input), buffers);
+        self.through(pass, std::slice::from_ref(input), buffers);
         for (place, target) in input.targets.iter().enumerate() {
             let Some(at) = tasks.iter().position(|task| *task == target.task) else {
                 let outputs = stack::output(&buffers.heads[target.task].layers);
@@ -120,46 +121,55 @@ impl Host {
                 differentiate(0, place, outputs, &mut buffers.branch);
                 continue;
             };
-            let alone = [FeedInput { targets: vec![*target], ..input.clone() }];
+            let alone = [FeedInput { targets: vec![target], ..input.clone() }];
             let mut differentiate = |_: usize, _: usize, outputs: &[f32], delta: &mut [f32]| {
                 differentiate(0, place, outputs, delta);
             };
             let gradient = &mut *gradients[at];
-            clear_unreached(architecture, &alone, gradient);
-            self.back_to_trunk(architecture, &alone, buffers, &mut differentiate, gradient);
-            self.back_to_inputs(architecture, &alone, buffers, gradient);
+            clear_unreached(&self.structure.layout, &alone, gradient);
+            self.back_to_trunk(&alone, buffers, &mut differentiate, gradient);
+            self.back_to_inputs(&alone, buffers, gradient);
         }
+        Ok(())
     }
 
+    fn twin(&self) -> Box<dyn Engine> {
+        let (structure, plan) = (Arc::clone(&self.structure), Arc::clone(&self.plan));
+        Box::new(Self { structure, plan, parameters: Vec::new(), buffers: Mutex::default() })
+    }
+}
+
+impl Host {
     /// The forward pass.
-    fn through(&self, architecture: &Architecture, pass: Pass, inputs: &[FeedInput<'_>], buffers: &mut Buffers) {
+    fn through(&self, pass: Pass, inputs: &[FeedInput<'_>], buffers: &mut Buffers) {
+        let plan = &*self.plan;
         let Buffers { encoders, entry, trunk, heads, .. } = buffers;
         let spans = spans(inputs);
         let total = spans.last().map_or(0, |span| span.end);
-        entry.resize(total * architecture.trunk_inputs, 0.0);
+        entry.resize(total * plan.trunk_inputs, 0.0);
         for (input, span) in inputs.iter().zip(&spans) {
-            let encoder = &architecture.encoders[input.feed];
+            let encoder = &plan.encoders[input.feed];
             let Encoded { input: joined, layers } = &mut encoders[input.feed];
             stack::masks(&encoder.layers, layers, pass, &[(input.feed, 0..input.batch.rows)]);
-            let x = self.encoder_input(architecture, input, joined);
+            let x = self.encoder_input(input, joined);
             stack::forward(&encoder.layers, &self.parameters, input.batch.rows, x, layers);
             let encoded = if layers.is_empty() { x } else { stack::output(layers) };
-            entry[scaled(span, architecture.trunk_inputs)].copy_from_slice(encoded);
+            entry[scaled(span, plan.trunk_inputs)].copy_from_slice(encoded);
         }
         let feeds: Vec<_> = inputs.iter().map(|input| input.feed).zip(spans.iter().cloned()).collect();
-        stack::masks(&architecture.trunk, trunk, pass, &feeds);
-        stack::forward(&architecture.trunk, &self.parameters, total, entry, trunk);
+        stack::masks(&plan.trunk, trunk, pass, &feeds);
+        stack::forward(&plan.trunk, &self.parameters, total, entry, trunk);
         let trunk_output: &[f32] = if trunk.is_empty() { entry } else { stack::output(trunk) };
 
         for (input, span) in inputs.iter().zip(&spans) {
             for target in &input.targets {
-                let head = &architecture.heads[target.task];
+                let head = &plan.heads[target.task];
                 let HeadPassed { input: dropped, mask, layers } = &mut heads[target.task];
-                let mut x = &trunk_output[scaled(span, architecture.trunk_outputs())];
+                let mut x = &trunk_output[scaled(span, plan.trunk_outputs)];
                 mask.clear();
-                if let Some(key) = dropout::active(pass, head.dropout) {
+                if let Some((key, drop)) = stack::dropped(pass, head.dropout) {
                     mask.resize(x.len(), 0.0);
-                    dropout::fill(mask, key, input.feed, head.index, head.dropout);
+                    dropout::fill(mask, 0, key, input.feed, drop.layer, drop.rate);
                     dropped.clear();
                     dropped.extend_from_slice(x);
                     multiply_by(dropped, mask);
@@ -174,15 +184,15 @@ impl Host {
     /// Losses and heads: leaves the gradient of the trunk's output in `delta`.
     fn back_to_trunk(
         &self,
-        architecture: &Architecture,
         inputs: &[FeedInput<'_>],
         buffers: &mut Buffers,
         differentiate: &mut Differentiate<'_>,
         gradient: &mut [f32],
     ) {
+        let plan = &*self.plan;
         let Buffers { entry, trunk, heads, delta, branch, spare, .. } = buffers;
         let trunk_output: &[f32] = if trunk.is_empty() { entry } else { stack::output(trunk) };
-        let width = architecture.trunk_outputs();
+        let width = plan.trunk_outputs;
         delta.resize(trunk_output.len(), 0.0);
         for (i, (input, span)) in inputs.iter().zip(spans(inputs)).enumerate() {
             let span = scaled(&span, width);
@@ -190,7 +200,7 @@ impl Host {
                 delta[span.clone()].fill(0.0);
             }
             for (j, target) in input.targets.iter().enumerate() {
-                let head = &architecture.heads[target.task];
+                let head = &plan.heads[target.task];
                 let HeadPassed { input: dropped, mask, layers } = &heads[target.task];
                 let outputs = stack::output(layers);
                 branch.resize(outputs.len(), 0.0);
@@ -217,26 +227,21 @@ impl Host {
 
     /// The trunk, the encoders and the embeddings, from the gradient of the trunk's output in
     /// `delta`.
-    fn back_to_inputs(
-        &self,
-        architecture: &Architecture,
-        inputs: &[FeedInput<'_>],
-        buffers: &mut Buffers,
-        gradient: &mut [f32],
-    ) {
+    fn back_to_inputs(&self, inputs: &[FeedInput<'_>], buffers: &mut Buffers, gradient: &mut [f32]) {
+        let plan = &*self.plan;
         let Buffers { encoders, entry, trunk, delta, branch, spare, .. } = buffers;
         let spans = spans(inputs);
         let total = spans.last().map_or(0, |span| span.end);
-        let trunk_layers = &architecture.trunk;
+        let trunk_layers = &plan.trunk;
         stack::backward(trunk_layers, &self.parameters, total, entry, trunk, delta, spare, gradient);
-        let delta_width = trunk_layers.first().map_or(architecture.trunk_inputs, |layer| layer.outputs);
+        let delta_width = trunk_layers.first().map_or(plan.trunk_inputs, |layer| layer.outputs);
         for (input, span) in inputs.iter().zip(&spans) {
-            let encoder = &architecture.encoders[input.feed];
+            let encoder = &plan.encoders[input.feed];
             if encoder.layers.is_empty() && encoder.embeddings.is_empty() {
                 continue;
             }
             let delta = &delta[scaled(span, delta_width)];
-            branch.resize(input.batch.rows * architecture.trunk_inputs, 0.0);
+            branch.resize(input.batch.rows * plan.trunk_inputs, 0.0);
             match trunk_layers.first() {
                 Some(layer) => {
                     input_gradient(layer, &self.parameters, input.batch.rows, delta, 0..layer.inputs, false, branch)
@@ -263,13 +268,8 @@ impl Host {
     }
 
     /// The feed's rows, with their embeddings after the dense columns.
-    fn encoder_input<'a>(
-        &self,
-        architecture: &Architecture,
-        input: &FeedInput<'a>,
-        joined: &'a mut Vec<f32>,
-    ) -> &'a [f32] {
-        let encoder = &architecture.encoders[input.feed];
+    fn encoder_input<'a>(&self, input: &FeedInput<'a>, joined: &'a mut Vec<f32>) -> &'a [f32] {
+        let encoder = &self.plan.encoders[input.feed];
         if encoder.embeddings.is_empty() {
             return &input.batch.dense;
         }
@@ -288,14 +288,14 @@ impl Host {
 
 impl Buffers {
     /// One place for each encoder, head and layer.
-    fn fit(&mut self, architecture: &Architecture) {
-        self.encoders.resize_with(architecture.encoders.len(), Encoded::default);
-        self.heads.resize_with(architecture.heads.len(), HeadPassed::default);
-        self.trunk.resize_with(architecture.trunk.len(), Passed::default);
-        for (encoded, encoder) in self.encoders.iter_mut().zip(&architecture.encoders) {
+    fn fit(&mut self, plan: &Plan) {
+        self.encoders.resize_with(plan.encoders.len(), Encoded::default);
+        self.heads.resize_with(plan.heads.len(), HeadPassed::default);
+        self.trunk.resize_with(plan.trunk.len(), Passed::default);
+        for (encoded, encoder) in self.encoders.iter_mut().zip(&plan.encoders) {
             encoded.layers.resize_with(encoder.layers.len(), Passed::default);
         }
-        for (passed, head) in self.heads.iter_mut().zip(&architecture.heads) {
+        for (passed, head) in self.heads.iter_mut().zip(&plan.heads) {
             passed.layers.resize_with(head.layers.len(), Passed::default);
         }
     }
@@ -319,11 +319,11 @@ fn scaled(span: &Range<usize>, width: usize) -> Range<usize> {
 }
 
 /// Zero for every block that this pass does not write.
-fn clear_unreached(architecture: &Architecture, inputs: &[FeedInput<'_>], gradient: &mut [f32]) {
+fn clear_unreached(layout: &Layout, inputs: &[FeedInput<'_>], gradient: &mut [f32]) {
     let reached = |block: &crate::Block| {
         inputs.iter().any(|input| input.targets.iter().any(|target| block.tasks.contains(&target.task)))
     };
-    for block in architecture.layout.blocks().iter().filter(|block| !reached(block)) {
+    for block in layout.blocks().iter().filter(|block| !reached(block)) {
         gradient[block.range()].fill(0.0);
     }
 }

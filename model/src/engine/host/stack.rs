@@ -3,22 +3,27 @@
 use std::ops::Range;
 
 use super::layer::{self, Passed};
-use crate::architecture::{Dense, Encoder};
+use super::plan::{Dense, Dropout, Encoder};
 use crate::dropout;
-use crate::pass::{FeedInput, Pass};
+use crate::pass::{FeedInput, MicrobatchKey, Pass};
+
+/// The dropout with the key of its random numbers, if this pass drops.
+pub(super) fn dropped(pass: Pass, dropout: Option<Dropout>) -> Option<(MicrobatchKey, Dropout)> {
+    dropout.and_then(|dropout| Some((dropout::active(pass, dropout.rate)?, dropout)))
+}
 
 /// Fills the layers' dropout masks; `feeds` says which rows of the matrix are which feed's.
 pub(super) fn masks(layers: &[Dense], passed: &mut [Passed], pass: Pass, feeds: &[(usize, Range<usize>)]) {
     let rows = feeds.last().map_or(0, |(_, span)| span.end);
     for (layer, passed) in layers.iter().zip(passed) {
-        let Some(key) = dropout::active(pass, layer.dropout) else {
+        let Some((key, drop)) = dropped(pass, layer.dropout) else {
             passed.clear_mask();
             continue;
         };
         let mask = passed.mask(rows * layer.outputs);
         for (feed, span) in feeds {
             let mask = &mut mask[span.start * layer.outputs..span.end * layer.outputs];
-            dropout::fill(mask, key, *feed, layer.index, layer.dropout);
+            dropout::fill(mask, 0, key, *feed, drop.layer, drop.rate);
         }
     }
 }

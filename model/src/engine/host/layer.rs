@@ -1,8 +1,8 @@
 //! One dense layer on the processor: forward, and backward by hand.
 
+use super::plan::Dense;
 use super::product::{Matrix, multiply};
 use crate::activation;
-use crate::architecture::Dense;
 
 /// Added to the variance before the root, as PyTorch's LayerNorm does.
 const NORM_EPSILON: f32 = 1e-5;
@@ -17,8 +17,8 @@ pub(crate) struct Passed {
     kept: Vec<f32>,
     /// The row before the layer norm's scale and shift.
     normal: Vec<f32>,
-    /// One over each row's deviation.
-    precision: Vec<f32>,
+    /// 1 / standard deviation of each row.
+    inverse_std: Vec<f32>,
     /// Factors of the dropout: 0 or `1 / (1 - p)`; empty without.
     mask: Vec<f32>,
 }
@@ -38,7 +38,7 @@ impl Passed {
 
 /// Computes `passed.out` for `rows` rows of `x`.
 pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32], passed: &mut Passed) {
-    let Passed { out, kept, normal, precision, mask } = passed;
+    let Passed { out, kept, normal, inverse_std, mask } = passed;
     let len = rows * layer.outputs;
     out.resize(len, 0.0);
     let apart = !mask.is_empty() || layer.activation.is_some_and(activation::keeps_input);
@@ -54,13 +54,13 @@ pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32],
     let bias = &parameters[layer.bias.clone()];
     if let Some(norm) = &layer.norm {
         normal.resize(len, 0.0);
-        precision.resize(rows, 0.0);
+        inverse_std.resize(rows, 0.0);
         let (scale, shift) = (&parameters[norm.scale.clone()], &parameters[norm.shift.clone()]);
-        for ((row, normal), precision) in
-            z.chunks_exact_mut(layer.outputs).zip(normal.chunks_exact_mut(layer.outputs)).zip(precision)
+        for ((row, normal), inverse_std) in
+            z.chunks_exact_mut(layer.outputs).zip(normal.chunks_exact_mut(layer.outputs)).zip(inverse_std)
         {
             add(row, bias);
-            *precision = normalise(row, normal);
+            *inverse_std = normalise(row, normal);
             for (((y, x), scale), shift) in row.iter_mut().zip(&*normal).zip(scale).zip(shift) {
                 *y = x * scale + shift;
             }
@@ -105,13 +105,15 @@ pub(crate) fn backward(
         column_sums(layer.outputs, delta, &mut gradient[norm.shift.clone()]);
         let sums = &mut gradient[norm.scale.clone()];
         sums.fill(0.0);
-        let rows =
-            delta.chunks_exact_mut(layer.outputs).zip(passed.normal.chunks_exact(layer.outputs)).zip(&passed.precision);
-        for ((delta, normal), precision) in rows {
+        let rows = delta
+            .chunks_exact_mut(layer.outputs)
+            .zip(passed.normal.chunks_exact(layer.outputs))
+            .zip(&passed.inverse_std);
+        for ((delta, normal), inverse_std) in rows {
             for ((sum, d), x) in sums.iter_mut().zip(&*delta).zip(normal) {
                 *sum += d * x;
             }
-            normalise_backward(delta, normal, scale, *precision);
+            normalise_backward(delta, normal, scale, *inverse_std);
         }
     }
     column_sums(layer.outputs, delta, &mut gradient[layer.bias.clone()]);
@@ -148,21 +150,21 @@ fn column_sums(columns: usize, values: &[f32], sums: &mut [f32]) {
     values.chunks_exact(columns).for_each(|row| add(sums, row));
 }
 
-/// Writes `(row - mean) / deviation` and returns `1 / deviation`. The two sums are in f64, in
+/// Writes `(row - mean) / std` and returns `1 / std`. The two sums are in f64, in
 /// order.
 fn normalise(row: &[f32], normal: &mut [f32]) -> f32 {
     let n = row.len() as f64;
     let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
     let variance = row.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n;
-    let precision = 1.0 / (variance + f64::from(NORM_EPSILON)).sqrt();
+    let inverse_std = 1.0 / (variance + f64::from(NORM_EPSILON)).sqrt();
     for (y, x) in normal.iter_mut().zip(row) {
-        *y = ((f64::from(*x) - mean) * precision) as f32;
+        *y = ((f64::from(*x) - mean) * inverse_std) as f32;
     }
-    precision as f32
+    inverse_std as f32
 }
 
-/// `delta = precision * (g - mean(g) - normal * mean(g * normal))` with `g = delta * scale`.
-fn normalise_backward(delta: &mut [f32], normal: &[f32], scale: &[f32], precision: f32) {
+/// `delta = inverse_std * (g - mean(g) - normal * mean(g * normal))` with `g = delta * scale`.
+fn normalise_backward(delta: &mut [f32], normal: &[f32], scale: &[f32], inverse_std: f32) {
     let (mut sum, mut product) = (0.0_f64, 0.0_f64);
     for ((d, s), x) in delta.iter_mut().zip(scale).zip(normal) {
         *d *= s;
@@ -172,6 +174,6 @@ fn normalise_backward(delta: &mut [f32], normal: &[f32], scale: &[f32], precisio
     let n = normal.len() as f64;
     let (mean, slope) = ((sum / n) as f32, (product / n) as f32);
     for (d, x) in delta.iter_mut().zip(normal) {
-        *d = precision * (*d - mean - x * slope);
+        *d = inverse_std * (*d - mean - x * slope);
     }
 }

@@ -1,0 +1,67 @@
+//! Architectures: how tasks share the trunk. One file each.
+
+mod hard_sharing;
+
+use std::fmt;
+use std::ops::Range;
+
+use experiment::TaskShape;
+
+pub use self::hard_sharing::HardSharing;
+
+use crate::ModelError;
+use crate::forward::Forward;
+use crate::layer::Stack;
+use crate::scope::Scope;
+use crate::trunk::TrunkKind;
+use crate::value::{RowShape, Value};
+
+/// What an architecture is made of.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// A row as the encoders give it.
+    pub entry: RowShape,
+    /// All tasks, in the order of the file.
+    pub tasks: &'a [TaskShape],
+    /// The kind of the trunk.
+    pub trunk: &'a dyn TrunkKind,
+    /// Where the network is computed.
+    pub device: &'a burn::tensor::Device,
+}
+
+/// An architecture with its parameters.
+pub trait ArchitectureKind: fmt::Debug + Send + Sync {
+    /// The layers between the encoders and the heads, declared in `scope`, the top of the network.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the parts don't fit.
+    fn build(&self, parts: &Parts<'_>, scope: &mut Scope<'_>) -> Result<Box<dyn Architecture>, ModelError>;
+}
+
+/// A task of a pass, with the rows of its feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Index of the task.
+    pub task: usize,
+    /// Its rows in the value of all feeds' rows.
+    pub rows: Range<usize>,
+}
+
+/// The layers between the encoders and the heads.
+pub trait Architecture: fmt::Debug + Send + Sync {
+    /// The shape of a row that a task's head gets.
+    fn output(&self, task: usize) -> RowShape;
+
+    /// Multiply-adds of one row's forward pass for these tasks together.
+    fn multiply_adds(&self, tasks: &[usize]) -> u64;
+
+    /// What the heads of the wanted tasks get, in the order of `wanted`. `x` holds the rows of all
+    /// feeds of the pass, and each task gets its own rows.
+    fn represent(&self, x: Value, wanted: &[Wanted], forward: &Forward<'_>) -> Vec<Value>;
+
+    /// The layers that all rows go through, if their output is what each task gets. The engine that
+    /// is written by hand knows such architectures only.
+    fn shared(&self) -> Option<&Stack> {
+        None
+    }
+}

@@ -1,0 +1,151 @@
+//! What the engine that is written by hand computes: each dense layer with what follows it as one.
+
+use std::ops::Range;
+
+use experiment::Activation;
+
+use crate::layer::{HostLayer, Stack};
+use crate::scope::LayerId;
+use crate::structure::Structure;
+
+/// `dropout(activation(norm(x W^T + b)))`, each part but the product optional.
+#[derive(Debug, PartialEq)]
+pub(super) struct Dense {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) weight: Range<usize>,
+    pub(super) bias: Range<usize>,
+    pub(super) norm: Option<Norm>,
+    pub(super) activation: Option<Activation>,
+    pub(super) dropout: Option<Dropout>,
+}
+
+/// Layer normalisation over a row, with a scale and a shift by column.
+#[derive(Debug, PartialEq)]
+pub(super) struct Norm {
+    pub(super) scale: Range<usize>,
+    pub(super) shift: Range<usize>,
+}
+
+/// Dropout of a share `rate`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Dropout {
+    pub(super) layer: LayerId,
+    pub(super) rate: f32,
+}
+
+/// A table of vectors, one for each value of a column.
+#[derive(Debug)]
+pub(super) struct Embedding {
+    pub(super) width: usize,
+    pub(super) weight: Range<usize>,
+}
+
+/// What brings one feed's rows to the trunk.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    /// Dense columns of the feed.
+    pub(super) dense: usize,
+    pub(super) embeddings: Vec<Embedding>,
+    pub(super) layers: Vec<Dense>,
+}
+
+impl Encoder {
+    /// Dense columns and embeddings together: the input of the first layer.
+    pub(super) fn inputs(&self) -> usize {
+        self.dense + self.embeddings.iter().map(|embedding| embedding.width).sum::<usize>()
+    }
+}
+
+/// The layers of one task; at least one.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// Of the head's input.
+    pub(super) dropout: Option<Dropout>,
+    pub(super) layers: Vec<Dense>,
+}
+
+/// The whole network.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// By feed.
+    pub(super) encoders: Vec<Encoder>,
+    pub(super) trunk: Vec<Dense>,
+    /// Width of the trunk's input.
+    pub(super) trunk_inputs: usize,
+    /// Width of the trunk's output, which is every head's input.
+    pub(super) trunk_outputs: usize,
+    /// By task.
+    pub(super) heads: Vec<Head>,
+}
+
+impl Plan {
+    /// The plan of a structure; none if one of its layers has no form that is written by hand, or
+    /// if tasks do not share one trunk.
+    pub(super) fn of(structure: &Structure) -> Option<Self> {
+        let trunk = structure.architecture.shared()?;
+        Some(Self {
+            encoders: structure.encoders.iter().map(encoder).collect::<Option<_>>()?,
+            trunk: fused(&trunk.host()?)?,
+            trunk_inputs: trunk.input().width(),
+            trunk_outputs: trunk.output().width(),
+            heads: structure.heads.iter().map(head).collect::<Option<_>>()?,
+        })
+    }
+}
+
+fn encoder(stack: &Stack) -> Option<Encoder> {
+    let layers = stack.host()?;
+    let (embeddings, rest) = match layers.split_first() {
+        Some((HostLayer::Embedding { tables, .. }, rest)) => {
+            let embedding =
+                |(_, width, weight): &(usize, usize, Range<usize>)| Embedding { width: *width, weight: weight.clone() };
+            (tables.iter().map(embedding).collect(), rest)
+        }
+        _ => (Vec::new(), &layers[..]),
+    };
+    Some(Encoder { dense: stack.input().width(), embeddings, layers: fused(rest)? })
+}
+
+fn head(stack: &Stack) -> Option<Head> {
+    let layers = stack.host()?;
+    let first = layers.iter().position(|layer| *layer != HostLayer::Flatten)?;
+    let (dropout, rest) = match layers[first] {
+        HostLayer::Dropout { layer, rate } => (Some(Dropout { layer, rate }), &layers[first + 1..]),
+        _ => (None, &layers[first..]),
+    };
+    let layers = fused(rest)?;
+    (!layers.is_empty()).then_some(Head { dropout, layers })
+}
+
+/// Dense layers with what follows each; none if something stands where it can't be computed.
+fn fused(layers: &[HostLayer]) -> Option<Vec<Dense>> {
+    let mut dense: Vec<Dense> = Vec::new();
+    for layer in layers {
+        match layer {
+            HostLayer::Flatten => {}
+            HostLayer::Dense { inputs, outputs, weight, bias } => dense.push(Dense {
+                inputs: *inputs,
+                outputs: *outputs,
+                weight: weight.clone(),
+                bias: bias.clone(),
+                norm: None,
+                activation: None,
+                dropout: None,
+            }),
+            HostLayer::LayerNorm { scale, shift } => {
+                let last = dense.last_mut().filter(|last| last.norm.is_none() && last.activation.is_none())?;
+                last.norm = Some(Norm { scale: scale.clone(), shift: shift.clone() });
+            }
+            HostLayer::Activation(function) => {
+                dense.last_mut().filter(|last| last.activation.is_none())?.activation = Some(*function);
+            }
+            HostLayer::Dropout { layer, rate } => {
+                let last = dense.last_mut().filter(|last| last.activation.is_some() && last.dropout.is_none())?;
+                last.dropout = Some(Dropout { layer: *layer, rate: *rate });
+            }
+            HostLayer::Embedding { .. } => return None,
+        }
+    }
+    Some(dense)
+}

@@ -1,0 +1,157 @@
+//! The structure of the network, built once from the experiment and the shapes of its data.
+//!
+//! A row of a feed goes through the feed's encoder, the architecture, which every task shares, and
+//! the heads of the tasks on that feed. Nothing here holds a parameter's values or computes.
+
+use std::collections::BTreeSet;
+
+use burn::tensor::Device;
+use experiment::{Encoder, Experiment, FeedShape, InputShape, Shapes, TaskShape};
+
+use crate::architecture::{Architecture, ArchitectureKind, HardSharing, Parts};
+use crate::initial::Init;
+use crate::layer::{Dense, Dropout, Embedding, Hidden, Stack};
+use crate::scope::{Declared, Scope};
+use crate::trunk::{Mlp, TrunkKind};
+use crate::value::RowShape;
+use crate::{Layout, ModelError};
+
+/// The whole network.
+#[derive(Debug)]
+pub(crate) struct Structure {
+    pub(crate) layout: Layout,
+    /// First values, by block of the layout.
+    pub(crate) initial: Vec<Init>,
+    /// By feed: what brings its rows to the architecture's entry.
+    pub(crate) encoders: Vec<Stack>,
+    pub(crate) architecture: Box<dyn Architecture>,
+    /// By task: the layers of its own, which end in its outputs.
+    pub(crate) heads: Vec<Stack>,
+}
+
+impl Structure {
+    pub(crate) fn new(experiment: &Experiment, shapes: &Shapes, device: &Device) -> Result<Self, ModelError> {
+        let mut declared = Declared::default();
+        let trunk = trunk(experiment);
+        let mut encoders: Vec<Stack> = Vec::with_capacity(shapes.feeds.len());
+        for (feed, shape) in shapes.feeds.iter().enumerate() {
+            let tasks = tasks_of(shapes, |of| of == feed);
+            let mut scope = declared.scope(tasks);
+            let mut scope = scope.at("encoder");
+            let encoder = encoder(experiment, shapes, feed, &trunk, &mut scope.at(&shape.name))?;
+            if let Some(first) = encoders.first()
+                && first.output() != encoder.output()
+            {
+                return Err(ModelError::UnequalShapes {
+                    feed: shape.name.clone(),
+                    shape: encoder.output().to_string(),
+                    other: shapes.feeds[0].name.clone(),
+                    other_shape: first.output().to_string(),
+                });
+            }
+            encoders.push(encoder);
+        }
+        let entry = encoders.first().map(Stack::output);
+        let entry = entry.ok_or_else(|| ModelError::Shapes("there is no feed".to_owned()))?;
+
+        let mut scope = declared.scope(tasks_of(shapes, |_| true));
+        let parts = Parts { entry, tasks: &shapes.tasks, trunk: &trunk, device };
+        let architecture = HardSharing.build(&parts, &mut scope)?;
+        let mut heads = Vec::with_capacity(shapes.tasks.len());
+        for (task, shape) in shapes.tasks.iter().enumerate() {
+            if shape.feed >= shapes.feeds.len() || shape.outputs == 0 {
+                return Err(ModelError::Shapes(format!("task `{}` has no feed or no output", shape.name)));
+            }
+            let mut scope = scope.at("head");
+            let mut scope = scope.reached_by([task]);
+            heads.push(head(shape, architecture.output(task), &trunk, &mut scope.at(&shape.name)));
+        }
+        let Declared { layout, initial, .. } = declared;
+        Ok(Self { layout, initial, encoders, architecture, heads })
+    }
+
+    /// Multiply-adds of one row's forward pass through the feed's encoder, the architecture and the
+    /// heads of `tasks`.
+    pub(crate) fn multiply_adds(&self, feed: usize, tasks: &[usize]) -> u64 {
+        self.encoders[feed].multiply_adds()
+            + self.architecture.multiply_adds(tasks)
+            + tasks.iter().map(|&task| self.heads[task].multiply_adds()).sum::<u64>()
+    }
+}
+
+/// What a row of a feed is before its encoder.
+fn input(feed: &FeedShape) -> RowShape {
+    match feed.input {
+        InputShape::Image { channels, height, width } => RowShape::Image { channels, height, width },
+        InputShape::Table if feed.embeddings.is_empty() => RowShape::Vector { width: feed.width },
+        InputShape::Table => RowShape::Table { dense: feed.width, ids: feed.embeddings.len() },
+    }
+}
+
+fn trunk(experiment: &Experiment) -> Mlp {
+    let trunk = &experiment.model.trunk;
+    let style = Hidden { activation: trunk.activation, dropout: trunk.dropout, layer_norm: trunk.layer_norm };
+    Mlp { widths: trunk.hidden.clone(), style }
+}
+
+fn encoder(
+    experiment: &Experiment,
+    shapes: &Shapes,
+    feed: usize,
+    trunk: &dyn TrunkKind,
+    scope: &mut Scope<'_>,
+) -> Result<Stack, ModelError> {
+    let shape = &shapes.feeds[feed];
+    let mut stack = Stack::new(input(shape));
+    if !shape.embeddings.is_empty() {
+        stack.push(Embedding::new(shape.width, &shape.embeddings, scope));
+    }
+    if stack.output().width() == 0 {
+        return Err(ModelError::Shapes(format!("feed `{}` has no feature", shape.name)));
+    }
+    let Encoder::Mlp { hidden, width, activation, dropout, layer_norm } = encoder_config(experiment, shapes, feed)
+    else {
+        return Ok(stack);
+    };
+    let width = width.or_else(|| trunk.entry_width());
+    let width = width.ok_or_else(|| ModelError::NoEncoderWidth { feed: shape.name.clone() })?;
+    let style = Hidden { activation: activation.unwrap_or(trunk.activation()), dropout, layer_norm };
+    let encoder = Mlp { widths: hidden.iter().copied().chain([width]).collect(), style };
+    stack.append(encoder.build(stack.output(), scope)?);
+    Ok(stack)
+}
+
+/// The encoder that the experiment gives a feed, with the default that depends on all feeds'
+/// shapes.
+fn encoder_config(experiment: &Experiment, shapes: &Shapes, feed: usize) -> Encoder {
+    let own = experiment.datasets.get(&shapes.feeds[feed].dataset).and_then(|dataset| dataset.encoder.as_ref());
+    if let Some(encoder) = own.or(experiment.model.encoder.as_ref()) {
+        return encoder.clone();
+    }
+    let first = &shapes.feeds[0];
+    let alike = |shape: &FeedShape| shape.embeddings.is_empty() && input(shape) == input(first);
+    if shapes.feeds.iter().all(alike) { Encoder::None } else { Encoder::linear() }
+}
+
+/// The layers of one task: dropout, hidden layers and one linear layer to its outputs.
+fn head(task: &TaskShape, input: RowShape, trunk: &dyn TrunkKind, scope: &mut Scope<'_>) -> Stack {
+    let head = &task.head;
+    let mut stack = Stack::new(input);
+    stack.flatten();
+    let id = scope.layer();
+    if head.dropout > 0.0 {
+        stack.push(Dropout::new(id, head.dropout, stack.output()));
+    }
+    let activation = head.activation.unwrap_or(trunk.activation());
+    let style = Hidden { activation, dropout: head.dropout, layer_norm: head.layer_norm };
+    for (number, &width) in head.hidden.iter().enumerate() {
+        style.push(width, &mut stack, &mut scope.at(number));
+    }
+    let inputs = stack.output().width();
+    stack.push(Dense::new(inputs, task.outputs, &mut scope.at(head.hidden.len())));
+    stack
+}
+
+fn tasks_of(shapes: &Shapes, wanted: impl Fn(usize) -> bool) -> BTreeSet<usize> {
+    (0..shapes.tasks.len()).filter(|&task| wanted(shapes.tasks[task].feed)).collect()
+}
