@@ -14,7 +14,7 @@ use coordinator::{
     folder::{FolderError, RunFolder},
     progress::Progress,
     report::Report,
-    resume::Past,
+    resume::ResumableRun,
     setup::Setup,
 };
 use experiment::Loaded;
@@ -130,7 +130,7 @@ impl Arguments {
 
     fn go_on(&self, run_dir: &Path, signals: &Signals) -> Result<(Setup, Start), Failure> {
         let folder = RunFolder::open(run_dir).map_err(refused)?;
-        let past = Past::find(folder).map_err(Failure::refused)?;
+        let past = ResumableRun::find(folder).map_err(Failure::refused)?;
         let loaded = match &self.file {
             Some(file) => experiment::load(file, &self.sets).map_err(Failure::refused)?,
             None => past.experiment(&self.sets).map_err(Failure::refused)?,
@@ -206,10 +206,10 @@ fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {
     for warning in &setup.prepared.summary.warnings {
         say(&format!("warning: {warning}"));
     }
-    let (workers, units) = (setup.loaded.experiment.cluster.workers, setup.units());
-    if workers > units {
-        let idle = workers - units;
-        say(&format!("warning: {workers} workers for {units} microbatches: {idle} will be idle in training"));
+    let (workers, items) = (setup.loaded.experiment.cluster.workers, setup.work_items());
+    if workers > items {
+        let idle = workers - items;
+        say(&format!("warning: {workers} workers for {items} microbatches: {idle} will be idle in training"));
     }
     Ok(setup)
 }

@@ -23,7 +23,7 @@ use coordinator::{
     folder::RunFolder,
     progress::Progress,
     report::Report,
-    resume::Past,
+    resume::ResumableRun,
     setup::Setup,
 };
 use faulty_disk::{Fault, FaultyDisk};
@@ -143,7 +143,7 @@ impl Stage {
         let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
         let setup = Setup::prepare(loaded, model::Device::Flex).expect("is right");
         let start = if matches!(form, Form::Named) || RunFolder::has_run(run) {
-            let past = Past::find(RunFolder::open(run).expect("opens")).expect("is there");
+            let past = ResumableRun::find(RunFolder::open(run).expect("opens")).expect("is there");
             past.check_experiment(&setup.loaded).expect("is the same");
             past.check(&setup).expect("are the same");
             Start::Resumed(Box::new(past))

@@ -78,7 +78,7 @@ pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
 }
 
 fn share(whole: u64, microbatches: u32, settings: &Settings) -> u64 {
-    whole * u64::from(microbatches) / u64::from(settings.leaves)
+    whole * u64::from(microbatches) / u64::from(settings.microbatches)
 }
 
 /// Forward and about twice that backward: once, or once a task where every task's gradient is

@@ -41,7 +41,7 @@ const TOLD_MAX: usize = 6;
 
 /// A run that a coordinator has left, in a folder that this one has locked.
 #[derive(Debug)]
-pub struct Past {
+pub struct ResumableRun {
     /// The folder.
     pub folder: RunFolder,
     /// The checkpoint to go on from, with the best parameters so far; none where the run goes on
@@ -126,21 +126,21 @@ fn told(differences: &[String]) -> String {
     if more > 0 { format!("{first}; and {more} more") } else { first }
 }
 
-impl Past {
+impl ResumableRun {
     /// Finds what is left of the run in a folder.
     ///
     /// # Errors
     /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged; where no
     /// checkpoint is good, and one may be for all that is known, one that says why; others where a
     /// file can't be read.
-    pub fn find(folder: RunFolder) -> Result<Past, ResumeError> {
+    pub fn find(folder: RunFolder) -> Result<ResumableRun, ResumeError> {
         let journal_path = folder.journal();
         if !journal_path.exists() {
             if !checkpoint::steps(folder.path())?.is_empty() {
                 return Err(ResumeError::JournalMissing { path: folder.path().to_owned() });
             }
             let (tags, parameters) = (IndexMap::new(), IndexMap::new());
-            return Ok(Past { folder, found: None, passed_over: Vec::new(), journal: None, tags, parameters });
+            return Ok(ResumableRun { folder, found: None, passed_over: Vec::new(), journal: None, tags, parameters });
         }
         let (found, mut passed_over) = checkpoint::newest_good(folder.path(), Some(&journal_path))?;
         let oldest = passed_over.iter().rposition(|passed| passed.reason.may_be_put_right());
@@ -163,7 +163,7 @@ impl Past {
                 _ => {}
             }
         }
-        Ok(Past { folder, found, passed_over, journal, tags, parameters: recorded })
+        Ok(ResumableRun { folder, found, passed_over, journal, tags, parameters: recorded })
     }
 
     /// The checkpoint to go on from.

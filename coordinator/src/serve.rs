@@ -22,7 +22,7 @@ use crate::{
     server::Service,
     setup::Setup,
     shell::Shell,
-    start::{Position, Start},
+    start::{RunState, Start},
     tracking,
 };
 
@@ -127,7 +127,7 @@ pub async fn serve(
     let opened = start.open(&setup, &options)?;
     let run_id = opened.run_id();
     let mut tracker = start_tracker(&setup, &options, &opened.folder, &run_id)?;
-    let (position, updater) = Position::of(&setup, opened.checkpoint())?;
+    let (position, updater) = RunState::of(&setup, opened.checkpoint())?;
     let keep = setup.loaded.experiment.train.checkpoint.keep as usize;
     let disk = Arc::clone(&opened.disk);
     let spared = opened.spared.iter().copied();
@@ -194,7 +194,7 @@ pub(crate) fn settings(setup: &Setup) -> Settings {
     };
     let vectors = if is_per_task || task_gradients.is_some() { tasks } else { 1 };
     Settings {
-        leaves: setup.prepared.plan.microbatches(),
+        microbatches: setup.prepared.plan.microbatches(),
         steps: setup.steps,
         chunks: setup.chunks(),
         evaluate_every: Some(train.evaluation_interval(setup.steps)),
@@ -202,7 +202,7 @@ pub(crate) fn settings(setup: &Setup) -> Settings {
         min_workers: experiment.cluster.min_workers as usize,
         lease: std::time::Duration::from_millis(experiment.cluster.lease_ms),
         result_slots: crate::shell::result_slots(vectors, train.robust.map(|_| setup.prepared.plan.microbatches())),
-        leaves_apart: train.robust.is_some(),
+        one_vector_per_microbatch: train.robust.is_some(),
         straggler_multiple: STRAGGLER_MULTIPLE,
         patience_min: PATIENCE_MIN,
         losses_before: !is_per_task && needs.contains(&Need::LossesBefore),

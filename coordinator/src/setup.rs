@@ -87,7 +87,7 @@ impl Setup {
 
     /// Pieces that a step's gradient can be divided into at most: microbatches, of each feed by
     /// itself in per-task mode.
-    pub fn units(&self) -> u32 {
+    pub fn work_items(&self) -> u32 {
         let plan = &self.prepared.plan;
         plan.microbatches() * if self.is_per_task() { plan.feeds().len() as u32 } else { 1 }
     }

@@ -42,7 +42,7 @@ use crate::{
     selection::{Evaluated, Selection},
     server::Inbound,
     setup::Setup,
-    start::{Opened, Position},
+    start::{OpenRun, RunState},
     states::FINGERPRINT,
     tracking::TrackerHandle,
 };
@@ -143,8 +143,8 @@ impl Shell {
     /// A loop before its first event.
     pub(crate) fn new(
         setup: Setup,
-        opened: Opened,
-        position: Position,
+        opened: OpenRun,
+        position: RunState,
         executor: Executor,
         progress: watch::Sender<Progress>,
         turned_away: TurnedAway,
@@ -265,7 +265,7 @@ impl Shell {
             }
         }
         while let Some(worker) = self.unreachable.pop() {
-            self.drop_worker(worker, crate::run::Loss::Disconnected);
+            self.drop_worker(worker, crate::run::Departure::Disconnected);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     folder::{Fence, FencedDisk, RunFolder},
     journal::{self, Journal, Observation, Reason, Record},
     parameters::Parameters,
-    resume::{BASE, DATA, DEVICE, Past},
+    resume::{BASE, DATA, DEVICE, ResumableRun},
     run::{Run, Skipped},
     selection::Selection,
     serve::{CoordinatorError, Options, settings},
@@ -26,11 +26,11 @@ pub enum Start {
     /// In a folder of its own.
     New(RunFolder),
     /// Where another coordinator has left it.
-    Resumed(Box<Past>),
+    Resumed(Box<ResumableRun>),
 }
 
 /// A run folder in which everything stands for the first step to come.
-pub(crate) struct Opened {
+pub(crate) struct OpenRun {
     pub folder: RunFolder,
     pub fence: Fence,
     /// The disk, as long as the fence holds.
@@ -44,7 +44,7 @@ pub(crate) struct Opened {
     pub resumed_from: Option<u64>,
 }
 
-impl Opened {
+impl OpenRun {
     /// The folder's name, which is the run's.
     pub fn run_id(&self) -> String {
         self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -62,7 +62,7 @@ impl Start {
     ///
     /// # Errors
     /// The folder or the journal can't be written.
-    pub(crate) fn open(self, setup: &Setup, options: &Options) -> Result<Opened, CoordinatorError> {
+    pub(crate) fn open(self, setup: &Setup, options: &Options) -> Result<OpenRun, CoordinatorError> {
         let fenced =
             |fence: &Fence| -> Arc<dyn Disk> { Arc::new(FencedDisk::new(Arc::clone(&options.disk), fence.clone())) };
         match self {
@@ -74,12 +74,12 @@ impl Start {
                 journal.append_all(&first_records(setup, options, fence.epoch()))?;
                 journal.sync()?;
                 folder.sync(&*disk)?;
-                Ok(Opened { folder, fence, disk, journal, found: None, spared: Vec::new(), resumed_from: None })
+                Ok(OpenRun { folder, fence, disk, journal, found: None, spared: Vec::new(), resumed_from: None })
             }
             Start::Resumed(past) => {
                 let begun = past.has_begun();
                 let step = past.step();
-                let Past { folder, found, passed_over, journal, .. } = *past;
+                let ResumableRun { folder, found, passed_over, journal, .. } = *past;
                 let fence = folder.next_epoch(&*options.disk)?;
                 let disk = fenced(&fence);
                 if found.is_some() {
@@ -102,14 +102,14 @@ impl Start {
                 folder.sync(&*disk)?;
                 let spared = passed_over.iter().filter(|passed| passed.reason.is_not_understood());
                 let spared = spared.map(|passed| passed.step).collect();
-                Ok(Opened { folder, fence, disk, journal, found, spared, resumed_from: Some(step) })
+                Ok(OpenRun { folder, fence, disk, journal, found, spared, resumed_from: Some(step) })
             }
         }
     }
 }
 
 /// Where in its steps a run is.
-pub(crate) struct Position {
+pub(crate) struct RunState {
     pub parameters: Arc<Parameters>,
     pub selection: Selection,
     pub run: Run,
@@ -117,13 +117,13 @@ pub(crate) struct Position {
     pub factors: Factors,
 }
 
-impl Position {
+impl RunState {
     /// At the checkpoint, or at the first step, with what makes updates from there.
     ///
     /// # Errors
     /// There is no memory for the parameters, the checkpoint is another experiment's, or the next
     /// step can't be begun.
-    pub(crate) fn of(setup: &Setup, checkpoint: Option<&Checkpoint>) -> Result<(Position, Updater), CoordinatorError> {
+    pub(crate) fn of(setup: &Setup, checkpoint: Option<&Checkpoint>) -> Result<(RunState, Updater), CoordinatorError> {
         let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         let initial = || setup.network.initial(setup.loaded.experiment.seed);
         let first = checkpoint.map_or_else(initial, |checkpoint| checkpoint.parameters.clone());
@@ -141,7 +141,7 @@ impl Position {
                 .having_skipped(Skipped { all: count(SKIPPED), in_a_row: count(SKIPPED_IN_A_ROW) });
         }
         let factors = if step < setup.steps { updater.begin()? } else { Factors::default() };
-        Ok((Position { parameters, selection, run, factors }, updater))
+        Ok((RunState { parameters, selection, run, factors }, updater))
     }
 }
 

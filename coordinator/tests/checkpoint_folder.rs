@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use coordinator::checkpoint::{Checkpoint, write};
 use coordinator::disk::LocalDisk;
 use coordinator::folder::{FolderError, RunFolder};
-use coordinator::resume::{Past, ResumeError};
+use coordinator::resume::{ResumableRun, ResumeError};
 
 /// 2026-11-20 12:03:11 UTC.
 const NOW_MS: u64 = 1_795_176_191_250;
@@ -63,12 +63,12 @@ fn a_folder_without_an_experiment_is_no_run_and_one_without_a_journal_is_one_tha
     // Somebody's own folder.
     assert!(matches!(RunFolder::open(parent.path()), Err(FolderError::NotARun { missing: "journal.jsonl", .. })));
     fs::write(parent.path().join("epoch"), "1\n").expect("writes");
-    let past = Past::find(RunFolder::open(parent.path()).expect("opens")).expect("is there");
+    let past = ResumableRun::find(RunFolder::open(parent.path()).expect("opens")).expect("is there");
     assert_eq!((past.step(), past.device()), (0, None));
     drop(past);
     write(&LocalDisk, parent.path(), &Checkpoint { step: 5, ..Checkpoint::default() }).expect("writes");
     assert!(RunFolder::has_run(parent.path()), "what is left of one");
-    let error = Past::find(RunFolder::open(parent.path()).expect("opens")).expect_err("has lost its journal");
+    let error = ResumableRun::find(RunFolder::open(parent.path()).expect("opens")).expect_err("has lost its journal");
     assert!(matches!(error, ResumeError::JournalMissing { .. }), "{error}");
 }
 

@@ -1,4 +1,4 @@
-//! Who computes which microbatches: contiguous shares of a step's units, of equal duration at the
+//! Who computes which microbatches: contiguous shares of a step's items, of equal duration at the
 //! workers' speeds.
 
 use std::ops::Range;
@@ -18,26 +18,30 @@ pub struct Share {
 
 /// Divides a step's gradient over workers of equal speed.
 pub fn divide(settings: &Settings, workers: &[WorkerId]) -> Vec<Share> {
-    let units = Units::of(&settings.mode, settings.leaves);
-    let ends = shares(&units.costs, &vec![1.0; workers.len()]);
-    units.shares(workers, &ends)
+    let items = WorkItems::of(&settings.mode, settings.microbatches);
+    let ends = shares(&items.costs, &vec![1.0; workers.len()]);
+    items.shares(workers, &ends)
 }
 
 /// What a phase hands out, in order: microbatches of all feeds together, or of one feed after the
 /// other.
-struct Units {
-    leaves: u32,
+struct WorkItems {
+    microbatches: u32,
     by_feed: bool,
     costs: Vec<u64>,
 }
 
-impl Units {
-    fn of(mode: &Mode, leaves: u32) -> Units {
+impl WorkItems {
+    fn of(mode: &Mode, microbatches: u32) -> WorkItems {
         match mode {
-            Mode::Combined => Units { leaves, by_feed: false, costs: vec![1; leaves as usize] },
+            Mode::Combined => WorkItems { microbatches, by_feed: false, costs: vec![1; microbatches as usize] },
             Mode::PerTask { feeds, .. } => {
-                let of_feed = |cost: u64| std::iter::repeat_n(cost.max(1), leaves as usize);
-                Units { leaves, by_feed: true, costs: feeds.iter().flat_map(|feed| of_feed(feed.cost)).collect() }
+                let of_feed = |cost: u64| std::iter::repeat_n(cost.max(1), microbatches as usize);
+                WorkItems {
+                    microbatches,
+                    by_feed: true,
+                    costs: feeds.iter().flat_map(|feed| of_feed(feed.cost)).collect(),
+                }
             }
         }
     }
@@ -46,12 +50,12 @@ impl Units {
         let mut shares: Vec<Share> = Vec::new();
         let starts = std::iter::once(&0).chain(ends);
         for ((worker, start), end) in workers.iter().zip(starts).zip(ends) {
-            for unit in *start..*end {
-                let leaf = unit as u32 % self.leaves;
-                let feed = self.by_feed.then_some(unit as u32 / self.leaves);
+            for item in *start..*end {
+                let microbatch = item as u32 % self.microbatches;
+                let feed = self.by_feed.then_some(item as u32 / self.microbatches);
                 match shares.last_mut() {
-                    Some(last) if (last.worker, last.feed) == (*worker, feed) => last.range.end = leaf + 1,
-                    _ => shares.push(Share { worker: *worker, feed, range: leaf..leaf + 1 }),
+                    Some(last) if (last.worker, last.feed) == (*worker, feed) => last.range.end = microbatch + 1,
+                    _ => shares.push(Share { worker: *worker, feed, range: microbatch..microbatch + 1 }),
                 }
             }
         }
@@ -68,16 +72,16 @@ pub(super) struct Division {
 }
 
 impl Division {
-    /// The shares of a step whose phases hand out units of `mode`.
-    pub(super) fn shares(&mut self, mode: &Mode, leaves: u32, workers: &[WorkerId], pace: &Pace) -> Vec<Share> {
-        let units = Units::of(mode, leaves);
+    /// The shares of a step whose phases hand out items of `mode`.
+    pub(super) fn shares(&mut self, mode: &Mode, microbatches: u32, workers: &[WorkerId], pace: &Pace) -> Vec<Share> {
+        let items = WorkItems::of(mode, microbatches);
         let speeds = pace.speeds(workers);
-        let best = shares(&units.costs, &speeds);
-        let fits = self.workers == workers && self.ends.last() == Some(&units.costs.len());
-        if !fits || is_worth(&units.costs, &speeds, &self.ends, &best) {
+        let best = shares(&items.costs, &speeds);
+        let fits = self.workers == workers && self.ends.last() == Some(&items.costs.len());
+        if !fits || is_worth(&items.costs, &speeds, &self.ends, &best) {
             *self = Division { workers: workers.to_vec(), ends: best };
         }
-        units.shares(workers, &self.ends)
+        items.shares(workers, &self.ends)
     }
 }
 
@@ -94,7 +98,7 @@ fn shares(costs: &[u64], speeds: &[f64]) -> Vec<usize> {
     let (mut end, mut spent, mut due) = (0, 0.0, 0.0);
     for speed in speeds {
         due += total * speed / all;
-        // A unit is the worker's in whose share its middle lies.
+        // A item is the worker's in whose share its middle lies.
         while end < costs.len() && spent + costs[end] as f64 / 2.0 < due {
             spent += costs[end] as f64;
             end += 1;

@@ -18,7 +18,7 @@ pub enum Event {
     /// A worker gave a sign of life.
     Beat(WorkerId),
     /// A worker is gone.
-    Lost(WorkerId, Loss),
+    Lost(WorkerId, Departure),
     /// A worker's result is complete in the shell.
     Result {
         /// Who computed it.
@@ -36,17 +36,17 @@ pub enum Event {
         reason: String,
     },
     /// The inner products of the tasks' gradients are taken.
-    Measured {
+    GramianComputed {
         /// The step.
         step: u64,
     },
     /// The tasks are weighed.
-    Weighed {
+    WeightsComputed {
         /// The step.
         step: u64,
     },
     /// The weighting has learned of the losses after the update.
-    Learned {
+    WeightingUpdated {
         /// The step.
         step: u64,
     },
@@ -79,7 +79,7 @@ pub enum Event {
     /// The run can't go on, for this reason.
     Impossible(String),
     /// The metrics of an evaluation are known.
-    Evaluated {
+    MetricsComputed {
         /// Whether early stopping has run out of patience.
         stop: bool,
     },
@@ -95,7 +95,7 @@ pub enum Event {
 
 /// Why a worker is gone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Loss {
+pub enum Departure {
     /// Its stream broke.
     #[error("its connection broke")]
     Disconnected,
@@ -140,17 +140,17 @@ pub enum Effect {
     /// Forget what was kept and not used: the phase it was for is over or given up.
     Clear,
     /// Take the inner products of the tasks' gradients that were kept, for the record.
-    Measure {
+    ComputeGramian {
         /// The step.
         step: u64,
     },
     /// Weigh the tasks with the losses that were kept.
-    Weigh {
+    ComputeWeights {
         /// The step.
         step: u64,
     },
     /// Let the weighting learn of the losses that were kept, which are those after the update.
-    Learn {
+    UpdateWeighting {
         /// The step.
         step: u64,
     },
@@ -171,7 +171,7 @@ pub enum Effect {
         step: u64,
     },
     /// Make metrics of what was kept.
-    Decide {
+    ComputeMetrics {
         /// Of what.
         evaluation: Evaluation,
         /// Whether two answers agree about what is not finite in it, so that it is the model's
@@ -186,9 +186,9 @@ pub enum Effect {
         step: u64,
     },
     /// End the worker's stream.
-    Dismiss(WorkerId, Loss),
+    Dismiss(WorkerId, Departure),
     /// End the stream of a worker that is at fault, and keep it out for a while.
-    PutAside {
+    Ban {
         /// Who.
         worker: WorkerId,
         /// What it did.
@@ -229,8 +229,8 @@ pub enum Notice {
         /// Who.
         worker: WorkerId,
         /// Why.
-        loss: Loss,
-        /// Pieces of work that go back to the pile.
+        departure: Departure,
+        /// Pieces of work that go back to the queue.
         reissued: usize,
         /// How many take part now.
         workers: usize,
@@ -247,7 +247,7 @@ pub enum Notice {
     },
     /// A worker's answer is not finite: it is asked for again, of another worker where there is
     /// one.
-    Doubted {
+    Suspected {
         /// Whose.
         worker: WorkerId,
         /// About what.

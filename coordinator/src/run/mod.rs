@@ -20,10 +20,10 @@
 //! makes metrics of the sums) and *saving* (a checkpoint). After the last step the selected
 //! parameters are evaluated on the validation and on the test split, and the run is over.
 //!
-//! A worker that is lost takes its open work back to the pile, from where others get it within the
+//! A worker that is lost takes its open work back to the queue, from where others get it within the
 //! same phase; what a worker fails at goes to others too. What is late is computed by another as
 //! well, and the late one gets nothing more before it has answered. A worker may join in any phase:
-//! it gets work that lies on the pile at once and its share from the next step on. One that gives
+//! it gets work that lies on the queue at once and its share from the next step on. One that gives
 //! signs of life and no answers is sent away, and may come back.
 //!
 //! # What must hold
@@ -42,36 +42,36 @@
 //! - Partial steps: a step counts with all its microbatches or not at all, however late the last
 //!   one comes.
 
-mod assignment;
+mod blame;
 mod division;
-mod doubt;
 mod event;
-mod owed;
 mod pace;
+mod pending_replies;
 mod phase;
 mod request;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod work_queue;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use assignment::{Assignment, Job, JobKind, gradient_jobs, task_gradient_jobs};
+pub use blame::{Fault, Skipped, Unusable};
 pub use division::{Share, divide};
-pub use doubt::{Fault, Skipped, Unusable};
-pub use event::{Effect, Event, Loss, Notice, Outcome, WorkerId};
+pub use event::{Departure, Effect, Event, Notice, Outcome, WorkerId};
 use experiment::SplitName;
 pub use phase::{Evaluation, Phase};
 pub use schedule::{Chunks, FeedWork, Mode, Settings, TaskGradients};
+pub use work_queue::{Assignment, Job, JobKind, gradient_jobs, task_gradient_jobs};
 
-use assignment::{GivenUp, Pile};
-use owed::Owed;
+use pending_replies::PendingReplies;
+use work_queue::{Requeued, WorkQueue};
 
 #[derive(Debug, Clone)]
 struct Worker {
     ready: bool,
     seen: Duration,
-    owed: Owed,
+    pending_replies: PendingReplies,
 }
 
 /// The state of a run.
@@ -86,7 +86,7 @@ pub struct Run {
     evaluation_due: bool,
     save_asked: bool,
     workers: BTreeMap<WorkerId, Worker>,
-    pile: Pile,
+    queue: WorkQueue,
     /// The phase has begun and its microbatches are not divided yet: there were too few workers.
     undivided: bool,
     waiting_said: bool,
@@ -96,7 +96,7 @@ pub struct Run {
     /// How many workers were sent away that did not answer.
     unanswered: u32,
     /// Whose answer was not finite and is asked of another now.
-    doubts: BTreeMap<Job, WorkerId>,
+    suspects: BTreeMap<Job, WorkerId>,
     skipped: Skipped,
 }
 
@@ -112,13 +112,13 @@ impl Run {
             evaluation_due: false,
             save_asked: false,
             workers: BTreeMap::new(),
-            pile: Pile::default(),
+            queue: WorkQueue::default(),
             undivided: false,
             waiting_said: false,
             abandoned: None,
             idle_said: 0,
             unanswered: 0,
-            doubts: BTreeMap::new(),
+            suspects: BTreeMap::new(),
             skipped: Skipped::default(),
         }
     }
@@ -169,11 +169,12 @@ impl Run {
         }
         match event {
             Event::Joined(worker) => {
-                self.workers.insert(worker, Worker { ready: false, seen: now, owed: Owed::default() });
+                self.workers
+                    .insert(worker, Worker { ready: false, seen: now, pending_replies: PendingReplies::default() });
             }
             Event::Ready(worker) => self.on_ready(now, worker, &mut effects),
             Event::Beat(worker) => self.on_sign_of_life(now, worker),
-            Event::Lost(worker, loss) => self.on_lost(worker, loss, &mut effects),
+            Event::Lost(worker, departure) => self.on_lost(worker, departure, &mut effects),
             Event::Result { worker, work } => {
                 self.on_answer(now, worker, work);
                 self.on_result(now, worker, work, &mut effects);
@@ -183,24 +184,24 @@ impl Run {
                 self.on_failed(worker, work, &reason, &mut effects);
             }
             Event::Updated { step } => self.on_updated(step, &mut effects),
-            Event::Measured { step } if self.phase == Phase::Measuring && step == self.step => {
+            Event::GramianComputed { step } if self.phase == Phase::ComputingGramian && step == self.step => {
                 self.settle(&[], &mut effects);
                 self.ask(self.first_of_update(), &mut effects);
             }
-            Event::Weighed { step } if self.phase == Phase::Weighing && step == self.step => {
+            Event::WeightsComputed { step } if self.phase == Phase::ComputingWeights && step == self.step => {
                 self.settle(&[], &mut effects);
                 self.ask(Phase::Gradient, &mut effects);
             }
-            Event::Learned { step } if self.phase == Phase::Learning && step == self.step => {
+            Event::WeightingUpdated { step } if self.phase == Phase::UpdatingWeighting && step == self.step => {
                 self.settle(&[], &mut effects);
                 self.commit(&mut effects);
             }
-            Event::Measured { .. } | Event::Weighed { .. } | Event::Learned { .. } => {}
+            Event::GramianComputed { .. } | Event::WeightsComputed { .. } | Event::WeightingUpdated { .. } => {}
             Event::Unusable { step, reason, answers } => self.on_unusable(step, &reason, answers, &mut effects),
             Event::NotFinite { step, reason } => self.on_not_finite(step, &reason, &mut effects),
             Event::Skipped { step } => self.on_skipped(step, &mut effects),
             Event::Impossible(reason) => self.finish(Outcome::Failed(reason), &mut effects),
-            Event::Evaluated { stop } => self.on_evaluated(stop, &mut effects),
+            Event::MetricsComputed { stop } => self.on_evaluated(stop, &mut effects),
             Event::Saved => self.on_saved(&mut effects),
             Event::Tick => self.on_tick(now, &mut effects),
             Event::Interrupt => self.on_interrupt(&mut effects),
@@ -234,61 +235,61 @@ impl Run {
     fn on_answer(&mut self, now: Duration, id: WorkerId, work: u64) {
         self.on_sign_of_life(now, id);
         if let Some(worker) = self.workers.get_mut(&id) {
-            worker.owed.answered(now, work);
+            worker.pending_replies.answered(now, work);
         }
     }
 
-    fn on_lost(&mut self, id: WorkerId, loss: Loss, effects: &mut Vec<Effect>) {
+    fn on_lost(&mut self, id: WorkerId, departure: Departure, effects: &mut Vec<Effect>) {
         if self.workers.remove(&id).is_none() {
             return;
         }
-        let given_up = self.pile.take_back(id, loss == Loss::Disconnected);
-        let (workers, reissued) = (self.ready().count(), given_up.len());
-        effects.push(Effect::Notice(Notice::WorkerLost { worker: id, loss, reissued, workers }));
-        let fatal = given_up.into_iter().find(|given_up| given_up.tries >= self.settings.tries_max);
-        if let Some(GivenUp { job, tries }) = fatal {
+        let requeued = self.queue.take_back(id, departure == Departure::Disconnected);
+        let (workers, reissued) = (self.ready().count(), requeued.len());
+        effects.push(Effect::Notice(Notice::WorkerLost { worker: id, departure, reissued, workers }));
+        let fatal = requeued.into_iter().find(|requeued| requeued.tries >= self.settings.tries_max);
+        if let Some(Requeued { job, tries }) = fatal {
             let reason = format!("{tries} workers in a row failed or were lost while they computed {job}");
             self.finish(Outcome::Failed(reason), effects);
         }
     }
 
     fn on_result(&mut self, now: Duration, worker: WorkerId, work: u64, effects: &mut Vec<Effect>) {
-        let Some(job) = self.pile.complete(now, worker, work, &self.settings) else {
+        let Some(job) = self.queue.complete(now, worker, work, &self.settings) else {
             effects.push(Effect::Drop { worker, work });
             return;
         };
         effects.push(Effect::Keep { worker, work, job });
-        if !self.pile.is_done() {
+        if !self.queue.is_done() {
             return;
         }
         let step = self.step;
         match self.phase.clone() {
             Phase::TaskGradients => {
-                self.phase = Phase::Measuring;
-                effects.push(Effect::Measure { step });
+                self.phase = Phase::ComputingGramian;
+                effects.push(Effect::ComputeGramian { step });
             }
             Phase::LossesBefore => {
-                self.phase = Phase::Weighing;
-                effects.push(Effect::Weigh { step });
+                self.phase = Phase::ComputingWeights;
+                effects.push(Effect::ComputeWeights { step });
             }
             Phase::Gradient => {
                 self.phase = Phase::Updating;
                 effects.push(Effect::Update { step });
             }
             Phase::LossesAfter => {
-                self.phase = Phase::Learning;
-                effects.push(Effect::Learn { step });
+                self.phase = Phase::UpdatingWeighting;
+                effects.push(Effect::UpdateWeighting { step });
             }
             Phase::Evaluating(evaluation) => {
-                self.phase = Phase::Deciding(evaluation);
-                effects.push(Effect::Decide { evaluation, agreed: false });
+                self.phase = Phase::ComputingMetrics(evaluation);
+                effects.push(Effect::ComputeMetrics { evaluation, agreed: false });
             }
             _ => {}
         }
     }
 
     fn on_failed(&mut self, worker: WorkerId, work: u64, reason: &str, effects: &mut Vec<Effect>) {
-        if let Some(GivenUp { job, tries }) = self.pile.give_up(worker, work)
+        if let Some(Requeued { job, tries }) = self.queue.give_up(worker, work)
             && tries >= self.settings.tries_max
         {
             let outcome = Outcome::Failed(format!("{job} failed {tries} times, the last time with: {reason}"));
@@ -310,15 +311,18 @@ impl Run {
 
     /// Whether the shell works on the step.
     fn waits_for_shell(&self) -> bool {
-        matches!(self.phase, Phase::Measuring | Phase::Weighing | Phase::Updating | Phase::Learning)
+        matches!(
+            self.phase,
+            Phase::ComputingGramian | Phase::ComputingWeights | Phase::Updating | Phase::UpdatingWeighting
+        )
     }
 
     /// Begins a phase in which workers go over the step's microbatches.
     fn ask(&mut self, phase: Phase, effects: &mut Vec<Effect>) {
         effects.push(Effect::Clear);
         self.phase = phase;
-        self.pile.clear();
-        self.doubts.clear();
+        self.queue.clear();
+        self.suspects.clear();
         self.undivided = true;
     }
 
@@ -340,7 +344,7 @@ impl Run {
     }
 
     fn on_evaluated(&mut self, stop: bool, effects: &mut Vec<Effect>) {
-        let Phase::Deciding(evaluation) = self.phase else { return };
+        let Phase::ComputingMetrics(evaluation) = self.phase else { return };
         self.settle(&[], effects);
         effects.push(Effect::Clear);
         match evaluation {
@@ -390,18 +394,20 @@ impl Run {
             .filter(|(_, silence)| *silence > self.settings.lease)
             .collect();
         for (worker, silence) in silent {
-            effects.push(Effect::Dismiss(worker, Loss::Silent(silence)));
-            self.on_lost(worker, Loss::Silent(silence), effects);
+            effects.push(Effect::Dismiss(worker, Departure::Silent(silence)));
+            self.on_lost(worker, Departure::Silent(silence), effects);
         }
         let overdue: Vec<(WorkerId, Duration)> = self
             .workers
             .iter()
-            .filter_map(|(id, worker)| Some((*id, worker.owed.overdue(now, &self.settings, self.unanswered)?)))
+            .filter_map(|(id, worker)| {
+                Some((*id, worker.pending_replies.overdue(now, &self.settings, self.unanswered)?))
+            })
             .collect();
         for (worker, waited) in overdue {
             self.unanswered += 1;
-            effects.push(Effect::Dismiss(worker, Loss::Unanswered(waited)));
-            self.on_lost(worker, Loss::Unanswered(waited), effects);
+            effects.push(Effect::Dismiss(worker, Departure::Unanswered(waited)));
+            self.on_lost(worker, Departure::Unanswered(waited), effects);
         }
         self.hand_out(now, effects);
         self.help_stragglers(now, effects);
@@ -415,7 +421,7 @@ impl Run {
             effects.push(Effect::Save { step: self.step });
             return;
         }
-        let measures = self.settings.measures_after(self.step);
+        let measures = self.settings.wants_task_gradients_after(self.step);
         self.ask(if measures { Phase::TaskGradients } else { self.first_of_update() }, effects);
     }
 
@@ -428,33 +434,33 @@ impl Run {
     fn divide(&mut self, ready: &[WorkerId], effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Gradient => {}
-            Phase::TaskGradients => return self.pile.task_gradients(&self.settings, ready),
-            _ => return self.pile.losses(&self.settings, ready),
+            Phase::TaskGradients => return self.queue.task_gradients(&self.settings, ready),
+            _ => return self.queue.losses(&self.settings, ready),
         }
         let units = match &self.settings.mode {
-            Mode::Combined => self.settings.leaves as usize,
-            Mode::PerTask { feeds, .. } => self.settings.leaves as usize * feeds.len(),
+            Mode::Combined => self.settings.microbatches as usize,
+            Mode::PerTask { feeds, .. } => self.settings.microbatches as usize * feeds.len(),
         };
         let idle = ready.len().saturating_sub(units);
         if idle != self.idle_said && idle > 0 {
             effects.push(Effect::Notice(Notice::Idle { idle }));
         }
         self.idle_said = idle;
-        self.pile.gradient(&self.settings, ready);
+        self.queue.gradient(&self.settings, ready);
     }
 
     fn evaluate(&mut self, evaluation: Evaluation, effects: &mut Vec<Effect>) {
         let workers = self.ready().count();
         self.phase = Phase::Evaluating(evaluation);
-        self.doubts.clear();
-        self.pile.evaluation(&self.settings, evaluation.split(), workers);
-        if self.pile.is_done() {
-            self.phase = Phase::Deciding(evaluation);
-            effects.push(Effect::Decide { evaluation, agreed: false });
+        self.suspects.clear();
+        self.queue.evaluation(&self.settings, evaluation.split(), workers);
+        if self.queue.is_done() {
+            self.phase = Phase::ComputingMetrics(evaluation);
+            effects.push(Effect::ComputeMetrics { evaluation, agreed: false });
         }
     }
 
-    /// Gives what lies on the pile to those who can take it.
+    /// Gives what lies on the queue to those who can take it.
     fn hand_out(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(version) = self.version() else { return };
         let ready: Vec<WorkerId> = self.ready().collect();
@@ -469,9 +475,9 @@ impl Run {
         }
         self.waiting_said = false;
         if std::mem::take(&mut self.undivided) {
-            self.divide(&self.pile.free(&ready), effects);
+            self.divide(&self.queue.free(&ready), effects);
         }
-        for (worker, assignment) in self.pile.hand_out(now, &ready, version, &self.settings) {
+        for (worker, assignment) in self.queue.hand_out(now, &ready, version, &self.settings) {
             self.assign(now, worker, assignment, effects);
         }
     }
@@ -480,16 +486,16 @@ impl Run {
     fn help_stragglers(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(version) = self.version() else { return };
         let ready: Vec<WorkerId> = self.ready().collect();
-        for (other, assignment, late) in self.pile.hand_out_late(now, &ready, version, &self.settings) {
+        for (other, assignment, late) in self.queue.hand_out_late(now, &ready, version, &self.settings) {
             effects.push(Effect::Notice(Notice::Straggler { worker: late.holder, job: late.job, other }));
             self.assign(now, other, assignment, effects);
         }
     }
 
     fn assign(&mut self, now: Duration, worker: WorkerId, assignment: Assignment, effects: &mut Vec<Effect>) {
-        let usual = self.pile.usual(&assignment.job, &self.settings);
+        let usual = self.queue.usual(&assignment.job, &self.settings);
         if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.owed.asked(now, assignment.work, usual);
+            worker.pending_replies.asked(now, assignment.work, usual);
         }
         effects.push(Effect::Assign(worker, assignment));
     }
@@ -506,7 +512,7 @@ impl Run {
 
     fn finish(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
         self.phase = Phase::Over;
-        self.pile.clear();
+        self.queue.clear();
         effects.push(Effect::Finish(outcome));
     }
 }

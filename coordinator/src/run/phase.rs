@@ -10,11 +10,11 @@ pub enum Phase {
     /// Workers compute the tasks' gradients one by one, for the record.
     TaskGradients,
     /// The shell takes their inner products.
-    Measuring,
+    ComputingGramian,
     /// Workers compute the losses that the weighting needs before the gradient.
     LossesBefore,
     /// The shell weighs the tasks.
-    Weighing,
+    ComputingWeights,
     /// Workers compute gradients.
     Gradient,
     /// The shell builds the next parameters.
@@ -22,13 +22,13 @@ pub enum Phase {
     /// Workers compute the losses after the update, on the same rows.
     LossesAfter,
     /// The weighting learns of them.
-    Learning,
+    UpdatingWeighting,
     /// The shell undoes what the step has changed, and takes the next one.
     Skipping,
     /// Workers compute the sums of an evaluation.
     Evaluating(Evaluation),
     /// The shell makes metrics of the sums.
-    Deciding(Evaluation),
+    ComputingMetrics(Evaluation),
     /// The shell writes a checkpoint.
     Saving,
     /// The run has ended.
@@ -41,15 +41,15 @@ impl Phase {
         match self {
             Phase::Start => "waiting for workers",
             Phase::TaskGradients
-            | Phase::Measuring
+            | Phase::ComputingGramian
             | Phase::LossesBefore
-            | Phase::Weighing
+            | Phase::ComputingWeights
             | Phase::Gradient
             | Phase::Updating
             | Phase::LossesAfter
-            | Phase::Learning
+            | Phase::UpdatingWeighting
             | Phase::Skipping => "training",
-            Phase::Evaluating(_) | Phase::Deciding(_) => "evaluating",
+            Phase::Evaluating(_) | Phase::ComputingMetrics(_) => "evaluating",
             Phase::Saving => "saving",
             Phase::Over => "over",
         }
@@ -59,15 +59,15 @@ impl Phase {
     pub fn number(&self) -> u32 {
         match self {
             Phase::Start | Phase::Gradient | Phase::Updating | Phase::Skipping => 0,
-            Phase::Evaluating(evaluation) | Phase::Deciding(evaluation) => match evaluation {
+            Phase::Evaluating(evaluation) | Phase::ComputingMetrics(evaluation) => match evaluation {
                 Evaluation::Progress => 1,
                 Evaluation::Final(SplitName::Validation) => 2,
                 Evaluation::Final(_) => 3,
             },
             Phase::Saving | Phase::Over => 4,
-            Phase::LossesBefore | Phase::Weighing => 5,
-            Phase::LossesAfter | Phase::Learning => 6,
-            Phase::TaskGradients | Phase::Measuring => 7,
+            Phase::LossesBefore | Phase::ComputingWeights => 5,
+            Phase::LossesAfter | Phase::UpdatingWeighting => 6,
+            Phase::TaskGradients | Phase::ComputingGramian => 7,
         }
     }
 }

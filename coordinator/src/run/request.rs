@@ -13,22 +13,22 @@ impl Run {
             // up.
             Phase::Start
             | Phase::TaskGradients
-            | Phase::Measuring
+            | Phase::ComputingGramian
             | Phase::LossesBefore
-            | Phase::Weighing
+            | Phase::ComputingWeights
             | Phase::Gradient
             | Phase::Evaluating(Evaluation::Progress) => {
-                self.pile.clear();
+                self.queue.clear();
                 effects.push(Effect::Clear);
                 self.phase = Phase::Saving;
                 effects.push(Effect::Save { step: self.step });
             }
-            Phase::Evaluating(Evaluation::Final(_)) | Phase::Deciding(Evaluation::Final(_)) => {
+            Phase::Evaluating(Evaluation::Final(_)) | Phase::ComputingMetrics(Evaluation::Final(_)) => {
                 self.finish(Outcome::Interrupted, effects);
             }
             // What has changed the optimizer's state is carried through.
-            Phase::Updating | Phase::LossesAfter | Phase::Learning | Phase::Skipping => {}
-            Phase::Deciding(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
+            Phase::Updating | Phase::LossesAfter | Phase::UpdatingWeighting | Phase::Skipping => {}
+            Phase::ComputingMetrics(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
         }
     }
 
@@ -60,9 +60,9 @@ impl Run {
             // The parameters stand: the checkpoint is written beside what goes on.
             Phase::Start
             | Phase::TaskGradients
-            | Phase::Measuring
+            | Phase::ComputingGramian
             | Phase::LossesBefore
-            | Phase::Weighing
+            | Phase::ComputingWeights
             | Phase::Gradient
             | Phase::Evaluating(Evaluation::Progress) => {
                 effects.push(Effect::Save { step: self.step });
@@ -70,11 +70,11 @@ impl Run {
             // After the present step, or with what comes of its evaluation.
             Phase::Updating
             | Phase::LossesAfter
-            | Phase::Learning
+            | Phase::UpdatingWeighting
             | Phase::Skipping
-            | Phase::Deciding(Evaluation::Progress) => self.save_asked = true,
+            | Phase::ComputingMetrics(Evaluation::Progress) => self.save_asked = true,
             // One is being written, or the last is there.
-            Phase::Saving | Phase::Evaluating(_) | Phase::Deciding(_) | Phase::Over => {}
+            Phase::Saving | Phase::Evaluating(_) | Phase::ComputingMetrics(_) | Phase::Over => {}
         }
     }
 }

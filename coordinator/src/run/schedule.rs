@@ -10,7 +10,7 @@ use super::{Job, JobKind};
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Microbatches of a step, V.
-    pub leaves: u32,
+    pub microbatches: u32,
     /// Updates to be done.
     pub steps: u64,
     /// Chunks of the splits that are evaluated, by feed.
@@ -38,7 +38,7 @@ pub struct Settings {
     /// Whether each microbatch is a piece of work of its own, whose gradient is wanted apart.
     /// Workers then get equally many, however quick they are: nobody gets more of a say by
     /// answering soon.
-    pub leaves_apart: bool,
+    pub one_vector_per_microbatch: bool,
     /// Whether losses are asked for before the gradient, to weigh the tasks with.
     pub losses_before: bool,
     /// Whether losses are asked for after the update, on the same rows.
@@ -104,7 +104,7 @@ impl Chunks {
 
 impl Settings {
     /// How much work a job is, beside others of its kind.
-    pub(super) fn units(&self, job: &Job) -> u64 {
+    pub(super) fn work_items(&self, job: &Job) -> u64 {
         let leaves = u64::from(job.node.len());
         match (job.kind, &self.mode) {
             (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => leaves * feeds[feed as usize].cost,
@@ -116,7 +116,7 @@ impl Settings {
     }
 
     /// Whether the tasks' gradients are asked for beside the update after so many.
-    pub fn measures_after(&self, step: u64) -> bool {
+    pub fn wants_task_gradients_after(&self, step: u64) -> bool {
         self.task_gradients.as_ref().is_some_and(|asked| step.is_multiple_of(asked.every))
     }
 

@@ -1,8 +1,8 @@
 //! The state machine alone, told stories.
 
+mod blame;
+mod departure;
 mod division;
-mod doubt;
-mod loss;
 mod request;
 mod straggler;
 
@@ -15,9 +15,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-pub(super) fn settings(leaves: u32, steps: u64) -> Settings {
+pub(super) fn settings(microbatches: u32, steps: u64) -> Settings {
     Settings {
-        leaves,
+        microbatches,
         steps,
         chunks: vec![Chunks { validation: 3, test: 5 }, Chunks { validation: 1, test: 0 }],
         evaluate_every: Some(2),
@@ -29,7 +29,7 @@ pub(super) fn settings(leaves: u32, steps: u64) -> Settings {
         result_slots: 2,
         mode: Mode::Combined,
         task_gradients: None,
-        leaves_apart: false,
+        one_vector_per_microbatch: false,
         losses_before: false,
         losses_after: false,
         tries_max: 3,
@@ -110,21 +110,25 @@ impl Theatre {
                 }
                 Effect::Drop { .. } => {}
                 Effect::Clear => self.covered.clear(),
-                Effect::Measure { step } => {
-                    assert_eq!(self.leaves(), 2 * self.run.settings.leaves, "gradients without all microbatches");
-                    self.conclude(step, format!("measure {step}"), Event::Measured { step });
+                Effect::ComputeGramian { step } => {
+                    assert_eq!(self.leaves(), 2 * self.run.settings.microbatches, "gradients without all microbatches");
+                    self.conclude(step, format!("measure {step}"), Event::GramianComputed { step });
                 }
-                Effect::Weigh { step } => {
-                    assert_eq!(self.leaves(), self.run.settings.leaves, "losses without all microbatches");
-                    self.conclude(step, format!("weigh {step}"), Event::Weighed { step });
+                Effect::ComputeWeights { step } => {
+                    assert_eq!(self.leaves(), self.run.settings.microbatches, "losses without all microbatches");
+                    self.conclude(step, format!("weigh {step}"), Event::WeightsComputed { step });
                 }
-                Effect::Learn { step } => {
-                    assert_eq!(self.leaves(), self.run.settings.leaves, "losses without all microbatches");
-                    self.conclude(step, format!("learn {step}"), Event::Learned { step });
+                Effect::UpdateWeighting { step } => {
+                    assert_eq!(self.leaves(), self.run.settings.microbatches, "losses without all microbatches");
+                    self.conclude(step, format!("learn {step}"), Event::WeightingUpdated { step });
                 }
                 Effect::Update { step } => {
                     let feeds = if self.run.settings.mode == Mode::Combined { 1 } else { 2 };
-                    assert_eq!(self.leaves(), feeds * self.run.settings.leaves, "a step without all its microbatches");
+                    assert_eq!(
+                        self.leaves(),
+                        feeds * self.run.settings.microbatches,
+                        "a step without all its microbatches"
+                    );
                     self.conclude(step, format!("update {step}"), Event::Updated { step });
                 }
                 Effect::Retract { jobs } => self.covered.retain(|(_, job)| !jobs.contains(job)),
@@ -133,13 +137,13 @@ impl Theatre {
                     self.tell(Event::Skipped { step });
                 }
                 Effect::Commit { step } => self.story.push(format!("commit {step}")),
-                Effect::Decide { evaluation, agreed } => {
+                Effect::ComputeMetrics { evaluation, agreed } => {
                     let line = format!("decide {evaluation:?} over {} chunks", self.leaves());
                     if agreed {
                         self.story.push(line);
-                        self.tell(Event::Evaluated { stop: false });
+                        self.tell(Event::MetricsComputed { stop: false });
                     } else {
-                        self.conclude(self.run.done(), line, Event::Evaluated { stop: false });
+                        self.conclude(self.run.done(), line, Event::MetricsComputed { stop: false });
                     }
                 }
                 Effect::Select => self.story.push("select".into()),
@@ -149,7 +153,7 @@ impl Theatre {
                     self.tell(Event::Saved);
                 }
                 Effect::Dismiss(worker, _) => self.held.retain(|_, (holder, _)| *holder != worker),
-                Effect::PutAside { worker, .. } => {
+                Effect::Ban { worker, .. } => {
                     self.held.retain(|_, (holder, _)| *holder != worker);
                     self.aside.push(worker.0);
                 }
@@ -185,7 +189,7 @@ impl Theatre {
 
     fn kill(&mut self, worker: u64) {
         self.held.retain(|_, (holder, _)| holder.0 != worker);
-        self.tell(Event::Lost(WorkerId(worker), Loss::Disconnected));
+        self.tell(Event::Lost(WorkerId(worker), Departure::Disconnected));
     }
 
     fn answer(&mut self, work: u64) {
@@ -217,8 +221,8 @@ impl Theatre {
     }
 
     /// Answers until a unit is in doubt.
-    fn answer_step_until_doubt(&mut self) {
-        while self.run.doubts.is_empty() {
+    fn answer_step_until_suspicion(&mut self) {
+        while self.run.suspects.is_empty() {
             let work = *self.held.keys().next().unwrap();
             self.answer(work);
         }
@@ -316,12 +320,12 @@ proptest! {
     fn the_story_is_the_same_whatever_the_workers_do(
         leaves in 1u32..9,
         mode in prop::sample::select(vec![Mode::Combined, per_task(false), per_task(true)]),
-        (losses_before, losses_after, leaves_apart) in any::<(bool, bool, bool)>(),
+        (losses_before, losses_after, one_vector_per_microbatch) in any::<(bool, bool, bool)>(),
         every in prop::option::of(1u64..4),
         moves in prop::collection::vec((0u8..10, any::<prop::sample::Index>()), 0..200),
     ) {
         let task_gradients = every.filter(|_| mode == Mode::Combined).and_then(measuring);
-        let asked = Settings { mode, task_gradients, leaves_apart, losses_before, losses_after, ..settings(leaves, 4) };
+        let asked = Settings { mode, task_gradients, one_vector_per_microbatch, losses_before, losses_after, ..settings(leaves, 4) };
         let settings = Settings { tries_max: u32::MAX, ..asked };
         let mut theatre = Theatre::new(settings.clone());
         let mut last = 0;

@@ -24,8 +24,8 @@ const NODES_IN_SLOTS: usize = 4;
 
 /// Slots for vectors of one worker, where a node gives so many and so many microbatches are nodes
 /// of their own. Memory is taken as slots are written to.
-pub(crate) fn result_slots(vectors: usize, leaves_apart: Option<u32>) -> u32 {
-    let nodes = leaves_apart.map_or(NODES_IN_SLOTS, |leaves| leaves as usize);
+pub(crate) fn result_slots(vectors: usize, one_vector_per_microbatch: Option<u32>) -> u32 {
+    let nodes = one_vector_per_microbatch.map_or(NODES_IN_SLOTS, |leaves| leaves as usize);
     (nodes * vectors).min(SLOTS_MAX) as u32
 }
 

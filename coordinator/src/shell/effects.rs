@@ -15,7 +15,7 @@ use crate::{
     compute::{Answers, Done, Factors, Gradient, Job, Losses, NotFinite, SkipReport, StepReport, Sums},
     evaluation::Part,
     journal::{JournalError, Observation, Reason},
-    run::{Assignment, Effect, Evaluation, Event, JobKind, Loss, Notice, Outcome, Skipped, WorkerId},
+    run::{Assignment, Departure, Effect, Evaluation, Event, JobKind, Notice, Outcome, Skipped, WorkerId},
     selection::Evaluated,
     states::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW},
 };
@@ -37,15 +37,15 @@ impl Shell {
                 self.losses.clear();
                 self.sums.clear();
             }
-            Effect::Measure { step } => {
+            Effect::ComputeGramian { step } => {
                 let gradients = std::mem::take(&mut self.gradients);
                 self.order(Job::Measure { step, gradients })?;
             }
-            Effect::Weigh { step } => {
+            Effect::ComputeWeights { step } => {
                 let losses = std::mem::take(&mut self.losses);
                 self.order(Job::Weigh { step, losses })?;
             }
-            Effect::Learn { step } => {
+            Effect::UpdateWeighting { step } => {
                 let losses = std::mem::take(&mut self.losses);
                 self.order(Job::Learn { step, losses })?;
             }
@@ -65,7 +65,7 @@ impl Shell {
             }
             Effect::Skip { step } => self.order(Job::Skip { step })?,
             Effect::Commit { .. } => {}
-            Effect::Decide { evaluation, agreed } => {
+            Effect::ComputeMetrics { evaluation, agreed } => {
                 let sums = std::mem::take(&mut self.sums);
                 self.order(Job::Decide { evaluation, sums, agreed })?;
             }
@@ -79,8 +79,8 @@ impl Shell {
                 }
             }
             Effect::Save { step } => self.save(step, false)?,
-            Effect::Dismiss(worker, loss) => self.dismiss(worker, &loss),
-            Effect::PutAside { worker, fault } => self.put_faulty_aside(worker, &fault),
+            Effect::Dismiss(worker, departure) => self.dismiss(worker, &departure),
+            Effect::Ban { worker, fault } => self.put_faulty_aside(worker, &fault),
             Effect::Finish(outcome) => self.outcome = Some(outcome),
             Effect::Notice(notice) => self.notice(notice),
         }
@@ -213,10 +213,10 @@ impl Shell {
         })
     }
 
-    pub(crate) fn dismiss(&mut self, worker: WorkerId, loss: &Loss) {
+    pub(crate) fn dismiss(&mut self, worker: WorkerId, departure: &Departure) {
         if let Some(connection) = self.connections.remove(&worker) {
             // Should it still be there, it may come again, under another lease.
-            let refusal = Refusal { kind: RefusalKind::Stale, reason: format!("dismissed: {loss}") };
+            let refusal = Refusal { kind: RefusalKind::Stale, reason: format!("dismissed: {departure}") };
             let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(refusal));
         }
     }
@@ -227,15 +227,15 @@ impl Shell {
             Notice::WorkerReady { worker, workers } => {
                 tracing::info!(worker = worker.0, workers, "worker takes part");
             }
-            Notice::WorkerLost { worker, loss, reissued, workers } => {
-                tracing::warn!(worker = worker.0, %loss, reissued, workers, "worker lost; its work goes to others");
-                let code = match loss {
-                    Loss::Disconnected => "disconnected",
-                    Loss::Silent(_) => "silent",
-                    Loss::Unanswered(_) => "unanswered",
-                    Loss::Left(_) => "left",
+            Notice::WorkerLost { worker, departure, reissued, workers } => {
+                tracing::warn!(worker = worker.0, %departure, reissued, workers, "worker lost; its work goes to others");
+                let code = match departure {
+                    Departure::Disconnected => "disconnected",
+                    Departure::Silent(_) => "silent",
+                    Departure::Unanswered(_) => "unanswered",
+                    Departure::Left(_) => "left",
                 };
-                let reason = Reason::new(code, loss.to_string());
+                let reason = Reason::new(code, departure.to_string());
                 let rank = self.ranks.remove(&worker);
                 self.observe(Observation::WorkerLost { rank, step, reason });
             }
@@ -245,7 +245,7 @@ impl Shell {
                 let message = format!("worker {} is late with {job}; worker {} computes it too", worker.0, other.0);
                 self.observe(Observation::Event { name: "straggler".into(), step: Some(step), message });
             }
-            Notice::Doubted { worker, job } => {
+            Notice::Suspected { worker, job } => {
                 tracing::warn!(worker = worker.0, %job, "not finite; it is asked for again");
                 let message = format!("{job} by worker {} is not finite; it is asked for again", worker.0);
                 self.observe(Observation::Event { name: "doubted".into(), step: Some(step), message });
@@ -266,14 +266,14 @@ impl Shell {
     pub(crate) fn on_done(&mut self, done: Done) {
         match done {
             Done::Crashed => drop(self.failed.get_or_insert(CoordinatorError::Crashed)),
-            Done::Measured { step } => self.tell(Event::Measured { step }),
+            Done::Measured { step } => self.tell(Event::GramianComputed { step }),
             Done::Weighed { step, factors } => {
                 self.factors = factors;
-                self.tell(Event::Weighed { step });
+                self.tell(Event::WeightsComputed { step });
             }
             Done::Learned { step, next } => {
                 self.end_step(next);
-                self.tell(Event::Learned { step });
+                self.tell(Event::WeightingUpdated { step });
                 self.executor.look_ahead();
             }
             Done::Updated(report) => self.on_updated(report),
@@ -399,7 +399,7 @@ impl Shell {
             }
             Evaluation::Final(split) => drop(self.finals.insert(split.name(), evaluated)),
         }
-        self.tell(Event::Evaluated { stop });
+        self.tell(Event::MetricsComputed { stop });
     }
 
     /// The outcome in words, with the journal's status.

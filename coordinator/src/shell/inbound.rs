@@ -20,7 +20,7 @@ use crate::{
     compute::{Contribution, Place},
     journal::{Observation, Reason},
     parameters,
-    run::{self, Event, Fault, Loss, Phase, WorkerId, divide},
+    run::{self, Departure, Event, Fault, Phase, WorkerId, divide},
     server::Inbound,
 };
 
@@ -38,7 +38,7 @@ impl Shell {
             Inbound::Garbled { worker, kind, reason } => self.put_aside(worker, kind, reason),
             Inbound::Disconnected(worker) => {
                 if self.connections.remove(&worker).is_some() {
-                    self.tell(Event::Lost(worker, Loss::Disconnected));
+                    self.tell(Event::Lost(worker, Departure::Disconnected));
                 }
             }
             Inbound::Beat { beat, known } => {
@@ -94,7 +94,7 @@ impl Shell {
             .send(envelope.clone(), CoordinatorMessage::Welcome(Box::new(welcome)))
             .and_then(|()| connection.send_chunks(&envelope, plan));
         if sent.is_err() {
-            self.drop_worker(worker, Loss::Disconnected);
+            self.drop_worker(worker, Departure::Disconnected);
         }
     }
 
@@ -193,7 +193,7 @@ impl Shell {
                 self.tell(Event::Failed { worker, work, reason });
             }
             WorkerMessage::Leave(Refusal { kind, reason }) => match kind {
-                RefusalKind::Shutdown => self.drop_worker(worker, Loss::Left(reason)),
+                RefusalKind::Shutdown => self.drop_worker(worker, Departure::Left(reason)),
                 RefusalKind::Damaged => self.cut_off(worker, reason),
                 _ => self.refuse(worker, kind, reason),
             },
@@ -226,7 +226,7 @@ impl Shell {
         let rank = self.run.rank(worker) as u32;
         let envelope = self.envelope(worker);
         if self.connections[&worker].send(envelope, CoordinatorMessage::Accepted { rank }).is_err() {
-            return self.drop_worker(worker, Loss::Disconnected);
+            return self.drop_worker(worker, Departure::Disconnected);
         }
         self.ranks.insert(worker, rank);
         let name = name(worker, &self.connections[&worker].hello);
@@ -336,18 +336,18 @@ impl Shell {
     /// computing it counts as a crash, so that a line that lets nothing through ends the run with
     /// that unit named.
     fn cut_off(&mut self, worker: WorkerId, reason: String) {
-        self.send_away(worker, RefusalKind::Damaged, reason, Loss::Disconnected);
+        self.send_away(worker, RefusalKind::Damaged, reason, Departure::Disconnected);
     }
 
     /// Tells a worker why it can't take part (any more), and writes it down.
     pub(crate) fn refuse(&mut self, worker: WorkerId, kind: RefusalKind, reason: String) {
-        self.send_away(worker, kind, reason.clone(), Loss::Left(reason));
+        self.send_away(worker, kind, reason.clone(), Departure::Left(reason));
     }
 
-    fn send_away(&mut self, worker: WorkerId, kind: RefusalKind, reason: String, loss: Loss) {
+    fn send_away(&mut self, worker: WorkerId, kind: RefusalKind, reason: String, departure: Departure) {
         if self.connections.contains_key(&worker) {
             self.tell_refused(worker, kind, reason);
-            self.drop_worker(worker, loss);
+            self.drop_worker(worker, departure);
         }
     }
 
@@ -364,9 +364,9 @@ impl Shell {
     }
 
     /// Ends a worker's stream and gives its work to others.
-    pub(crate) fn drop_worker(&mut self, worker: WorkerId, loss: Loss) {
+    pub(crate) fn drop_worker(&mut self, worker: WorkerId, departure: Departure) {
         if self.connections.remove(&worker).is_some() {
-            self.tell(Event::Lost(worker, loss));
+            self.tell(Event::Lost(worker, departure));
         }
     }
 
@@ -375,12 +375,12 @@ impl Shell {
     pub(crate) fn dismiss_cut_off(&mut self) {
         let (now, patience) = (self.started.elapsed(), STUCK_LEASES * self.run.settings().lease);
         let stuck = self.connections.iter().filter_map(|(id, connection)| {
-            Some((*id, Loss::Unanswered(connection.stuck(now).filter(|stuck| *stuck > patience)?)))
+            Some((*id, Departure::Unanswered(connection.stuck(now).filter(|stuck| *stuck > patience)?)))
         });
-        let stuck: Vec<(WorkerId, Loss)> = stuck.collect();
-        for (worker, loss) in stuck {
-            self.dismiss(worker, &loss);
-            self.tell(Event::Lost(worker, loss));
+        let stuck: Vec<(WorkerId, Departure)> = stuck.collect();
+        for (worker, departure) in stuck {
+            self.dismiss(worker, &departure);
+            self.tell(Event::Lost(worker, departure));
         }
     }
 

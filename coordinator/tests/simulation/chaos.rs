@@ -91,7 +91,7 @@ fn settings(dice: &mut Dice, workers: usize) -> Settings {
         _ => Mode::Combined,
     };
     Settings {
-        leaves: dice.between(1, 9) as u32,
+        microbatches: dice.between(1, 9) as u32,
         steps: dice.between(4, 12),
         chunks: vec![Chunks { validation: dice.between(0, 3) as u32, test: 1 }, Chunks { validation: 2, test: 0 }],
         evaluate_every: Some(dice.between(1, 5)),
@@ -104,7 +104,7 @@ fn settings(dice: &mut Dice, workers: usize) -> Settings {
         task_gradients: (mode == Mode::Combined && dice.chance(30))
             .then(|| TaskGradients { every: dice.between(1, 4), feeds: vec![feed(dice), feed(dice)] }),
         mode,
-        leaves_apart: dice.chance(20),
+        one_vector_per_microbatch: dice.chance(20),
         losses_before: dice.chance(30),
         losses_after: dice.chance(30),
         // Kills are blind here; that a unit's workers keep dying is no reason to end.

@@ -117,7 +117,7 @@ pub fn is_finite(sum: &Sum) -> bool {
 
 /// What a step comes to; nothing where something in it is not finite.
 fn stepped(now: &Model, settings: &Settings, step: u64) -> Option<Model> {
-    let root = Node::root(settings.leaves);
+    let root = Node::root(settings.microbatches);
     let losses = |model: &Model| Some(model.sum(What::Losses, step, root)).filter(is_finite);
     let alpha = if settings.losses_before { now.alpha(&losses(now)?) } else { now.weight as f32 };
     let sums: Vec<Sum> = feeds(settings).iter().map(|feed| now.sum(What::Gradient(*feed), step, root)).collect();
@@ -164,14 +164,15 @@ pub fn evaluated(value: f64) -> Evaluated {
 }
 
 pub fn quiet(Course { settings, selection, odd }: &Course) -> Quiet {
-    let root = Node::root(settings.leaves);
+    let root = Node::root(settings.microbatches);
     let (mut models, mut skipped) = (vec![Model::first(*odd)], vec![0]);
     let (mut best, mut selection, mut stop) = (vec![None], selection.clone(), false);
     let mut results = BTreeMap::new();
     for step in 0..settings.steps {
         let now = models[step as usize];
         let stepped = stepped(&now, settings, step);
-        let asked = settings.task_gradients.as_ref().filter(|_| settings.measures_after(step) && stepped.is_some());
+        let asked =
+            settings.task_gradients.as_ref().filter(|_| settings.wants_task_gradients_after(step) && stepped.is_some());
         if let Some(asked) = asked {
             let sums = (0..asked.feeds.len() as u32).map(|feed| now.sum(What::TaskGradients(feed), step, root));
             let sums: Vec<Sum> = sums.collect();

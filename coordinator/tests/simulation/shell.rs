@@ -274,7 +274,7 @@ impl Shell {
     }
 
     fn perform(&mut self, effect: Effect, quiet: &Quiet) -> Result<(), Violation> {
-        let root = Node::root(self.settings.leaves);
+        let root = Node::root(self.settings.microbatches);
         match effect {
             Effect::Assign(worker, assignment) => {
                 let Some(host) = self.hosts.get(&worker).copied() else {
@@ -301,14 +301,17 @@ impl Shell {
             }
             Effect::Clear => self.kept.clear(),
             Effect::Retract { jobs } => self.kept.retain(|(_, job, _)| !jobs.contains(job)),
-            Effect::Measure { step } | Effect::Weigh { step } | Effect::Update { step } | Effect::Learn { step }
+            Effect::ComputeGramian { step }
+            | Effect::ComputeWeights { step }
+            | Effect::Update { step }
+            | Effect::UpdateWeighting { step }
                 if self.is_unusable(step) => {}
-            Effect::Measure { step } => {
+            Effect::ComputeGramian { step } => {
                 let feeds = self.settings.task_gradients.iter().flat_map(|asked| 0..asked.feeds.len() as u32);
                 let kinds: Vec<JobKind> = feeds.map(|feed| JobKind::TaskGradients { feed }).collect();
                 let sums: Result<Vec<Sum>, Violation> = kinds.into_iter().map(|kind| self.total(kind, root)).collect();
                 self.measured = Some(measured(&sums?));
-                self.done.push(Event::Measured { step });
+                self.done.push(Event::GramianComputed { step });
             }
             Effect::Skip { step } => {
                 self.tally.steps_skipped += 1;
@@ -316,17 +319,17 @@ impl Shell {
                 self.next = Some(self.model);
                 self.done.push(Event::Skipped { step });
             }
-            Effect::PutAside { worker, .. } => {
+            Effect::Ban { worker, .. } => {
                 self.tally.workers_put_aside += 1;
                 if !self.liars.contains(&worker) {
                     return violated("a worker was put aside whose answers are right");
                 }
                 self.dismissed.extend(self.hosts.remove(&worker));
             }
-            Effect::Weigh { step } => {
+            Effect::ComputeWeights { step } => {
                 let losses = self.total(JobKind::Losses, root)?;
                 self.alpha = self.model.alpha(&losses);
-                self.done.push(Event::Weighed { step });
+                self.done.push(Event::WeightsComputed { step });
             }
             Effect::Update { step } => {
                 if !self.settings.losses_before {
@@ -340,10 +343,10 @@ impl Shell {
                 }
                 self.done.push(Event::Updated { step });
             }
-            Effect::Learn { step } => {
+            Effect::UpdateWeighting { step } => {
                 let losses = self.total(JobKind::Losses, root)?;
                 self.next = self.next.map(|next| next.learned(&losses));
-                self.done.push(Event::Learned { step });
+                self.done.push(Event::WeightingUpdated { step });
             }
             Effect::Commit { step } => {
                 let Some(next) = self.next.take() else { return violated(format!("step {step} without an update")) };
@@ -356,9 +359,9 @@ impl Shell {
                     self.record(step, "measured", measured)?;
                 }
             }
-            Effect::Decide { agreed: false, .. }
+            Effect::ComputeMetrics { agreed: false, .. }
                 if self.mutation != Some(Mutation::BelieveNotFinite) && self.is_unusable(self.run.done()) => {}
-            Effect::Decide { evaluation, .. } => self.decide(evaluation)?,
+            Effect::ComputeMetrics { evaluation, .. } => self.decide(evaluation)?,
             Effect::Select => {}
             Effect::Save { step } => {
                 self.save(step, false);
@@ -426,7 +429,7 @@ impl Shell {
                 self.save(step, true);
             }
         }
-        self.done.push(Event::Evaluated { stop });
+        self.done.push(Event::MetricsComputed { stop });
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use coordinator::run::{Assignment, Event, Job, JobKind, Loss, WorkerId};
+use coordinator::run::{Assignment, Departure, Event, Job, JobKind, WorkerId};
 
 use self::chaos::course;
 use super::{
@@ -339,7 +339,7 @@ impl World {
             Said::Beat => self.tell(epoch, Event::Beat(lease)),
             Said::Gone => {
                 shell.forget(lease);
-                self.tell(epoch, Event::Lost(lease, Loss::Disconnected))
+                self.tell(epoch, Event::Lost(lease, Departure::Disconnected))
             }
             Said::Failure { work } => {
                 self.tell(epoch, Event::Failed { worker: lease, work, reason: "no memory".into() })

@@ -34,7 +34,7 @@ fn where_halves_are_wanted_nobody_gets_the_root() {
 
 #[test]
 fn where_microbatches_are_wanted_apart_each_is_a_piece_of_work_and_speed_gives_nobody_more() {
-    let mut theatre = Theatre::new(Settings { leaves_apart: true, ..settings(40, 4) });
+    let mut theatre = Theatre::new(Settings { one_vector_per_microbatch: true, ..settings(40, 4) });
     theatre.join(1);
     theatre.join(2);
     // The first worker got all of the first step, so many at a time.

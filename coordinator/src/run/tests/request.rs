@@ -35,8 +35,8 @@ fn a_run_that_is_to_end_needs_a_worker_for_the_losses_after_its_update_alone() {
         assert_eq!(tell(Event::Interrupt), (Phase::Updating, !losses_after));
         if losses_after {
             assert_eq!(tell(Event::Updated { step: 0 }), (Phase::LossesAfter, false));
-            assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 2 }), (Phase::Learning, true));
-            assert_eq!(tell(Event::Learned { step: 0 }), (Phase::Saving, true));
+            assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 2 }), (Phase::UpdatingWeighting, true));
+            assert_eq!(tell(Event::WeightingUpdated { step: 0 }), (Phase::Saving, true));
         } else {
             assert_eq!(tell(Event::Updated { step: 0 }), (Phase::Saving, true));
         }

@@ -15,7 +15,7 @@ fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_put_aside() {
         theatre.answer_all();
         assert_eq!(theatre.aside, [bad]);
         assert_eq!(theatre.story, quiet_story(4, 3));
-        let doubted = theatre.notices.iter().filter(|notice| matches!(notice, Notice::Doubted { .. })).count();
+        let doubted = theatre.notices.iter().filter(|notice| matches!(notice, Notice::Suspected { .. })).count();
         assert_eq!(doubted, 1, "one unit is enough");
     }
 }
@@ -50,7 +50,7 @@ fn a_unit_in_doubt_is_not_asked_of_the_worker_whose_answer_it_is() {
     theatre.bad.insert(1);
     theatre.join(1);
     theatre.join(2);
-    theatre.answer_step_until_doubt();
+    theatre.answer_step_until_suspicion();
     let (_, (worker, _)) = theatre.held.first_key_value().unwrap();
     assert_eq!(worker.0, 2);
     // It is late, and the other one has nothing to do: it is not asked all the same.
@@ -102,7 +102,7 @@ fn a_signal_while_a_unit_is_in_doubt_gives_the_step_up() {
     theatre.bad.insert(1);
     theatre.join(1);
     theatre.join(2);
-    theatre.answer_step_until_doubt();
+    theatre.answer_step_until_suspicion();
     theatre.tell(Event::Interrupt);
     assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
     assert_eq!(theatre.story, ["save 0"]);
@@ -138,7 +138,7 @@ fn what_two_find_not_finite_in_an_evaluation_is_its_result() {
         theatre.answer_all();
         assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
         assert_eq!((theatre.aside, theatre.story), (vec![], quiet_story(4, 3)));
-        assert!(theatre.notices.iter().any(|notice| matches!(notice, Notice::Doubted { .. })));
+        assert!(theatre.notices.iter().any(|notice| matches!(notice, Notice::Suspected { .. })));
     }
 }
 
@@ -156,7 +156,7 @@ fn a_worker_that_hides_behind_an_evaluation_that_is_not_finite_is_found_all_the_
 fn a_signal_while_an_evaluation_is_in_doubt_gives_it_up() {
     let mut theatre = evaluating();
     theatre.bad.insert(1);
-    theatre.answer_step_until_doubt();
+    theatre.answer_step_until_suspicion();
     assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
     theatre.tell(Event::Interrupt);
     assert_eq!(theatre.outcome, Some(Outcome::Interrupted));

@@ -1,6 +1,6 @@
 //! The answers that a worker owes, and how long they are waited for.
 //!
-//! Late work is done by others long before ([`super::Pile`] hands it out once more). This is about
+//! Late work is done by others long before ([`super::WorkQueue`] hands it out once more). This is about
 //! the worker itself: its signs of life travel on a connection of their own, so the stream of work
 //! may be cut in silence, or a computation hang, while they go on.
 
@@ -20,14 +20,14 @@ const DOUBLED_MAX: u32 = 10;
 
 /// What one worker was asked for and has not answered.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Owed {
+pub(super) struct PendingReplies {
     /// By work: what it usually takes, where that is known.
     works: BTreeMap<u64, Option<Duration>>,
     /// Since when nothing was answered.
     since: Duration,
 }
 
-impl Owed {
+impl PendingReplies {
     /// Something more is asked for.
     pub(super) fn asked(&mut self, now: Duration, work: u64, usual: Option<Duration>) {
         if self.works.is_empty() {
@@ -65,27 +65,27 @@ mod tests {
     #[test]
     fn an_answer_is_waited_for_as_long_as_its_kind_takes_and_longer_each_time() {
         let settings = Settings { lease: SECOND, ..super::super::tests::settings(4, 1) };
-        let mut owed = Owed::default();
-        assert_eq!(owed.overdue(1000 * SECOND, &settings, 0), None);
-        owed.asked(10 * SECOND, 1, Some(SECOND));
-        owed.asked(11 * SECOND, 2, Some(SECOND));
+        let mut pending_replies = PendingReplies::default();
+        assert_eq!(pending_replies.overdue(1000 * SECOND, &settings, 0), None);
+        pending_replies.asked(10 * SECOND, 1, Some(SECOND));
+        pending_replies.asked(11 * SECOND, 2, Some(SECOND));
         // Four leases, and twenty times what both take.
-        assert_eq!(owed.overdue(54 * SECOND, &settings, 0), None);
-        assert_eq!(owed.overdue(55 * SECOND, &settings, 0), Some(45 * SECOND));
-        assert_eq!(owed.overdue(55 * SECOND, &settings, 1), None);
-        owed.answered(50 * SECOND, 1);
-        assert_eq!(owed.overdue(55 * SECOND, &settings, 0), None);
-        assert_eq!(owed.overdue(75 * SECOND, &settings, 0), Some(25 * SECOND));
-        owed.answered(75 * SECOND, 2);
-        assert_eq!(owed.overdue(1000 * SECOND, &settings, 0), None);
+        assert_eq!(pending_replies.overdue(54 * SECOND, &settings, 0), None);
+        assert_eq!(pending_replies.overdue(55 * SECOND, &settings, 0), Some(45 * SECOND));
+        assert_eq!(pending_replies.overdue(55 * SECOND, &settings, 1), None);
+        pending_replies.answered(50 * SECOND, 1);
+        assert_eq!(pending_replies.overdue(55 * SECOND, &settings, 0), None);
+        assert_eq!(pending_replies.overdue(75 * SECOND, &settings, 0), Some(25 * SECOND));
+        pending_replies.answered(75 * SECOND, 2);
+        assert_eq!(pending_replies.overdue(1000 * SECOND, &settings, 0), None);
     }
 
     #[test]
     fn what_was_never_measured_has_time() {
         let settings = super::super::tests::settings(4, 1);
-        let mut owed = Owed::default();
-        owed.asked(SECOND, 1, None);
-        assert_eq!(owed.overdue(FIRST, &settings, 0), None);
-        assert_eq!(owed.overdue(FIRST + 2 * SECOND, &settings, 0), Some(FIRST + SECOND));
+        let mut pending_replies = PendingReplies::default();
+        pending_replies.asked(SECOND, 1, None);
+        assert_eq!(pending_replies.overdue(FIRST, &settings, 0), None);
+        assert_eq!(pending_replies.overdue(FIRST + 2 * SECOND, &settings, 0), Some(FIRST + SECOND));
     }
 }

@@ -1,4 +1,4 @@
-//! Which worker computes what: the pile of a phase's jobs.
+//! Which worker computes what: the queue of a phase's jobs.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -97,20 +97,20 @@ pub struct Assignment {
 
 /// What the workers are handed for a step's gradient where all are there and equally quick.
 pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
-    let mut pile = Pile::default();
-    pile.gradient(settings, workers);
-    pile.preferred()
+    let mut queue = WorkQueue::default();
+    queue.gradient(settings, workers);
+    queue.preferred()
 }
 
 /// What they are handed beside that, where the tasks' gradients are asked for.
 pub fn task_gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
-    let mut pile = Pile::default();
-    pile.task_gradients(settings, workers);
-    pile.preferred()
+    let mut queue = WorkQueue::default();
+    queue.task_gradients(settings, workers);
+    queue.preferred()
 }
 
 #[derive(Debug, Clone)]
-struct Open {
+struct Pending {
     job: Job,
     /// Vectors that it gives.
     vectors: u32,
@@ -120,23 +120,23 @@ struct Open {
     avoid: BTreeSet<WorkerId>,
 }
 
-impl Open {
-    fn new(job: Job, vectors: u32, preferred: Option<WorkerId>) -> Open {
-        Open { job, vectors, tries: 0, preferred, avoid: BTreeSet::new() }
+impl Pending {
+    fn new(job: Job, vectors: u32, preferred: Option<WorkerId>) -> Pending {
+        Pending { job, vectors, tries: 0, preferred, avoid: BTreeSet::new() }
     }
 }
 
 /// A job that somebody computes.
 #[derive(Debug, Clone)]
-struct Held {
+struct InFlight {
     worker: WorkerId,
-    open: Open,
+    pending: Pending,
     since: Duration,
 }
 
 /// What became of a job that a worker can't or won't finish.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct GivenUp {
+pub(super) struct Requeued {
     pub job: Job,
     /// How often it has failed.
     pub tries: u32,
@@ -151,12 +151,12 @@ pub(super) struct Late {
 
 /// The jobs of the present phase: those that nobody holds, and those that are being computed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pile {
-    waiting: VecDeque<Open>,
-    held: BTreeMap<u64, Held>,
+pub(super) struct WorkQueue {
+    waiting: VecDeque<Pending>,
+    in_flight: BTreeMap<u64, InFlight>,
     /// What another worker has answered first: how long the slow one takes is measured all the
     /// same, and it gets nothing more before.
-    overtaken: BTreeMap<u64, Held>,
+    superseded: BTreeMap<u64, InFlight>,
     last_work: u64,
     slots_used: BTreeMap<WorkerId, u32>,
     /// When workers last finished something.
@@ -165,33 +165,33 @@ pub(super) struct Pile {
     division: Division,
 }
 
-impl Pile {
+impl WorkQueue {
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
-        self.held.clear();
+        self.in_flight.clear();
         self.slots_used.clear();
     }
 
     /// Who is to have what.
     fn preferred(self) -> Vec<(WorkerId, Job)> {
-        self.waiting.into_iter().filter_map(|open| Some((open.preferred?, open.job))).collect()
+        self.waiting.into_iter().filter_map(|pending| Some((pending.preferred?, pending.job))).collect()
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.held.is_empty()
+        self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
     /// The jobs of a gradient phase: a share for each worker that takes part.
     pub(super) fn gradient(&mut self, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
-        let busy: BTreeSet<WorkerId> = self.overtaken.values().map(|held| held.worker).collect();
+        let busy: BTreeSet<WorkerId> = self.superseded.values().map(|in_flight| in_flight.worker).collect();
         self.pace.close(&busy);
-        let root = Node::root(settings.leaves);
+        let root = Node::root(settings.microbatches);
         let halves = matches!(settings.mode, Mode::PerTask { halves: true, .. });
         let equal = Pace::default();
-        let pace = if settings.leaves_apart { &equal } else { &self.pace };
-        for share in self.division.shares(&settings.mode, settings.leaves, ready, pace) {
-            let nodes = if settings.leaves_apart {
+        let pace = if settings.one_vector_per_microbatch { &equal } else { &self.pace };
+        for share in self.division.shares(&settings.mode, settings.microbatches, ready, pace) {
+            let nodes = if settings.one_vector_per_microbatch {
                 share.range.map(|leaf| Node { lo: leaf, hi: leaf + 1 }).collect()
             } else {
                 cover(root, share.range.start, share.range.end)
@@ -203,7 +203,7 @@ impl Pile {
             for node in nodes {
                 let job = Job { kind: JobKind::Gradient { feed: share.feed }, node };
                 let vectors = settings.vectors(&job);
-                self.waiting.push_back(Open::new(job, vectors, Some(share.worker)));
+                self.waiting.push_back(Pending::new(job, vectors, Some(share.worker)));
             }
         }
     }
@@ -213,12 +213,12 @@ impl Pile {
     pub(super) fn task_gradients(&mut self, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
         let Some(TaskGradients { feeds, .. }) = &settings.task_gradients else { return };
-        for share in self.division.shares(&Mode::Combined, settings.leaves, ready, &self.pace) {
-            let nodes = cover(Node::root(settings.leaves), share.range.start, share.range.end);
+        for share in self.division.shares(&Mode::Combined, settings.microbatches, ready, &self.pace) {
+            let nodes = cover(Node::root(settings.microbatches), share.range.start, share.range.end);
             for (feed, work) in (0..).zip(feeds) {
                 for &node in &nodes {
                     let job = Job { kind: JobKind::TaskGradients { feed }, node };
-                    self.waiting.push_back(Open::new(job, work.tasks, Some(share.worker)));
+                    self.waiting.push_back(Pending::new(job, work.tasks, Some(share.worker)));
                 }
             }
         }
@@ -227,7 +227,7 @@ impl Pile {
     /// The jobs of a phase that asks for losses alone: in combined mode divided as the gradient is.
     pub(super) fn losses(&mut self, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
-        let leaves = settings.leaves;
+        let leaves = settings.microbatches;
         let shares = match settings.mode {
             Mode::Combined => self.division.shares(&Mode::Combined, leaves, ready, &self.pace),
             Mode::PerTask { .. } => Division::default().shares(&Mode::Combined, leaves, ready, &self.pace),
@@ -235,7 +235,7 @@ impl Pile {
         for share in shares {
             for node in cover(Node::root(leaves), share.range.start, share.range.end) {
                 let job = Job { kind: JobKind::Losses, node };
-                self.waiting.push_back(Open::new(job, 0, Some(share.worker)));
+                self.waiting.push_back(Pending::new(job, 0, Some(share.worker)));
             }
         }
     }
@@ -254,7 +254,7 @@ impl Pile {
             for lo in (0..leaves).step_by(size as usize) {
                 for node in cover(root, lo, leaves.min(lo + size)) {
                     let job = Job { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
-                    self.waiting.push_back(Open::new(job, 0, None));
+                    self.waiting.push_back(Pending::new(job, 0, None));
                 }
             }
         }
@@ -263,21 +263,21 @@ impl Pile {
     /// Puts a job back whose answer, from `worker`, does not count.
     pub(super) fn ask_again(&mut self, job: Job, worker: WorkerId, settings: &Settings) {
         let vectors = settings.vectors(&job);
-        self.waiting.push_back(Open { avoid: BTreeSet::from([worker]), ..Open::new(job, vectors, None) });
+        self.waiting.push_back(Pending { avoid: BTreeSet::from([worker]), ..Pending::new(job, vectors, None) });
     }
 
     /// Those of the workers that owe nothing which others have answered first; all, where everybody
     /// does.
     pub(super) fn free(&self, ready: &[WorkerId]) -> Vec<WorkerId> {
-        let free: Vec<WorkerId> = ready.iter().copied().filter(|worker| !self.is_overtaken(*worker)).collect();
+        let free: Vec<WorkerId> = ready.iter().copied().filter(|worker| !self.is_superseded(*worker)).collect();
         if free.is_empty() { ready.to_vec() } else { free }
     }
 
-    fn is_overtaken(&self, worker: WorkerId) -> bool {
-        self.overtaken.values().any(|held| held.worker == worker)
+    fn is_superseded(&self, worker: WorkerId) -> bool {
+        self.superseded.values().any(|in_flight| in_flight.worker == worker)
     }
 
-    /// Hands out what lies on the pile. Jobs of a worker that is not there any more, or has not
+    /// Hands out what lies on the queue. Jobs of a worker that is not there any more, or has not
     /// done what it should have long ago, go to whoever holds least; a job that failed goes to
     /// someone who has not failed at it.
     pub(super) fn hand_out(
@@ -293,21 +293,23 @@ impl Pile {
         let mut load = self.load(ready);
         let free: BTreeSet<WorkerId> = self.free(ready).into_iter().collect();
         let mut assigned = Vec::new();
-        for open in std::mem::take(&mut self.waiting) {
-            let held_max = match open.job.kind {
+        for pending in std::mem::take(&mut self.waiting) {
+            let held_max = match pending.job.kind {
                 JobKind::Evaluate { .. } => EVALUATIONS_HELD,
-                JobKind::Gradient { .. } if settings.leaves_apart => LEAVES_HELD,
+                JobKind::Gradient { .. } if settings.one_vector_per_microbatch => LEAVES_HELD,
                 _ => usize::MAX,
             };
-            let place = |(id, held): &(&WorkerId, &usize)| (open.avoid.contains(id), !free.contains(id), **held, **id);
+            let place = |(id, in_flight): &(&WorkerId, &usize)| {
+                (pending.avoid.contains(id), !free.contains(id), **in_flight, **id)
+            };
             let least = || load.iter().min_by_key(place).map(|(id, _)| *id);
-            let worker = open.preferred.filter(|worker| free.contains(worker)).or_else(least);
+            let worker = pending.preferred.filter(|worker| free.contains(worker)).or_else(least);
             let Some(worker) = worker.filter(|worker| load[worker] < held_max) else {
-                self.waiting.push_back(open);
+                self.waiting.push_back(pending);
                 continue;
             };
             *load.entry(worker).or_default() += 1;
-            assigned.push((worker, self.assign(now, worker, open, version, settings.result_slots)));
+            assigned.push((worker, self.assign(now, worker, pending, version, settings.result_slots)));
         }
         assigned
     }
@@ -321,28 +323,30 @@ impl Pile {
         version: u64,
         settings: &Settings,
     ) -> Vec<(WorkerId, Assignment, Late)> {
-        if !self.waiting.is_empty() || self.held.is_empty() {
+        if !self.waiting.is_empty() || self.in_flight.is_empty() {
             return Vec::new();
         }
         let load = self.load(ready);
-        let is_idle = |(worker, held): &(&WorkerId, &usize)| **held == 0 && !self.is_overtaken(**worker);
+        let is_idle = |(worker, in_flight): &(&WorkerId, &usize)| **in_flight == 0 && !self.is_superseded(**worker);
         let mut idle: Vec<WorkerId> = load.iter().filter(is_idle).map(|(worker, _)| *worker).collect();
         let mut late: Vec<(Duration, u64)> = Vec::new();
-        for (work, held) in &self.held {
-            let twice = self.held.values().filter(|other| other.open.job == held.open.job).count() > 1;
-            if !twice && let Some(began) = self.late_since(now, held, settings) {
+        for (work, in_flight) in &self.in_flight {
+            let twice = self.in_flight.values().filter(|other| other.pending.job == in_flight.pending.job).count() > 1;
+            if !twice && let Some(began) = self.late_since(now, in_flight, settings) {
                 late.push((began, *work));
             }
         }
         late.sort_unstable();
         let mut assigned = Vec::new();
         for (_, work) in late {
-            let Some(held) = self.held.get(&work) else { continue };
+            let Some(in_flight) = self.in_flight.get(&work) else { continue };
             // Whoever has failed at it, or given an answer that is in doubt, is not asked again.
-            let Some(place) = idle.iter().position(|worker| !held.open.avoid.contains(worker)) else { continue };
+            let Some(place) = idle.iter().position(|worker| !in_flight.pending.avoid.contains(worker)) else {
+                continue;
+            };
             let worker = idle.remove(place);
-            let late = Late { holder: held.worker, job: held.open.job.clone() };
-            let assignment = self.assign(now, worker, held.open.clone(), version, settings.result_slots);
+            let late = Late { holder: in_flight.worker, job: in_flight.pending.job.clone() };
+            let assignment = self.assign(now, worker, in_flight.pending.clone(), version, settings.result_slots);
             assigned.push((worker, assignment, late));
         }
         assigned
@@ -350,40 +354,47 @@ impl Pile {
 
     /// What a job usually takes; none before any of its kind was measured.
     pub(super) fn usual(&self, job: &Job, settings: &Settings) -> Option<Duration> {
-        Some(self.pace.usual(job.kind)?.mul_f64(settings.units(job) as f64))
+        Some(self.pace.usual(job.kind)?.mul_f64(settings.work_items(job) as f64))
     }
 
     /// Since when a job is computed, where it takes too long.
-    fn late_since(&self, now: Duration, held: &Held, settings: &Settings) -> Option<Duration> {
-        let began = self.began(held);
-        let queued = self.held.values().filter(|other| other.worker == held.worker);
-        let units: u64 = queued.map(|other| settings.units(&other.open.job)).sum();
-        let usual = self.pace.usual(held.open.job.kind)?.as_secs_f64() * units as f64;
+    fn late_since(&self, now: Duration, in_flight: &InFlight, settings: &Settings) -> Option<Duration> {
+        let began = self.began(in_flight);
+        let queued = self.in_flight.values().filter(|other| other.worker == in_flight.worker);
+        let units: u64 = queued.map(|other| settings.work_items(&other.pending.job)).sum();
+        let usual = self.pace.usual(in_flight.pending.job.kind)?.as_secs_f64() * units as f64;
         let patience = Duration::from_secs_f64(settings.straggler_multiple * usual).max(settings.patience_min);
         (now.saturating_sub(began) > patience).then_some(began)
     }
 
     /// When a worker could begin with what it holds.
-    fn began(&self, held: &Held) -> Duration {
-        self.finished.get(&held.worker).copied().unwrap_or_default().max(held.since)
+    fn began(&self, in_flight: &InFlight) -> Duration {
+        self.finished.get(&in_flight.worker).copied().unwrap_or_default().max(in_flight.since)
     }
 
     fn load(&self, ready: &[WorkerId]) -> BTreeMap<WorkerId, usize> {
         let mut load: BTreeMap<WorkerId, usize> = ready.iter().map(|worker| (*worker, 0)).collect();
-        for held in self.held.values() {
-            if let Some(count) = load.get_mut(&held.worker) {
+        for in_flight in self.in_flight.values() {
+            if let Some(count) = load.get_mut(&in_flight.worker) {
                 *count += 1;
             }
         }
         load
     }
 
-    fn assign(&mut self, now: Duration, worker: WorkerId, open: Open, version: u64, result_slots: u32) -> Assignment {
+    fn assign(
+        &mut self,
+        now: Duration,
+        worker: WorkerId,
+        pending: Pending,
+        version: u64,
+        result_slots: u32,
+    ) -> Assignment {
         self.last_work += 1;
         let work = self.last_work;
-        let slots = self.slots(worker, work, open.vectors, result_slots);
-        let assignment = Assignment { work, version, job: open.job.clone(), slots };
-        self.held.insert(work, Held { worker, open, since: now });
+        let slots = self.slots(worker, work, pending.vectors, result_slots);
+        let assignment = Assignment { work, version, job: pending.job.clone(), slots };
+        self.in_flight.insert(work, InFlight { worker, pending, since: now });
         assignment
     }
 
@@ -401,68 +412,72 @@ impl Pile {
     /// The job of a work that is done, if this worker was asked for it and it is still waited for.
     /// Whoever else has it is not waited for any more.
     pub(super) fn complete(&mut self, now: Duration, worker: WorkerId, work: u64, settings: &Settings) -> Option<Job> {
-        let Some(held) = self.remove(worker, work) else {
-            if let Some(held) = self.remove_overtaken(worker, work) {
-                self.measure(now, &held, settings);
+        let Some(in_flight) = self.remove(worker, work) else {
+            if let Some(in_flight) = self.remove_superseded(worker, work) {
+                self.measure(now, &in_flight, settings);
             }
             return None;
         };
-        self.measure(now, &held, settings);
-        let job = held.open.job;
-        self.overtaken.extend(self.held.extract_if(.., |_, other| other.open.job == job));
+        self.measure(now, &in_flight, settings);
+        let job = in_flight.pending.job;
+        self.superseded.extend(self.in_flight.extract_if(.., |_, other| other.pending.job == job));
         Some(job)
     }
 
     /// A worker has done something: notes how long it took.
-    fn measure(&mut self, now: Duration, held: &Held, settings: &Settings) {
-        let took = now.saturating_sub(self.began(held));
-        self.pace.note(held.worker, held.open.job.kind, settings.units(&held.open.job), took);
-        self.finished.insert(held.worker, now);
+    fn measure(&mut self, now: Duration, in_flight: &InFlight, settings: &Settings) {
+        let took = now.saturating_sub(self.began(in_flight));
+        self.pace.note(in_flight.worker, in_flight.pending.job.kind, settings.work_items(&in_flight.pending.job), took);
+        self.finished.insert(in_flight.worker, now);
     }
 
     /// Puts a failed job back, unless somebody else has it too.
-    pub(super) fn give_up(&mut self, worker: WorkerId, work: u64) -> Option<GivenUp> {
-        let Some(mut held) = self.remove(worker, work) else {
-            self.remove_overtaken(worker, work);
+    pub(super) fn give_up(&mut self, worker: WorkerId, work: u64) -> Option<Requeued> {
+        let Some(mut in_flight) = self.remove(worker, work) else {
+            self.remove_superseded(worker, work);
             return None;
         };
-        held.open.avoid.insert(worker);
-        Some(self.put_back(held.open, true))
+        in_flight.pending.avoid.insert(worker);
+        Some(self.put_back(in_flight.pending, true))
     }
 
-    fn put_back(&mut self, mut open: Open, failed: bool) -> GivenUp {
-        open.tries += u32::from(failed);
-        open.preferred = None;
-        let given_up = GivenUp { job: open.job.clone(), tries: open.tries };
-        match self.held.values_mut().find(|other| other.open.job == open.job) {
+    fn put_back(&mut self, mut pending: Pending, failed: bool) -> Requeued {
+        pending.tries += u32::from(failed);
+        pending.preferred = None;
+        let requeued = Requeued { job: pending.job.clone(), tries: pending.tries };
+        match self.in_flight.values_mut().find(|other| other.pending.job == pending.job) {
             Some(other) => {
-                other.open.tries = open.tries;
-                other.open.avoid.append(&mut open.avoid);
+                other.pending.tries = pending.tries;
+                other.pending.avoid.append(&mut pending.avoid);
             }
-            None => self.waiting.push_back(open),
+            None => self.waiting.push_back(pending),
         }
-        given_up
+        requeued
     }
 
-    fn remove(&mut self, worker: WorkerId, work: u64) -> Option<Held> {
-        self.held.get(&work).filter(|held| held.worker == worker)?;
-        self.held.remove(&work)
+    fn remove(&mut self, worker: WorkerId, work: u64) -> Option<InFlight> {
+        self.in_flight.get(&work).filter(|in_flight| in_flight.worker == worker)?;
+        self.in_flight.remove(&work)
     }
 
-    fn remove_overtaken(&mut self, worker: WorkerId, work: u64) -> Option<Held> {
-        self.overtaken.get(&work).filter(|held| held.worker == worker)?;
-        self.overtaken.remove(&work)
+    fn remove_superseded(&mut self, worker: WorkerId, work: u64) -> Option<InFlight> {
+        self.superseded.get(&work).filter(|in_flight| in_flight.worker == worker)?;
+        self.superseded.remove(&work)
     }
 
     /// Puts back all that a worker holds. Where it `crashed`, what it was computing counts as
     /// failed: the first of these.
-    pub(super) fn take_back(&mut self, worker: WorkerId, crashed: bool) -> Vec<GivenUp> {
+    pub(super) fn take_back(&mut self, worker: WorkerId, crashed: bool) -> Vec<Requeued> {
         let works: Vec<u64> =
-            self.held.iter().filter(|(_, held)| held.worker == worker).map(|(work, _)| *work).collect();
-        self.overtaken.retain(|_, held| held.worker != worker);
+            self.in_flight.iter().filter(|(_, in_flight)| in_flight.worker == worker).map(|(work, _)| *work).collect();
+        self.superseded.retain(|_, in_flight| in_flight.worker != worker);
         self.pace.forget(worker);
         self.finished.remove(&worker);
-        let held: Vec<Held> = works.iter().filter_map(|work| self.held.remove(work)).collect();
-        held.into_iter().enumerate().map(|(place, held)| self.put_back(held.open, crashed && place == 0)).collect()
+        let in_flight: Vec<InFlight> = works.iter().filter_map(|work| self.in_flight.remove(work)).collect();
+        in_flight
+            .into_iter()
+            .enumerate()
+            .map(|(place, in_flight)| self.put_back(in_flight.pending, crashed && place == 0))
+            .collect()
     }
 }

@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Effect, Job, Loss, Notice, Outcome, Phase, Run, WorkerId};
+use super::{Departure, Effect, Job, Notice, Outcome, Phase, Run, WorkerId};
 
 /// An answer that was counted and turns out to be of no use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +65,11 @@ impl Run {
     /// doing.
     pub(super) fn on_unusable(&mut self, step: u64, reason: &str, answers: Vec<Unusable>, effects: &mut Vec<Effect>) {
         let asking = match self.phase {
-            Phase::Measuring => Phase::TaskGradients,
-            Phase::Weighing => Phase::LossesBefore,
+            Phase::ComputingGramian => Phase::TaskGradients,
+            Phase::ComputingWeights => Phase::LossesBefore,
             Phase::Updating => Phase::Gradient,
-            Phase::Learning => Phase::LossesAfter,
-            Phase::Deciding(evaluation) => Phase::Evaluating(evaluation),
+            Phase::UpdatingWeighting => Phase::LossesAfter,
+            Phase::ComputingMetrics(evaluation) => Phase::Evaluating(evaluation),
             _ => return,
         };
         if step != self.step {
@@ -92,22 +92,22 @@ impl Run {
         }
         if again.is_empty() {
             let (agreed, mut fresh): (Vec<_>, Vec<_>) =
-                doubtful.into_iter().partition(|(job, _)| self.doubts.contains_key(job));
+                doubtful.into_iter().partition(|(job, _)| self.suspects.contains_key(job));
             match self.phase {
-                Phase::Deciding(evaluation) if fresh.is_empty() => {
-                    self.doubts.clear();
-                    return effects.push(Effect::Decide { evaluation, agreed: true });
+                Phase::ComputingMetrics(evaluation) if fresh.is_empty() => {
+                    self.suspects.clear();
+                    return effects.push(Effect::ComputeMetrics { evaluation, agreed: true });
                 }
-                Phase::Deciding(_) => {}
+                Phase::ComputingMetrics(_) => {}
                 _ if fresh.is_empty() || !agreed.is_empty() => {
-                    self.doubts.clear();
+                    self.suspects.clear();
                     return self.on_not_finite(step, reason, effects);
                 }
                 _ => fresh.truncate(1),
             }
             for (job, worker) in &fresh {
-                self.doubts.insert(job.clone(), *worker);
-                effects.push(Effect::Notice(Notice::Doubted { worker: *worker, job: job.clone() }));
+                self.suspects.insert(job.clone(), *worker);
+                effects.push(Effect::Notice(Notice::Suspected { worker: *worker, job: job.clone() }));
             }
             again = fresh;
         }
@@ -117,7 +117,7 @@ impl Run {
         self.phase = asking;
         effects.push(Effect::Retract { jobs: again.iter().map(|(job, _)| job.clone()).collect() });
         for (job, worker) in again {
-            self.pile.ask_again(job, worker, &self.settings);
+            self.queue.ask_again(job, worker, &self.settings);
         }
         if self.interrupted {
             self.on_interrupt(effects);
@@ -128,9 +128,9 @@ impl Run {
     /// answers that are of no use now.
     pub(super) fn settle(&mut self, unusable: &[Unusable], effects: &mut Vec<Effect>) -> BTreeSet<WorkerId> {
         let still = |job: &Job| unusable.iter().any(|answer| answer.job == *job);
-        let (doubts, refuted): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            std::mem::take(&mut self.doubts).into_iter().partition(|(job, _)| still(job));
-        self.doubts = doubts;
+        let (suspects, refuted): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.suspects).into_iter().partition(|(job, _)| still(job));
+        self.suspects = suspects;
         let mut at_fault = BTreeSet::new();
         for (job, worker) in refuted {
             if at_fault.insert(worker) {
@@ -141,9 +141,9 @@ impl Run {
     }
 
     fn put_aside(&mut self, worker: WorkerId, fault: Fault, effects: &mut Vec<Effect>) {
-        let loss = Loss::Left(fault.to_string());
-        effects.push(Effect::PutAside { worker, fault });
-        self.on_lost(worker, loss, effects);
+        let departure = Departure::Left(fault.to_string());
+        effects.push(Effect::Ban { worker, fault });
+        self.on_lost(worker, departure, effects);
     }
 
     /// The step is not finite, and nobody is at fault.
@@ -152,7 +152,7 @@ impl Run {
             return;
         }
         self.settle(&[], effects);
-        if self.phase == Phase::Measuring {
+        if self.phase == Phase::ComputingGramian {
             // What is for the record alone ends in no record; the update tells what it means.
             return self.ask(self.first_of_update(), effects);
         }
@@ -164,7 +164,7 @@ impl Run {
             }
             Some(_) => {
                 self.phase = Phase::Skipping;
-                self.pile.clear();
+                self.queue.clear();
                 effects.push(Effect::Skip { step });
             }
         }

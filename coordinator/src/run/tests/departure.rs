@@ -71,10 +71,10 @@ fn a_worker_that_lives_and_never_answers_is_sent_away_and_its_work_is_done_by_th
     (0..6).for_each(|_| theatre.pass(1000));
     assert_eq!(theatre.run.ready().count(), 0);
     let lost = theatre.notices.iter().find_map(|notice| match notice {
-        Notice::WorkerLost { loss, reissued, .. } => Some((loss.clone(), *reissued)),
+        Notice::WorkerLost { departure, reissued, .. } => Some((departure.clone(), *reissued)),
         _ => None,
     });
-    assert!(matches!(lost, Some((Loss::Unanswered(_), 1))), "{lost:?}");
+    assert!(matches!(lost, Some((Departure::Unanswered(_), 1))), "{lost:?}");
     theatre.join(2);
     theatre.answer_all();
     assert_eq!(theatre.story, quiet_story(4, 3));
