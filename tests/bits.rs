@@ -38,6 +38,35 @@ fn any_number_of_workers_gives_the_same_bits() {
 }
 
 #[test]
+fn any_number_of_workers_gives_the_same_bits_for_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = (0..400_u32).map(|i| {
+        let (a, b) = (f64::from(i * 37 % 101) / 50.0 - 1.0, f64::from(i * 53 % 97) / 48.0 - 1.0);
+        format!("{a},{b},{}\n", (1.0 + a - 0.7 * b).exp().round())
+    });
+    let table = std::iter::once("a,b,visits\n".to_owned()).chain(rows).collect::<String>();
+    std::fs::write(folder.path().join("visits.csv"), table).expect("the table");
+    let experiment = folder.path().join("visits.toml");
+    let text = "name = \"visits\"\n[dataset.d]\npath = \"visits.csv\"\n[task.visits]\ndataset = \"d\"\ntarget = \"visits\"\n\
+        kind = \"regression\"\nloss = \"poisson\"\n[model]\ntrunk = { hidden = [16] }\n\
+        [train]\nsteps = 300\noptimizer = { kind = \"adam\", learning_rate = 0.01 }\n";
+    std::fs::write(&experiment, text).expect("the experiment");
+    let of = |workers: usize| {
+        let run = folder.path().join(format!("run-{workers}"));
+        let found = report(&train(&experiment, &run, &[]).args(all_of(workers)).output().expect("starts"));
+        assert_eq!(found["world_size"], workers);
+        (found, results(&run))
+    };
+    let (one, journal) = of(1);
+    assert!(one["skill"]["test"].as_f64().is_some_and(|skill| skill > 0.8), "{one}");
+    for workers in [2, 3] {
+        let (other, other_journal) = of(workers);
+        assert_eq!(bits(&one), bits(&other), "{workers} workers");
+        assert_eq!(journal, other_journal, "{workers} workers");
+    }
+}
+
+#[test]
 fn no_result_says_how_many_workers_there_were() {
     let folder = tempfile::tempdir().expect("a folder");
     let records = |workers: usize, kind: &str| -> Vec<serde_json::Value> {

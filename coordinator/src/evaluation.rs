@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aggregation::{
-    sums::TaskSums,
-    tree::{self, Node},
-};
+use aggregation::tree::{self, Node};
 use experiment::{Shapes, SplitName};
+use objectives::{TaskSums, metric::skill};
 
 use crate::selection::Evaluated;
 
@@ -39,7 +37,8 @@ pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Par
     let (mut loss, mut ratios, mut is_whole) = (None, Vec::new(), true);
     for (number, task) in shapes.tasks.iter().enumerate() {
         let Some(sums) = by_task.get(&(number as u32)) else { continue };
-        let metrics: indexmap::IndexMap<String, f64> = model::metric::metrics(task, sums).into_iter().collect();
+        let values = task.measures().values(sums).into_iter();
+        let metrics: indexmap::IndexMap<String, f64> = values.map(|(name, value)| (name.to_owned(), value)).collect();
         match metrics.get("loss") {
             Some(mean) => {
                 loss = Some(loss.unwrap_or(0.0) + task.weight * mean);
@@ -56,7 +55,7 @@ pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Par
     }
     if is_whole {
         evaluated.loss = loss;
-        evaluated.skill = model::metric::skill(ratios);
+        evaluated.skill = skill(ratios);
     }
     evaluated
 }

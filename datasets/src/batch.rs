@@ -1,5 +1,7 @@
 //! Rows ready for the model.
 
+use objectives::Labels;
+
 use crate::encoding::Pixels;
 
 /// Encoded rows of one feed with the labels of its tasks.
@@ -25,6 +27,13 @@ pub struct Targets {
     pub values: Vec<f32>,
     /// Whether the row has a label, `[rows]`.
     pub labelled: Vec<bool>,
+}
+
+impl Targets {
+    /// The labels, as a loss and a metric take them.
+    pub fn labels(&self) -> Labels<'_> {
+        Labels { values: &self.values, labelled: &self.labelled }
+    }
 }
 
 /// Encoded rows of one feed as a worker holds them: images of bytes stay bytes until a batch is

@@ -98,7 +98,8 @@ pub(crate) mod tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use experiment::{ClassWeights, Loss};
+    use experiment::Loss;
+    use settings::{Table, Value};
 
     #[test]
     fn every_number_reads_back_to_the_same_bits() {
@@ -127,10 +128,14 @@ mod tests {
             let value = f64::from_bits(bits & 0x3fff_ffff_ffff_ffff);
             let plain = serde_json::to_string(&value).expect("text");
             lost += u32::from(serde_json::from_str::<f64>(&plain).expect("a number") != value);
-            let class_weights = Some(ClassWeights::List(vec![value, 1.0, 0.1]));
-            for loss in
-                [Loss::Huber { delta: value }, Loss::CrossEntropy { label_smoothing: value, class_weights }, Loss::Mae]
-            {
+            let delta = [("delta", Value::Number(value))];
+            let weights = Value::List([value, 1.0, 0.1].map(Value::Number).to_vec());
+            let smoothing = [("label_smoothing", Value::Number(value)), ("class_weights", weights)];
+            let cases: [(&str, &[(&str, Value)]); 3] = [("huber", &delta), ("cross_entropy", &smoothing), ("mae", &[])];
+            for (name, parameters) in cases {
+                let parameters: Table =
+                    parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+                let loss = Loss::named(name, parameters).expect("it is built in");
                 let task = Task { loss, weight: value };
                 let text = serde_json::to_string(&task).expect("text");
                 assert_eq!(serde_json::from_str::<Task>(&text).expect("a task"), task, "{text}");

@@ -22,7 +22,6 @@ pub(crate) fn task(task: &TaskPlan) -> TaskShape {
         kind: task.kind,
         outputs: task.outputs(),
         classes,
-        class_weights: task.class_weights.clone(),
         offset,
         scale,
         log1p,

@@ -1,64 +1,11 @@
 //! Sums that are the same on every machine: in f64, in blocks of rows, along the canonical tree.
 //!
 //! Rows are taken in the file's order. [`BLOCK`] rows are added one after another, and blocks are
-//! merged in the tree over all blocks that [`aggregation::tree`] describes, without knowing their
-//! number before: a tree that splits at the largest power of two merges like a binary counter, and
-//! what is left over at the end from right to left.
+//! merged in the canonical tree ([`objectives::tree`]).
+
+use objectives::tree::{BLOCK, Tree};
 
 use crate::column::Column;
-
-/// Rows that are added one after another.
-const BLOCK: usize = 1024;
-
-/// Merges values along the canonical tree as they come.
-#[derive(Debug, Clone)]
-pub(crate) struct Tree<T> {
-    /// Complete subtrees with their height, tall ones first.
-    open: Vec<(u32, T)>,
-}
-
-impl<T> Tree<T> {
-    pub fn new() -> Self {
-        Self { open: Vec::new() }
-    }
-
-    /// The next leaf.
-    pub fn push(&mut self, leaf: T, merge: impl Fn(T, T) -> T) {
-        let mut right = (0, leaf);
-        while self.open.last().is_some_and(|left| left.0 == right.0) {
-            let left = self.open.pop().expect("there is one");
-            right = (left.0 + 1, merge(left.1, right.1));
-        }
-        self.open.push(right);
-    }
-
-    /// The root; `None` without leaves.
-    pub fn finish(mut self, merge: impl Fn(T, T) -> T) -> Option<T> {
-        let mut root = self.open.pop()?.1;
-        while let Some((_, left)) = self.open.pop() {
-            root = merge(left, root);
-        }
-        Some(root)
-    }
-}
-
-/// The sum of numbers in the order in which they come.
-pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut tree = Tree::new();
-    let (mut block, mut count) = (0.0, 0);
-    for value in values {
-        block += value;
-        count += 1;
-        if count == BLOCK {
-            tree.push(block, |a, b| a + b);
-            (block, count) = (0.0, 0);
-        }
-    }
-    if count > 0 {
-        tree.push(block, |a, b| a + b);
-    }
-    tree.finish(|a, b| a + b).unwrap_or(0.0)
-}
 
 /// Count, mean, sum of squared differences from it, least and greatest of numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -106,7 +53,7 @@ impl Moments {
 
     /// All of several together, in their order along the canonical tree.
     pub fn all(parts: &[Moments]) -> Self {
-        let mut tree = Tree::new();
+        let mut tree = Tree::default();
         parts.iter().for_each(|part| tree.push(*part, Moments::merge));
         tree.finish(Moments::merge).unwrap_or(Self::NONE)
     }
@@ -129,7 +76,7 @@ pub(crate) struct Fit {
 
 impl Fit {
     pub fn new(width: usize) -> Self {
-        Self { block: vec![Vec::new(); width], rows: 0, tree: Tree::new() }
+        Self { block: vec![Vec::new(); width], rows: 0, tree: Tree::default() }
     }
 
     pub fn push(&mut self, row: &[f64]) {
@@ -194,7 +141,7 @@ mod tests {
     proptest! {
         #[test]
         fn leaves_merge_in_the_canonical_tree(leaves in 1u32..200) {
-            let mut tree = Tree::new();
+            let mut tree = Tree::default();
             let join = |a: String, b: String| format!("({a}+{b})");
             for leaf in 0..leaves {
                 tree.push(leaf.to_string(), join);

@@ -26,13 +26,11 @@ pub struct TaskPlan {
     pub columns: Vec<String>,
     /// How their values become labels.
     pub encoding: TargetEncoding,
-    /// What row losses are multiplied by, by class.
-    pub class_weights: Option<Vec<f32>>,
     /// Classes that no training row has.
     pub untrained_classes: Vec<usize>,
     /// Loss of the best constant prediction, fitted on the training labels, by split.
     pub(crate) baseline_loss: BTreeMap<SplitName, Exact>,
-    /// What is minimised.
+    /// What is minimised, with the parameters that follow from the labels.
     #[serde(with = "exact::tree")]
     pub loss: Loss,
     /// What is measured.

@@ -244,3 +244,12 @@ fn a_worker_with_other_data_is_refused_with_feed_and_partition() {
         &["t.csv", "bytes here", "at the coordinator"],
     );
 }
+
+#[test]
+fn a_negative_count_is_refused_with_its_cell() {
+    let text = experiment("").replace(
+        "target = \"label\"\nkind = \"multiclass\"",
+        "target = \"y\"\nkind = \"regression\"\nloss = \"poisson\"",
+    );
+    says(&case().refused(&text), &["t.csv", "column `y`, row 1", "-3 is not a count: labels of loss `poisson`"]);
+}

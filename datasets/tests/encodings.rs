@@ -3,6 +3,7 @@
 mod support;
 
 use datasets::{Encoding, SplitName, encode_table};
+use settings::Value;
 use support::{Case, experiment, table};
 
 /// All rows of a split of feed 0, by dense column.
@@ -153,8 +154,8 @@ fn classes_are_ordered_as_numbers_or_bytewise() {
     assert_eq!(shapes.tasks[0].classes, ["-1", "9", "10"]);
     assert_eq!(shapes.tasks[1].classes, ["Z", "a", "é"]);
     let counts: Vec<u64> = prepared.summary.tasks[1].classes.iter().map(|(_, c)| c[&SplitName::Train]).collect();
-    let weights: Vec<f32> = counts.iter().map(|n| (42.0 / (3.0 * *n as f64)) as f32).collect();
-    assert_eq!(shapes.tasks[1].class_weights.as_deref(), Some(weights.as_slice()));
+    let weights = counts.iter().map(|n| Value::Number(42.0 / (3.0 * *n as f64)));
+    assert_eq!(shapes.tasks[1].loss.parameters()["class_weights"], Value::List(weights.collect()));
 }
 
 #[test]
@@ -208,4 +209,18 @@ fn multilabel_is_a_zero_or_one_for_each_column() {
     case.write("t.csv", format!("x,a,b\n{}", text.replacen(",1,", ",2,", 1)).as_bytes());
     let message = case.refused(task);
     assert!(message.contains("column `a`, row 2") && message.contains("not 0 or 1"), "{message}");
+}
+
+#[test]
+fn counts_stay_in_their_own_units() {
+    let text: String = (0..60).map(|i| format!("{i},{}\n", i % 5)).collect();
+    let case = Case::new(&[("t.csv", &format!("x,visits\n{text}"))]);
+    let prepared = case.prepare(
+        "[dataset.t]\npath = \"t.csv\"\n[task.v]\ndataset = \"t\"\ntarget = \"visits\"\nkind = \"regression\"\nloss = \"poisson\"\n",
+    );
+    let task = &prepared.plan.shapes().tasks[0];
+    assert_eq!((task.offset.as_slice(), task.scale.as_slice(), task.log1p), (&[0.0][..], &[1.0][..], false));
+    assert!(task.baseline_loss.values().all(|loss| loss.is_finite() && *loss > 0.0), "{:?}", task.baseline_loss);
+    let chunk = case.store(&prepared).chunk(0, SplitName::Validation, 0).expect("read");
+    assert!(chunk.targets[0].values.iter().all(|count| (0.0..5.0).contains(count) && count.fract() == 0.0));
 }

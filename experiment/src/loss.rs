@@ -1,169 +1,115 @@
-//! What a task minimises.
+//! What a task minimises, as the file says it: a loss of the registry and its parameters.
 
 use std::fmt;
 
-use indexmap::IndexMap;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use objectives::{Kind, LOSSES, LossPart, loss};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::task::Kind;
+use settings::{Entry, Invalid, Reader, Table, Value};
 
 /// A task's loss: a name, or a table with `kind` and the loss's parameters.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Loss {
-    /// Cross-entropy: over the classes (multiclass), or of each output's logit (binary,
-    /// multilabel).
-    CrossEntropy {
-        /// Share of the target's mass that is spread over all classes, in `[0, 1)`; multiclass
-        /// only.
-        label_smoothing: f64,
-        /// What a row's loss is multiplied by; multiclass only.
-        class_weights: Option<ClassWeights>,
-    },
-    /// Squared error.
-    Mse,
-    /// Squared error near zero, absolute error beyond `delta`, on the scaled target, as PyTorch's
-    /// `HuberLoss`.
-    Huber {
-        /// Where it turns linear.
-        delta: f64,
-    },
-    /// Absolute error.
-    Mae,
+#[derive(Clone)]
+pub struct Loss {
+    entry: &'static Entry<LossPart>,
+    /// Without `kind`.
+    parameters: Table,
 }
 
-/// Weights of the classes of a multiclass task.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ClassWeights {
-    /// Rows / (classes * rows of the class), over the labelled training rows.
-    Balanced,
-    /// In the order of the classes.
-    List(Vec<f64>),
-    /// By the class's label; a class that is not named has weight 1.
-    ByClass(IndexMap<String, f64>),
-}
-
-const CROSS_ENTROPY: &str = "cross_entropy";
-const MSE: &str = "mse";
-const HUBER: &str = "huber";
-const MAE: &str = "mae";
+const KIND: &str = "kind";
 
 impl Loss {
-    /// The names of all losses.
-    pub const NAMES: &'static [&'static str] = &[CROSS_ENTROPY, MSE, HUBER, MAE];
-
-    /// Cross-entropy without smoothing or weights.
-    pub const fn cross_entropy() -> Self {
-        Loss::CrossEntropy { label_smoothing: 0.0, class_weights: None }
+    /// The loss of that name. The parameters are read when the loss is [built](Loss::build).
+    ///
+    /// # Errors
+    /// [`Invalid`] with the known names if there is none.
+    pub fn named(name: &str, parameters: Table) -> Result<Self, Invalid> {
+        LOSSES.get(KIND, name).map(|entry| Self { entry, parameters })
     }
 
     /// The loss of a task that names none.
+    ///
+    /// # Panics
+    /// Every kind of task has a loss that is built in.
     pub fn default_for(kind: Kind) -> Self {
-        match kind {
-            Kind::Regression => Loss::Mse,
-            Kind::Binary | Kind::Multiclass | Kind::Multilabel => Loss::cross_entropy(),
-        }
-    }
-
-    /// The names of the losses that a kind of task can have, the default first.
-    pub fn of_kind(kind: Kind) -> &'static [&'static str] {
-        match kind {
-            Kind::Regression => &[MSE, HUBER, MAE],
-            Kind::Binary | Kind::Multiclass | Kind::Multilabel => &[CROSS_ENTROPY],
-        }
+        let entry = loss::of_kind(kind).next().expect("a loss that is built in fits the kind");
+        Self { entry, parameters: Table::new() }
     }
 
     /// The name in the experiment file.
     pub fn name(&self) -> &'static str {
-        match self {
-            Loss::CrossEntropy { .. } => CROSS_ENTROPY,
-            Loss::Mse => MSE,
-            Loss::Huber { .. } => HUBER,
-            Loss::Mae => MAE,
-        }
+        self.entry.name
     }
 
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            CROSS_ENTROPY => Some(Loss::cross_entropy()),
-            MSE => Some(Loss::Mse),
-            HUBER => Some(Loss::Huber { delta: 1.0 }),
-            MAE => Some(Loss::Mae),
-            _ => None,
+    /// The parameters by key.
+    pub fn parameters(&self) -> &Table {
+        &self.parameters
+    }
+
+    /// Whether a kind of task can have it.
+    pub fn fits(&self, kind: Kind) -> bool {
+        self.entry.part.kinds.contains(&kind)
+    }
+
+    /// Whether the labels have to stay in the target's own units.
+    pub fn is_unscaled(&self) -> bool {
+        self.entry.part.unscaled
+    }
+
+    /// The loss function for a task of a kind.
+    ///
+    /// # Errors
+    /// [`Invalid`] if the loss does not fit the kind, or a parameter is not what it may be.
+    pub fn build(&self, kind: Kind) -> Result<Box<dyn objectives::Loss>, Invalid> {
+        if !self.fits(kind) {
+            let known = loss::of_kind(kind).map(|entry| entry.name.to_owned()).collect();
+            let message = format!("`{}` is not a loss for tasks of kind {kind}", self.name());
+            return Err(Invalid { key: KIND.to_owned(), message, known });
+        }
+        let mut table = self.parameters.clone();
+        table.insert(KIND.to_owned(), Value::Text(self.name().to_owned()));
+        let mut reader = Reader::new(&table, self.name());
+        reader.value(KIND);
+        let built = (self.entry.part.read)(&mut reader, kind)?;
+        reader.finish()?;
+        Ok(built)
+    }
+
+    /// The same loss with the parameters of a loss function of its name.
+    #[must_use]
+    pub fn with_parameters_of(&self, built: &dyn objectives::Loss) -> Self {
+        Self { entry: self.entry, parameters: built.parameters() }
+    }
+
+    /// The same loss with its defaults filled in, if it can be built for the kind.
+    pub(crate) fn completed(self, kind: Kind) -> Self {
+        match self.build(kind) {
+            Ok(built) => self.with_parameters_of(built.as_ref()),
+            Err(_) => self,
         }
     }
 }
 
-/// A loss as a table. Which keys belong to which loss is checked after reading it, so that each
-/// value keeps its place.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LossTable {
-    kind: LossKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    label_smoothing: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    class_weights: Option<ClassWeights>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    delta: Option<f64>,
+impl fmt::Debug for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name(), Value::Table(self.parameters.clone()))
+    }
 }
 
-#[derive(Default, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum LossKind {
-    CrossEntropy,
-    #[default]
-    Mse,
-    Huber,
-    Mae,
-}
-
-impl LossTable {
-    fn into_loss<E: Error>(self) -> Result<Loss, E> {
-        let (loss, keys): (Loss, &'static [&'static str]) = match self.kind {
-            LossKind::CrossEntropy => (
-                Loss::CrossEntropy {
-                    label_smoothing: self.label_smoothing.unwrap_or(0.0),
-                    class_weights: self.class_weights.clone(),
-                },
-                &["kind", "label_smoothing", "class_weights"],
-            ),
-            LossKind::Mse => (Loss::Mse, &["kind"]),
-            LossKind::Huber => (Loss::Huber { delta: self.delta.unwrap_or(1.0) }, &["kind", "delta"]),
-            LossKind::Mae => (Loss::Mae, &["kind"]),
-        };
-        let given = [
-            ("label_smoothing", self.label_smoothing.is_some()),
-            ("class_weights", self.class_weights.is_some()),
-            ("delta", self.delta.is_some()),
-        ];
-        match given.iter().find(|(key, given)| *given && !keys.contains(key)) {
-            Some((key, _)) => Err(E::unknown_field(key, keys)),
-            None => Ok(loss),
-        }
+// A name means one loss in the whole process.
+impl PartialEq for Loss {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.parameters == other.parameters
     }
 }
 
 impl Serialize for Loss {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let table = match self.clone() {
-            Loss::CrossEntropy { label_smoothing, class_weights } => {
-                if label_smoothing == 0.0 && class_weights.is_none() {
-                    return serializer.serialize_str(CROSS_ENTROPY);
-                }
-                LossTable {
-                    kind: LossKind::CrossEntropy,
-                    label_smoothing: Some(label_smoothing),
-                    class_weights,
-                    ..LossTable::default()
-                }
-            }
-            Loss::Huber { delta } => LossTable { kind: LossKind::Huber, delta: Some(delta), ..LossTable::default() },
-            Loss::Mse => return serializer.serialize_str(MSE),
-            Loss::Mae => return serializer.serialize_str(MAE),
-        };
-        table.serialize(serializer)
+        if self.parameters.is_empty() {
+            return serializer.serialize_str(self.name());
+        }
+        let name = Value::Text(self.name().to_owned());
+        let kind = std::iter::once((KIND, &name));
+        serializer.collect_map(kind.chain(self.parameters.iter().map(|(key, value)| (key.as_str(), value))))
     }
 }
 
@@ -179,11 +125,20 @@ impl<'de> Deserialize<'de> for Loss {
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Loss, E> {
-                Loss::named(name).ok_or_else(|| E::unknown_variant(name, Loss::NAMES))
+                Loss::named(name, Table::new()).map_err(|_| E::unknown_variant(name, loss::names()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Loss, A::Error> {
-                LossTable::deserialize(MapAccessDeserializer::new(table))?.into_loss()
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Loss, A::Error> {
+                let (mut kind, mut parameters) = (None, Table::new());
+                while let Some(key) = table.next_key::<String>()? {
+                    if key == KIND {
+                        kind = Some(table.next_value::<Name>()?);
+                    } else {
+                        parameters.insert(key, table.next_value()?);
+                    }
+                }
+                let Name(entry) = kind.ok_or_else(|| A::Error::missing_field(KIND))?;
+                Ok(Loss { entry, parameters })
             }
         }
 
@@ -191,43 +146,25 @@ impl<'de> Deserialize<'de> for Loss {
     }
 }
 
-impl Serialize for ClassWeights {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            ClassWeights::Balanced => serializer.serialize_str("balanced"),
-            ClassWeights::List(weights) => weights.serialize(serializer),
-            ClassWeights::ByClass(weights) => weights.serialize(serializer),
-        }
-    }
-}
+/// The name of a loss, as the value of `kind`.
+struct Name(&'static Entry<LossPart>);
 
-impl<'de> Deserialize<'de> for ClassWeights {
+impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WeightsVisitor;
+        struct NameVisitor;
 
-        impl<'de> Visitor<'de> for WeightsVisitor {
-            type Value = ClassWeights;
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"balanced\", a list of numbers, or a table of numbers by class")
+                f.write_str("the name of a loss")
             }
 
-            fn visit_str<E: Error>(self, name: &str) -> Result<ClassWeights, E> {
-                match name {
-                    "balanced" => Ok(ClassWeights::Balanced),
-                    _ => Err(E::unknown_variant(name, &["balanced"])),
-                }
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, weights: A) -> Result<ClassWeights, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(weights)).map(ClassWeights::List)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, weights: A) -> Result<ClassWeights, A::Error> {
-                IndexMap::deserialize(MapAccessDeserializer::new(weights)).map(ClassWeights::ByClass)
+            fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
+                LOSSES.find(name).map(Name).ok_or_else(|| E::unknown_variant(name, loss::names()))
             }
         }
 
-        deserializer.deserialize_any(WeightsVisitor)
+        deserializer.deserialize_str(NameVisitor)
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use objectives::{Kind, Measures, MetricRef as Metric, Objective, Units};
 use serde::{Deserialize, Serialize};
+use settings::Invalid;
 
 use crate::loss::Loss;
-use crate::metric::Metric;
 use crate::network::Head;
-use crate::task::Kind;
 
 /// A part of a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,8 +112,6 @@ pub struct TaskShape {
     pub outputs: usize,
     /// The labels of the classes in order; multilabel: the columns; regression: none.
     pub classes: Vec<String>,
-    /// What row losses are multiplied by, in the order of `classes`.
-    pub class_weights: Option<Vec<f32>>,
     /// By output: what is added to `scale * x` to come back to the target's units (under `log1p`:
     /// to their logarithm).
     pub offset: Vec<f64>,
@@ -125,10 +123,33 @@ pub struct TaskShape {
     pub baseline_loss: BTreeMap<SplitName, f64>,
     /// What is measured.
     pub metrics: Vec<Metric>,
-    /// What is minimised.
+    /// What is minimised, with the parameters that follow from the labels.
     pub loss: Loss,
     /// What the loss is multiplied by.
     pub weight: f64,
     /// The task's own layers.
     pub head: Head,
+}
+
+impl TaskShape {
+    /// What is measured of the task.
+    pub fn measures(&self) -> Measures<'_> {
+        Measures { kind: self.kind, outputs: self.outputs, metrics: &self.metrics }
+    }
+
+    /// The task's loss and metrics, ready to be computed. `task` is its index in
+    /// [`Shapes::tasks`].
+    ///
+    /// # Errors
+    /// [`Invalid`] if the loss can't be built. A task of a loaded experiment has one that can.
+    pub fn objective(&self, task: usize) -> Result<Objective, Invalid> {
+        Ok(Objective {
+            task,
+            kind: self.kind,
+            outputs: self.outputs,
+            units: Units { offset: self.offset.clone(), scale: self.scale.clone(), log1p: self.log1p },
+            loss: self.loss.build(self.kind)?.into(),
+            metrics: self.metrics.clone(),
+        })
+    }
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::ops::Deref;
 
+use objectives::{Kind, MetricRef as Metric};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::loss::Loss;
-use crate::metric::Metric;
 use crate::network::Head;
 use crate::strings;
 
@@ -29,11 +29,11 @@ pub struct Task {
     /// What the task's loss is multiplied by, under every weighting; 0 or more, and above 0 for one
     /// task at least.
     pub weight: f64,
-    /// What is minimised; where the file does not say it, the kind does.
+    /// What is minimised; if the file does not say it, the kind does.
     pub loss: Loss,
     /// The task's own layers.
     pub head: Head,
-    /// What is measured beside the loss; where the file does not say it, the kind does.
+    /// What is measured beside the loss; if the file does not say it, the kind does.
     pub metrics: Vec<Metric>,
     /// Binary tasks: the value that counts as 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,9 +94,9 @@ impl From<TaskTable> for Task {
             each_target,
             kind,
             weight,
-            loss: loss.unwrap_or_else(|| Loss::default_for(kind)),
+            loss: loss.unwrap_or_else(|| Loss::default_for(kind)).completed(kind),
             head,
-            metrics: metrics.unwrap_or_else(|| Metric::default_for(kind)),
+            metrics: metrics.unwrap_or_else(|| Metric::default_of(kind)),
             positive,
             target_scale,
             features,
@@ -105,12 +105,12 @@ impl From<TaskTable> for Task {
 }
 
 impl Task {
-    /// How the target is scaled: as the file says, by default standardised for regressions and left
-    /// alone for all others.
+    /// How the target is scaled: as the file says. By default a regression is standardised, unless
+    /// its loss takes labels in the target's own units; all others are left alone.
     pub fn target_scale(&self) -> TargetScale {
         self.target_scale.unwrap_or(match self.kind {
-            Kind::Regression => TargetScale::Standard,
-            Kind::Binary | Kind::Multiclass | Kind::Multilabel => TargetScale::None,
+            Kind::Regression if !self.loss.is_unscaled() => TargetScale::Standard,
+            _ => TargetScale::None,
         })
     }
 }
@@ -128,47 +128,15 @@ impl Deref for Target {
     }
 }
 
-/// What a target is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// One or several numbers.
-    Regression,
-    /// Yes or no.
-    Binary,
-    /// One of several classes.
-    Multiclass,
-    /// Several independent yes or no.
-    Multilabel,
-}
-
-impl Kind {
-    /// The name in the experiment file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Regression => "regression",
-            Kind::Binary => "binary",
-            Kind::Multiclass => "multiclass",
-            Kind::Multilabel => "multilabel",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// How a regression's target is scaled for the model, fitted on the training labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetScale {
-    /// To mean 0 and deviation 1.
+    /// To mean 0 and standard deviation 1.
     Standard,
     /// Not at all.
     None,
-    /// `ln(1 + x)`, then to mean 0 and deviation 1.
+    /// `ln(1 + x)`, then to mean 0 and standard deviation 1.
     Log1p,
 }
 

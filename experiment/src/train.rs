@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use aggregation::{Optimizer, Robust, Schedule};
+use objectives::MetricRef as Metric;
 use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::metric::Metric;
 
 /// How the model is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -232,10 +231,10 @@ impl FromStr for Criterion {
             "skill" => Ok(Criterion::Skill),
             rest => {
                 let (task, name) = rest.rsplit_once('.').filter(|(task, _)| !task.is_empty()).ok_or_else(form)?;
-                let observed = match Metric::ALL.iter().find(|metric| metric.name() == name) {
-                    Some(metric) => Observed::Metric(*metric),
-                    None if name == "loss" => Observed::Loss,
-                    None => return Err(format!("`{name}` is not a metric")),
+                let observed = match Metric::named(name) {
+                    _ if name == "loss" => Observed::Loss,
+                    Ok(metric) => Observed::Metric(metric),
+                    Err(_) => return Err(format!("`{name}` is not a metric")),
                 };
                 Ok(Criterion::Task { task: task.to_owned(), observed })
             }

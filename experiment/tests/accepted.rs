@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use experiment::{
-    Activation, ClassWeights, ColumnType, Criterion, Encoder, Experiment, Format, Kind, Loss, Metric, Observed, Order,
-    Paths, Scalar, TargetScale,
+    Activation, ColumnType, Criterion, Encoder, Experiment, Format, Kind, Loss, Metric, Observed, Order, Paths, Scalar,
+    TargetScale,
 };
+use settings::Value;
 
 const SMALLEST: &str = r#"
 name = "x"
@@ -105,6 +106,15 @@ fn read(text: &str, sets: &[&str]) -> Experiment {
     }
 }
 
+fn loss(name: &str, parameters: &[(&str, Value)]) -> Loss {
+    let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    Loss::named(name, parameters.collect()).expect("it is built in")
+}
+
+fn metrics(names: &[&str]) -> Vec<Metric> {
+    names.iter().map(|name| Metric::named(name).expect("it is built in")).collect()
+}
+
 /// The smallest file with `line` in its task.
 fn task(line: &str) -> experiment::Task {
     read(&format!("{SMALLEST}{line}\n"), &[]).tasks["t"].clone()
@@ -119,8 +129,8 @@ fn smallest_file_gets_the_defaults() {
     assert_eq!((dataset.split.validation, dataset.split.test, dataset.split.seed), (0.1, 0.2, 0));
     assert_eq!((dataset.format, dataset.order, dataset.batch_size, &dataset.encoder), (None, None, None, &None));
     let task = &experiment.tasks["t"];
-    assert_eq!((task.weight, task.loss.clone()), (1.0, Loss::cross_entropy()));
-    assert_eq!(task.metrics, [Metric::Accuracy, Metric::F1Macro]);
+    assert_eq!((task.weight, task.loss.clone()), (1.0, loss("cross_entropy", &[])));
+    assert_eq!(task.metrics, metrics(&["accuracy", "f1_macro"]));
     assert_eq!(task.target_scale(), TargetScale::None);
     assert_eq!(experiment.model.trunk.hidden, [128, 64]);
     let train = &experiment.train;
@@ -154,18 +164,22 @@ fn full_file_is_read_as_it_says() {
     };
     assert_eq!((&hidden[..], *width, *activation, *dropout), (&[32][..], Some(16), Some(Activation::Tanh), 0.25));
     assert!(*layer_norm);
-    let loss = Loss::CrossEntropy { label_smoothing: 0.1, class_weights: Some(ClassWeights::Balanced) };
-    assert_eq!(experiment.tasks["digit"].loss, loss);
+    let balanced = Value::Text("balanced".to_owned());
+    let smoothed = loss("cross_entropy", &[("label_smoothing", Value::Number(0.1)), ("class_weights", balanced)]);
+    assert_eq!(experiment.tasks["digit"].loss, smoothed);
     assert_eq!(experiment.tasks["digit"].features.as_deref(), Some(&["pixel_1*".to_owned()][..]));
     assert_eq!(experiment.tasks["odd"].positive, Some(Scalar::Text("yes".to_owned())));
     let pose = &experiment.tasks["pose"];
     assert_eq!((pose.target.as_ref().map(|target| target.len()), pose.kind), (Some(2), Kind::Regression));
-    assert_eq!((&pose.loss, pose.target_scale()), (&Loss::Huber { delta: 2.0 }, TargetScale::Log1p));
+    assert_eq!(
+        (&pose.loss, pose.target_scale()),
+        (&loss("huber", &[("delta", Value::Number(2.0))]), TargetScale::Log1p)
+    );
     let train = &experiment.train;
     assert_eq!((train.steps, train.epochs, train.clip_norm), (Some(600), None, Some(1.0)));
     assert_eq!(train.checkpoint.best, Some(Criterion::Skill));
     let stopping = train.early_stopping.as_ref().expect("the file has it");
-    let observed = Observed::Metric(Metric::Accuracy);
+    let observed = Observed::Metric(metrics(&["accuracy"])[0]);
     assert_eq!(stopping.metric, Criterion::Task { task: "digit".to_owned(), observed });
     assert_eq!(experiment.cluster.threads, 3);
     assert_eq!(experiment.tracking.mlflow.as_deref(), Some("http://127.0.0.1:5000"));
@@ -201,9 +215,9 @@ fn loss_and_metrics_follow_the_kind() {
         let task = read(SMALLEST, &[&format!("task.t.kind={kind}")]).tasks["t"].clone();
         (task.loss, task.metrics)
     };
-    assert_eq!(of_kind("regression"), (Loss::Mse, vec![Metric::Rmse, Metric::Mae, Metric::R2]));
-    assert_eq!(of_kind("binary"), (Loss::cross_entropy(), vec![Metric::Accuracy, Metric::Auroc]));
-    assert_eq!(of_kind("multilabel"), (Loss::cross_entropy(), vec![Metric::F1Macro, Metric::Auroc]));
+    assert_eq!(of_kind("regression"), (loss("mse", &[]), metrics(&["rmse", "mae", "r2"])));
+    assert_eq!(of_kind("binary"), (loss("cross_entropy", &[]), metrics(&["accuracy", "auroc"])));
+    assert_eq!(of_kind("multilabel"), (loss("cross_entropy", &[]), metrics(&["f1_macro", "auroc"])));
 }
 
 #[test]
@@ -220,14 +234,26 @@ fn positive_may_be_any_value_of_a_column() {
 
 #[test]
 fn class_weights_may_be_a_list_or_named() {
-    let weights =
-        |text: &str| match task(&format!("loss = {{ kind = \"cross_entropy\", class_weights = {text} }}")).loss {
-            Loss::CrossEntropy { class_weights, .. } => class_weights,
-            other => panic!("{other:?}"),
-        };
-    assert_eq!(weights("[1, 2.5]"), Some(ClassWeights::List(vec![1.0, 2.5])));
-    let named = [("cat".to_owned(), 2.0), ("dog".to_owned(), 1.0)].into_iter().collect();
-    assert_eq!(weights("{ cat = 2, dog = 1.0 }"), Some(ClassWeights::ByClass(named)));
+    let weights = |text: &str| {
+        task(&format!("loss = {{ kind = \"cross_entropy\", class_weights = {text} }}")).loss.parameters()
+            ["class_weights"]
+            .clone()
+    };
+    assert_eq!(weights("[1, 2.5]"), Value::List(vec![Value::Number(1.0), Value::Number(2.5)]));
+    let named = [("cat".to_owned(), Value::Number(2.0)), ("dog".to_owned(), Value::Number(1.0))];
+    assert_eq!(weights("{ cat = 2, dog = 1.0 }"), Value::Table(named.into_iter().collect()));
+}
+
+#[test]
+fn a_loss_of_counts_leaves_the_target_in_its_own_units() {
+    let lines = "kind = \"regression\"\nloss = \"poisson\"\n";
+    let task = |more: &str| {
+        let text = SMALLEST.replace("kind = \"multiclass\"\n", lines);
+        read(&format!("{text}{more}"), &[]).tasks["t"].clone()
+    };
+    assert_eq!(task("").target_scale(), TargetScale::None);
+    assert_eq!(task("target_scale = \"none\"\n").target_scale(), TargetScale::None);
+    assert_eq!(task("").loss.name(), "poisson");
 }
 
 #[test]
@@ -258,7 +284,7 @@ fn override_takes_bare_words_tables_and_quoted_keys() {
     let sets = ["weighting.method=sum", "tracking.mlflow=https://host/a=b", r#"task."t".metrics=["accuracy"]"#];
     let experiment = read(SMALLEST, &sets);
     assert_eq!(experiment.tracking.mlflow.as_deref(), Some("https://host/a=b"));
-    assert_eq!(experiment.tasks["t"].metrics, [Metric::Accuracy]);
+    assert_eq!(experiment.tasks["t"].metrics, metrics(&["accuracy"]));
     let experiment = read(SMALLEST, &[r#"train.optimizer={ kind = "sgd", momentum = 0.5 }"#]);
     assert_eq!(experiment.train.optimizer.kind(), "sgd");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use experiment::{ExperimentError, parse};
+use experiment::{ExperimentError, Kind, Metric, parse};
 
 const BASE: &str =
     "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
@@ -11,7 +11,13 @@ const REFERENCE: &str = include_str!("../../docs/experiment.md");
 
 /// The names that the refusal of `argument` offers.
 fn known(argument: &str) -> BTreeSet<String> {
-    let Err(ExperimentError::Refused(refusal)) = parse(BASE, Path::new("x.toml"), &[argument.to_owned()]) else {
+    known_after("seed=0", argument)
+}
+
+/// The names that the refusal of `argument` offers after another argument that is accepted.
+fn known_after(accepted: &str, argument: &str) -> BTreeSet<String> {
+    let arguments = [accepted.to_owned(), argument.to_owned()];
+    let Err(ExperimentError::Refused(refusal)) = parse(BASE, Path::new("x.toml"), &arguments) else {
         panic!("{argument} is not refused at its place");
     };
     let names = refusal.help.iter().find_map(|line| Some(line.split_once("known ")?.1.split_once(": ")?.1));
@@ -49,7 +55,6 @@ fn every_key_stands_in_the_reference() {
     check_keys("`csv`", "dataset.d.csv.zzz=1");
     check_keys("`split`", "dataset.d.split.zzz=1");
     check_keys("`[task.NAME]`", "task.t.zzz=1");
-    check_keys("`loss`", "task.t.loss={ kind = \"mse\", zzz = 1 }");
     check_keys("`head`", "task.t.head.zzz=1");
     check_keys("`[model]`", "model.zzz=1");
     check_keys("`trunk`", "model.trunk.zzz=1");
@@ -76,12 +81,17 @@ fn every_value_stands_in_the_reference() {
     check_values("`encoder`", "model.encoder=zzz");
 }
 
-/// The keys of a method's row: the first column is the method, the second its keys.
-fn check_method(heading: &str, tag: &str, path: &str, method: &str, common: &[&str]) {
+/// The keys in the second column of the row of `method`, which stands in the first column.
+fn documented_of(heading: &str, method: &str) -> impl Iterator<Item = String> {
     let row = section(heading).lines().find(|line| line.starts_with(&format!("| `{method}` |")));
     let row = row.unwrap_or_else(|| panic!("`{method}` has no row under {heading:?} of docs/experiment.md"));
     let keys = row.split('|').nth(2).unwrap_or_default();
-    let documented = keys.split('`').skip(1).step_by(2).map(str::to_owned);
+    keys.split('`').skip(1).step_by(2).map(str::to_owned)
+}
+
+/// The keys of a method's row: the first column is the method, the second its keys.
+fn check_method(heading: &str, tag: &str, path: &str, method: &str, common: &[&str]) {
+    let documented = documented_of(heading, method);
     let common = common.iter().map(|&key| key.to_owned());
     let mut documented: BTreeSet<String> = documented.chain(common).collect();
     documented.retain(|key| key != tag);
@@ -100,6 +110,34 @@ fn check_method(heading: &str, tag: &str, path: &str, method: &str, common: &[&s
     };
     known.retain(|key| key != tag);
     assert_eq!(documented, known, "keys of {method}");
+}
+
+#[test]
+fn every_loss_and_every_metric_stands_in_the_reference() {
+    for entry in objectives::LOSSES.entries() {
+        let kind = entry.part.kinds.iter().find(|kind| **kind == Kind::Multiclass).unwrap_or(&entry.part.kinds[0]);
+        let (name, accepted) = (entry.name, format!("task.t.kind={kind}"));
+        let mut known = known_after(&accepted, &format!("task.t.loss={{ kind = \"{name}\", zzz = 1 }}"));
+        known.remove("kind");
+        assert_eq!(documented_of("`loss`", name).collect::<BTreeSet<_>>(), known, "keys of {name}");
+    }
+    for kind in Kind::ALL {
+        let row = section("Losses and metrics by kind").lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+        let row = row.unwrap_or_else(|| panic!("no row of {kind}"));
+        let losses: Vec<_> = objectives::loss::of_kind(kind).map(|entry| format!("`{}`", entry.name)).collect();
+        let default = Metric::default_of(kind);
+        let metrics = Metric::of_kind(kind).into_iter().map(|metric| match default.contains(&metric) {
+            true => format!("**`{metric}`**"),
+            false => format!("`{metric}`"),
+        });
+        let metrics: Vec<String> = metrics.collect();
+        assert_eq!(row, format!("| `{kind}` | {} | {} |", losses.join(", "), metrics.join(", ")));
+    }
+    for metric in Metric::all() {
+        let better = if metric.higher_is_better() { "higher" } else { "lower" };
+        let row = format!("| `{metric}` | {better} |");
+        assert!(section("Losses and metrics by kind").contains(&row), "{row}");
+    }
 }
 
 #[test]

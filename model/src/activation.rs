@@ -1,11 +1,11 @@
 //! Activations and their derivatives over slices, in f32.
 //!
-//! The exponential is computed here and not by the platform's library, so that a run has the same
-//! bits wherever the arithmetic is the same, and so that the loops vectorise: no call, no branch.
-//! Errors are a few units in the last place for `exp` and `tanh`, and at most 2e-7 absolute for the
-//! normal distribution of GELU.
+//! They are made of [`objectives::exponential`], which has the same bits wherever the arithmetic is
+//! the same, and whose loops vectorise. Errors are a few units in the last place for `tanh`, and at
+//! most 2e-7 absolute for the normal distribution of GELU.
 
 use experiment::Activation;
+use objectives::exponential::{exp, sigmoid};
 
 /// `values = activation(values)`.
 pub(crate) fn apply(activation: Activation, values: &mut [f32]) {
@@ -99,32 +99,6 @@ pub(crate) fn keeps_input(activation: Activation) -> bool {
     matches!(activation, Activation::Gelu | Activation::Silu)
 }
 
-/// `e^x`; 0 below -87 and the value at 88 above it.
-#[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-    const LN2_HIGH: f32 = 355.0 / 512.0; // 9 bits: its product with n is exact
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let clamped = x.clamp(-87.0, 88.0);
-    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
-    // Taylor's series to r^7: |r| <= ln(2) / 2, so the remainder is below 6e-9.
-    let series = 1.0
-        + r * (1.0
-            + r * (0.5
-                + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0)))))));
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
-    let value = series * f32::from_bits(exponent << 23);
-    if x < -87.0 { 0.0 } else { value }
-}
-
-/// `1 / (1 + e^-x)`.
-#[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
-}
-
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
     let size = x.abs();
@@ -189,8 +163,6 @@ mod tests {
     #[test]
     fn values_are_those_of_f64() {
         let below = |x: f64| 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);
-        check("exp", 3e-7, exp, |x| x.clamp(-1e9, 88.0).exp());
-        check("sigmoid", 2e-7, sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
         check("tanh", 3e-7, |x| applied(Activation::Tanh, x), f64::tanh);
         check("relu", 0.0, |x| applied(Activation::Relu, x), |x| x.max(0.0));
         check("silu", 3e-7, |x| applied(Activation::Silu, x), |x| x / (1.0 + (-x).exp()));

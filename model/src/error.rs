@@ -60,6 +60,14 @@ pub enum ModelError {
     /// The experiment asks for something that the shapes of the data do not have.
     #[error("{0}")]
     Shapes(String),
+    /// A task's loss can't be built.
+    #[error("task `{task}`: loss: {reason}")]
+    Loss {
+        /// The task.
+        task: String,
+        /// The key that is refused, and why.
+        reason: String,
+    },
     /// A batch does not fit the shapes that the network was made for.
     #[error("feed `{feed}`: {reason}")]
     Input {

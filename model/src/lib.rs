@@ -1,4 +1,4 @@
-//! The network: layers, trunks, architectures, engines, losses, metrics and the parameter layout.
+//! The network: layers, trunks, architectures, engines and the parameter layout.
 //!
 //! [`Network`] is built from an experiment and the [`Shapes`](experiment::Shapes) of its data, in
 //! this one place for every use. A feed's rows go through its encoder, the [`Architecture`] and the
@@ -18,7 +18,6 @@ mod fingerprint;
 mod forward;
 mod initial;
 mod layout;
-mod loss;
 mod network;
 mod pass;
 mod scope;
@@ -28,7 +27,6 @@ mod value;
 pub mod architecture;
 pub mod device;
 pub mod layer;
-pub mod metric;
 pub mod trunk;
 
 pub use architecture::{Architecture, ArchitectureKind, Parts, Wanted};
@@ -40,7 +38,8 @@ pub use initial::Init;
 pub use layer::{Layer, Stack};
 pub use layout::{Block, Layout};
 pub use network::{Network, Prediction};
-pub use pass::{FeedInput, LossSum, MicrobatchKey};
+pub use objectives::LossSum;
+pub use pass::{FeedInput, MicrobatchKey};
 pub use scope::{LayerId, Param, Scope};
 pub use trunk::TrunkKind;
 pub use value::{RowShape, Value};

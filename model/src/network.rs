@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use aggregation::sums::TaskSums;
 use datasets::{Batch, Targets};
-use experiment::{Experiment, Kind, Shapes, TaskShape};
+use experiment::{Experiment, Shapes, TaskShape};
+use objectives::{LossSum, Objective, TaskSums};
+use settings::Invalid;
 
 use crate::engine::{self, Engine};
-use crate::pass::{self, FeedInput, LossSum, MicrobatchKey, Pass};
+use crate::pass::{self, FeedInput, MicrobatchKey, Pass};
 use crate::structure::Structure;
-use crate::{Device, Layout, ModelError, fingerprint, initial, loss, metric};
+use crate::{Device, Layout, ModelError, fingerprint, initial};
 
 /// The layers of an experiment on a device, with the parameters that were set last.
 #[derive(Debug)]
 pub struct Network {
     structure: Arc<Structure>,
     shapes: Shapes,
+    /// Losses and metrics by task.
+    objectives: Vec<Objective>,
     device: Device,
     engine: Box<dyn Engine>,
 }
@@ -58,7 +61,13 @@ impl Network {
     ) -> Result<Self, ModelError> {
         let structure = Arc::new(Structure::new(experiment, shapes, &device.burn()?)?);
         let engine = engine(Arc::clone(&structure))?;
-        let mut network = Self { structure, shapes: shapes.clone(), device, engine };
+        let tasks = shapes.tasks.iter().enumerate();
+        let objectives = tasks.map(|(task, shape)| {
+            let refuse = |invalid: Invalid| ModelError::Loss { task: shape.name.clone(), reason: invalid.to_string() };
+            shape.objective(task).map_err(refuse)
+        });
+        let objectives = objectives.collect::<Result<_, _>>()?;
+        let mut network = Self { structure, shapes: shapes.clone(), objectives, device, engine };
         let zeros = vec![0.0; network.layout().len()];
         network.set_parameters(&zeros)?;
         Ok(network)
@@ -124,7 +133,8 @@ impl Network {
         let mut losses = Vec::new();
         let mut differentiate = |feed: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {
             let target = inputs[feed].targets[target];
-            losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
+            let (objective, scale) = (&self.objectives[target.task], scales[target.task]);
+            losses.push(objective.losses(outputs, target.labels(), scale, Some(delta)));
         };
         self.engine.combined_gradient(Pass::Training(at), inputs, &mut differentiate, gradient)?;
         losses.sort_by_key(|sum| sum.task);
@@ -161,7 +171,8 @@ impl Network {
         let mut losses = Vec::with_capacity(input.targets.len());
         let mut differentiate = |_: usize, target: usize, outputs: &[f32], delta: &mut [f32]| {
             let target = input.targets[target];
-            losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, scales[target.task], Some(delta)));
+            let (objective, scale) = (&self.objectives[target.task], scales[target.task]);
+            losses.push(objective.losses(outputs, target.labels(), scale, Some(delta)));
         };
         self.engine.task_gradients(Pass::Training(at), input, tasks, &mut differentiate, gradients)?;
         losses.sort_by_key(|sum| sum.task);
@@ -175,7 +186,7 @@ impl Network {
     pub fn losses(&self, at: MicrobatchKey, inputs: &[FeedInput<'_>]) -> Result<Vec<LossSum>, ModelError> {
         let mut losses = Vec::new();
         self.forward(Pass::Training(at), inputs, |target, outputs| {
-            losses.push(loss::sum(&self.shapes.tasks[target.task], outputs, target, 0.0, None));
+            losses.push(self.objectives[target.task].losses(outputs, target.labels(), 0.0, None));
         })?;
         losses.sort_by_key(|sum| sum.task);
         Ok(losses)
@@ -188,7 +199,7 @@ impl Network {
     pub fn evaluate(&self, input: &FeedInput<'_>) -> Result<Vec<(usize, TaskSums)>, ModelError> {
         let mut sums = Vec::new();
         self.forward(Pass::Evaluation, std::slice::from_ref(input), |target, outputs| {
-            sums.push((target.task, metric::sums(&self.shapes.tasks[target.task], outputs, target)));
+            sums.push((target.task, self.objectives[target.task].sums(outputs, target.labels())));
         })?;
         Ok(sums)
     }
@@ -201,14 +212,14 @@ impl Network {
     pub fn predict(&self, feed: usize, batch: &Batch) -> Result<Vec<Prediction>, ModelError> {
         let tasks = self.shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
         let unlabelled = |(task, shape): (usize, &TaskShape)| {
-            let width = if shape.kind == Kind::Multiclass { 1 } else { shape.outputs };
+            let width = shape.kind.label_width(shape.outputs);
             Targets { task, values: vec![0.0; batch.rows * width], labelled: vec![false; batch.rows] }
         };
         let targets: Vec<Targets> = tasks.map(unlabelled).collect();
         let input = FeedInput { feed, batch, targets: targets.iter().collect() };
         let mut predictions = Vec::new();
         self.forward(Pass::Evaluation, &[input], |target, outputs| {
-            let values = metric::predictions(&self.shapes.tasks[target.task], outputs);
+            let values = self.objectives[target.task].predictions(outputs);
             predictions.push(Prediction { task: target.task, values });
         })?;
         Ok(predictions)
@@ -227,7 +238,8 @@ impl Network {
     /// A network of the same structure on the same device, with its own parameters.
     pub(crate) fn twin(&self) -> Self {
         let structure = Arc::clone(&self.structure);
-        Self { structure, shapes: self.shapes.clone(), device: self.device, engine: self.engine.twin() }
+        let (shapes, objectives) = (self.shapes.clone(), self.objectives.clone());
+        Self { structure, shapes, objectives, device: self.device, engine: self.engine.twin() }
     }
 
     fn forward(

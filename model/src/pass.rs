@@ -1,7 +1,7 @@
 //! What goes into a pass through the network, and what comes out of it.
 
 use datasets::{Batch, Targets};
-use experiment::{Kind, Shapes};
+use experiment::Shapes;
 
 use crate::ModelError;
 
@@ -33,17 +33,6 @@ impl<'a> FeedInput<'a> {
     pub fn new(feed: usize, batch: &'a Batch) -> Self {
         Self { feed, batch, targets: batch.targets.iter().collect() }
     }
-}
-
-/// A task's loss over the labelled rows of a pass.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LossSum {
-    /// Index of the task.
-    pub task: usize,
-    /// Sum of the row losses, unscaled, in f64 and in the order of the rows.
-    pub loss: f64,
-    /// Labelled rows.
-    pub rows: u64,
 }
 
 /// Training passes drop, evaluation passes do not.
@@ -84,7 +73,7 @@ pub(crate) fn check(shapes: &Shapes, inputs: &[FeedInput<'_>]) -> Result<(), Mod
             if j > 0 && input.targets[j - 1].task >= target.task {
                 return refuse("tasks of a feed are in rising order".to_owned());
             }
-            let width = if task.kind == Kind::Multiclass { 1 } else { task.outputs };
+            let width = task.kind.label_width(task.outputs);
             if target.values.len() != input.batch.rows * width || target.labelled.len() != input.batch.rows {
                 return refuse(format!("task `{}` has labels for other than {} rows", task.name, input.batch.rows));
             }

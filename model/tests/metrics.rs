@@ -7,11 +7,12 @@ mod made;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aggregation::sums::TaskSums;
 use aggregation::tree::{self, Node};
-use experiment::{Kind, Metric, Shapes, TaskShape};
+use experiment::{Kind, Loss, Metric, Shapes, TaskShape};
 use made::{Rows, feed, task};
-use model::{Batch, Device, Network, Targets, metric};
+use model::{Batch, Device, Network, Targets};
+use objectives::TaskSums;
+use objectives::metric::skill;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -36,13 +37,17 @@ fn sums(task: &TaskShape, rows: &Rows) -> TaskSums {
     pass_through(task).evaluate(&rows.input()).unwrap().remove(0).1
 }
 
-fn values(task: &TaskShape, outputs: &[f32], labels: &[f32]) -> Vec<(String, f64)> {
-    metric::metrics(task, &sums(task, &rows(outputs, labels, task.outputs)))
+fn values(task: &TaskShape, outputs: &[f32], labels: &[f32]) -> Vec<(&'static str, f64)> {
+    task.measures().values(&sums(task, &rows(outputs, labels, task.outputs)))
 }
 
-fn assert_values(given: &[(String, f64)], expected: &[(&str, f64)]) {
+fn named(metrics: &[&str]) -> Vec<Metric> {
+    metrics.iter().map(|name| Metric::named(name).unwrap()).collect()
+}
+
+fn assert_values(given: &[(&'static str, f64)], expected: &[(&str, f64)]) {
     assert_eq!(
-        given.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        given.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
         expected.iter().map(|e| e.0).collect::<Vec<_>>()
     );
     for ((name, value), (_, expected)) in given.iter().zip(expected) {
@@ -76,7 +81,7 @@ fn binary_metrics_are_those_computed_by_hand() {
 #[test]
 fn equal_scores_count_half_and_as_one_threshold() {
     let mut task = task("t", 0, Kind::Binary, 1);
-    task.metrics = vec![Metric::Auroc, Metric::AveragePrecision];
+    task.metrics = named(&["auroc", "average_precision"]);
     let given = values(&task, &[1.0, 1.0, 0.0, 0.0], &[1.0, 0.0, 1.0, 0.0]);
     assert_values(&given[1..], &[("auroc", 0.5), ("average_precision", 0.5)]);
 }
@@ -84,7 +89,7 @@ fn equal_scores_count_half_and_as_one_threshold() {
 #[test]
 fn multiclass_metrics_are_those_computed_by_hand() {
     let mut task = task("t", 0, Kind::Multiclass, 3);
-    task.metrics = vec![Metric::Accuracy, Metric::BalancedAccuracy, Metric::F1Macro];
+    task.metrics = named(&["accuracy", "balanced_accuracy", "f1_macro"]);
     let one = |class: usize| (0..3).map(move |i| if i == class { 2.0 } else { 0.0 });
     let outputs: Vec<f32> = [0, 0, 1, 1, 0].into_iter().flat_map(one).collect();
     // Class 2 has no label and no prediction: it has no share in the means.
@@ -102,7 +107,7 @@ fn multiclass_metrics_are_those_computed_by_hand() {
 #[test]
 fn a_class_without_an_output_counts_as_wrong_and_as_unlikely() {
     let mut task = task("t", 0, Kind::Multiclass, 3);
-    task.metrics = vec![Metric::Accuracy];
+    task.metrics = named(&["accuracy"]);
     let given = values(&task, &[3.0, 0.0, 1.0, 3.0, 0.0, 1.0], &[0.0, 3.0]);
     let total = (3.0_f64.exp() + 1.0 + 1.0_f64.exp()).ln();
     assert_values(&given, &[("loss", (total - 3.0 + total) / 2.0), ("accuracy", 0.5)]);
@@ -111,7 +116,7 @@ fn a_class_without_an_output_counts_as_wrong_and_as_unlikely() {
 #[test]
 fn multilabel_metrics_are_means_over_the_outputs() {
     let mut task = task("t", 0, Kind::Multilabel, 2);
-    task.metrics = vec![Metric::Accuracy, Metric::F1Macro, Metric::Auroc];
+    task.metrics = named(&["accuracy", "f1_macro", "auroc"]);
     let given = values(&task, &[1.0, -1.0, -1.0, 1.0, 2.0, 3.0], &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert_values(
         &given[1..],
@@ -129,7 +134,7 @@ fn regression_metrics_are_in_the_targets_units() {
     let total: f64 = [90.0, 100.0, 130.0].iter().map(|y| (y - mean) * (y - mean)).sum();
     assert_values(
         &given,
-        &[("loss", 2.0 / 3.0), ("mae", 20.0 / 3.0), ("rmse", (200.0_f64 / 3.0).sqrt()), ("r2", 1.0 - 200.0 / total)],
+        &[("loss", 2.0 / 3.0), ("rmse", (200.0_f64 / 3.0).sqrt()), ("mae", 20.0 / 3.0), ("r2", 1.0 - 200.0 / total)],
     );
 }
 
@@ -140,7 +145,7 @@ fn a_logarithmic_target_is_undone() {
     let original = |x: f64| (x * 0.5 + 2.0).exp() - 1.0;
     let given = values(&task, &[1.0, 0.0], &[0.5, 0.0]);
     let error = original(1.0) - original(0.5);
-    assert_values(&given[1..3], &[("mae", error / 2.0), ("rmse", error / 2.0_f64.sqrt())]);
+    assert_values(&given[1..3], &[("rmse", error / 2.0_f64.sqrt()), ("mae", error / 2.0)]);
 }
 
 #[test]
@@ -154,27 +159,27 @@ fn r2_does_not_cancel_where_the_labels_are_far_from_zero() {
     let total: f64 = labels.iter().map(|y| (f64::from(*y) - mean).powi(2)).sum();
     let left: f64 = labels.iter().map(|y| (0.5 * f64::from(*y)).powi(2)).sum();
     let (name, r2) = given.last().unwrap();
-    assert_eq!(name, "r2");
+    assert_eq!(*name, "r2");
     assert!((r2 - (1.0 - left / total)).abs() < 1e-3, "{r2}");
 }
 
 #[test]
 fn what_is_undefined_is_absent() {
     let binary = task("t", 0, Kind::Binary, 1);
-    let names = |given: Vec<(String, f64)>| given.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let names = |given: Vec<(&'static str, f64)>| given.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let one_class = names(values(&binary, &[1.0, 2.0], &[1.0, 1.0]));
     assert_eq!(one_class, ["loss", "accuracy", "balanced_accuracy", "f1", "f1_macro"]);
     let regression = task("t", 0, Kind::Regression, 1);
-    assert_eq!(names(values(&regression, &[1.0, 2.0], &[1.0, 1.0])), ["loss", "mae", "rmse"]);
-    assert!(metric::metrics(&binary, &TaskSums::default()).is_empty());
+    assert_eq!(names(values(&regression, &[1.0, 2.0], &[1.0, 1.0])), ["loss", "rmse", "mae"]);
+    assert!(binary.measures().values(&TaskSums::default()).is_empty());
 }
 
 #[test]
 fn sums_that_come_from_elsewhere_have_to_be_of_as_many_rows_as_they_say() {
-    let ranked = |kind, outputs| TaskShape { metrics: vec![Metric::Auroc], ..task("t", 0, kind, outputs) };
+    let ranked = |kind, outputs| TaskShape { metrics: named(&["auroc"]), ..task("t", 0, kind, outputs) };
     let binary = ranked(Kind::Binary, 1);
     let true_sums = sums(&binary, &rows(&[2.0, -1.0, 0.5], &[1.0, 0.0, 0.0], 1));
-    assert!(metric::fits(&binary, &true_sums) && metric::is_finite(&true_sums));
+    assert!(binary.measures().fits(&true_sums) && true_sums.is_finite());
     let wrong: [fn(&mut TaskSums); 7] = [
         |sums| sums.rows += 1,
         |sums| sums.counts[0] += 1,
@@ -187,40 +192,40 @@ fn sums_that_come_from_elsewhere_have_to_be_of_as_many_rows_as_they_say() {
     for change in wrong {
         let mut sums = true_sums.clone();
         change(&mut sums);
-        assert!(!metric::fits(&binary, &sums), "{sums:?}");
+        assert!(!binary.measures().fits(&sums), "{sums:?}");
     }
     let multiclass = ranked(Kind::Multiclass, 3);
     let true_sums = sums(&multiclass, &rows(&[2.0, 0.0, 0.0, 0.0, 3.0, 1.0], &[0.0, 2.0], 3));
-    assert!(metric::fits(&multiclass, &true_sums));
+    assert!(multiclass.measures().fits(&true_sums));
     let wrong: [fn(&mut TaskSums); 4] =
         [|sums| sums.counts[1] += 1, |sums| sums.counts[2] = 2, |sums| sums.counts[0] = 3, |sums| sums.labels[1] = 3];
     for change in wrong {
         let mut sums = true_sums.clone();
         change(&mut sums);
-        assert!(!metric::fits(&multiclass, &sums), "{sums:?}");
+        assert!(!multiclass.measures().fits(&sums), "{sums:?}");
     }
     let regression = task("t", 0, Kind::Regression, 2);
     let true_sums = sums(&regression, &rows(&[2.0, 0.0], &[1.0, 0.5], 2));
-    assert!(metric::fits(&regression, &true_sums));
+    assert!(regression.measures().fits(&true_sums));
     for (place, value) in [(0, -1.0), (5, -0.5), (7, -1e-9)] {
         let mut sums = true_sums.clone();
         sums.sums[place] = value;
-        assert!(!metric::fits(&regression, &sums), "{sums:?}");
+        assert!(!regression.measures().fits(&sums), "{sums:?}");
     }
     // What is not finite may be the model's doing.
     let changes: [fn(&mut TaskSums); 2] = [|sums| sums.loss = f64::NAN, |sums| sums.sums[1] = f64::INFINITY];
     for change in changes {
         let mut sums = true_sums.clone();
         change(&mut sums);
-        assert!(metric::fits(&regression, &sums) && !metric::is_finite(&sums), "{sums:?}");
+        assert!(regression.measures().fits(&sums) && !sums.is_finite(), "{sums:?}");
     }
 }
 
 #[test]
 fn skill_is_the_mean_share_of_the_baseline_that_is_gone() {
-    assert_eq!(metric::skill([(0.5, 1.0), (3.0, 2.0)]), Some(0.0));
-    assert_eq!(metric::skill([(0.0, 1.0), (7.0, 0.0)]), Some(1.0));
-    assert_eq!(metric::skill([(1.0, 0.0)]), None);
+    assert_eq!(skill([(0.5, 1.0), (3.0, 2.0)]), Some(0.0));
+    assert_eq!(skill([(0.0, 1.0), (7.0, 0.0)]), Some(1.0));
+    assert_eq!(skill([(1.0, 0.0)]), None);
 }
 
 #[test]
@@ -246,6 +251,12 @@ fn predictions_are_probabilities_or_in_the_targets_units() {
     let mut regression = task("t", 0, Kind::Regression, 1);
     (regression.offset, regression.scale) = (vec![5.0], vec![2.0]);
     assert_eq!(predict(&regression, &[1.5]), [8.0]);
+    let mut counts = task("t", 0, Kind::Regression, 1);
+    counts.loss = Loss::named("poisson", Default::default()).unwrap();
+    assert!((predict(&counts, &[3.0_f32.ln()])[0] - 3.0).abs() < 1e-5);
+    // Errors are those of the rate.
+    let given = values(&counts, &[3.0_f32.ln()], &[5.0]);
+    assert!((given[1].1 - 2.0).abs() < 1e-5, "{given:?}");
 }
 
 /// A table of scripts/references/metrics.py.
@@ -265,10 +276,10 @@ fn every_metric_of_every_kind_agrees_with_scikit_learn() {
     assert_eq!(kinds.len(), 4);
     for Reference { kind, width, outputs, labels, metrics } in references {
         let mut task = task("t", 0, kind, width);
-        task.metrics = Metric::of_kind(kind).to_vec();
+        task.metrics = Metric::of_kind(kind);
         let given = values(&task, &outputs, &labels);
         assert_eq!(given.len(), 1 + metrics.len(), "{kind}: {given:?}");
-        for (name, value) in &given[1..] {
+        for &(name, value) in &given[1..] {
             assert!(
                 (value - metrics[name]).abs() < 1e-6,
                 "{kind}: {name} is {value}, and scikit-learn's {}",
@@ -308,7 +319,7 @@ proptest! {
     fn ranked_metrics_agree_with_their_definitions(rows in prop::collection::vec((-4_i8..4, any::<bool>()), 1..60)) {
         let (scores, labels): (Vec<f32>, Vec<bool>) = rows.iter().map(|(score, label)| (f32::from(*score), *label)).unzip();
         let mut task = task("t", 0, Kind::Binary, 1);
-        task.metrics = vec![Metric::Auroc, Metric::AveragePrecision];
+        task.metrics = named(&["auroc", "average_precision"]);
         let numbers: Vec<f32> = labels.iter().map(|label| f32::from(u8::from(*label))).collect();
         let given = values(&task, &scores, &numbers);
         match naive(&scores, &labels) {
@@ -346,7 +357,7 @@ proptest! {
 
         let whole = network.evaluate(&rows.input()).unwrap().remove(0).1;
         prop_assert_eq!((whole.rows, &whole.counts, &whole.scores, &whole.labels), (merged.rows, &merged.counts, &merged.scores, &merged.labels));
-        let (left, right) = (metric::metrics(&task, &whole), metric::metrics(&task, &merged));
+        let (left, right) = (task.measures().values(&whole), task.measures().values(&merged));
         prop_assert_eq!(left.len(), right.len());
         for (a, b) in left.iter().zip(&right) {
             prop_assert!((a.1 - b.1).abs() <= 1e-9 * a.1.abs().max(1.0), "{}: {} and {}", a.0, a.1, b.1);

@@ -116,11 +116,7 @@ impl AllLabels<'_> {
     /// The baseline of a loss that is the mean over the outputs of a function of one output and its
     /// label. `constant` gives the best output for the training labels of an output, `loss` its
     /// loss at a label.
-    pub fn by_output(
-        &self,
-        constant: impl Fn(Vec<f64>) -> f64,
-        loss: impl Fn(f64, f64) -> f64,
-    ) -> Vec<f64> {
+    pub fn by_output(&self, constant: impl Fn(Vec<f64>) -> f64, loss: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let constants: Vec<f64> = (0..self.outputs).map(|output| constant(self.training(output).collect())).collect();
         let row = |labels: &[f64]| {
             let losses = constants.iter().zip(labels).map(|(constant, label)| loss(*constant, *label));

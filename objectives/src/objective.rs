@@ -1,12 +1,14 @@
 //! One task's loss and metrics, ready to be computed from the head's outputs.
 
+use std::sync::Arc;
+
 use crate::loss::{Loss, class_index};
 use crate::metric::measures::NO_CLASS;
 use crate::metric::{Measures, MetricRef, Row};
 use crate::{Kind, TaskSums, Units};
 
 /// The loss and the metrics of one task.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Objective {
     /// The task's index.
     pub task: usize,
@@ -17,7 +19,7 @@ pub struct Objective {
     /// How the target was scaled.
     pub units: Units,
     /// What is minimised.
-    pub loss: Box<dyn Loss>,
+    pub loss: Arc<dyn Loss>,
     /// What is measured.
     pub metrics: Vec<MetricRef>,
 }
@@ -52,13 +54,7 @@ impl Objective {
     ///
     /// `derivative` has the shape of `outputs`, if it is given. `scale` times each row's derivative
     /// is written into it, and 0 for rows without a label.
-    pub fn losses(
-        &self,
-        outputs: &[f32],
-        labels: Labels<'_>,
-        scale: f32,
-        derivative: Option<&mut [f32]>,
-    ) -> LossSum {
+    pub fn losses(&self, outputs: &[f32], labels: Labels<'_>, scale: f32, derivative: Option<&mut [f32]>) -> LossSum {
         let width = self.outputs;
         let label_width = self.kind.label_width(width);
         let mut sum = LossSum { task: self.task, loss: 0.0, rows: 0 };
@@ -195,8 +191,7 @@ fn add_decisions(outputs: &[f32], labels: &[f32], keeps_scores: bool, sums: &mut
 
 /// Counts the row; gives its class.
 fn add_class(outputs: &[f32], label: f32, counts: &mut [u64]) -> u32 {
-    let predicted =
-        (0..outputs.len()).fold(0, |best, class| if outputs[class] > outputs[best] { class } else { best });
+    let predicted = (0..outputs.len()).fold(0, |best, class| if outputs[class] > outputs[best] { class } else { best });
     counts[3 * predicted + 1] += 1;
     match class_index(label, outputs.len()) {
         None => NO_CLASS,

@@ -4,8 +4,9 @@
 //! damaged, and what a peer of this version never sends: a message without body, a node that is no
 //! range, an unknown kind.
 
-use aggregation::{sums::TaskSums, tree::Node};
+use aggregation::tree::Node;
 use experiment::SplitName;
+use objectives::TaskSums;
 
 use crate::{checksum, message as m, v1};
 
@@ -336,13 +337,15 @@ fn vector_in(vector: v1::Vector) -> Result<m::Vector, Invalid> {
 }
 
 fn sums_out(task: u32, sums: TaskSums) -> v1::TaskSums {
-    let TaskSums { rows, loss, counts, sums, scores, labels } = sums;
-    v1::TaskSums { task, rows, loss, counts, sums, scores, labels }
+    let TaskSums { rows, loss, counts, sums, scores, labels, own } = sums;
+    let own = own.into_iter().map(|(metric, sums)| v1::OwnSums { metric, sums }).collect();
+    v1::TaskSums { task, rows, loss, counts, sums, scores, labels, own }
 }
 
 fn sums_in(sums: v1::TaskSums) -> (u32, TaskSums) {
-    let v1::TaskSums { task, rows, loss, counts, sums, scores, labels } = sums;
-    (task, TaskSums { rows, loss, counts, sums, scores, labels })
+    let v1::TaskSums { task, rows, loss, counts, sums, scores, labels, own } = sums;
+    let own = own.into_iter().map(|v1::OwnSums { metric, sums }| (metric, sums)).collect();
+    (task, TaskSums { rows, loss, counts, sums, scores, labels, own })
 }
 
 fn chunk_out(chunk: m::Chunk) -> v1::Chunk {
@@ -387,8 +390,15 @@ mod tests {
     #[test]
     fn every_worker_message_comes_back_as_it_went() {
         let envelope = m::Envelope { run: "r".into(), epoch: 3, lease: 7, step: 11, phase: 1 };
-        let sums =
-            TaskSums { rows: 4, loss: 0.5, counts: vec![1, 2], sums: vec![1.5], scores: vec![0.25], labels: vec![1] };
+        let sums = TaskSums {
+            rows: 4,
+            loss: 0.5,
+            counts: vec![1, 2],
+            sums: vec![1.5],
+            scores: vec![0.25],
+            labels: vec![1],
+            own: [("mine".to_owned(), vec![0.5, -1.0])].into(),
+        };
         let result = m::WorkResult {
             work: 9,
             node: Node { lo: 2, hi: 4 },

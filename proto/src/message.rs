@@ -1,7 +1,8 @@
 //! What a coordinator and a worker say to each other, as plain types without transport.
 
-use aggregation::{sums::TaskSums, tree::Node};
+use aggregation::tree::Node;
 use experiment::SplitName;
+use objectives::TaskSums;
 
 /// What every message carries: stale and duplicate messages are recognised by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -233,6 +233,7 @@ impl Asked {
             sums: sums.sums,
             scores: sums.scores,
             labels: sums.labels,
+            own: Vec::new(),
         });
         v1::Result { work: self.work.id, node: self.work.node, sums: sums.collect(), ..Default::default() }
     }

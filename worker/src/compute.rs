@@ -5,13 +5,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aggregation::{
-    sums::TaskSums,
-    tree::{self, Node},
-};
+use aggregation::tree::{self, Node};
 use datasets::{DataError, Store};
 use experiment::{Experiment, SplitName};
 use model::{Device, FeedInput, MicrobatchKey, ModelError, Network};
+use objectives::TaskSums;
 
 use crate::prefetch::{Prefetch, Rows};
 

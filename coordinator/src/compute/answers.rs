@@ -46,7 +46,7 @@ pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) 
 
 /// The answers of an evaluation that are not finite, in their order.
 pub(super) fn not_finite(split: SplitName, sums: &[Sums]) -> Vec<Unusable> {
-    let wrong = sums.iter().filter(|sums| !sums.part.sums.iter().all(|(_, sums)| model::metric::is_finite(sums)));
+    let wrong = sums.iter().filter(|sums| !sums.part.sums.iter().all(|(_, sums)| sums.is_finite()));
     let unusable = |Sums { worker, part }: &Sums| {
         let job = Job { kind: JobKind::Evaluate { feed: part.feed as u32, split }, node: part.node };
         Unusable { worker: *worker, fault: Fault::NotFinite(job.clone()), job }

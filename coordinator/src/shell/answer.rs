@@ -37,7 +37,7 @@ pub(super) fn fault(asked: &Asked, envelope: &Envelope, result: &WorkResult, pre
     }
     result.sums.iter().find_map(|(task, sums)| {
         let (number, task) = (*task as usize, &shapes.tasks[*task as usize]);
-        if !model::metric::fits(task, sums) {
+        if !task.measures().fits(sums) {
             return Some(format!("metric sums of task `{}` that its kind can't have", task.name));
         }
         let planned = prepared.labels.labelled_in_chunks(number, asked.split, asked.node.lo..asked.node.hi);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use experiment::{ClassWeights, Kind, Loss, Scalar, SplitName, TargetScale, Task};
+use experiment::{Kind, Loss, Scalar, SplitName, TargetScale, Task};
 
 use super::{Classes, TargetEncoding, TaskPlan, baseline, unscaled};
 use crate::column::{Column, ColumnKind};
@@ -33,7 +33,8 @@ pub(crate) struct Rows<'a> {
 /// What the labels say.
 pub(crate) struct Fitted {
     pub encoding: TargetEncoding,
-    pub class_weights: Option<Vec<f32>>,
+    /// The task's loss, if some of its parameters follow from the labels.
+    pub loss: Option<Loss>,
     pub untrained_classes: Vec<usize>,
     pub baseline_loss: BTreeMap<SplitName, Exact>,
     pub labelled: BTreeMap<SplitName, u64>,
@@ -74,7 +75,7 @@ pub(crate) fn fit(name: &str, task: &Task, rows: &Rows<'_>) -> Result<Fitted, Un
         Kind::Regression => regression(name, task, rows, &parts)?,
         Kind::Multiclass => multiclass(name, task, rows, &parts)?,
         Kind::Binary => binary(name, task, rows, &parts)?,
-        Kind::Multilabel => multilabel(name, rows, &parts)?,
+        Kind::Multilabel => multilabel(name, task, rows, &parts)?,
     };
     fitted.labelled = labelled;
     Ok(fitted)
@@ -83,7 +84,7 @@ pub(crate) fn fit(name: &str, task: &Task, rows: &Rows<'_>) -> Result<Fitted, Un
 fn fitted(encoding: TargetEncoding, baseline: BTreeMap<SplitName, f64>) -> Fitted {
     Fitted {
         encoding,
-        class_weights: None,
+        loss: None,
         untrained_classes: Vec::new(),
         baseline_loss: baseline.into_iter().map(|(split, loss)| (split, Exact(loss))).collect(),
         labelled: BTreeMap::new(),
@@ -93,7 +94,13 @@ fn fitted(encoding: TargetEncoding, baseline: BTreeMap<SplitName, f64>) -> Fitte
     }
 }
 
+/// The task's loss function.
+fn loss_of(task: &Task) -> Result<Box<dyn objectives::Loss>, Unfit> {
+    task.loss.build(task.kind).map_err(|invalid| Unfit::Key("loss", invalid.to_string()))
+}
+
 fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Result<Fitted, Unfit> {
+    let loss = loss_of(task)?;
     let scaling = task.target_scale();
     let log1p = scaling == TargetScale::Log1p;
     let outputs = rows.columns.len();
@@ -112,6 +119,9 @@ fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
             let value = column.numbers(row, 1)[0];
             if log1p && value <= -1.0 {
                 let reason = format!("{value} has no ln(1 + x), which `target_scale = \"log1p\"` asks for");
+                return Err(Unfit::Cell { column: output, row: row as u64, reason });
+            }
+            if let Err(reason) = loss.check_label(value) {
                 return Err(Unfit::Cell { column: output, row: row as u64, reason });
             }
             slot[output] = value;
@@ -139,7 +149,7 @@ fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
             slot[output] = (slot[output] - offset[output]) / scale[output];
         }
     }
-    let baseline = baseline::regression(parts, &values, outputs, &task.loss);
+    let baseline = baseline::by_split(loss.as_ref(), parts, &values, outputs);
     let targets_scale = raw.finish().iter().map(|m| (m.mean, m.std())).collect();
     Ok(Fitted { targets_scale, warnings, ..fitted(TargetEncoding::Scaled { offset, scale, log1p }, baseline) })
 }
@@ -216,47 +226,22 @@ fn multiclass(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
     let names = classes.names();
     let (found, counts) = indices(&classes, rows.columns[0], parts);
     let training: Vec<u64> = counts.iter().map(|c| c[&SplitName::Train]).collect();
-    let (smoothing, weights) = match &task.loss {
-        Loss::CrossEntropy { label_smoothing, class_weights } => (*label_smoothing, class_weights.as_ref()),
-        _ => (0.0, None),
-    };
-    let class_weights = weights.map(|weights| resolve(weights, &names, &training)).transpose()?;
-    let baseline = baseline::multiclass(parts, &found, &training, smoothing, class_weights.as_deref());
+    let loss = loss_of(task)?;
+    let of_classes = objectives::loss::Classes { names: &names, rows: &training };
+    let fitted_loss = loss.fitted(&of_classes).map_err(|invalid| Unfit::Key("loss", invalid.message))?;
+    let fitted_entry = fitted_loss.as_deref().map(|loss| task.loss.with_parameters_of(loss));
+    let values: Vec<f64> = found.into_iter().map(|class| class as f64).collect();
+    let baseline = baseline::by_split(fitted_loss.unwrap_or(loss).as_ref(), parts, &values, names.len());
     let mut warnings = Vec::new();
     let untrained_classes = untrained(name, &names, &training, &mut warnings);
     let classes_counted = names.into_iter().zip(counts).collect();
     Ok(Fitted {
-        class_weights,
+        loss: fitted_entry,
         untrained_classes,
         classes: classes_counted,
         warnings,
         ..fitted(TargetEncoding::Classes(classes), baseline)
     })
-}
-
-/// Weights of the classes in order; `balanced` is rows / (classes * rows of the class), 0 for a
-/// class without training rows.
-fn resolve(weights: &ClassWeights, names: &[String], training: &[u64]) -> Result<Vec<f32>, Unfit> {
-    match weights {
-        ClassWeights::Balanced => {
-            let rows = training.iter().sum::<u64>() as f64;
-            let weight = |n: &u64| if *n == 0 { 0.0 } else { rows / (names.len() as f64 * *n as f64) };
-            Ok(training.iter().map(|n| weight(n) as f32).collect())
-        }
-        ClassWeights::List(list) if list.len() == names.len() => Ok(list.iter().map(|w| *w as f32).collect()),
-        ClassWeights::List(list) => {
-            let known = quoted(names.iter().map(String::as_str));
-            let message = format!("{} class weights for {} classes: {known}", list.len(), names.len());
-            key("loss", message)
-        }
-        ClassWeights::ByClass(map) => {
-            if let Some(unknown) = map.keys().find(|name| !names.contains(name)) {
-                let known = quoted(names.iter().map(String::as_str));
-                return key("loss", format!("no class `{unknown}`; the classes are {known}"));
-            }
-            Ok(names.iter().map(|name| map.get(name).map_or(1.0, |w| *w as f32)).collect())
-        }
-    }
 }
 
 fn binary(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Result<Fitted, Unfit> {
@@ -267,7 +252,7 @@ fn binary(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitName>])
     let (found, counts) = indices(&classes, rows.columns[0], parts);
     let training: Vec<u64> = counts.iter().map(|c| c[&SplitName::Train]).collect();
     let values: Vec<f64> = found.into_iter().map(|class| class as f64).collect();
-    let baseline = baseline::binary(parts, &values, 1);
+    let baseline = baseline::by_split(loss_of(task)?.as_ref(), parts, &values, 1);
     let untrained_classes = untrained(name, &names, &training, &mut warnings);
     let counted = names.into_iter().zip(counts).collect();
     Ok(Fitted { untrained_classes, classes: counted, warnings, ..fitted(TargetEncoding::Binary(classes), baseline) })
@@ -337,7 +322,7 @@ fn two_values(
     }
 }
 
-fn multilabel(name: &str, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Result<Fitted, Unfit> {
+fn multilabel(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Result<Fitted, Unfit> {
     let outputs = rows.columns.len();
     let mut values = vec![0.0; parts.len() * outputs];
     let mut counts = vec![SplitName::ALL.into_iter().map(|split| (split, 0)).collect::<BTreeMap<_, _>>(); outputs];
@@ -358,7 +343,7 @@ fn multilabel(name: &str, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Resul
         }
     }
     let training: Vec<u64> = counts.iter().map(|c| c[&SplitName::Train]).collect();
-    let baseline = baseline::binary(parts, &values, outputs);
+    let baseline = baseline::by_split(loss_of(task)?.as_ref(), parts, &values, outputs);
     let mut warnings = Vec::new();
     let untrained_classes = untrained(name, rows.names, &training, &mut warnings);
     let classes = rows.names.iter().cloned().zip(counts).collect();
@@ -392,10 +377,9 @@ impl Fitted {
             kind: task.kind,
             columns,
             encoding: self.encoding,
-            class_weights: self.class_weights,
             untrained_classes: self.untrained_classes,
             baseline_loss: self.baseline_loss,
-            loss: task.loss.clone(),
+            loss: self.loss.unwrap_or_else(|| task.loss.clone()),
             metrics: task.metrics.clone(),
             weight: task.weight,
             head: task.head.clone(),

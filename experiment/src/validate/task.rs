@@ -1,13 +1,14 @@
 //! `[task.NAME]`.
 
 use indexmap::IndexMap;
+use objectives::{Kind, MetricRef as Metric, loss};
+use settings::{Invalid, Value};
 
 use super::{Check, Range, columns, in_range, item, network, require};
 use crate::dataset::Dataset;
-use crate::fault::{Fault, index_key};
-use crate::loss::{ClassWeights, Loss};
-use crate::metric::Metric;
-use crate::task::{Kind, Scalar, Task};
+use crate::fault::{Complaint, Fault, index_key};
+use crate::loss::Loss;
+use crate::task::{Scalar, TargetScale, Task};
 
 pub(super) fn check(task: &Task, datasets: &IndexMap<String, Dataset>) -> Check {
     if !datasets.contains_key(&task.dataset) {
@@ -16,7 +17,7 @@ pub(super) fn check(task: &Task, datasets: &IndexMap<String, Dataset>) -> Check 
     }
     target(task)?;
     in_range(Range::NotNegative, task.weight, &["weight"])?;
-    loss(&task.loss, task.kind)?;
+    check_loss(&task.loss, task.kind)?;
     network::check_head(&task.head).map_err(|fault| fault.under("head"))?;
     metrics(task)?;
     if let Some(positive) = &task.positive {
@@ -24,8 +25,8 @@ pub(super) fn check(task: &Task, datasets: &IndexMap<String, Dataset>) -> Check 
         let finite = !matches!(positive, Scalar::Float(number) if !number.is_finite());
         require(finite, &["positive"], || format!("must be a value that a row can have, not {positive}"))?;
     }
-    if task.target_scale.is_some() {
-        require(task.kind == Kind::Regression, &["target_scale"], || of_other_kind(task.kind, "regression"))?;
+    if let Some(scale) = task.target_scale {
+        check_target_scale(task, scale)?;
     }
     match &task.features {
         Some(features) => columns(features, "features"),
@@ -63,48 +64,39 @@ fn target(task: &Task) -> Check {
     }
 }
 
-fn loss(loss: &Loss, kind: Kind) -> Check {
-    let names = Loss::of_kind(kind);
-    if !names.contains(&loss.name()) {
-        let fault = Fault::value(&["loss"], format!("`{}` is no loss for tasks of kind {kind}", loss.name()));
+fn check_loss(loss: &Loss, kind: Kind) -> Check {
+    if !loss.fits(kind) {
+        let names: Vec<&str> = loss::of_kind(kind).map(|entry| entry.name).collect();
+        let fault = Fault::value(&["loss"], format!("`{}` is not a loss for tasks of kind {kind}", loss.name()));
         return Err(fault.help(format!("losses of kind {kind}: {}", names.join(", "))));
     }
-    let check = match loss {
-        Loss::CrossEntropy { label_smoothing, class_weights } => {
-            in_range(Range::HalfOpen(0.0, 1.0), *label_smoothing, &["label_smoothing"])
-                .and_then(|()| {
-                    require(*label_smoothing == 0.0 || kind == Kind::Multiclass, &["label_smoothing"], || {
-                        of_other_kind(kind, "multiclass")
-                    })
-                })
-                .and_then(|()| {
-                    require(class_weights.is_none() || kind == Kind::Multiclass, &["class_weights"], || {
-                        of_other_kind(kind, "multiclass")
-                    })
-                })
-                .and_then(|()| class_weights.as_ref().map_or(Ok(()), check_class_weights))
-        }
-        Loss::Huber { delta } => in_range(Range::Positive, *delta, &["delta"]),
-        Loss::Mse | Loss::Mae => Ok(()),
-    };
-    check.map_err(|fault| fault.under("loss"))
+    loss.build(kind).map(drop).map_err(|invalid| refused(loss, invalid).under("loss"))
 }
 
-fn check_class_weights(weights: &ClassWeights) -> Check {
-    const KEY: &str = "class_weights";
-    let values: Vec<(String, f64)> = match weights {
-        ClassWeights::Balanced => return Ok(()),
-        ClassWeights::List(weights) => {
-            weights.iter().enumerate().map(|(index, weight)| (index_key(index), *weight)).collect()
+/// What a loss refuses of its parameters, as a fault of its table. The key may go into a list or a
+/// table: `class_weights[1]`, `class_weights.cat`.
+fn refused(loss: &Loss, invalid: Invalid) -> Fault {
+    let Invalid { key, message, known } = invalid;
+    let end = key.find(['[', '.']).unwrap_or(key.len());
+    let (outer, inner) = (&key[..end], key[end..].trim_start_matches('.'));
+    let names = known.iter().map(String::as_str);
+    match loss.parameters().get(outer) {
+        None => Fault::missing(&[], outer).help(message.replace("this key is missing; ", "")),
+        Some(_) if message.contains("no such key") => {
+            Fault { complaint: Complaint::UnknownKey, ..Fault::value(&[outer], message) }.known(outer, "keys", names)
         }
-        ClassWeights::ByClass(weights) => weights.iter().map(|(class, weight)| (class.clone(), *weight)).collect(),
-    };
-    require(!values.is_empty(), &[KEY], || "there is no weight".to_owned())?;
-    for (key, weight) in &values {
-        in_range(Range::NotNegative, *weight, &[KEY, key])?;
+        Some(Value::Text(text)) => Fault::value(&[outer], message).nearest(text, names),
+        Some(_) if inner.is_empty() => Fault::value(&[outer], message),
+        Some(_) => Fault::value(&[outer, inner], message),
     }
-    let all_zero = matches!(weights, ClassWeights::List(weights) if weights.iter().all(|weight| *weight == 0.0));
-    require(!all_zero, &[KEY], || "all weights are 0, so there is nothing to learn".to_owned())
+}
+
+fn check_target_scale(task: &Task, scale: TargetScale) -> Check {
+    require(task.kind == Kind::Regression, &["target_scale"], || of_other_kind(task.kind, "regression"))?;
+    require(scale == TargetScale::None || !task.loss.is_unscaled(), &["target_scale"], || {
+        let name = task.loss.name();
+        format!("loss `{name}` takes labels in the target's own units; set it to \"none\" or leave it out")
+    })
 }
 
 fn metrics(task: &Task) -> Check {
@@ -113,7 +105,7 @@ fn metrics(task: &Task) -> Check {
         let path = ["metrics", &index_key(index)];
         if !known.contains(metric) {
             let names: Vec<&str> = known.iter().map(|metric| metric.name()).collect();
-            let fault = Fault::value(&path, format!("`{metric}` is no metric of tasks of kind {}", task.kind));
+            let fault = Fault::value(&path, format!("`{metric}` is not a metric of tasks of kind {}", task.kind));
             return Err(fault.help(format!("metrics of kind {}: {}", task.kind, names.join(", "))));
         }
         require(!task.metrics[..index].contains(metric), &path, || format!("`{metric}` is there twice"))?;

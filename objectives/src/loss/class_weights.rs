@@ -62,9 +62,7 @@ impl ClassWeights {
     pub(super) fn to_value(&self) -> Value {
         match self {
             ClassWeights::Balanced => Value::Text(BALANCED.to_owned()),
-            ClassWeights::List(weights) => {
-                Value::List(weights.iter().map(|weight| Value::Number(*weight)).collect())
-            }
+            ClassWeights::List(weights) => Value::List(weights.iter().map(|weight| Value::Number(*weight)).collect()),
             ClassWeights::ByClass(weights) => {
                 let weights = weights.iter().map(|(class, weight)| (class.clone(), Value::Number(*weight)));
                 Value::Table(weights.collect())

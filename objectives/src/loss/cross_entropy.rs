@@ -146,10 +146,7 @@ impl Loss for Softmax {
             let smoothing = (self.smoothing != 0.0).then(|| (SMOOTHING.to_owned(), Value::Number(self.smoothing)));
             return smoothing.into_iter().collect();
         };
-        Table::from([
-            (SMOOTHING.to_owned(), Value::Number(self.smoothing)),
-            (WEIGHTS.to_owned(), weights.to_value()),
-        ])
+        Table::from([(SMOOTHING.to_owned(), Value::Number(self.smoothing)), (WEIGHTS.to_owned(), weights.to_value())])
     }
 
     fn fitted(&self, classes: &Classes<'_>) -> Result<Option<Box<dyn Loss>>, Invalid> {

@@ -14,7 +14,7 @@ fn read(name: &str, kind: Kind, parameters: &[(&str, Value)]) -> Result<Box<dyn 
 }
 
 fn objective(name: &str, kind: Kind, outputs: usize, parameters: &[(&str, Value)]) -> Objective {
-    let loss = read(name, kind, parameters).expect("the parameters are right");
+    let loss = read(name, kind, parameters).expect("the parameters are right").into();
     Objective { task: 0, kind, outputs, units: Units::default(), loss, metrics: Vec::new() }
 }
 
@@ -107,8 +107,7 @@ fn rows_without_a_label_contribute_exactly_zero() {
     let objective = objective("cross_entropy", Kind::Multiclass, 3, &[]);
     let mut derivative = [f32::NAN; 6];
     let labels = Labels { values: &[1.0, f32::NAN], labelled: &[true, false] };
-    let sum =
-        objective.losses(&[1.0, 2.0, 0.5, f32::INFINITY, 0.0, 0.0], labels, 1.0, Some(&mut derivative));
+    let sum = objective.losses(&[1.0, 2.0, 0.5, f32::INFINITY, 0.0, 0.0], labels, 1.0, Some(&mut derivative));
     assert_eq!(sum.rows, 1);
     assert_eq!(derivative[3..], [0.0; 3]);
     assert!(sum.loss.is_finite());
@@ -125,7 +124,8 @@ fn baseline(loss: &dyn Loss, outputs: usize, values: &[f64], rows: usize) -> f64
 fn cross_entropy_of_frequencies_is_their_entropy_on_the_training_rows() {
     let loss = read("cross_entropy", Kind::Multiclass, &[]).expect("no parameters");
     let is_training = [true, true, true, true, false];
-    let losses = loss.baseline(&AllLabels { outputs: 2, values: &[0.0, 0.0, 0.0, 1.0, 1.0], is_training: &is_training });
+    let losses =
+        loss.baseline(&AllLabels { outputs: 2, values: &[0.0, 0.0, 0.0, 1.0, 1.0], is_training: &is_training });
     let entropy = -(0.75_f64 * 0.75_f64.ln() + 0.25 * 0.25_f64.ln());
     assert!((losses[..4].iter().sum::<f64>() / 4.0 - entropy).abs() < 1e-12);
     assert!((losses[4] - 4_f64.ln()).abs() < 1e-12);
@@ -134,10 +134,8 @@ fn cross_entropy_of_frequencies_is_their_entropy_on_the_training_rows() {
 #[test]
 fn no_constant_is_better_under_smoothing_and_weights() {
     let weights = [1.0, 3.0, 0.5];
-    let parameters = [
-        ("label_smoothing", Value::Number(0.2)),
-        ("class_weights", Value::List(weights.map(Value::Number).to_vec())),
-    ];
+    let parameters =
+        [("label_smoothing", Value::Number(0.2)), ("class_weights", Value::List(weights.map(Value::Number).to_vec()))];
     let loss = read("cross_entropy", Kind::Multiclass, &parameters).expect("they are right");
     let classes = [0.0, 0.0, 0.0, 1.0, 1.0, 2.0];
     let best = baseline(loss.as_ref(), 3, &classes, 6);
@@ -229,9 +227,8 @@ fn parameters_read_back_to_the_same_loss_and_wrong_ones_are_refused_by_key() {
     let key = |name: &str, kind: Kind, key: &str, value: Value| {
         read(name, kind, &[(key, value)]).expect_err("it is refused").key
     };
-    let (multiclass, list) = (Kind::Multiclass, |weights: &[f64]| {
-        Value::List(weights.iter().copied().map(Value::Number).collect())
-    });
+    let (multiclass, list) =
+        (Kind::Multiclass, |weights: &[f64]| Value::List(weights.iter().copied().map(Value::Number).collect()));
     assert_eq!(key("huber", Kind::Regression, "delta", Value::Number(0.0)), "delta");
     assert_eq!(key("mse", Kind::Regression, "delta", Value::Number(1.0)), "delta");
     assert_eq!(key("cross_entropy", Kind::Binary, "label_smoothing", Value::Number(0.1)), "label_smoothing");

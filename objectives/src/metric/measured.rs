@@ -64,12 +64,7 @@ impl<'a> Measured<'a> {
             Kind::Binary | Kind::Multilabel => &self.sums.counts,
             Kind::Regression | Kind::Multiclass => &[],
         };
-        counts.chunks_exact(4).map(|of| DecisionCounts {
-            true_0: of[0],
-            false_1: of[1],
-            false_0: of[2],
-            true_1: of[3],
-        })
+        counts.chunks_exact(4).map(|of| DecisionCounts { true_0: of[0], false_1: of[1], false_0: of[2], true_1: of[3] })
     }
 
     /// Multiclass: the counts by class. Empty for other kinds.

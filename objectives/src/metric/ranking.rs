@@ -10,12 +10,8 @@ use settings::Entry;
 use super::{Measured, Metric, mean};
 use crate::{Kind, ORIGIN};
 
-pub(super) const AUROC_ENTRY: Entry<&'static dyn Metric> = Entry {
-    name: "auroc",
-    summary: "area under the receiver operating characteristic",
-    origin: ORIGIN,
-    part: &Auroc,
-};
+pub(super) const AUROC_ENTRY: Entry<&'static dyn Metric> =
+    Entry { name: "auroc", summary: "area under the receiver operating characteristic", origin: ORIGIN, part: &Auroc };
 
 pub(super) const AVERAGE_PRECISION_ENTRY: Entry<&'static dyn Metric> = Entry {
     name: "average_precision",

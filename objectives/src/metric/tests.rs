@@ -44,7 +44,7 @@ fn objective(kind: Kind, loss: &str) -> Objective {
     let loss = (part.read)(&mut Reader::new(&table, "a loss"), kind).expect("it has defaults");
     let units = Units { offset: vec![100.0], scale: vec![10.0], log1p: false };
     let metrics = vec![MetricRef::of_entry(&BIAS)];
-    Objective { task: 0, kind, outputs: 1, units, loss, metrics }
+    Objective { task: 0, kind, outputs: 1, units, loss: loss.into(), metrics }
 }
 
 fn sums(objective: &Objective, outputs: &[f32], labels: &[f32]) -> TaskSums {
