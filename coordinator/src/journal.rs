@@ -40,7 +40,6 @@ mod writer;
 use std::path::PathBuf;
 
 pub use number::Number;
-pub(crate) use reader::hash_of;
 pub use reader::{Reader, Tail, read};
 pub use record::{Certificate, Observation, Outcome, Reason, Record, SCHEMA, Status, Weighting, flatten};
 pub use writer::{Appended, Journal};

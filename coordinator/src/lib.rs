@@ -9,6 +9,7 @@
 pub mod checkpoint;
 mod clock;
 pub mod compute;
+pub mod digest;
 pub mod disk;
 mod door;
 pub mod evaluation;

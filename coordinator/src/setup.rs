@@ -8,7 +8,7 @@ use experiment::{Experiment, ExperimentError, Loaded, Order, SplitName};
 use model::{Device, ModelError, Network};
 
 use crate::{
-    checkpoint,
+    digest,
     run::{Chunks, FeedWork},
 };
 
@@ -175,7 +175,7 @@ impl Setup {
     pub fn data_sha256(&self) -> String {
         let plan = &self.prepared.plan;
         let said = serde_json::to_vec(&(plan.feeds(), plan.tasks())).expect("a plan has text keys and serialises");
-        checkpoint::sha256(&said)
+        digest::sha256(&said)
     }
 
     /// Shares the plan.

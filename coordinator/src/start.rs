@@ -83,7 +83,7 @@ impl Start {
                 let fence = folder.next_epoch(&*options.disk)?;
                 let disk = fenced(&fence);
                 if found.is_some() {
-                    checkpoint::hold(&*disk, folder.path())?;
+                    checkpoint::sync(&*disk, folder.path())?;
                 }
                 let mut journal = match journal {
                     Some(journal) => journal.with_disk(Arc::clone(&disk)),

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use coordinator::checkpoint::{
-    Block, Checkpoint, CheckpointError, Keeper, SCHEMA, Tensor, best, keep, load, mark_best, newest_good,
-    parameters_sha256, path_of, steps, write,
+    Block, Checkpoint, CheckpointError, Keeper, SCHEMA, Tensor, best, load, mark_best, newest_good, parameters_sha256,
+    path_of, prune, steps, write,
 };
 use coordinator::disk::LocalDisk;
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ fn checkpoint(step: u64) -> Checkpoint {
         optimizer: vec![
             Tensor::new("second", vec![0.5f32; 9]),
             Tensor::new("first", vec![-0.0f32; 9]),
-            Tensor::new("step", vec![step]),
+            Tensor::new("step", vec![step as f64]),
         ],
         weighting: vec![Tensor::new("losses", vec![0.1f64, f64::NAN, 1e-300])],
         preprocessing: "{\"feeds\":[]}".into(),
@@ -173,7 +173,7 @@ fn a_write_that_was_interrupted_is_not_seen_and_is_swept_up() {
     write(&LocalDisk, run.path(), &checkpoint(200)).expect("writes in spite of it");
     assert!(!beside.exists());
     fs::create_dir(run.path().join("checkpoints/.step-000100.old")).expect("creates");
-    keep(&LocalDisk, run.path(), 2, 200, &[]).expect("sweeps");
+    prune(&LocalDisk, run.path(), 2, 200, &[]).expect("sweeps");
     assert!(!run.path().join("checkpoints/.step-000100.old").exists());
     assert_eq!(steps(run.path()).expect("lists"), [100, 200]);
 }
@@ -187,10 +187,10 @@ fn the_newest_the_best_and_the_protected_stay() {
     }
     mark_best(&LocalDisk, run.path(), 2).expect("marks");
     assert_eq!(best(run.path()).expect("looks"), Some(2));
-    assert_eq!(keep(&LocalDisk, run.path(), 2, 7, &[4]).expect("removes"), [1, 3, 5]);
+    assert_eq!(prune(&LocalDisk, run.path(), 2, 7, &[4]).expect("removes"), [1, 3, 5]);
     assert_eq!(steps(run.path()).expect("lists"), [2, 4, 6, 7]);
     mark_best(&LocalDisk, run.path(), 7).expect("marks");
-    assert_eq!(keep(&LocalDisk, run.path(), 0, 7, &[]).expect("removes"), [2, 4, 6], "one always stays");
+    assert_eq!(prune(&LocalDisk, run.path(), 0, 7, &[]).expect("removes"), [2, 4, 6], "one always stays");
     assert_eq!(load(&path_of(run.path(), 7)).expect("loads").step, 7);
 }
 
@@ -201,7 +201,7 @@ fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
         write(&LocalDisk, run.path(), &Checkpoint { best: Some(best), ..checkpoint(step) }).expect("writes");
         mark_best(&LocalDisk, run.path(), best).expect("marks");
     }
-    assert!(keep(&LocalDisk, run.path(), 3, 40, &[]).expect("removes").is_empty(), "20 needs 10");
+    assert!(prune(&LocalDisk, run.path(), 3, 40, &[]).expect("removes").is_empty(), "20 needs 10");
     let (found, _) = newest_good(run.path(), None).expect("looks");
     assert_eq!(found.expect("one is good").best, Some((30, checkpoint(30).parameters)));
 
@@ -211,7 +211,7 @@ fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
     assert_eq!((found.checkpoint.step, passed.len()), (20, 2), "40 has lost its best");
     assert_eq!(found.best, Some((10, checkpoint(10).parameters)));
 
-    assert_eq!(keep(&LocalDisk, run.path(), 2, 40, &[]).expect("removes"), [10, 20]);
+    assert_eq!(prune(&LocalDisk, run.path(), 2, 40, &[]).expect("removes"), [10, 20]);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn checkpoints_of_a_lost_future_take_no_place_among_those_that_stay() {
         assert_eq!((found.expect("one is good").checkpoint.step, passed.len()), (300, 3));
         // The run goes on from 300 and comes to 400.
         write(&LocalDisk, run.path(), &Checkpoint { best: Some(100), ..checkpoint(400) }).expect("writes");
-        let removed = keep(&LocalDisk, run.path(), n, 400, &[100]).expect("removes");
+        let removed = prune(&LocalDisk, run.path(), n, 400, &[100]).expect("removes");
         assert!(removed.ends_with(&[500, 600, 700]), "{removed:?}");
         assert_eq!(steps(run.path()).expect("lists"), stay);
     }
@@ -255,7 +255,7 @@ fn a_checkpoint_whose_journal_was_changed_is_passed_over_for_the_one_before_the_
     let journal = run.path().join("journal.jsonl");
     let mut text = vec![b'x'; 2000];
     for step in [100, 200] {
-        let journal_sha256 = coordinator::checkpoint::sha256(&text[..10 * step as usize]);
+        let journal_sha256 = coordinator::digest::sha256(&text[..10 * step as usize]);
         write(&LocalDisk, run.path(), &Checkpoint { journal_sha256, ..checkpoint(step) }).expect("writes");
     }
     for (changed, expected) in [(1999, Some(100)), (1000, Some(100)), (999, None)] {
@@ -302,7 +302,7 @@ fn what_another_version_wrote_is_not_removed() {
         fs::write(manifest, format!("{{\"schema\":{}}}", SCHEMA + 1)).expect("writes");
     }
     flip_a_bit(&path_of(run.path(), 400).join("manifest.json"));
-    assert_eq!(keep(&LocalDisk, run.path(), 1, 300, &[]).expect("removes"), [200, 400]);
+    assert_eq!(prune(&LocalDisk, run.path(), 1, 300, &[]).expect("removes"), [200, 400]);
     assert_eq!(steps(run.path()).expect("lists"), [100, 300, 500]);
 }
 
@@ -340,7 +340,7 @@ fn what_a_manifest_says_in_good_order_is_compared_all_the_same() {
     let changed = manifest
         .replace(&parameters_sha256(&checkpoint(7).parameters), &parameters_sha256(&checkpoint(8).parameters))
         .replace(&manifest[manifest.find("sha256\": \"").expect("is there") + 10..][..64], "");
-    let seal = coordinator::checkpoint::sha256(changed.as_bytes());
+    let seal = coordinator::digest::sha256(changed.as_bytes());
     let changed = changed.replacen("sha256\": \"", &format!("sha256\": \"{seal}"), 1);
     fs::write(path.join("manifest.json"), changed).expect("writes");
     let error = load(&path).expect_err("has other parameters");

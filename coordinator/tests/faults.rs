@@ -13,7 +13,9 @@ use std::{
 };
 
 use coordinator::{
-    checkpoint::{Block, Checkpoint, CheckpointError, Found, Tensor, best, keep, mark_best, newest_good, steps, write},
+    checkpoint::{
+        Block, Checkpoint, CheckpointError, Found, Tensor, best, mark_best, newest_good, prune, steps, write,
+    },
     disk::{Disk, LocalDisk, Operation},
     folder::{FencedDisk, RunFolder},
     journal::{Journal, JournalError, Number, Outcome, Record, read},
@@ -39,7 +41,7 @@ fn checkpoint(step: u64) -> Checkpoint {
 fn save(disk: &dyn Disk, run: &Path, step: u64) -> Result<(), CheckpointError> {
     write(disk, run, &checkpoint(step))?;
     mark_best(disk, run, step)?;
-    keep(disk, run, 1, step, &[step]).map(drop)
+    prune(disk, run, 1, step, &[step]).map(drop)
 }
 
 fn newest(run: &Path) -> u64 {

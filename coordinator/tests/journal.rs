@@ -299,7 +299,7 @@ fn the_hash_is_of_the_file_and_not_said_where_somebody_else_has_written_to_it() 
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.jsonl");
     let mut journal = Journal::create(&path).expect("creates");
-    let of_file = || coordinator::checkpoint::sha256(&std::fs::read(&path).expect("reads"));
+    let of_file = || coordinator::digest::sha256(&std::fs::read(&path).expect("reads"));
     let record =
         || Record::observed(1, Observation::Event { name: "some".into(), step: None, message: "thing".into() });
     journal.append(&record()).expect("writes");

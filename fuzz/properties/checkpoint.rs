@@ -1,8 +1,8 @@
-//! Whatever has become of a checkpoint's files: it is passed over with a reason, or all of it is
-//! there.
+//! A checkpoint with any bytes in one of its files is refused with a reason, or loads whole.
 //!
-//! The first byte says which file the others stand for. A file of tensors gets its hash written
-//! into the manifest, and a manifest its own, so that what is behind the hashes is reached too.
+//! The first byte chooses the file, and the others are its contents. In a second try, the file's
+//! hash is written into the manifest, and the manifest's own hash is updated. So the code behind
+//! the hash checks is reached too.
 
 use std::{
     fs,
@@ -12,16 +12,17 @@ use std::{
 
 use coordinator::{
     checkpoint::{self, Block, Checkpoint, Tensor},
+    digest,
     disk::LocalDisk,
 };
 
 const FILES: [&str; 5] =
     ["manifest.json", "model.safetensors", "optimizer.safetensors", "weighting.safetensors", "preprocessing.json"];
 
-/// How a manifest's own hash begins.
-const SEAL: &str = "\"manifest_sha256\": \"";
+/// The text before a manifest's own hash.
+const OWN_HASH_KEY: &str = "\"manifest_sha256\": \"";
 
-/// The checkpoint that is damaged, and the sound contents of its files.
+/// A good checkpoint, and the contents of its files.
 struct Sound {
     folder: PathBuf,
     files: Vec<Vec<u8>>,
@@ -48,18 +49,18 @@ fn sound() -> &'static Sound {
     })
 }
 
-/// A sound file of the checkpoint, as [`check`] takes it.
+/// A good file of the checkpoint, as input of [`check`].
 #[allow(dead_code)] // fuzzing goes on from the corpus alone
 pub fn seed(file: u8) -> Vec<u8> {
     [&[file], &sound().files[usize::from(file)][..]].concat()
 }
 
-/// The same manifest with the hash that belongs to it, where it has a place for one.
-fn sealed(manifest: &str) -> Option<String> {
-    let (before, rest) = manifest.split_once(SEAL)?;
+/// The manifest with its own hash put right. `None` if it has no place for one.
+fn with_own_hash(manifest: &str) -> Option<String> {
+    let (before, rest) = manifest.split_once(OWN_HASH_KEY)?;
     let (_, after) = rest.split_once('"')?;
-    let hash = checkpoint::sha256(format!("{before}{SEAL}\"{after}").as_bytes());
-    Some(format!("{before}{SEAL}{hash}\"{after}"))
+    let hash = digest::sha256(format!("{before}{OWN_HASH_KEY}\"{after}").as_bytes());
+    Some(format!("{before}{OWN_HASH_KEY}{hash}\"{after}"))
 }
 
 /// Holds for any bytes.
@@ -72,22 +73,22 @@ pub fn check(bytes: &[u8]) {
     }
     fs::write(folder.join(FILES[file]), damaged).expect("written");
     let is_whole = is_refused_or_covered(folder);
-    assert_eq!(is_whole, damaged == files[file], "what is not as it was written is refused");
+    assert_eq!(is_whole, damaged == files[file], "a changed file is refused");
     let manifest = if file == 0 { damaged } else { &files[0] };
     let Ok(manifest) = std::str::from_utf8(manifest) else { return };
-    let manifest = manifest.replace(&checkpoint::sha256(&files[file]), &checkpoint::sha256(damaged));
-    if let Some(manifest) = sealed(&manifest) {
+    let manifest = manifest.replace(&digest::sha256(&files[file]), &digest::sha256(damaged));
+    if let Some(manifest) = with_own_hash(&manifest) {
         fs::write(folder.join(FILES[0]), manifest).expect("written");
         is_refused_or_covered(folder);
     }
 }
 
-/// Whether all of the checkpoint is there.
+/// Whether the checkpoint loads.
 fn is_refused_or_covered(folder: &Path) -> bool {
     match checkpoint::load(folder) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(found) => {
-            let covered: usize = found.blocks.iter().map(Block::len).sum();
+            let covered: usize = found.blocks.iter().map(Block::elements).sum();
             assert_eq!(covered, found.parameters.len(), "the blocks cover the parameters");
             return true;
         }

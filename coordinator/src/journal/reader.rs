@@ -1,10 +1,8 @@
 //! Reading a journal: all of it, or what has been added since.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
 
 use super::number::quote_fractions;
 use super::{JournalError, Record};
@@ -28,21 +26,6 @@ pub fn read(path: &Path) -> Result<Reader, JournalError> {
         offset: 0,
         done: false,
     })
-}
-
-/// The hash of a file's first bytes, to which more can be added.
-pub(crate) fn hash_of(path: &Path, bytes: u64) -> io::Result<Sha256> {
-    let mut hash = Sha256::new();
-    let mut text = BufReader::with_capacity(1 << 16, File::open(path)?.take(bytes));
-    loop {
-        let part = text.fill_buf()?;
-        if part.is_empty() {
-            return Ok(hash);
-        }
-        hash.update(part);
-        let length = part.len();
-        text.consume(length);
-    }
 }
 
 /// The records of a journal, in order. Made by [`read`].

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::known::Known;
 use super::{JournalError, Record, reader};
-use crate::checkpoint::digits;
+use crate::digest;
 use crate::disk::{Disk, LocalDisk, Operation};
 
 /// Records that may wait for a disk that does not take them, in bytes of their text.
@@ -97,7 +97,7 @@ impl Journal {
         }
         let file = OpenOptions::new().append(true).open(path).map_err(failed("opening"))?;
         let length = file.metadata().map_err(failed("reading"))?.len();
-        let hash = reader::hash_of(path, good).map_err(failed("reading"))?;
+        let hash = digest::hash_start_of(path, good).map_err(failed("reading"))?;
         let mut journal = Journal::of(path, file, good, hash, known);
         journal.cut_off = length - good;
         if journal.cut_off > 0 {
@@ -213,7 +213,7 @@ impl Journal {
     /// file: a coordinator that was taken over may finish the operation that it was in.
     pub fn sha256(&self) -> Option<String> {
         let is_ours = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.length);
-        is_ours.then(|| digits(self.hash.clone()))
+        is_ours.then(|| digest::to_hex(self.hash.clone()))
     }
 
     /// Bytes of a torn last line that [`Journal::open_at`] cut off.

@@ -146,7 +146,7 @@ impl Shell {
         let keeper = Keeper::new(shared, path, 2, found.as_ref(), []);
         let mut best_so_far = None;
         if let Some(Found { checkpoint, best }) = found {
-            checkpoint::hold(&**disk, path)?;
+            checkpoint::sync(&**disk, path)?;
             best_so_far = best;
             let stop_early = selection.restore(&checkpoint);
             let due = checkpoint.state("run.evaluation_due").unwrap_or(false);

@@ -45,7 +45,6 @@ impl Updater {
             match values {
                 Values::F64(numbers) => drop(weighting.numbers.insert(name.clone(), numbers.clone())),
                 Values::F32(vector) => drop(weighting.vectors.insert(name.clone(), vector.clone())),
-                Values::U64(_) => return Err(format!("the weighting's `{name}` is of whole numbers")),
             }
         }
         self.weigher.restore(weighting);
