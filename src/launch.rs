@@ -132,7 +132,7 @@ impl Arguments {
         let folder = RunFolder::open(run_dir).map_err(refused)?;
         let past = ResumableRun::find(folder).map_err(Failure::refused)?;
         let loaded = match &self.file {
-            Some(file) => experiment::load(file, &self.sets).map_err(Failure::refused)?,
+            Some(file) => model::load(file, &self.sets).map_err(Failure::refused)?,
             None => past.experiment(&self.sets).map_err(Failure::refused)?,
         };
         past.check_experiment(&loaded).map_err(Failure::refused)?;
@@ -197,7 +197,7 @@ impl Launch {
 /// # Errors
 /// The experiment, its data or the device are refused.
 pub fn prepare(file: &Path, sets: &[String], device: &str) -> Result<Setup, Failure> {
-    prepare_loaded(experiment::load(file, sets).map_err(Failure::refused)?, device)
+    prepare_loaded(model::load(file, sets).map_err(Failure::refused)?, device)
 }
 
 fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {

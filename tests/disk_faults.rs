@@ -140,7 +140,7 @@ impl Stage {
         Scene { disk, requests, leave, progress }: Scene,
         dead: impl Future<Output = ()>,
     ) -> Option<Result<Report, String>> {
-        let loaded = experiment::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
+        let loaded = model::load(&self.folder.path().join("small.toml"), &[]).expect("is right");
         let setup = Setup::prepare(loaded, model::Device::Flex).expect("is right");
         let start = if matches!(form, Form::Named) || RunFolder::has_run(run) {
             let past = ResumableRun::find(RunFolder::open(run).expect("opens")).expect("is there");

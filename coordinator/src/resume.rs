@@ -192,7 +192,7 @@ impl ResumableRun {
     /// # Errors
     /// The saved file can't be read, or one of `sets` is refused.
     pub fn experiment(&self, sets: &[String]) -> Result<Loaded, ResumeError> {
-        let mut loaded = experiment::load(&self.folder.experiment(), sets).map_err(Box::new)?;
+        let mut loaded = model::load(&self.folder.experiment(), sets).map_err(Box::new)?;
         if let Some(base) = self.tags.get(BASE) {
             loaded.base = PathBuf::from(base);
             let base = loaded.base.clone();
@@ -212,7 +212,7 @@ impl ResumableRun {
     /// # Errors
     /// [`ResumeError::Changed`] with the keys that differ.
     pub fn check_experiment(&self, loaded: &Loaded) -> Result<(), ResumeError> {
-        let saved = experiment::load(&self.folder.experiment(), &[]).map_err(Box::new)?;
+        let saved = model::load(&self.folder.experiment(), &[]).map_err(Box::new)?;
         let saved = keys(saved.experiment);
         if self.has_begun() {
             let (recorded, saved) = (comparable(&self.parameters), comparable(&saved));

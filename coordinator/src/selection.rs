@@ -143,7 +143,7 @@ mod tests {
     fn train(text: &str) -> Train {
         let head = "name = \"t\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"regression\"\n";
         let text = format!("{head}[model]\ntrunk = {{ hidden = [4] }}\n[train]\nsteps = 1\n{text}");
-        experiment::parse(&text, std::path::Path::new("t.toml"), &[]).unwrap().experiment.train
+        model::parse(&text, std::path::Path::new("t.toml"), &[]).unwrap().experiment.train
     }
 
     fn loss(value: f64) -> Evaluated {

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     std::fs::write(&experiment, text)?;
     let start = Instant::now();
-    let prepared = datasets::prepare(&experiment::load(&experiment, &[])?)?;
+    let prepared = datasets::prepare(&experiment::load(&experiment, &[], &experiment::UncheckedModel)?)?;
     let plan = serde_json::to_vec(&*prepared.plan)?;
     println!(
         "prepared in {:.1} s, the plan has {} bytes, peak {} MiB",

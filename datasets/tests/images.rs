@@ -175,7 +175,7 @@ fn an_input_that_does_not_fit_is_refused_at_its_key() {
     let base = experiment("t.parquet", "");
     let says = |text: &str, parts: &[&str]| {
         let path = case.write("experiment.toml", format!("name = \"test\"\n{text}").as_bytes());
-        let message = match experiment::load(&path, &[]) {
+        let message = match experiment::load(&path, &[], &experiment::UncheckedModel) {
             Ok(loaded) => datasets::prepare(&loaded).expect_err("refused").to_string(),
             Err(error) => error.to_string(),
         };

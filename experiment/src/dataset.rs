@@ -8,7 +8,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::Table;
 
-use crate::network::Encoder;
+use crate::component::Component;
 use crate::strings::{self, Strings};
 
 /// One table.
@@ -46,7 +46,7 @@ pub struct Dataset {
     pub order: Option<Order>,
     /// The layers that bring this table's features to the trunk; default: `model.encoder`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<Encoder>,
+    pub encoder: Option<Component>,
 }
 
 /// The files of a table: names and globs, relative to the experiment file.

@@ -12,6 +12,7 @@
 
 pub mod arguments;
 mod cluster;
+mod component;
 mod dataset;
 mod decode;
 mod error;
@@ -31,12 +32,13 @@ mod validate;
 
 pub use aggregation::{Optimizer, Schedule, Weighting};
 pub use cluster::{Cluster, Tracking};
+pub use component::Component;
 pub use dataset::{ColumnType, CsvOptions, Dataset, Format, Order, Paths, Split};
 pub use error::{ExperimentError, Origin, Refusal};
 pub use experiment::Experiment;
 pub use load::{Loaded, load, parse};
 pub use loss::Loss;
-pub use network::{Activation, Architecture, Encoder, Head, Model, Trunk, TrunkKind};
+pub use network::{Activation, Head, Misfit, Model, ModelParts, UncheckedModel};
 pub use objectives::{Kind, MetricRef as Metric};
 pub use shape::{EmbeddingShape, FeedShape, InputShape, Shapes, SplitName, TaskShape};
 pub use source::Source;

@@ -10,6 +10,7 @@ use toml::Table;
 use crate::decode::decode;
 use crate::error::ExperimentError;
 use crate::experiment::Experiment;
+use crate::network::ModelParts;
 use crate::source::Source;
 use crate::{methods, overrides, validate};
 
@@ -28,14 +29,14 @@ pub struct Loaded {
 const BYTES_MAX: u64 = 16 << 20;
 
 /// Reads, checks and completes the experiment file at `path`. Each of `sets` is a `key.path=value`
-/// that replaces what the file says.
+/// that replaces what the file says. `parts` knows what models there are.
 ///
 /// # Errors
 /// [`ExperimentError`] with the place where the file can't be read, is not TOML, has an unknown
 /// key, lacks one, or has a value of a wrong type or one that cannot be.
-pub fn load(path: &Path, sets: &[String]) -> Result<Loaded, ExperimentError> {
+pub fn load(path: &Path, sets: &[String], parts: &dyn ModelParts) -> Result<Loaded, ExperimentError> {
     let text = read(path)?;
-    let mut loaded = parse(&text, path, sets)?;
+    let mut loaded = parse(&text, path, sets, parts)?;
     loaded.base = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -43,11 +44,11 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Loaded, ExperimentError> {
     Ok(loaded)
 }
 
-/// The same from a text, as if it stood in the file `path`, which need not exist.
+/// Reads, checks and completes the text of an experiment, as if it stood in the file `path`, which need not exist.
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Loaded, ExperimentError> {
+pub fn parse(text: &str, path: &Path, sets: &[String], parts: &dyn ModelParts) -> Result<Loaded, ExperimentError> {
     let unreadable = |reason: String| ExperimentError::Unreadable { path: path.to_owned(), reason };
     let mut source = Source::parse(path, text.to_owned())?;
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| unreadable(error.message().to_owned()))?;
@@ -58,10 +59,11 @@ pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Loaded, Experim
     }
     source.set_overrides(overrides::apply(&mut table, sets)?);
     methods::name_default_kinds(&mut table);
-    let experiment: Experiment = decode(&table).map_err(|fault| source.error(methods::explained(fault, &table)))?;
+    let mut experiment: Experiment = decode(&table).map_err(|fault| source.error(methods::explained(fault, &table)))?;
     validate::experiment(&experiment)
         .and_then(|()| methods::check_robust(&experiment))
         .and_then(|()| methods::check_weighting(&experiment, &table))
+        .and_then(|()| parts.complete(&mut experiment).map_err(|misfit| methods::misfit(misfit, &table)))
         .map_err(|fault| source.error(fault))?;
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Loaded { experiment, source, base })

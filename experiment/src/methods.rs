@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use crate::decode::decode;
 use crate::experiment::Experiment;
 use crate::fault::{Complaint, Fault};
+use crate::network::Misfit;
 
 /// A table of optimizer or schedule without `kind` changes the default one:
 /// `--set train.optimizer.learning_rate=0.1` works on a file that says nothing about the optimizer.
@@ -72,6 +73,26 @@ pub(crate) fn explained(fault: Fault, table: &Table) -> Fault {
     match invalid {
         Some((invalid, table)) if matches!(fault.complaint, Complaint::Value(_)) => located(invalid, table, &path),
         _ => fault,
+    }
+}
+
+/// What the model refuses of one of its parts, as a fault of its key.
+pub(crate) fn misfit(misfit: Misfit, table: &Table) -> Fault {
+    let Misfit { path, invalid } = misfit;
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let mut given = table.get(path[0]);
+    for key in &path[1..] {
+        given = given.and_then(|value| value.get(key));
+    }
+    match given {
+        Some(Value::Table(given)) => located(invalid, given, &path),
+        // A bare name, or a part that the file leaves out.
+        Some(Value::String(name)) => {
+            let Invalid { key, message, known } = invalid;
+            let message = if key == "kind" { message } else { format!("`{key}`: {message}") };
+            Fault::value(&path, message).nearest(name, known.iter().map(String::as_str))
+        }
+        _ => Fault::value(&path, invalid.message),
     }
 }
 

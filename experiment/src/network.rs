@@ -1,69 +1,55 @@
 //! `[model]` and the layers of datasets and tasks: architecture, trunk, encoders, heads.
 
-use std::fmt;
+use serde::{Deserialize, Serialize};
+use settings::Invalid;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::component::Component;
+use crate::experiment::Experiment;
 
-/// What all tasks share.
+/// What all tasks share. The kinds of its parts are those of the crate that builds the model:
+/// [`ModelParts`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
     /// How tasks share layers.
-    pub architecture: Architecture,
-    /// The layers that all tasks share.
-    pub trunk: Trunk,
-    /// The encoder of datasets that have none of their own. Without one: none where every feed has
-    /// the same width and no embeddings, else one linear layer and the trunk's activation.
+    #[serde(skip_serializing_if = "Component::is_default")]
+    pub architecture: Component,
+    /// The layers that tasks share.
+    #[serde(skip_serializing_if = "Component::is_default")]
+    pub trunk: Component,
+    /// The encoder of datasets that have none of their own. Without one: none if every feed has
+    /// the same shape and no embeddings, else one fully connected layer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<Encoder>,
+    pub encoder: Option<Component>,
 }
 
-/// How tasks share layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Architecture {
-    /// One trunk for all tasks and a head for each.
-    #[default]
-    HardSharing,
+/// The crate that builds the model, as loading an experiment needs it.
+pub trait ModelParts {
+    /// Checks the model of the experiment and the encoders of its datasets, and fills in the
+    /// defaults of their parameters.
+    ///
+    /// # Errors
+    /// [`Misfit`] for a kind that there is not, and for what a kind refuses of its parameters.
+    fn complete(&self, experiment: &mut Experiment) -> Result<(), Misfit>;
 }
 
-/// The layers that all tasks share.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Trunk {
-    /// What the layers are.
-    pub kind: TrunkKind,
-    /// Width of each layer, from the input on.
-    pub hidden: Vec<usize>,
-    /// After each layer.
-    pub activation: Activation,
-    /// Share of each layer's outputs that is dropped in training, in `[0, 1)`.
-    pub dropout: f32,
-    /// Normalise each layer's outputs before the activation.
-    pub layer_norm: bool,
+/// A refused part of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Misfit {
+    /// The keys of the part, from the top of the file.
+    pub path: Vec<String>,
+    /// What is refused of it.
+    pub invalid: Invalid,
 }
 
-impl Default for Trunk {
-    fn default() -> Self {
-        Self {
-            kind: TrunkKind::Mlp,
-            hidden: vec![128, 64],
-            activation: Activation::Relu,
-            dropout: 0.0,
-            layer_norm: false,
-        }
+/// Takes every model as it is. It is for tools that build none.
+#[derive(Debug, Clone, Copy)]
+pub struct UncheckedModel;
+
+impl ModelParts for UncheckedModel {
+    fn complete(&self, _experiment: &mut Experiment) -> Result<(), Misfit> {
+        Ok(())
     }
-}
-
-/// What a trunk's layers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrunkKind {
-    /// Fully connected layers.
-    #[default]
-    Mlp,
 }
 
 /// The function after a layer.
@@ -81,92 +67,19 @@ pub enum Activation {
     Silu,
 }
 
-/// The layers that bring one feed's features to the trunk: `"none"` or a table in the file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Encoder {
-    /// The features are the trunk's input as they are.
-    None,
-    /// Fully connected layers of the widths `hidden`, then one to `width`, each with the activation
-    /// after it.
-    Mlp {
-        /// Width of each layer before the last.
-        hidden: Vec<usize>,
-        /// Width of the last layer, which is the trunk's input; default: the first width of the
-        /// trunk.
-        width: Option<usize>,
-        /// After each layer; default: the trunk's.
-        activation: Option<Activation>,
-        /// Share of each layer's outputs that is dropped in training, in `[0, 1)`.
-        dropout: f32,
-        /// Normalise each layer's outputs before the activation.
-        layer_norm: bool,
-    },
-}
+impl Activation {
+    /// All names in the experiment file.
+    pub const NAMES: &'static [&'static str] = &["relu", "gelu", "tanh", "silu"];
 
-impl Encoder {
-    /// One linear layer and the trunk's activation, to the trunk's first width.
-    pub fn linear() -> Self {
-        EncoderTable::default().into()
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-#[serde(rename = "encoder", default, deny_unknown_fields)]
-struct EncoderTable {
-    kind: TrunkKind,
-    hidden: Vec<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    width: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    activation: Option<Activation>,
-    dropout: f32,
-    layer_norm: bool,
-}
-
-impl From<EncoderTable> for Encoder {
-    fn from(table: EncoderTable) -> Self {
-        let EncoderTable { kind: TrunkKind::Mlp, hidden, width, activation, dropout, layer_norm } = table;
-        Encoder::Mlp { hidden, width, activation, dropout, layer_norm }
-    }
-}
-
-impl Serialize for Encoder {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.clone() {
-            Encoder::None => serializer.serialize_str("none"),
-            Encoder::Mlp { hidden, width, activation, dropout, layer_norm } => {
-                EncoderTable { kind: TrunkKind::Mlp, hidden, width, activation, dropout, layer_norm }
-                    .serialize(serializer)
-            }
+    /// The activation of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "relu" => Some(Activation::Relu),
+            "gelu" => Some(Activation::Gelu),
+            "tanh" => Some(Activation::Tanh),
+            "silu" => Some(Activation::Silu),
+            _ => None,
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Encoder {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EncoderVisitor;
-
-        impl<'de> Visitor<'de> for EncoderVisitor {
-            type Value = Encoder;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"none\" or a table such as { hidden = [64] }")
-            }
-
-            fn visit_str<E: Error>(self, name: &str) -> Result<Encoder, E> {
-                match name {
-                    "none" => Ok(Encoder::None),
-                    "mlp" => Ok(Encoder::linear()),
-                    _ => Err(E::unknown_variant(name, &["none", "mlp"])),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Encoder, A::Error> {
-                EncoderTable::deserialize(MapAccessDeserializer::new(table)).map(Encoder::from)
-            }
-        }
-
-        deserializer.deserialize_any(EncoderVisitor)
     }
 }
 

@@ -41,7 +41,6 @@ pub(crate) fn experiment(experiment: &Experiment) -> Check {
     {
         return Err(Fault::value(&["task", name, "weight"], "every task has weight 0, so there is nothing to train"));
     }
-    network::check_model(&experiment.model).map_err(|fault| fault.under("model"))?;
     train::check(experiment).map_err(|fault| fault.under("train"))?;
     cluster::check(&experiment.cluster).map_err(|fault| fault.under("cluster"))?;
     cluster::check_tracking(&experiment.tracking).map_err(|fault| fault.under("tracking"))

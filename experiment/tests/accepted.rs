@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use experiment::{
-    Activation, ColumnType, Criterion, Encoder, Experiment, Format, Kind, Loss, Metric, Observed, Order, Paths, Scalar,
+    ColumnType, Component, Criterion, Experiment, Format, Kind, Loss, Metric, Observed, Order, Paths, Scalar,
     TargetScale,
 };
 use settings::Value;
@@ -100,7 +100,7 @@ experiment = "digits"
 
 fn read(text: &str, sets: &[&str]) -> Experiment {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-    match experiment::parse(text, Path::new("x.toml"), &sets) {
+    match model::parse(text, Path::new("x.toml"), &sets) {
         Ok(loaded) => loaded.experiment,
         Err(error) => panic!("{error}"),
     }
@@ -132,7 +132,9 @@ fn smallest_file_gets_the_defaults() {
     assert_eq!((task.weight, task.loss.clone()), (1.0, loss("cross_entropy", &[])));
     assert_eq!(task.metrics, metrics(&["accuracy", "f1_macro"]));
     assert_eq!(task.target_scale(), TargetScale::None);
-    assert_eq!(experiment.model.trunk.hidden, [128, 64]);
+    let trunk = &experiment.model.trunk;
+    assert_eq!((trunk.kind(), trunk.parameters()["hidden"].to_string().as_str()), ("mlp", "[128, 64]"));
+    assert_eq!(experiment.model.architecture, Component::named("hard_sharing"));
     let train = &experiment.train;
     assert_eq!((train.steps, train.epochs, train.batch_size, train.microbatches), (None, Some(20.0), 64, 4));
     assert_eq!((train.optimizer.kind(), train.optimizer.learning_rate()), ("adam", 1e-3));
@@ -152,18 +154,20 @@ fn full_file_is_read_as_it_says() {
     assert_eq!((digits.format, digits.order, digits.batch_size), (Some(Format::Parquet), Some(Order::File), Some(32)));
     assert_eq!(digits.types["user"], ColumnType::Category);
     assert_eq!(digits.split.stratify.as_deref(), Some("digit"));
-    assert_eq!(digits.encoder, Some(Encoder::None));
+    assert_eq!(digits.encoder, Some(Component::named("none")));
     let faces = &experiment.datasets["faces"];
     let files = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let paths =
         Paths::BySplit { train: files(&["a.csv", "b.csv"]), validation: files(&["v.csv"]), test: files(&["t.csv"]) };
     assert_eq!(faces.path, paths);
     assert_eq!((faces.csv.separator, faces.csv.null_values.len()), (';', 1));
-    let Some(Encoder::Mlp { hidden, width, activation, dropout, layer_norm }) = &faces.encoder else {
-        panic!("an mlp")
-    };
-    assert_eq!((&hidden[..], *width, *activation, *dropout), (&[32][..], Some(16), Some(Activation::Tanh), 0.25));
-    assert!(*layer_norm);
+    let encoder = faces.encoder.as_ref().expect("an encoder");
+    let parameters: Vec<String> = encoder.parameters().iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    assert_eq!(encoder.kind(), "mlp");
+    assert_eq!(
+        parameters.join(", "),
+        "activation = \"tanh\", dropout = 0.25, hidden = [32], layer_norm = true, width = 16"
+    );
     let balanced = Value::Text("balanced".to_owned());
     let smoothed = loss("cross_entropy", &[("label_smoothing", Value::Number(0.1)), ("class_weights", balanced)]);
     assert_eq!(experiment.tasks["digit"].loss, smoothed);

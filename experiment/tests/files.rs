@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use experiment::{ExperimentError, Loaded, Origin, load, parse};
+use experiment::{ExperimentError, Loaded, Origin};
+use model::{load, parse};
 
 const TEXT: &str = "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\ntypes = { a = \"number\" }\n\n[task.t]\ndataset = \"d\"\ntarget = [\"y\", \"z\"]\nkind = \"regression\"\n";
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use experiment::{Experiment, parse};
+use experiment::Experiment;
+use model::parse;
 use proptest::prelude::*;
 
 const BASE: &str =

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use experiment::{ExperimentError, Kind, Metric, parse};
+use experiment::{ExperimentError, Kind, Metric};
+use model::parse;
 
 const BASE: &str =
     "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
@@ -21,6 +22,7 @@ fn known_after(accepted: &str, argument: &str) -> BTreeSet<String> {
         panic!("{argument} is not refused at its place");
     };
     let names = refusal.help.iter().find_map(|line| Some(line.split_once("known ")?.1.split_once(": ")?.1));
+    let names = names.or_else(|| Some(refusal.message.split_once("it must be one of ")?.1));
     let names = names.unwrap_or_else(|| panic!("no names for {argument}: {refusal}"));
     names.split(", ").map(str::to_owned).collect()
 }
@@ -57,8 +59,11 @@ fn every_key_stands_in_the_reference() {
     check_keys("`[task.NAME]`", "task.t.zzz=1");
     check_keys("`head`", "task.t.head.zzz=1");
     check_keys("`[model]`", "model.zzz=1");
-    check_keys("`trunk`", "model.trunk.zzz=1");
-    check_keys("`encoder`", "model.encoder.zzz=1");
+    check_method("`trunk`", "kind", "model.trunk", "mlp", &[]);
+    check_method("`trunk`", "kind", "model.trunk", "cnn", &[]);
+    check_method("`encoder`", "kind", "model.encoder", "mlp", &[]);
+    check_method("`encoder`", "kind", "model.encoder", "cnn", &[]);
+    check_method("`architecture`", "kind", "model.architecture", "mmoe", &[]);
     check_keys("`[train]`", "train.zzz=1");
     check_keys("`checkpoint`", "train.checkpoint.zzz=1");
     check_keys("`early_stopping`", "train.early_stopping.zzz=1");

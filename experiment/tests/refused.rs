@@ -77,7 +77,7 @@ fn message(case: &Case) -> String {
     let sets: Vec<String> = case.input.lines().filter(is_set).map(|line| line["--set ".len()..].to_owned()).collect();
     let lines: String = case.input.lines().filter(|line| !is_set(line)).map(|line| format!("{line}\n")).collect();
     let text = if case.title.starts_with("raw") { lines } else { changed(&lines) };
-    match experiment::parse(&text, Path::new("x.toml"), &sets) {
+    match model::parse(&text, Path::new("x.toml"), &sets) {
         Ok(_) => "accepted".to_owned(),
         Err(error) => error.to_string(),
     }
@@ -102,7 +102,7 @@ fn check(name: &str) {
 
 #[test]
 fn base_is_accepted() {
-    experiment::parse(BASE, Path::new("x.toml"), &[]).expect("the base is valid");
+    model::parse(BASE, Path::new("x.toml"), &[]).expect("the base is valid");
 }
 
 #[test]

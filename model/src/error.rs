@@ -1,5 +1,7 @@
 //! What can go wrong between an experiment, the shapes of its data and a batch of rows.
 
+use settings::Invalid;
+
 /// A refusal of the model. Messages name the feed, task or block and the sizes that do not fit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -52,10 +54,49 @@ pub enum ModelError {
         other_shape: String,
     },
     /// An encoder has no width to bring its feed to.
-    #[error("the encoder of feed `{feed}` needs a width: give encoder.width, or a trunk with a hidden layer")]
+    #[error("`{encoder}` needs a width: give it in the encoder's table ([model.encoder] or [dataset.NAME.encoder])")]
     NoEncoderWidth {
-        /// The feed.
-        feed: String,
+        /// The encoder.
+        encoder: String,
+    },
+    /// The experiment has a part that this binary does not know, or refuses.
+    #[error("{part}: {invalid}")]
+    Setting {
+        /// The keys of the part.
+        part: String,
+        /// What is refused.
+        invalid: Invalid,
+    },
+    /// A convolution would get something else than images.
+    #[error(
+        "`{place}` is a convolution and takes images, and its input is {input}; give the dataset an input of kind \
+         `image` ([dataset.NAME.input.NAME]), or choose the kind `mlp`"
+    )]
+    NotAnImage {
+        /// The layer.
+        place: String,
+        /// A row of its input, in words.
+        input: String,
+    },
+    /// Pooling would leave nothing of an image.
+    #[error(
+        "`{place}` pools squares of {size} x {size} pixels, and has {image}; give fewer channels or `pool = \"none\"`"
+    )]
+    ImageTooSmall {
+        /// The layer.
+        place: String,
+        /// The image, in words.
+        image: String,
+        /// Side of the squares.
+        size: usize,
+    },
+    /// A researcher's module can't be trained as it is.
+    #[error("module `{module}`: {reason}")]
+    Module {
+        /// The module's name.
+        module: String,
+        /// Why, and what to do.
+        reason: String,
     },
     /// The experiment asks for something that the shapes of the data do not have.
     #[error("{0}")]

@@ -79,6 +79,11 @@ impl Scope<'_> {
         Param { block: self.declared.initial.len() - 1, shape, range }
     }
 
+    /// The path in the names of parameters, such as `trunk.0`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Numbers one more layer of the network.
     pub fn layer(&mut self) -> LayerId {
         self.layers(1)

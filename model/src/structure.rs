@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 
 use burn::tensor::Device;
-use experiment::{Encoder, Experiment, FeedShape, InputShape, Shapes, TaskShape};
+use experiment::{Component, Experiment, FeedShape, InputShape, Shapes, TaskShape};
 
-use crate::architecture::{Architecture, ArchitectureKind, HardSharing, Parts};
+use crate::architecture::{Architecture, Parts};
 use crate::initial::Init;
+use crate::known;
 use crate::layer::{Dense, Dropout, Embedding, Hidden, Stack};
 use crate::scope::{Declared, Scope};
-use crate::trunk::{Mlp, TrunkKind};
+use crate::trunk::TrunkKind;
 use crate::value::RowShape;
 use crate::{Layout, ModelError};
 
@@ -32,13 +33,15 @@ pub(crate) struct Structure {
 impl Structure {
     pub(crate) fn new(experiment: &Experiment, shapes: &Shapes, device: &Device) -> Result<Self, ModelError> {
         let mut declared = Declared::default();
-        let trunk = trunk(experiment);
+        let model = &experiment.model;
+        let (kind, _) = known::architecture(&model.architecture).map_err(known::refused("model.architecture"))?;
+        let (trunk, _) = known::trunk(&model.trunk).map_err(known::refused("model.trunk"))?;
         let mut encoders: Vec<Stack> = Vec::with_capacity(shapes.feeds.len());
         for (feed, shape) in shapes.feeds.iter().enumerate() {
             let tasks = tasks_of(shapes, |of| of == feed);
             let mut scope = declared.scope(tasks);
             let mut scope = scope.at("encoder");
-            let encoder = encoder(experiment, shapes, feed, &trunk, &mut scope.at(&shape.name))?;
+            let encoder = encoder(experiment, shapes, feed, &*trunk, &mut scope.at(&shape.name))?;
             if let Some(first) = encoders.first()
                 && first.output() != encoder.output()
             {
@@ -55,8 +58,8 @@ impl Structure {
         let entry = entry.ok_or_else(|| ModelError::Shapes("there is no feed".to_owned()))?;
 
         let mut scope = declared.scope(tasks_of(shapes, |_| true));
-        let parts = Parts { entry, tasks: &shapes.tasks, trunk: &trunk, device };
-        let architecture = HardSharing.build(&parts, &mut scope)?;
+        let parts = Parts { entry, tasks: &shapes.tasks, trunk: &*trunk, device };
+        let architecture = kind.build(&parts, &mut scope)?;
         let mut heads = Vec::with_capacity(shapes.tasks.len());
         for (task, shape) in shapes.tasks.iter().enumerate() {
             if shape.feed >= shapes.feeds.len() || shape.outputs == 0 {
@@ -64,7 +67,7 @@ impl Structure {
             }
             let mut scope = scope.at("head");
             let mut scope = scope.reached_by([task]);
-            heads.push(head(shape, architecture.output(task), &trunk, &mut scope.at(&shape.name)));
+            heads.push(head(shape, architecture.output(task), &*trunk, &mut scope.at(&shape.name)));
         }
         let Declared { layout, initial, .. } = declared;
         Ok(Self { layout, initial, encoders, architecture, heads })
@@ -88,12 +91,6 @@ fn input(feed: &FeedShape) -> RowShape {
     }
 }
 
-fn trunk(experiment: &Experiment) -> Mlp {
-    let trunk = &experiment.model.trunk;
-    let style = Hidden { activation: trunk.activation, dropout: trunk.dropout, layer_norm: trunk.layer_norm };
-    Mlp { widths: trunk.hidden.clone(), style }
-}
-
 fn encoder(
     experiment: &Experiment,
     shapes: &Shapes,
@@ -109,28 +106,22 @@ fn encoder(
     if stack.output().width() == 0 {
         return Err(ModelError::Shapes(format!("feed `{}` has no feature", shape.name)));
     }
-    let Encoder::Mlp { hidden, width, activation, dropout, layer_norm } = encoder_config(experiment, shapes, feed)
-    else {
-        return Ok(stack);
+    let own = experiment.datasets.get(&shape.dataset).and_then(|dataset| dataset.encoder.as_ref());
+    let given = match own.or(experiment.model.encoder.as_ref()) {
+        Some(given) => given.clone(),
+        None if are_alike(shapes) => return Ok(stack),
+        None => Component::default(),
     };
-    let width = width.or_else(|| trunk.entry_width());
-    let width = width.ok_or_else(|| ModelError::NoEncoderWidth { feed: shape.name.clone() })?;
-    let style = Hidden { activation: activation.unwrap_or(trunk.activation()), dropout, layer_norm };
-    let encoder = Mlp { widths: hidden.iter().copied().chain([width]).collect(), style };
-    stack.append(encoder.build(stack.output(), scope)?);
+    if let (Some(encoder), _) = known::encoder(&given, trunk).map_err(known::refused(scope.path()))? {
+        stack.append(encoder.build(stack.output(), scope)?);
+    }
     Ok(stack)
 }
 
-/// The encoder that the experiment gives a feed, with the default that depends on all feeds'
-/// shapes.
-fn encoder_config(experiment: &Experiment, shapes: &Shapes, feed: usize) -> Encoder {
-    let own = experiment.datasets.get(&shapes.feeds[feed].dataset).and_then(|dataset| dataset.encoder.as_ref());
-    if let Some(encoder) = own.or(experiment.model.encoder.as_ref()) {
-        return encoder.clone();
-    }
+/// Whether all feeds have rows of one shape without ids, which need no encoder.
+fn are_alike(shapes: &Shapes) -> bool {
     let first = &shapes.feeds[0];
-    let alike = |shape: &FeedShape| shape.embeddings.is_empty() && input(shape) == input(first);
-    if shapes.feeds.iter().all(alike) { Encoder::None } else { Encoder::linear() }
+    shapes.feeds.iter().all(|shape| shape.embeddings.is_empty() && input(shape) == input(first))
 }
 
 /// The layers of one task: dropout, hidden layers and one linear layer to its outputs.

@@ -30,7 +30,6 @@ fn models() -> Vec<(&'static str, Value)> {
             json!({ "trunk": { "hidden": [6], "activation": "silu" },
                     "encoder": { "hidden": [5], "width": 10, "activation": "gelu", "layer_norm": true, "dropout": 0.3 } }),
         ),
-        ("no trunk", json!({ "trunk": { "hidden": [] }, "encoder": { "width": 6, "activation": "tanh" } })),
     ]
 }
 

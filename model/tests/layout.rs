@@ -113,9 +113,12 @@ fn widths_that_do_not_meet_are_refused_with_their_feeds() {
         unequal.to_string(),
         "feed `right` reaches the trunk with 9 values a row, and feed `left` with 7 values; give them an encoder of one width (model.encoder, or dataset.NAME.encoder)"
     );
-    assert!(
-        matches!(refused(json!({ "trunk": { "hidden": [] } })), ModelError::NoEncoderWidth { feed } if feed == "left")
-    );
+    let without_layers = refused(json!({ "trunk": { "hidden": [] } })).to_string();
+    assert!(without_layers.starts_with("model.trunk: `hidden`: [] is not allowed here"), "{without_layers}");
+    let table = refused(json!({ "trunk": "cnn" })).to_string();
+    assert!(table.starts_with("`encoder.left` needs a width"), "{table}");
+    let table = refused(json!({ "trunk": "cnn", "encoder": { "width": 4 } })).to_string();
+    assert!(table.starts_with("`trunk.0` is a convolution and takes images, and its input is 4 values"), "{table}");
 }
 
 #[test]

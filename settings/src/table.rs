@@ -160,12 +160,13 @@ pub struct Reader<'a> {
     table: &'a Table,
     known: BTreeSet<&'static str>,
     owner: String,
+    completed: Table,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `table`; `owner` is how messages call it, as in `adam`.
     pub fn new(table: &'a Table, owner: &str) -> Self {
-        Self { table, known: BTreeSet::new(), owner: owner.to_owned() }
+        Self { table, known: BTreeSet::new(), owner: owner.to_owned(), completed: Table::new() }
     }
 
     fn take(&mut self, key: &'static str) -> Option<&'a Value> {
@@ -183,7 +184,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Invalid`] for another type and for a value out of the range.
     pub fn number(&mut self, key: &'static str, default: f64, range: Range) -> Result<f64, Invalid> {
-        Ok(self.optional_number(key, range)?.unwrap_or(default))
+        let number = self.optional_number(key, range)?.unwrap_or(default);
+        self.keep(key, Value::Number(number));
+        Ok(number)
     }
 
     /// A number in a range, where it is given.
@@ -194,6 +197,7 @@ impl<'a> Reader<'a> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let number = value.number().ok_or_else(|| Invalid::value(key, value, range))?;
         range.check(key, number)?;
+        self.keep(key, Value::Number(number));
         Ok(Some(number))
     }
 
@@ -210,7 +214,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Invalid`] for another type and for a smaller value.
     pub fn count(&mut self, key: &'static str, default: u64, least: u64) -> Result<u64, Invalid> {
-        Ok(self.optional_count(key, least)?.unwrap_or(default))
+        let count = self.optional_count(key, least)?.unwrap_or(default);
+        self.keep(key, Value::Integer(count as i64));
+        Ok(count)
     }
 
     /// A whole number of at least `least`, where it is given.
@@ -221,6 +227,7 @@ impl<'a> Reader<'a> {
         let Some(value) = self.take(key) else { return Ok(None) };
         match value {
             Value::Integer(number) if u64::try_from(*number).is_ok_and(|number| number >= least) => {
+                self.keep(key, value.clone());
                 Ok(Some(number.unsigned_abs()))
             }
             _ => Err(Invalid::value(key, value, format!("a whole number of at least {least}"))),
@@ -232,11 +239,13 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Invalid`] for another type.
     pub fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, Invalid> {
-        match self.take(key) {
-            None => Ok(default),
-            Some(Value::Bool(value)) => Ok(*value),
-            Some(value) => Err(Invalid::value(key, value, "true or false")),
-        }
+        let flag = match self.take(key) {
+            None => default,
+            Some(Value::Bool(value)) => *value,
+            Some(value) => return Err(Invalid::value(key, value, "true or false")),
+        };
+        self.keep(key, Value::Bool(flag));
+        Ok(flag)
     }
 
     /// One of the names in `known`, or the default.
@@ -249,13 +258,30 @@ impl<'a> Reader<'a> {
         default: &'static str,
         known: &[&'static str],
     ) -> Result<&'static str, Invalid> {
-        match self.take(key) {
-            None => Ok(default),
+        let name = self.optional_name(key, known)?.unwrap_or(default);
+        self.keep(key, Value::Text(name.to_owned()));
+        Ok(name)
+    }
+
+    /// One of the names in `known`, if it is given.
+    ///
+    /// # Errors
+    /// [`Invalid`] for another type and for another name.
+    pub fn optional_name(
+        &mut self,
+        key: &'static str,
+        known: &[&'static str],
+    ) -> Result<Option<&'static str>, Invalid> {
+        let name = match self.take(key) {
+            None => return Ok(None),
             Some(Value::Text(text)) => {
-                known.iter().copied().find(|name| name == text).ok_or_else(|| Invalid::name(key, text, known))
+                let name = known.iter().copied().find(|name| name == text);
+                name.ok_or_else(|| Invalid::name(key, text, known))?
             }
-            Some(value) => Err(Invalid::value(key, value, format!("one of {}", known.join(", ")))),
-        }
+            Some(value) => return Err(Invalid::value(key, value, format!("one of {}", known.join(", ")))),
+        };
+        self.keep(key, Value::Text(name.to_owned()));
+        Ok(Some(name))
     }
 
     /// A list of numbers in a range, where it is given.
@@ -284,6 +310,44 @@ impl<'a> Reader<'a> {
             Some(&[first, second]) => Ok([first, second]),
             Some(_) => Err(Invalid::value(key, &self.table[key], format!("a list of two; each {range}"))),
         }
+    }
+
+    /// What was read so far, defaults filled in.
+    pub fn completed(&self) -> &Table {
+        &self.completed
+    }
+
+    fn keep(&mut self, key: &str, value: Value) {
+        self.completed.insert(key.to_owned(), value);
+    }
+
+    /// A list of whole numbers from `least` to `most`, or the default.
+    ///
+    /// # Errors
+    /// [`Invalid`] for another type and for a number out of the bounds.
+    pub fn counts(
+        &mut self,
+        key: &'static str,
+        default: &[u64],
+        bounds: std::ops::RangeInclusive<u64>,
+    ) -> Result<Vec<u64>, Invalid> {
+        let counts = match self.take(key) {
+            None => default.to_vec(),
+            Some(value) => {
+                let (least, most) = bounds.clone().into_inner();
+                let allowed = format!("a list; each entry a whole number from {least} to {most}");
+                let Value::List(values) = value else { return Err(Invalid::value(key, value, allowed)) };
+                let count = |value: &Value| match value {
+                    Value::Integer(count) if u64::try_from(*count).is_ok_and(|count| bounds.contains(&count)) => {
+                        Ok(count.unsigned_abs())
+                    }
+                    _ => Err(Invalid::value(key, value, &allowed)),
+                };
+                values.iter().map(count).collect::<Result<_, _>>()?
+            }
+        };
+        self.keep(key, Value::List(counts.iter().map(|count| Value::Integer(*count as i64)).collect()));
+        Ok(counts)
     }
 
     /// Refuses keys that nothing asked for.

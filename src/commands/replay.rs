@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if method.needs().contains(&Need::Gramian) {
         recorded.check_gramians(&arguments.run_dir)?;
     }
-    let loaded = experiment::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;
+    let loaded = model::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;
     let (seed, optimizer) = (loaded.experiment.seed, &loaded.experiment.train.optimizer);
     let mut replay = Replay { recorded: &recorded, method: method.as_ref(), optimizer, seed, state: None };
     let steps: Vec<Step> =

@@ -91,7 +91,7 @@ impl Peer {
             let Some((_, Said::Chunk(chunk))) = peer.hear() else { panic!("the plan") };
             plan.extend_from_slice(&chunk.data);
         }
-        let loaded = experiment::parse(&welcome.experiment, Path::new("experiment.toml"), &[]).expect("is right");
+        let loaded = model::parse(&welcome.experiment, Path::new("experiment.toml"), &[]).expect("is right");
         let plan: datasets::Plan = serde_json::from_slice(&plan).expect("is a plan");
         let store = datasets::Store::open(Arc::new(plan), Path::new(&welcome.base)).expect("opens");
         let computer = Computer::new(&loaded.experiment, store, &model::Device::Flex).expect("is built");

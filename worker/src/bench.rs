@@ -225,8 +225,8 @@ fn loss_sums(losses: &[Loss]) -> Vec<LossSum> {
 fn set_up(options: &Options, welcome: &Welcome, plan: &[u8]) -> Result<Stand, Refusal> {
     let refuse = |kind, reason: String| Refusal { kind, reason };
     let protocol = |reason: String| refuse(RefusalKind::Protocol, reason);
-    let loaded = experiment::parse(&welcome.experiment, Path::new("experiment.toml"), &[])
-        .map_err(|e| protocol(e.to_string()))?;
+    let loaded =
+        model::parse(&welcome.experiment, Path::new("experiment.toml"), &[]).map_err(|e| protocol(e.to_string()))?;
     let experiment = loaded.experiment;
     let plan: Plan = serde_json::from_slice(plan).map_err(|e| protocol(format!("the plan: {e}")))?;
     let threads = options.threads.unwrap_or(welcome.threads);

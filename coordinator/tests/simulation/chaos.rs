@@ -80,7 +80,7 @@ pub(super) fn course(dice: &mut Dice, workers: usize) -> Course {
         "name = \"t\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"regression\"\n\
          [model]\ntrunk = {{ hidden = [4] }}\n[train]\n{train}"
     );
-    let loaded = experiment::parse(&text, std::path::Path::new("t.toml"), &[]).expect("is right");
+    let loaded = model::parse(&text, std::path::Path::new("t.toml"), &[]).expect("is right");
     Course { settings, selection: Selection::new(&loaded.experiment.train), odd }
 }
 

@@ -34,7 +34,7 @@ impl Case {
     /// Loads an experiment: these tables, without a name.
     pub fn load(&self, text: &str) -> Loaded {
         let path = self.write("experiment.toml", format!("name = \"test\"\n{text}").as_bytes());
-        experiment::load(&path, &[]).unwrap_or_else(|e| panic!("{e}"))
+        experiment::load(&path, &[], &experiment::UncheckedModel).unwrap_or_else(|e| panic!("{e}"))
     }
 
     pub fn prepare(&self, text: &str) -> Prepared {

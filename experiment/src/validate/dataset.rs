@@ -1,6 +1,6 @@
 //! `[dataset.NAME]`.
 
-use super::{Check, Range, at_least_one, columns, in_range, network, require};
+use super::{Check, Range, at_least_one, columns, in_range, require};
 use crate::dataset::{CsvOptions, Dataset, Format, Paths, Split};
 use crate::fault::Fault;
 
@@ -29,10 +29,7 @@ pub(super) fn check(dataset: &Dataset) -> Check {
     if let Some(batch_size) = dataset.batch_size {
         at_least_one(batch_size, &["batch_size"])?;
     }
-    match &dataset.encoder {
-        Some(encoder) => network::check_encoder(encoder).map_err(|fault| fault.under("encoder")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn inputs(dataset: &Dataset) -> Check {

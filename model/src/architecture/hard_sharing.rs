@@ -1,5 +1,7 @@
 //! `hard_sharing`: one trunk for all tasks, and a head for each (Caruana, Machine Learning 1997).
 
+use settings::{Invalid, Reader};
+
 use super::{Architecture, ArchitectureKind, Parts, Wanted};
 use crate::ModelError;
 use crate::forward::Forward;
@@ -14,6 +16,16 @@ pub struct HardSharing;
 #[derive(Debug)]
 struct Shared {
     trunk: Stack,
+}
+
+impl HardSharing {
+    /// There are no parameters.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn read(_reader: &mut Reader<'_>) -> Result<Box<dyn ArchitectureKind>, Invalid> {
+        Ok(Box::new(Self))
+    }
 }
 
 impl ArchitectureKind for HardSharing {

@@ -1,13 +1,18 @@
 //! Architectures: how tasks share the trunk. One file each.
 
 mod hard_sharing;
+mod mmoe;
+pub mod module;
 
 use std::fmt;
 use std::ops::Range;
 
 use experiment::TaskShape;
+use settings::{Entry, Invalid, Reader, Registry};
 
 pub use self::hard_sharing::HardSharing;
+pub use self::mmoe::Mmoe;
+pub use self::module::ModuleArchitecture;
 
 use crate::ModelError;
 use crate::forward::Forward;
@@ -15,6 +20,22 @@ use crate::layer::Stack;
 use crate::scope::Scope;
 use crate::trunk::TrunkKind;
 use crate::value::{RowShape, Value};
+
+/// Reads the parameters of an architecture.
+pub type ArchitectureFn = fn(&mut Reader<'_>) -> Result<Box<dyn ArchitectureKind>, Invalid>;
+
+/// The architectures.
+pub static ARCHITECTURES: Registry<ArchitectureFn> = Registry::new("architecture", BUILT_IN);
+
+const BUILT_IN: &[Entry<ArchitectureFn>] = &[
+    entry("hard_sharing", "one trunk for all tasks, and a head for each (Caruana 1997)", HardSharing::read),
+    entry("mmoe", "experts, and a gate a task (Ma et al. 2018)", Mmoe::read),
+    entry("module", "a researcher's own burn module", ModuleArchitecture::read),
+];
+
+const fn entry(name: &'static str, summary: &'static str, part: ArchitectureFn) -> Entry<ArchitectureFn> {
+    Entry { name, summary, origin: concat!("trunkline ", env!("CARGO_PKG_VERSION")), part }
+}
 
 /// What an architecture is made of.
 #[derive(Debug)]
@@ -31,6 +52,11 @@ pub struct Parts<'a> {
 
 /// An architecture with its parameters.
 pub trait ArchitectureKind: fmt::Debug + Send + Sync {
+    /// Whether it builds the experiment's trunk.
+    fn has_trunk(&self) -> bool {
+        true
+    }
+
     /// The layers between the encoders and the heads, declared in `scope`, the top of the network.
     ///
     /// # Errors

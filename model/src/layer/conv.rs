@@ -22,8 +22,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// A layer from `before` channels of `size` (height and width) to `channels`; none if the
-    /// kernel does not fit into the image.
+    /// A layer from `before` channels of `size` (height and width, at least 1) to `channels`.
     pub fn new(
         before: usize,
         size: [usize; 2],
@@ -31,17 +30,16 @@ impl Conv {
         kernel: usize,
         stride: usize,
         scope: &mut Scope<'_>,
-    ) -> Option<Self> {
-        let side = |side: usize| Some((side + 2 * (kernel / 2)).checked_sub(kernel)? / stride + 1);
-        let (height, width) = (side(size[0])?, side(size[1])?);
+    ) -> Self {
+        let [height, width] = size.map(|side| (side + 2 * (kernel / 2) - kernel) / stride + 1);
         let inputs = before * kernel * kernel;
-        Some(Self {
+        Self {
             weight: scope.parameter("weight", [channels, before, kernel, kernel], Init::FanIn(inputs)),
             bias: scope.parameter("bias", [channels], Init::FanIn(inputs)),
             stride,
             output: RowShape::Image { channels, height, width },
             id: scope.layer(),
-        })
+        }
     }
 
     /// The layer's number.

@@ -16,12 +16,12 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    /// Squares of `size` times `size` pixels of images with these channels, height and width; none
-    /// if the image is smaller.
-    pub fn new(size: usize, [channels, height, width]: [usize; 3]) -> Option<Self> {
-        let fits = height >= size && width >= size;
+    /// Squares of `size` times `size` pixels of rows of this shape; none if these are no images or
+    /// smaller ones.
+    pub fn new(size: usize, input: RowShape) -> Option<Self> {
+        let RowShape::Image { channels, height, width } = input else { return None };
         let output = RowShape::Image { channels, height: height / size, width: width / size };
-        fits.then_some(Self { size, output })
+        (height >= size && width >= size).then_some(Self { size, output })
     }
 }
 
@@ -42,9 +42,12 @@ pub struct MeanPool {
 }
 
 impl MeanPool {
-    /// For images of so many channels.
-    pub fn new(channels: usize) -> Self {
-        Self { channels }
+    /// For rows of this shape, each number of a vector being a channel.
+    pub fn new(input: RowShape) -> Self {
+        match input {
+            RowShape::Image { channels, .. } => Self { channels },
+            other => Self { channels: other.width() },
+        }
     }
 }
 
@@ -54,7 +57,7 @@ impl Layer for MeanPool {
     }
 
     fn forward(&self, x: Value, _forward: &Forward<'_>) -> Value {
-        let x = x.into_images();
+        let Value::Images(x) = x else { return x };
         let [rows, channels, height, width] = x.dims();
         let means = x.reshape([rows, channels, height * width]).mean_dim(2);
         Value::Vectors(means.reshape([rows, channels]))

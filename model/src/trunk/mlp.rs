@@ -1,8 +1,9 @@
 //! `mlp`: fully connected layers.
 
 use experiment::Activation;
+use settings::{Invalid, Range, Reader};
 
-use super::TrunkKind;
+use super::{Role, TrunkKind, WIDTH_MAX};
 use crate::ModelError;
 use crate::layer::{Hidden, Stack};
 use crate::scope::Scope;
@@ -12,13 +13,44 @@ use crate::value::RowShape;
 #[derive(Debug)]
 pub struct Mlp {
     /// The width of each layer.
-    pub(crate) widths: Vec<usize>,
+    widths: Vec<usize>,
     /// What the layers have in common.
-    pub(crate) style: Hidden,
+    style: Hidden,
+    /// Whether the last width is missing: an encoder that names none, before a trunk without one.
+    unfinished: bool,
+}
+
+impl Mlp {
+    /// Reads the parameters. An encoder's last layer has the width `width`, after the layers of
+    /// `hidden`.
+    ///
+    /// # Errors
+    /// [`Invalid`] for values that can't be.
+    pub fn read(reader: &mut Reader<'_>, role: Role) -> Result<Box<dyn TrunkKind>, Invalid> {
+        let default: &[u64] = if role == Role::Trunk { &[128, 64] } else { &[] };
+        let hidden = reader.counts("hidden", default, 1..=WIDTH_MAX)?;
+        if role == Role::Trunk && hidden.is_empty() {
+            return Err(Invalid::value(
+                "hidden",
+                "[]",
+                "a list with at least one layer: without any, tasks share nothing",
+            ));
+        }
+        let last = role.width(reader)?;
+        let activation = role.activation(reader)?;
+        let dropout = reader.number("dropout", 0.0, Range::HalfOpen(0.0, 1.0))? as f32;
+        let layer_norm = reader.flag("layer_norm", false)?;
+        let widths = hidden.iter().map(|&width| width as usize).chain(last).collect();
+        let unfinished = role != Role::Trunk && last.is_none();
+        Ok(Box::new(Self { widths, style: Hidden { activation, dropout, layer_norm }, unfinished }))
+    }
 }
 
 impl TrunkKind for Mlp {
     fn build(&self, input: RowShape, scope: &mut Scope<'_>) -> Result<Stack, ModelError> {
+        if self.unfinished {
+            return Err(ModelError::NoEncoderWidth { encoder: scope.path().to_owned() });
+        }
         let mut stack = Stack::new(input);
         stack.flatten();
         for (number, &width) in self.widths.iter().enumerate() {
