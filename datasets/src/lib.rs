@@ -55,6 +55,6 @@ pub use labels::Labels;
 pub use plan::{CHUNK_ROWS, ColumnPlan, FeedPlan, FilePlan, Plan, TablePlan};
 pub use predict::{Rows, encode_table};
 pub use split::Assignment;
-pub use store::Store;
+pub use store::{KEPT_STEPS, Store};
 pub use summary::{ColumnSummary, FeedSummary, Summary, TableSummary, TaskSummary};
 pub use target::{Classes, TargetEncoding, TaskPlan};

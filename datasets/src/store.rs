@@ -28,6 +28,9 @@ use crate::split::Index;
 const CHUNK_CACHE_BYTES: u64 = 64 << 20;
 /// Evaluation chunks that are read together, unless they exceed [`READ_AHEAD_BYTES`].
 const READ_AHEAD_CHUNKS: u32 = 64;
+/// Steps without a draw after which a partition is dropped: by then a new division has settled, and
+/// a partition that was drawn from once, for a straggler, does not stay.
+pub const KEPT_STEPS: u64 = 50;
 /// Bytes of chunks that are read together.
 const READ_AHEAD_BYTES: u64 = 16 << 20;
 
@@ -40,13 +43,21 @@ pub struct Store {
     splits: Vec<OnceLock<Index>>,
     /// By feed: the table's columns that are read, features first, then the targets of its tasks.
     columns: Vec<Vec<usize>>,
-    partitions: Mutex<BTreeMap<(usize, u32), Arc<HeldRows>>>,
+    partitions: Mutex<BTreeMap<(usize, u32), Held>>,
     chunks: Mutex<VecDeque<(ChunkKey, Arc<Batch>)>>,
     /// Held while rows are read, so that two threads do not read the same.
     reading: Mutex<()>,
 }
 
 type ChunkKey = (usize, SplitName, u32);
+
+/// A partition that is held.
+#[derive(Debug)]
+struct Held {
+    rows: Arc<HeldRows>,
+    /// The last step that drew from it; `None` if none did since it was loaded.
+    step: Option<u64>,
+}
 
 /// Encoded and digested rows in the making.
 struct Rows<'a> {
@@ -129,7 +140,7 @@ impl Store {
         for (v, part) in parts {
             verify(plan, Part::Partition(v), part.digest.whole(), plan.partitions.get(v as usize))?;
             let rows = Arc::new(part.rows.finish_held());
-            lock(&self.partitions).insert((feed, v), rows);
+            lock(&self.partitions).insert((feed, v), Held { rows, step: None });
         }
         Ok(())
     }
@@ -139,17 +150,18 @@ impl Store {
     /// # Errors
     /// See [`Store::load_partitions`].
     pub fn batch(&self, feed: usize, step: u64, microbatch: u32) -> Result<Batch, DataError> {
-        let partition = self.partition(feed, microbatch)?;
+        let partition = self.partition(feed, step, microbatch)?;
         let draw = self.plan.draw(feed, step, microbatch);
         let mut rows = Vec::with_capacity(draw.count as usize);
         draw.each(|row| rows.push(row as usize));
         Ok(partition.gather(self.plan.feed(feed)?.held_pixels(), &rows))
     }
 
-    fn partition(&self, feed: usize, v: u32) -> Result<Arc<HeldRows>, DataError> {
+    fn partition(&self, feed: usize, step: u64, v: u32) -> Result<Arc<HeldRows>, DataError> {
         loop {
-            if let Some(rows) = lock(&self.partitions).get(&(feed, v)) {
-                return Ok(Arc::clone(rows));
+            if let Some(held) = lock(&self.partitions).get_mut(&(feed, v)) {
+                held.step = held.step.max(Some(step));
+                return Ok(Arc::clone(&held.rows));
             }
             // Another thread may drop it as soon as it is loaded.
             self.load_partition(feed, v)?;
@@ -206,9 +218,10 @@ impl Store {
         }
     }
 
-    /// Drops a partition's rows.
-    pub fn forget(&self, feed: usize, v: u32) {
-        lock(&self.partitions).remove(&(feed, v));
+    /// Drops the partitions that no step drew from since [`KEPT_STEPS`] steps before `step`: other
+    /// workers hold them now. One that is asked for again is read again.
+    pub fn forget_unused(&self, step: u64) {
+        lock(&self.partitions).retain(|_, held| *held.step.get_or_insert(step) + KEPT_STEPS >= step);
     }
 
     /// The partitions that are held, as (feed, v).
@@ -218,7 +231,7 @@ impl Store {
 
     /// Bytes of encoded rows that are held: partitions, and chunks of the last evaluation.
     pub fn resident_bytes(&self) -> u64 {
-        let partitions: u64 = lock(&self.partitions).values().map(|rows| rows.bytes()).sum();
+        let partitions: u64 = lock(&self.partitions).values().map(|held| held.rows.bytes()).sum();
         let chunks: u64 = lock(&self.chunks).iter().map(|(_, rows)| rows.bytes()).sum();
         partitions + chunks
     }

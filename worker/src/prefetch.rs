@@ -41,6 +41,8 @@ pub struct Prefetch {
     drawn: Receiver<(Rows, Drawn)>,
     pending: bool,
     order: Order,
+    /// The last step that asked for rows.
+    step: Option<u64>,
     /// Rows of the present step, where it goes over them again.
     kept: Option<BTreeMap<Rows, Arc<Vec<Batch>>>>,
 }
@@ -58,7 +60,7 @@ impl Prefetch {
                 }
             }
         });
-        Prefetch { store, requests, drawn, pending: false, order: Order::default(), kept: None }
+        Prefetch { store, requests, drawn, pending: false, order: Order::default(), step: None, kept: None }
     }
 
     /// From now on rows are kept until the next step: it goes over them more than once.
@@ -76,6 +78,9 @@ impl Prefetch {
             if let Some(rows) = kept.get(&key) {
                 return Ok(Arc::clone(rows));
             }
+        }
+        if self.step.replace(key.step) != Some(key.step) {
+            self.store.forget_unused(key.step);
         }
         let awaited = if std::mem::take(&mut self.pending) { self.drawn.recv().ok() } else { None };
         let rows = match awaited {
