@@ -167,11 +167,13 @@ impl Table {
     ) -> Result<(), DataError> {
         let mut file_start = 0;
         for file in &self.files {
+            let mut columnar = None;
             for pair in file.blocks.windows(2) {
                 let first = rows.start.max(file_start + pair[0].1);
                 let end = rows.end.min(file_start + pair[1].1);
                 if first < end {
-                    let block = self.read(file, wanted, (pair[0], pair[1]), first - file_start..end - file_start)?;
+                    let rows = first - file_start..end - file_start;
+                    let block = self.read(file, &mut columnar, wanted, (pair[0], pair[1]), rows)?;
                     visit(first, block)?;
                 }
             }
@@ -180,10 +182,12 @@ impl Table {
         Ok(())
     }
 
-    /// `rows` of one block, counted from the file's first row.
+    /// `rows` of one block, counted from the file's first row. `columnar` is the reader of the
+    /// blocks before it.
     fn read(
         &self,
         file: &TableFile,
+        columnar: &mut Option<columnar::Columns>,
         wanted: &[usize],
         block: (Start, Start),
         rows: Range<u64>,
@@ -202,8 +206,12 @@ impl Table {
             }
             Format::Ndjson => (self.read_ndjson(file, &text()?, &columns, block.0)?, block.0.1),
             Format::Parquet | Format::Ipc => {
-                let read = columnar::read(&file.path, self.format, &names, rows.start, rows.end - rows.start);
-                (read.map_err(|e| file.error(e.to_string()))?, rows.start)
+                let wrong = |e: polars::prelude::PolarsError| file.error(e.to_string());
+                let reader = match columnar {
+                    Some(reader) => reader,
+                    None => columnar.insert(columnar::Columns::open(&file.path, self.format, &names).map_err(wrong)?),
+                };
+                (reader.read(rows.start, rows.end - rows.start).map_err(wrong)?, rows.start)
             }
         };
         let expected =

@@ -62,6 +62,26 @@ fn every_format_gives_the_same_batches() {
 }
 
 #[test]
+fn record_batches_of_an_ipc_file_are_one_table() {
+    let case = Case::new(&[]);
+    write_all(&case);
+    let read = |file: &str| IpcReader::new(File::open(case.path().join(file)).expect("a file")).finish().expect("read");
+    let mut frame = read("t.arrow");
+    let colour = frame.column("colour").expect("text").cast(&DataType::from_categories(Categories::global()));
+    frame.with_column(colour.expect("categories")).expect("replaced");
+    for (file, rows) in [("seven.arrow", 7), ("large.arrow", 1000)] {
+        IpcWriter::new(File::create(case.path().join(file)).expect("a file"))
+            .with_record_batch_size(Some(rows))
+            .finish(&mut frame)
+            .expect("written");
+    }
+    let digests = ["t.arrow", "seven.arrow", "large.arrow"]
+        .map(|file| case.prepare(&EXPERIMENT.replace("FILE", file)).plan.feeds()[0].partitions.clone());
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+}
+
+#[test]
 fn lists_and_arrays_are_flattened() {
     let case = Case::new(&[]);
     let lists: Vec<Series> =

@@ -1,7 +1,7 @@
 //! Parquet and Arrow IPC files, whose columns have types and whose rows can be sliced.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use experiment::Format;
 use polars::prelude::*;
@@ -23,8 +23,8 @@ pub(crate) fn discover(path: &Path, format: Format) -> PolarsResult<Vec<Found>> 
             Physical::List(0) => Physical::List(list_width(path, format, name)?),
             physical => physical,
         };
-        let bytes = data_type.inner_dtype() == Some(&DataType::UInt8);
-        found.push(Found { name: name.to_string(), physical, bytes });
+        let inner = data_type.inner_dtype();
+        found.push(Found { name: name.to_string(), physical, bytes: inner == Some(&DataType::UInt8) });
     }
     Ok(found)
 }
@@ -81,38 +81,89 @@ pub(crate) fn blocks(path: &Path, format: Format) -> PolarsResult<Vec<Start>> {
 
 /// Some columns of some rows.
 pub(crate) fn read(path: &Path, format: Format, wanted: &[&str], first: u64, rows: u64) -> PolarsResult<DataFrame> {
-    let file = File::open(path)?;
-    match format {
-        Format::Ipc => read_ipc(file, wanted, first, rows),
-        _ => ParquetReader::new(file)
-            .with_columns(Some(wanted.iter().map(|name| (*name).to_owned()).collect()))
-            .with_slice(Some((first as usize, rows as usize)))
-            .finish(),
+    Columns::open(path, format, wanted)?.read(first, rows)
+}
+
+/// Some columns of a file, to be read from front to back.
+pub(crate) enum Columns {
+    Parquet { path: PathBuf, wanted: Vec<String> },
+    Ipc(IpcColumns),
+}
+
+impl Columns {
+    /// The columns `wanted` of a file.
+    pub fn open(path: &Path, format: Format, wanted: &[&str]) -> PolarsResult<Self> {
+        match format {
+            Format::Ipc => IpcColumns::open(path, wanted).map(Self::Ipc),
+            _ => {
+                let wanted = wanted.iter().map(|name| (*name).to_owned()).collect();
+                Ok(Self::Parquet { path: path.to_owned(), wanted })
+            }
+        }
+    }
+
+    /// Some of the rows.
+    pub fn read(&mut self, first: u64, rows: u64) -> PolarsResult<DataFrame> {
+        match self {
+            Self::Parquet { path, wanted } => ParquetReader::new(File::open(path)?)
+                .with_columns(Some(wanted.clone()))
+                .with_slice(Some((first as usize, rows as usize)))
+                .finish(),
+            Self::Ipc(columns) => columns.read(first, rows),
+        }
     }
 }
 
-/// Polars' own reader begins at the first row; this one passes over the record batches before
-/// `first`.
-fn read_ipc(mut file: File, wanted: &[&str], first: u64, rows: u64) -> PolarsResult<DataFrame> {
-    let metadata = read_file_metadata(&mut file)?;
-    let missing = |name: &str| polars_err!(ColumnNotFound: "no column {name:?}");
-    let places = wanted.iter().map(|name| metadata.schema.index_of(name).ok_or_else(|| missing(name)));
-    let mut places = places.collect::<PolarsResult<Vec<usize>>>()?;
-    places.sort_unstable();
-    places.dedup();
-    let schema: ArrowSchema = places
-        .iter()
-        .filter_map(|place| metadata.schema.get_at_index(*place))
-        .map(|(_, f)| (f.name.clone(), f.clone()))
-        .collect();
-    let mut frame = DataFrame::empty_with_schema(&Schema::from_arrow_schema(&schema));
-    let mut reader = FileReader::new(file, metadata, Some(places), None);
-    let before = reader.skip_blocks_till_limit(first)?;
-    for batch in reader {
-        frame.vstack_mut_owned(DataFrame::from(batch?))?;
-        if frame.height() as u64 >= before + rows {
-            break;
-        }
+/// Some columns of an Arrow IPC file, record batch by record batch. Polars' own reader begins at the
+/// first row.
+pub(crate) struct IpcColumns {
+    reader: FileReader<File>,
+    empty: DataFrame,
+    /// The last record batch that was read, with its first row: it may reach into the next block.
+    last: (u64, DataFrame),
+}
+
+impl IpcColumns {
+    fn open(path: &Path, wanted: &[&str]) -> PolarsResult<Self> {
+        let mut file = File::open(path)?;
+        let metadata = read_file_metadata(&mut file)?;
+        let missing = |name: &str| polars_err!(ColumnNotFound: "no column {name:?}");
+        let places = wanted.iter().map(|name| metadata.schema.index_of(name).ok_or_else(|| missing(name)));
+        let mut places = places.collect::<PolarsResult<Vec<usize>>>()?;
+        places.sort_unstable();
+        places.dedup();
+        let schema: ArrowSchema = places
+            .iter()
+            .filter_map(|place| metadata.schema.get_at_index(*place))
+            .map(|(_, f)| (f.name.clone(), f.clone()))
+            .collect();
+        let empty = DataFrame::empty_with_schema(&Schema::from_arrow_schema(&schema));
+        Ok(Self { reader: FileReader::new(file, metadata, Some(places), None), last: (0, empty.clone()), empty })
     }
-    Ok(frame.slice(before as i64, rows as usize))
+
+    fn read(&mut self, first: u64, rows: u64) -> PolarsResult<DataFrame> {
+        let (start, batch) = &self.last;
+        let next = start + batch.height() as u64;
+        if first < *start || first > next {
+            // Not the rows that follow: passes over the record batches before them.
+            let before = self.reader.skip_blocks_till_limit(first)?;
+            self.last = (first - before, self.empty.clone());
+        }
+        let mut frame = self.empty.clone();
+        while (frame.height() as u64) < rows {
+            let (start, batch) = &self.last;
+            let at = first + frame.height() as u64;
+            let end = start + batch.height() as u64;
+            if at < end {
+                let length = (rows - frame.height() as u64).min(end - at);
+                frame.vstack_mut_owned(batch.slice((at - start) as i64, length as usize))?;
+                continue;
+            }
+            match self.reader.next() {
+                Some(batch) => self.last = (end, DataFrame::from(batch?)),
+                None => break,
+            }
+        }
+        Ok(frame)
+    }
 }
