@@ -7,7 +7,7 @@ use crate::encoding::Pixels;
 /// Encoded rows of one feed with the labels of its tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// The number of rows; 0 is possible (a microbatch whose share of a small batch is empty).
+    /// The number of rows; 0 is possible (a small batch may leave a microbatch without rows).
     pub rows: usize,
     /// Dense features, `[rows, width]`, row after row.
     pub dense: Vec<f32>,
@@ -23,7 +23,7 @@ pub struct Targets {
     /// The task's index in the plan.
     pub task: usize,
     /// Regression: scaled values, binary and multilabel: 0 or 1, `[rows, outputs]`; multiclass: the
-    /// class index, `[rows]`. Zero where there is no label.
+    /// class index, `[rows]`. Rows without a label have zeros.
     pub values: Vec<f32>,
     /// Whether the row has a label, `[rows]`.
     pub labelled: Vec<bool>,

@@ -5,9 +5,9 @@
 //! it there is as little as can be: rows of text files have to be found, the first rows of CSV
 //! files say what the fields are, and a column that the split is made from is read alone.
 
+mod digests;
 mod features;
 mod found;
-mod seal;
 mod table;
 mod tasks;
 
@@ -20,12 +20,12 @@ use crate::plan::{FeedPlan, Plan, TablePlan, Written};
 use crate::split::Assignment;
 use crate::summary::Summary;
 use crate::{DataError, Labels};
+use digests::{FeedDigester, Layout};
 use features::FittedTable;
-use seal::{Layout, Seal};
-use table::Opened;
+use table::OpenTable;
 use tasks::{Draft, Feed};
 
-/// Rows up to which partitions are shuffled where the experiment does not say.
+/// Rows up to which partitions are shuffled by default.
 const SHUFFLED_ROWS_MAX: u64 = 1_000_000;
 
 /// What the coordinator gets from the data.
@@ -98,7 +98,7 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
 /// The pass over a table.
 fn read(
     loaded: &Loaded,
-    table: &Opened<'_>,
+    table: &OpenTable<'_>,
     number: usize,
     feeds: &[Feed],
     drafts: &[Draft<'_>],
@@ -108,23 +108,23 @@ fn read(
     let split = table.assign(how)?;
     let order = order(loaded, table, &split)?;
     let places = |columns: &[usize]| columns.iter().map(|column| table.place(*column)).collect();
-    let seal = |feed: &Feed| {
+    let digester = |feed: &Feed| {
         let tasks = feed.tasks.iter().map(|task| (*task, places(&drafts[*task].columns))).collect();
         let layout = Layout { features: places(&feed.columns), tasks };
-        Seal::new(layout, &table.table.columns, (&split, how.seed), order, loaded.experiment.train.microbatches)
+        FeedDigester::new(layout, &table.table.columns, (&split, how.seed), order, loaded.experiment.train.microbatches)
     };
     let own = feeds.iter().enumerate().filter(|(_, feed)| feed.table == number);
-    let seals = own.map(|(i, feed)| (i, seal(feed))).collect();
-    features::fit(table, split, order, seals, warnings)
+    let digesters = own.map(|(i, feed)| (i, digester(feed))).collect();
+    features::fit(table, split, order, digesters, warnings)
 }
 
-/// How a table's training rows are cut into partitions, of which each has a row at least.
-fn order(loaded: &Loaded, table: &Opened<'_>, split: &Assignment) -> Result<Order, DataError> {
+/// How a table's training rows are cut into partitions. Fails if a partition would be empty.
+fn order(loaded: &Loaded, table: &OpenTable<'_>, split: &Assignment) -> Result<Order, DataError> {
     let microbatches = loaded.experiment.train.microbatches;
     let rows = split.rows(SplitName::Train);
     if rows < u64::from(microbatches) {
         let message = format!(
-            "dataset `{}` has {rows} training rows for {microbatches} microbatches (`train.microbatches`), which need one each",
+            "dataset `{}` has {rows} training rows for {microbatches} microbatches; each needs one: set `train.microbatches` to at most {rows}",
             table.name
         );
         let given = ["train", "microbatches"];
@@ -140,13 +140,13 @@ fn feed_plan(
     loaded: &Loaded,
     feed: Feed,
     number: usize,
-    opened: &[Opened<'_>],
+    opened: &[OpenTable<'_>],
     fitted: &mut [FittedTable],
 ) -> (FeedPlan, Vec<(usize, TaskLabels)>) {
     let experiment = &loaded.experiment;
     let batch_size = experiment.datasets[opened[feed.table].name].batch_size;
     let fitted = &mut fitted[feed.table];
-    let sealed = fitted.sealed.remove(&number).expect("the table's pass has sealed its feeds");
+    let digests = fitted.digests.remove(&number).expect("the table's pass has digested its feeds");
     let plan = FeedPlan {
         name: feed.name,
         table: feed.table,
@@ -155,8 +155,8 @@ fn feed_plan(
         tasks: feed.tasks,
         batch_size: batch_size.unwrap_or(experiment.train.batch_size),
         order: fitted.order,
-        partitions: sealed.partitions,
-        chunks: sealed.chunks,
+        partitions: digests.partitions,
+        chunks: digests.chunks,
     };
-    (plan, sealed.labels)
+    (plan, digests.labels)
 }

@@ -1,7 +1,7 @@
 //! Decoded columns of a block of rows: numbers as f64 and text as bytes, whatever format they came
 //! from.
 //!
-//! A null number is NaN here: NaN in a file is refused where it is read, so there is no other.
+//! NaN stands for a null number: a NaN in a file is refused when it is read.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,12 @@ pub enum ColumnKind {
     Boolean,
     /// Text.
     Text,
-    /// The same number of numbers in every row.
+    /// A list of numbers, equally long in every row.
     List {
         /// How many.
         width: usize,
     },
-    /// The values of an image: the same number of numbers in every row, none of them missing.
+    /// The values of an image: equally many numbers in every row, none of them missing.
     Pixels {
         /// Numbers a row.
         count: usize,
@@ -40,7 +40,7 @@ pub enum Column {
     Text(Texts),
     /// `width` numbers a row, row after row; NaN is null.
     List { width: usize, values: Vec<f64> },
-    /// `width` bytes a row, row after row; there are no nulls.
+    /// `width` bytes a row, row after row; nulls are refused.
     Bytes { width: usize, values: Vec<u8> },
 }
 
@@ -86,7 +86,7 @@ impl Column {
         match self {
             Column::Number(values) | Column::Boolean(values) => &values[row..row + 1],
             Column::List { values, .. } => &values[row * width..(row + 1) * width],
-            Column::Text(_) | Column::Bytes { .. } => unreachable!("text and bytes are no matrix"),
+            Column::Text(_) | Column::Bytes { .. } => unreachable!("text and bytes are not a matrix"),
         }
     }
 
@@ -109,7 +109,7 @@ impl Column {
         }
     }
 
-    /// Whether a row has no value; a list has none where an element is missing.
+    /// Whether a row has no value; a list with a missing element has none.
     pub fn is_null(&self, row: usize) -> bool {
         match self {
             Column::Number(values) | Column::Boolean(values) => values[row].is_nan(),

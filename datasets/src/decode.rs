@@ -6,7 +6,7 @@ use crate::column::{Column, ColumnKind, Texts};
 
 /// Why a column can't be decoded.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Misfit {
+pub(crate) enum DecodeError {
     /// The whole column.
     Column(String),
     /// One value, by its row in what was decoded, from 0.
@@ -17,7 +17,7 @@ const NANOSECONDS: f64 = 1e9;
 const DAY: f64 = 86_400.0;
 
 /// Decodes a column as `kind` says.
-pub(crate) fn column(series: &Series, kind: ColumnKind) -> Result<Column, Misfit> {
+pub(crate) fn column(series: &Series, kind: ColumnKind) -> Result<Column, DecodeError> {
     match kind {
         ColumnKind::Number => numbers(series).map(Column::Number),
         ColumnKind::Boolean => booleans(series).map(Column::Boolean),
@@ -28,11 +28,11 @@ pub(crate) fn column(series: &Series, kind: ColumnKind) -> Result<Column, Misfit
     }
 }
 
-fn failed(error: PolarsError) -> Misfit {
-    Misfit::Column(error.to_string())
+fn failed(error: PolarsError) -> DecodeError {
+    DecodeError::Column(error.to_string())
 }
 
-fn numbers(series: &Series) -> Result<Vec<f64>, Misfit> {
+fn numbers(series: &Series) -> Result<Vec<f64>, DecodeError> {
     if is_text(series) {
         let series = series.cast(&DataType::String).map_err(failed)?;
         let texts = series.str().map_err(failed)?;
@@ -78,20 +78,21 @@ fn is_text(series: &Series) -> bool {
 }
 
 /// A number as text has it.
-fn number(row: usize, text: &str) -> Result<f64, Misfit> {
+fn number(row: usize, text: &str) -> Result<f64, DecodeError> {
     match text.trim().parse() {
         Ok(value) => finite(row, value),
-        Err(_) => Err(Misfit::Cell { row, reason: format!("`{text}` is not a number") }),
+        Err(_) => Err(DecodeError::Cell { row, reason: format!("`{text}` is not a number") }),
     }
 }
 
-fn finite(row: usize, value: f64) -> Result<f64, Misfit> {
+fn finite(row: usize, value: f64) -> Result<f64, DecodeError> {
     match value {
         v if v.is_finite() => Ok(v),
-        v if v.is_nan() => {
-            Err(Misfit::Cell { row, reason: "NaN is not a value; for a missing one leave it empty (null)".to_owned() })
-        }
-        _ => Err(Misfit::Cell { row, reason: "the value is infinite".to_owned() }),
+        v if v.is_nan() => Err(DecodeError::Cell {
+            row,
+            reason: "NaN is not a value; for a missing one leave it empty (null)".to_owned(),
+        }),
+        _ => Err(DecodeError::Cell { row, reason: "the value is infinite".to_owned() }),
     }
 }
 
@@ -104,7 +105,7 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-fn booleans(series: &Series) -> Result<Vec<f64>, Misfit> {
+fn booleans(series: &Series) -> Result<Vec<f64>, DecodeError> {
     let value = |truth: bool| f64::from(u8::from(truth));
     if is_text(series) {
         let series = series.cast(&DataType::String).map_err(failed)?;
@@ -113,7 +114,7 @@ fn booleans(series: &Series) -> Result<Vec<f64>, Misfit> {
             None => Ok(f64::NAN),
             Some(text) => truth(text).map(value).ok_or_else(|| {
                 let reason = format!("`{text}` is not true or false, as the values before it are");
-                Misfit::Cell { row, reason }
+                DecodeError::Cell { row, reason }
             }),
         };
         return texts.iter().enumerate().map(decode).collect();
@@ -122,7 +123,7 @@ fn booleans(series: &Series) -> Result<Vec<f64>, Misfit> {
     Ok(values.iter().map(|v| v.map_or(f64::NAN, value)).collect())
 }
 
-fn texts(series: &Series) -> Result<Texts, Misfit> {
+fn texts(series: &Series) -> Result<Texts, DecodeError> {
     let mut texts = Texts::default();
     match series.dtype() {
         DataType::Float32 | DataType::Float64 | DataType::Decimal(..) => {
@@ -140,14 +141,14 @@ fn texts(series: &Series) -> Result<Texts, Misfit> {
     Ok(texts)
 }
 
-fn as_lists(series: &Series) -> Result<Series, Misfit> {
+fn as_lists(series: &Series) -> Result<Series, DecodeError> {
     match series.dtype() {
         DataType::Array(inner, _) => series.cast(&DataType::List(inner.clone())).map_err(failed),
         _ => Ok(series.clone()),
     }
 }
 
-fn list(series: &Series, width: usize) -> Result<Column, Misfit> {
+fn list(series: &Series, width: usize) -> Result<Column, DecodeError> {
     let mut values = Vec::with_capacity(series.len() * width);
     let series = as_lists(series)?;
     let lists = series.list().map_err(failed)?;
@@ -159,7 +160,7 @@ fn list(series: &Series, width: usize) -> Result<Column, Misfit> {
         let numbers = numbers(inner.as_ref()).map_err(|misfit| of_element(row, misfit))?;
         if numbers.len() != width {
             let reason = format!("the list has {} numbers, but the first row's has {width}", numbers.len());
-            return Err(Misfit::Cell { row, reason });
+            return Err(DecodeError::Cell { row, reason });
         }
         values.extend(numbers);
     }
@@ -167,22 +168,22 @@ fn list(series: &Series, width: usize) -> Result<Column, Misfit> {
 }
 
 /// A misfit of an element of a row's list, as one of the row.
-fn of_element(row: usize, misfit: Misfit) -> Misfit {
+fn of_element(row: usize, misfit: DecodeError) -> DecodeError {
     match misfit {
-        Misfit::Cell { row: element, reason } => {
-            Misfit::Cell { row, reason: format!("element {}: {reason}", element + 1) }
+        DecodeError::Cell { row: element, reason } => {
+            DecodeError::Cell { row, reason: format!("element {}: {reason}", element + 1) }
         }
         column => column,
     }
 }
 
-/// Lists of `count` numbers, of which none is missing.
-fn numbers_of_images(series: &Series, count: usize) -> Result<Column, Misfit> {
+/// Lists of `count` numbers, without nulls.
+fn numbers_of_images(series: &Series, count: usize) -> Result<Column, DecodeError> {
     let mut all = Vec::with_capacity(series.len() * count);
     each_image(series, count, &mut |image| {
         let values = numbers(image)?;
         match values.iter().position(|value| value.is_nan()) {
-            Some(element) => Err(Misfit::Cell { row: element, reason: "the value is missing (null)".to_owned() }),
+            Some(element) => Err(DecodeError::Cell { row: element, reason: "the value is missing (null)".to_owned() }),
             None => {
                 all.extend(values);
                 Ok(())
@@ -192,15 +193,15 @@ fn numbers_of_images(series: &Series, count: usize) -> Result<Column, Misfit> {
     Ok(Column::List { width: count, values: all })
 }
 
-/// Lists of `count` whole numbers from 0 to 255, of which none is missing.
-fn bytes_of_images(series: &Series, count: usize) -> Result<Column, Misfit> {
+/// Lists of `count` whole numbers from 0 to 255, without nulls.
+fn bytes_of_images(series: &Series, count: usize) -> Result<Column, DecodeError> {
     let mut all = Vec::with_capacity(series.len() * count);
     let byte = |(element, value): (usize, f64)| match value {
         value if (0.0..=255.0).contains(&value) && value.fract() == 0.0 => Ok(value as u8),
         value => {
             let shown = if value.is_nan() { "a missing value (null)".to_owned() } else { value.to_string() };
             let reason = format!("{shown} is not a whole number from 0 to 255, as the images of the training are");
-            Err(Misfit::Cell { row: element, reason })
+            Err(DecodeError::Cell { row: element, reason })
         }
     };
     each_image(series, count, &mut |image| {
@@ -217,29 +218,29 @@ fn bytes_of_images(series: &Series, count: usize) -> Result<Column, Misfit> {
     Ok(Column::Bytes { width: count, values: all })
 }
 
-/// Calls `visit` with the values of each row, of which there are `count`.
+/// Calls `visit` with the `count` values of each row.
 fn each_image(
     series: &Series,
     count: usize,
-    visit: &mut dyn FnMut(&Series) -> Result<(), Misfit>,
-) -> Result<(), Misfit> {
+    visit: &mut dyn FnMut(&Series) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
     let series = as_lists(series)?;
     for (row, image) in series.list().map_err(failed)?.amortized_iter().enumerate() {
         let Some(image) = image else {
-            return Err(Misfit::Cell { row, reason: "there is no image (null)".to_owned() });
+            return Err(DecodeError::Cell { row, reason: "there is no image (null)".to_owned() });
         };
         let image = image.as_ref();
         if image.len() != count {
             let reason = format!("the list has {} values, but the input's `shape` has {count}", image.len());
-            return Err(Misfit::Cell { row, reason });
+            return Err(DecodeError::Cell { row, reason });
         }
         visit(image).map_err(|misfit| of_element(row, misfit))?;
     }
     Ok(())
 }
 
-/// What CSV fields are, judged by a sample of them: truth values where all are, numbers where at
-/// least half are, else text.
+/// What CSV fields are, judged by a sample of them: truth values if all are, numbers if at least
+/// half are, else text.
 pub(crate) fn fields_kind(fields: &Texts) -> ColumnKind {
     let (mut filled, mut numbers, mut truths) = (0u64, 0u64, 0u64);
     for text in (0..fields.len()).filter_map(|row| fields.get(row)) {

@@ -1,10 +1,10 @@
-//! What has changed between two plans: a run that goes on needs the very data that it began with.
+//! What has changed between two plans: a resumed run needs the data that it began with.
 
 use crate::plan::{FeedPlan, Plan, TablePlan};
 
 impl Plan {
-    /// What is not as it was, in words; nothing where `now` gives the same rows, labels and
-    /// encodings. Where the files lie does not count, nor how they are written.
+    /// What has changed, in words; empty if `now` gives the same rows, labels and encodings. The
+    /// files' places and formats do not count.
     pub fn differences(&self, now: &Plan) -> Vec<String> {
         let mut found = Vec::new();
         if (self.written.seed, self.written.microbatches) != (now.written.seed, now.written.microbatches) {

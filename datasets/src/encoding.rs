@@ -2,9 +2,9 @@
 //!
 //! | column | encoding | dense columns | ids |
 //! |---|---|---|---|
-//! | number | `(x - mean) / std` of the training rows; a null is the mean, 0 | 1, and an indicator where training rows have nulls | |
+//! | number | `(x - mean) / std` of the training rows; a null is the mean, 0 | 1, and an indicator if training rows have nulls | |
 //! | list | every element as a number; one indicator for the list | width, and an indicator | |
-//! | boolean, text with at most [`ONE_HOT_LIMIT`] values | one-hot; an unseen value is all zeros | the values, and one for null where training rows have nulls | |
+//! | boolean, text with at most [`ONE_HOT_LIMIT`] values | one-hot; an unseen value is all zeros | the values, and one for null if training rows have nulls | |
 //! | text with more values | a row of an embedding table: 0 is null, 1 is any unseen value | | 1 |
 //! | pixels of an image | [`Pixels`] | the pixels' values | |
 //!

@@ -1,4 +1,4 @@
-//! What can be wrong with data, with the place where it is.
+//! What can be wrong with data, and in which file, column and row.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ pub enum DataError {
         column: String,
         /// The row of the file's data, from 1.
         row: u64,
-        /// The line of a text file, from 1, where it is known.
+        /// The line of a text file, from 1, if it is known.
         line: Option<u64>,
         /// What is wrong with the value.
         reason: String,
@@ -55,8 +55,8 @@ pub enum DataError {
         /// The digest in the plan.
         expected: String,
     },
-    /// A caller asked for a feed, partition, chunk or row that the plan does not have. This is a
-    /// bug of the caller.
+    /// A caller asked for a feed, partition, chunk or row that the plan does not have: a bug of
+    /// the caller.
     #[error("the plan has no {what}")]
     NotPlanned {
         /// What was asked for.

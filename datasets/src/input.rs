@@ -72,7 +72,7 @@ pub trait Fit {
 /// How an input names its columns. Keys are those of the input's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen<'a> {
-    /// Every column that is no target and that the split does not use.
+    /// Every column that is not a target and that the split does not use.
     Every,
     /// Those that names and globs choose: the key, and the patterns.
     Patterns(&'static str, &'a [String]),

@@ -51,7 +51,7 @@ impl Bits {
 
 impl Labels {
     pub(crate) fn new(plan: Arc<Plan>, mut by_task: Vec<TaskLabels>) -> Self {
-        // Where every row has a label, counting is enough.
+        // If every row has a label, counting is enough.
         for bits in by_task.iter_mut().flat_map(|labels| &mut labels.bits).filter(|bits| bits.unset == 0) {
             bits.words = Vec::new();
         }

@@ -4,7 +4,7 @@
 //! the preprocessing on the training rows, and gives a [`Plan`], which says everything about the
 //! data but the rows, [`Labels`], which counts labelled rows by step, and a [`Summary`] for people.
 //! A worker opens a [`Store`] on the plan, loads the partitions that it works on, and asks for
-//! batches and evaluation chunks; rows that differ from the coordinator's are refused by their
+//! batches and evaluation chunks. Rows that differ from the coordinator's are refused by their
 //! digests. [`encode_table`] encodes new rows for a trained model.
 //!
 //! | column | read as |
@@ -14,7 +14,7 @@
 //! | booleans; CSV fields that are all `true` or `false` | boolean |
 //! | text, categoricals, enums | text |
 //! | lists and arrays of numbers | as many numbers in every row as in the first |
-//! | CSV fields | number where at least half of the first 10,000 rows (of those with a value) are numbers, else text |
+//! | CSV fields | number if at least half of the first 10,000 rows (of those with a value) are numbers, else text |
 //!
 //! `types` overrides this. A value that is not what its column is read as is refused with file,
 //! column, row and line. No random number, clock or thread decides anything here: plan, batches and

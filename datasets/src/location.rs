@@ -2,7 +2,7 @@
 //! file of this machine.
 //!
 //! A relative path is relative to the experiment file's folder, on a worker elsewhere to its data
-//! root; there nothing but what lies below that root may be read, whatever a coordinator asks for.
+//! root. A worker reads only what lies below that root, whatever a coordinator asks for.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub(crate) fn resolve(base: &Path, path: &str) -> PathBuf {
     base.join(path)
 }
 
-/// The file that `path` names, where it lies below `root` once all links are followed.
+/// The file that `path` names. It must lie below `root` once all links are followed.
 ///
 /// # Errors
 /// It leads out of the root, by `..`, by a link or from the root of the file system; or it is not

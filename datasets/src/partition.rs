@@ -39,7 +39,7 @@ pub fn of_place(rows: u64, partitions: u32, place: u64) -> u32 {
     u32::try_from(v).expect("below the number of partitions")
 }
 
-/// The order that is cut where partitions are shuffled.
+/// The order that is cut into shuffled partitions.
 pub fn order(split_seed: u64, rows: u64) -> Permutation {
     Permutation::new(rows, Stream::new(split_seed, Purpose::Partition, &[]))
 }

@@ -2,8 +2,8 @@
 //!
 //! The coordinator makes it once ([`crate::prepare`]), sends it to every worker, and saves it with
 //! the run. It names files, columns and their encodings with the fitted numbers, classes, the
-//! split, and the digests that a worker's rows must have. Rows are listed only where nothing
-//! shorter says which they are (see [`crate::split`]).
+//! split, and the digests that a worker's rows must have. Rows are listed one by one
+//! only if there is no shorter description (see [`crate::split`]).
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -26,15 +26,16 @@ pub struct Rows<'a> {
 /// format follows from the extension, CSV options are those of the feed's own table.
 ///
 /// # Errors
-/// [`DataError`] where the file can't be read or lacks a column; the iterator's items where a value
-/// is not what the plan says.
+/// [`DataError`] if the file can't be read or lacks a column. The iterator gives an error for a
+/// value that is not what the plan says.
 pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows<'a>, DataError> {
     let feed = plan.feed(feed)?;
     let origin = &plan.tables()[feed.table];
     let fail = |reason: String| DataError::File { file: path.to_owned(), reason };
     let name = path.to_str().ok_or_else(|| fail("the path is not valid Unicode".to_owned()))?.to_owned();
-    let format = extension_format(&name)
-        .ok_or_else(|| fail("the name does not say the format (csv, parquet, ipc, ndjson)".to_owned()))?;
+    let format = extension_format(&name).ok_or_else(|| {
+        fail("the name has no known extension; rename the file to .csv, .parquet, .ipc or .ndjson".to_owned())
+    })?;
     let csv: CsvOptions = origin.csv.clone();
     let (mut table, found) = Table::create(&[name], Path::new(""), format, &csv)?;
     for feature in &feed.features {

@@ -2,7 +2,7 @@
 //!
 //! Patterns are names, globs (`*`, `?`, `[ab]`, `{x,y}`) and, after `!`, what is left out. The
 //! result is in the table's order. A list that only leaves out starts from everything. A glob never
-//! matches a column that is *set apart*: a task's target on the same file, or a column that the
+//! matches a column that is *reserved*: a task's target on the same file, or a column that the
 //! split is made from; such a column has to be named.
 
 use experiment::{ExperimentError, Source};
@@ -13,7 +13,7 @@ pub(crate) struct Columns<'a> {
     /// All names in the table's order.
     pub names: &'a [String],
     /// By column: whether only its own name chooses it.
-    pub apart: &'a [bool],
+    pub reserved: &'a [bool],
     /// The table, for messages.
     pub table: &'a str,
 }
@@ -30,7 +30,7 @@ impl Columns<'_> {
     /// The indices of the columns that the patterns at `key` choose.
     pub fn select(&self, patterns: &[String], source: &Source, key: &[&str]) -> Result<Vec<usize>, ExperimentError> {
         let only_exclusions = patterns.iter().all(|p| p.starts_with('!'));
-        let mut chosen: Vec<bool> = self.apart.iter().map(|apart| only_exclusions && !apart).collect();
+        let mut chosen: Vec<bool> = self.reserved.iter().map(|reserved| only_exclusions && !reserved).collect();
         for (i, pattern) in patterns.iter().enumerate() {
             let place = i.to_string();
             let at: Vec<&str> = key.iter().copied().chain([place.as_str()]).collect();
@@ -54,7 +54,7 @@ impl Columns<'_> {
             return Ok(vec![self.find(name, source, key)?]);
         }
         let glob = Glob::new(name).map_err(|e| source.error_at(key, e.kind().to_string()))?.compile_matcher();
-        let matches = |apart: bool| (0..self.names.len()).filter(move |c| self.apart[*c] == apart);
+        let matches = |reserved: bool| (0..self.names.len()).filter(move |c| self.reserved[*c] == reserved);
         let found: Vec<usize> = matches(false).filter(|c| glob.is_match(&self.names[*c])).collect();
         if !found.is_empty() {
             return Ok(found);

@@ -1,4 +1,4 @@
-//! Tables: files of one format whose rows follow each other, read block by block.
+//! Tables: the rows of one or more files of one format, read block by block.
 //!
 //! [`Table::create`] looks at new files and finds out what is in them, [`Table::open`] takes that
 //! from a plan. Either way [`Table::scan`] reads chosen columns of chosen rows in the memory of a
@@ -17,7 +17,7 @@ use experiment::{CsvOptions, Format};
 
 use crate::DataError;
 use crate::column::Column;
-use crate::decode::{self, Misfit};
+use crate::decode::{self, DecodeError};
 use crate::plan::{ColumnPlan, FilePlan, TablePlan};
 use text::{Rules, Start};
 
@@ -69,7 +69,7 @@ pub(crate) struct TableFile {
     rules: Rules,
 }
 
-/// Files of one format whose rows follow each other.
+/// The rows of one or more files of one format.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub format: Format,
@@ -254,13 +254,13 @@ impl Table {
         let found: Vec<&Found> = found.iter().collect();
         ndjson::read(bytes, &found).map_err(|error| match ndjson::misfit(bytes, &found) {
             Some((row, column, reason)) => {
-                self.misfit(file, &column, start.1, Misfit::Cell { row: row as usize, reason })
+                self.misfit(file, &column, start.1, DecodeError::Cell { row: row as usize, reason })
             }
             None => file.error(error.to_string()),
         })
     }
 
-    /// An error of the reader of CSV, with the row that it is about where one can be found.
+    /// An error of the CSV reader, with its row if that can be found.
     fn csv_error(&self, file: &TableFile, block: (Start, Start), error: polars::prelude::PolarsError) -> DataError {
         let bytes = text::block(&file.path, block.0, block.1, file.rules).unwrap_or_default();
         match csv::misfit(&bytes, file.columns.len(), &self.csv) {
@@ -270,11 +270,11 @@ impl Table {
     }
 
     /// Gives a misfit its place.
-    fn misfit(&self, file: &TableFile, column: &str, first: u64, misfit: Misfit) -> DataError {
+    fn misfit(&self, file: &TableFile, column: &str, first: u64, misfit: DecodeError) -> DataError {
         let name = PathBuf::from(&file.name);
         match misfit {
-            Misfit::Column(reason) => DataError::Column { file: name, column: column.to_owned(), reason },
-            Misfit::Cell { row, reason } => {
+            DecodeError::Column(reason) => DataError::Column { file: name, column: column.to_owned(), reason },
+            DecodeError::Cell { row, reason } => {
                 let row = first + row as u64;
                 let line = if self.is_sliced() { None } else { file.line(row) };
                 DataError::Cell { file: name, column: column.to_owned(), row: row + 1, line, reason }
@@ -287,7 +287,7 @@ impl Table {
         let mut start = 0;
         for file in &self.files {
             if row < start + file.rows() {
-                return self.misfit(file, column, row - start, Misfit::Cell { row: 0, reason });
+                return self.misfit(file, column, row - start, DecodeError::Cell { row: 0, reason });
             }
             start += file.rows();
         }

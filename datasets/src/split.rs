@@ -81,7 +81,7 @@ impl Assignment {
     }
 }
 
-/// The order of which [`Assignment::Permuted`] takes the first rows for training.
+/// The order of the rows in [`Assignment::Permuted`]: the first ones train.
 fn permutation(seed: u64, rows: u64) -> Permutation {
     Permutation::new(rows, Stream::new(seed, Purpose::Split, &[]))
 }

@@ -70,16 +70,17 @@ impl Store {
     /// its data root).
     ///
     /// # Errors
-    /// [`DataError`] where a file is not there, or is not the coordinator's.
+    /// [`DataError`] if a file is missing or is not the coordinator's.
     pub fn open(plan: Arc<Plan>, base: &Path) -> Result<Store, DataError> {
         Store::open_where(plan, &|path| Ok(location::resolve(base, path)))
     }
 
-    /// The same where nothing is read but what lies below `root` once all links are followed: for a
-    /// worker that does not trust its coordinator with the rest of its machine.
+    /// Opens the plan's tables below `root`, and reads nothing that lies outside of `root` once all
+    /// links are followed: for a worker that does not trust its coordinator with the rest of its
+    /// machine.
     ///
     /// # Errors
-    /// [`DataError`], also where a path of the plan leads out of the root.
+    /// [`DataError`], also if a path of the plan leads out of the root.
     pub fn open_within(plan: Arc<Plan>, root: &Path) -> Result<Store, DataError> {
         Store::open_where(plan, &|path| location::resolve_within(root, path))
     }
@@ -115,8 +116,8 @@ impl Store {
     /// table.
     ///
     /// # Errors
-    /// [`DataError::Different`] where the rows are not the coordinator's; any other where they
-    /// can't be read.
+    /// [`DataError::Different`] if the rows are not the coordinator's; another one if they can't be
+    /// read.
     pub fn load_partitions(&self, feed: usize, partitions: Range<u32>) -> Result<(), DataError> {
         let _reading = lock(&self.reading);
         let plan = self.plan.feed(feed)?;
@@ -251,8 +252,8 @@ impl Store {
         Rows { rows: encoder(&self.plan, plan, rows as usize), digest: RowDigest::new(columns) }
     }
 
-    /// Reads the rows of a split with numbers in `ranks` into the parts that they belong to, where
-    /// such a part is wanted.
+    /// Reads the rows of a split with numbers in `ranks` into those of `parts` that they belong
+    /// to.
     fn scan(
         &self,
         feed: usize,

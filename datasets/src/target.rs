@@ -59,7 +59,7 @@ pub enum TargetEncoding {
     },
     /// Multiclass: the index of the value.
     Classes(Classes),
-    /// Binary: two values, of which the second is 1.
+    /// Binary: two values; the second is 1.
     Binary(Classes),
     /// Multilabel: 0 or 1 in every column.
     Indicators,
@@ -97,7 +97,7 @@ impl Classes {
         }
     }
 
-    /// The class of a row; `None` where it has no value, or one that the plan does not know.
+    /// The class of a row; `None` if it has no value, or one that the plan does not know.
     pub(crate) fn index(&self, column: &Column, row: usize) -> Option<usize> {
         match self {
             // Two values may stand in any order; more of them are sorted.

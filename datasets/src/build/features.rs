@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use experiment::{Order, SplitName};
 
-use super::seal::{Seal, Sealed};
-use super::table::{Opened, append};
+use super::digests::{FeedDigester, FeedDigests};
+use super::table::{OpenTable, append};
 use crate::DataError;
 use crate::column::Column;
 use crate::encoding::{Encoding, Feature};
@@ -20,7 +20,7 @@ pub(super) struct FittedTable {
     /// How the training rows are cut into partitions.
     pub order: Order,
     /// By feed on the table.
-    pub sealed: BTreeMap<usize, Sealed>,
+    pub digests: BTreeMap<usize, FeedDigests>,
     /// The part of each row.
     pub parts: Vec<SplitName>,
     pub features: BTreeMap<usize, Feature>,
@@ -31,13 +31,13 @@ pub(super) struct FittedTable {
 }
 
 /// What a pass learns of one column that is read.
-struct Learnt {
+struct ColumnPass {
     column: usize,
     /// What is known of its training values so far, if it is a feature.
     fitting: Option<Box<dyn Fit>>,
     nulls: u64,
     nulls_in_training: u64,
-    /// The column of all rows, where it is a target.
+    /// The column of all rows, if it is a target.
     whole: Option<Column>,
 }
 
@@ -47,32 +47,32 @@ struct Learnt {
 /// What a column comes to depends on its own rows in the file's order alone, so the two threads
 /// change no bit of it.
 pub(super) fn fit(
-    table: &Opened<'_>,
+    table: &OpenTable<'_>,
     split: Assignment,
     order: Order,
-    mut seals: BTreeMap<usize, Seal>,
+    mut digesters: BTreeMap<usize, FeedDigester>,
     warnings: &mut Vec<String>,
 ) -> Result<FittedTable, DataError> {
     let index = Index::new(&split);
-    let learn = |column: &usize| Learnt {
+    let learn = |column: &usize| ColumnPass {
         column: *column,
         fitting: fitting(table, *column),
         nulls: 0,
         nulls_in_training: 0,
         whole: None,
     };
-    let mut learnt: Vec<Learnt> = table.read.iter().map(learn).collect();
+    let mut passes: Vec<ColumnPass> = table.read.iter().map(learn).collect();
     let wanted: Vec<usize> = (0..table.read.len()).collect();
     table.table.scan(&wanted, 0..table.table.rows(), &mut |first, block| {
         let rows = 0..block.first().map_or(0, Column::len);
         let training: Vec<usize> = rows.filter(|row| index.part(first + *row as u64) == SplitName::Train).collect();
         std::thread::scope(|scope| {
-            scope.spawn(|| seals.values_mut().for_each(|seal| seal.push(first, &block, &index)));
-            learnt.iter_mut().zip(&block).try_for_each(|(learnt, column)| learnt.take(column, &training, table))
+            scope.spawn(|| digesters.values_mut().for_each(|digester| digester.push(first, &block, &index)));
+            passes.iter_mut().zip(&block).try_for_each(|(pass, column)| pass.take(column, &training, table))
         })?;
-        for (learnt, column) in learnt.iter_mut().zip(block) {
-            if table.targets.contains(&learnt.column) {
-                append(&mut learnt.whole, column);
+        for (pass, column) in passes.iter_mut().zip(block) {
+            if table.targets.contains(&pass.column) {
+                append(&mut pass.whole, column);
             }
         }
         Ok(())
@@ -81,13 +81,13 @@ pub(super) fn fit(
         parts: (0..index.rows()).map(|row| index.part(row)).collect(),
         split,
         order,
-        sealed: seals.into_iter().map(|(feed, seal)| (feed, seal.finish())).collect(),
+        digests: digesters.into_iter().map(|(feed, digester)| (feed, digester.finish())).collect(),
         features: BTreeMap::new(),
         targets: BTreeMap::new(),
-        nulls: learnt.iter().map(|learnt| (learnt.column, learnt.nulls)).collect(),
+        nulls: passes.iter().map(|pass| (pass.column, pass.nulls)).collect(),
         constant: BTreeSet::new(),
     };
-    for Learnt { column, fitting, nulls_in_training, whole, .. } in learnt {
+    for ColumnPass { column, fitting, nulls_in_training, whole, .. } in passes {
         fitted.targets.extend(whole.map(|whole| (column, whole)));
         let Some(fitting) = fitting else { continue };
         let encoding = fitting.finish(nulls_in_training > 0);
@@ -101,15 +101,15 @@ pub(super) fn fit(
     Ok(fitted)
 }
 
-fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
+fn warn(table: &OpenTable<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
     let dataset = table.name;
     let constant: Vec<&str> = fitted.constant.iter().map(|column| table.names[*column].as_str()).collect();
     match constant.as_slice() {
         [] => {}
         [name] => warnings
-            .push(format!("dataset `{dataset}`: column `{name}` is the same in all training rows: it tells nothing")),
+            .push(format!("dataset `{dataset}`: column `{name}` is constant in the training rows; leave it out with `features = [\"!{name}\"]`")),
         names => warnings.push(format!(
-            "dataset `{dataset}`: {} columns are the same in all training rows and tell nothing: {}",
+            "dataset `{dataset}`: {} columns are constant in the training rows ({}); leave them out with `!` in `features`",
             names.len(),
             quoted(names.iter().copied())
         )),
@@ -120,7 +120,7 @@ fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
             && 2 * values.len() as u64 > rows
         {
             warnings.push(format!(
-                "dataset `{dataset}`: text column `{}` has {} values in {rows} training rows; an identifier tells nothing of new rows",
+                "dataset `{dataset}`: text column `{}` has {} values in {rows} training rows; it looks like an identifier, which does not help on new rows",
                 feature.column,
                 values.len()
             ));
@@ -133,14 +133,14 @@ fn warn(table: &Opened<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
     }
 }
 
-fn fitting(table: &Opened<'_>, column: usize) -> Option<Box<dyn Fit>> {
+fn fitting(table: &OpenTable<'_>, column: usize) -> Option<Box<dyn Fit>> {
     let kind = table.kinds[column].filter(|_| table.features.contains(&column))?;
     Some(table.input.fit(&table.names[column], kind))
 }
 
-impl Learnt {
-    /// Takes a block, of which the rows `training` train.
-    fn take(&mut self, block: &Column, training: &[usize], table: &Opened<'_>) -> Result<(), DataError> {
+impl ColumnPass {
+    /// Takes a block; its rows `training` are training rows.
+    fn take(&mut self, block: &Column, training: &[usize], table: &OpenTable<'_>) -> Result<(), DataError> {
         let nulls = (0..block.len()).filter(|row| block.is_null(*row)).count();
         self.nulls += nulls as u64;
         if nulls > 0 {

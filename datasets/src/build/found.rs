@@ -3,7 +3,7 @@
 use experiment::{InputShape, Order, SplitName};
 
 use super::features::FittedTable;
-use super::table::Opened;
+use super::table::OpenTable;
 use super::tasks::Draft;
 use crate::plan::Plan;
 use crate::source::{Found, format_name};
@@ -12,7 +12,7 @@ use crate::summary::{ColumnSummary, FeedSummary, TableSummary};
 /// Of the table with this number.
 pub(super) fn table(
     plan: &Plan,
-    table: &Opened<'_>,
+    table: &OpenTable<'_>,
     fitted: &FittedTable,
     number: usize,
     drafts: &[Draft<'_>],

@@ -15,14 +15,14 @@ use crate::source::{Found, Physical, Table, extension_format, size};
 use crate::split::{Assignment, Key, assign};
 use crate::{decode, location};
 
-/// A dataset whose files were looked at.
-pub(super) struct Opened<'a> {
+/// A dataset with what its files hold.
+pub(super) struct OpenTable<'a> {
     pub name: &'a str,
     pub table: Table,
     /// All columns of the files.
     pub found: Vec<Found>,
     pub names: Vec<String>,
-    /// By column: what it is read as, where it can be.
+    /// By column: what it is read as; `None` for a type that can't be used.
     pub kinds: Vec<Option<ColumnKind>>,
     /// The expanded paths, in the order of the rows.
     pub files: Vec<String>,
@@ -37,19 +37,19 @@ pub(super) struct Opened<'a> {
     pub split_only: bool,
     /// The columns that are read, ascending: `table.columns[i]` is column `read[i]` of the files.
     pub read: Vec<usize>,
-    /// Rows of the files for training, validation and test, where files say it.
+    /// Rows of the training, validation and test files, if files make the split.
     by_files: Option<[u64; 3]>,
     seed: u64,
     /// Columns that are read as features.
     pub features: BTreeSet<usize>,
     /// Columns that are read as targets.
     pub targets: BTreeSet<usize>,
-    /// Where the files are, to know the same table under another name.
+    /// The files' absolute paths, to recognise a table under another name.
     pub places: BTreeSet<PathBuf>,
 }
 
 /// Looks at a dataset's files.
-pub(super) fn open<'a>(name: &'a str, dataset: &'a Dataset, loaded: &Loaded) -> Result<Opened<'a>, DataError> {
+pub(super) fn open<'a>(name: &'a str, dataset: &'a Dataset, loaded: &Loaded) -> Result<OpenTable<'a>, DataError> {
     let (input_name, input) = read_input(name, dataset, loaded)?;
     let parts: [&[String]; 3] = match &dataset.path {
         Paths::Files(files) => [files, &[], &[]],
@@ -73,7 +73,7 @@ pub(super) fn open<'a>(name: &'a str, dataset: &'a Dataset, loaded: &Loaded) -> 
     let by_files = matches!(dataset.path, Paths::BySplit { .. })
         .then(|| [rows(0..ends[0]), rows(ends[0]..ends[1]), rows(ends[1]..ends[2])]);
     let names: Vec<String> = found.iter().map(|column| column.name.clone()).collect();
-    let mut opened = Opened {
+    let mut opened = OpenTable {
         name,
         kinds: vec![None; found.len()],
         found,
@@ -158,10 +158,10 @@ fn format_of(name: &str, files: &[String], loaded: &Loaded) -> Result<Format, Da
     }
 }
 
-impl Opened<'_> {
-    /// The columns to choose from; those of `apart` only by their own names.
-    pub fn columns<'b>(&'b self, apart: &'b [bool]) -> Columns<'b> {
-        Columns { names: &self.names, apart, table: self.name }
+impl OpenTable<'_> {
+    /// The columns to choose from; those of `reserved` only by their own names.
+    pub fn columns<'b>(&'b self, reserved: &'b [bool]) -> Columns<'b> {
+        Columns { names: &self.names, reserved, table: self.name }
     }
 
     fn find_kinds(&mut self, dataset: &Dataset, loaded: &Loaded) -> Result<(), DataError> {
@@ -184,8 +184,10 @@ impl Opened<'_> {
             let at = ["dataset", self.name, "types", name.as_str()];
             let column = self.columns(&[]).find(name, &loaded.source, &at)?;
             if let Some(ColumnKind::List { .. }) | None = self.kinds[column] {
-                let message =
-                    format!("column `{name}` holds {}, which no type changes", self.found[column].physical.shown());
+                let message = format!(
+                    "column `{name}` holds {}, which `types` cannot change",
+                    self.found[column].physical.shown()
+                );
                 return Err(loaded.source.error_at(&at, message).into());
             }
             self.kinds[column] = Some(match given {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use experiment::{ExperimentError, InputShape, Loaded, Task};
 
 use super::features::FittedTable;
-use super::table::Opened;
+use super::table::OpenTable;
 use crate::DataError;
 use crate::column::{Column, ColumnKind};
 use crate::input::{Chosen, Offered};
@@ -40,7 +40,7 @@ pub(super) struct Feed {
 }
 
 /// Finds the tasks' columns; a template becomes a task for each column that it chooses.
-pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[Opened<'_>]) -> Result<Vec<Draft<'a>>, DataError> {
+pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[OpenTable<'_>]) -> Result<Vec<Draft<'a>>, DataError> {
     let mut drafts: Vec<Draft<'a>> = Vec::new();
     for (key, task) in &loaded.experiment.tasks {
         let table = table_of(loaded, task, tables);
@@ -51,8 +51,8 @@ pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[Opened<'_>]) -> Result<Ve
             drafts.push(Draft { name: key.clone(), template: key, task, table, columns });
         }
         if let Some(patterns) = &task.each_target {
-            let apart = apart(loaded, tables, table)?;
-            let chosen = opened.columns(&apart).select(patterns, &loaded.source, &["task", key, "each_target"])?;
+            let reserved = reserved_columns(loaded, tables, table)?;
+            let chosen = opened.columns(&reserved).select(patterns, &loaded.source, &["task", key, "each_target"])?;
             for column in chosen {
                 let name = opened.names[column].clone();
                 drafts.push(Draft { name, template: key, task, table, columns: vec![column] });
@@ -65,7 +65,7 @@ pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[Opened<'_>]) -> Result<Ve
         let message = match (names.insert(&draft.name), usable) {
             (true, true) => continue,
             (false, _) => format!("two tasks are named `{}`", draft.name),
-            (_, false) => format!("column `{}` can't name a task: letters, digits, `_` and `-` can", draft.name),
+            (_, false) => format!("column `{}` can't name a task; a name has letters, digits, `_` and `-`", draft.name),
         };
         return Err(loaded.source.error_at(&["task", draft.template], message).into());
     }
@@ -74,7 +74,7 @@ pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[Opened<'_>]) -> Result<Ve
             if tables[draft.table].kinds[*column].is_none() {
                 let what = tables[draft.table].shown_kind(*column);
                 let message =
-                    format!("column `{}` holds {what}, which is no target", tables[draft.table].names[*column]);
+                    format!("column `{}` holds {what}, which cannot be a target", tables[draft.table].names[*column]);
                 return Err(loaded.source.error_at(&["task", draft.template], message).into());
             }
         }
@@ -82,7 +82,7 @@ pub(super) fn expand<'a>(loaded: &'a Loaded, tables: &[Opened<'_>]) -> Result<Ve
     Ok(drafts)
 }
 
-fn table_of(loaded: &Loaded, task: &Task, tables: &[Opened<'_>]) -> usize {
+fn table_of(loaded: &Loaded, task: &Task, tables: &[OpenTable<'_>]) -> usize {
     let place = loaded.experiment.datasets.get_index_of(&task.dataset).expect("the experiment was checked");
     debug_assert_eq!(tables[place].name, task.dataset);
     place
@@ -90,43 +90,43 @@ fn table_of(loaded: &Loaded, task: &Task, tables: &[Opened<'_>]) -> usize {
 
 /// By column of a table: whether a task with a fixed target on the same file, or the split, uses
 /// it.
-fn apart(loaded: &Loaded, tables: &[Opened<'_>], table: usize) -> Result<Vec<bool>, DataError> {
+fn reserved_columns(loaded: &Loaded, tables: &[OpenTable<'_>], table: usize) -> Result<Vec<bool>, DataError> {
     let opened = &tables[table];
-    let mut apart = vec![false; opened.names.len()];
+    let mut reserved = vec![false; opened.names.len()];
     for task in loaded.experiment.tasks.values() {
         if same_file(tables, table, table_of(loaded, task, tables)) {
             for name in task.target.iter().flat_map(|target| target.iter()) {
                 if let Some(column) = opened.names.iter().position(|n| n == name) {
-                    apart[column] = true;
+                    reserved[column] = true;
                 }
             }
         }
     }
     if let Some(column) = opened.split_column.filter(|_| opened.split_only) {
-        apart[column] = true;
+        reserved[column] = true;
     }
-    Ok(apart)
+    Ok(reserved)
 }
 
-fn same_file(tables: &[Opened<'_>], a: usize, b: usize) -> bool {
+fn same_file(tables: &[OpenTable<'_>], a: usize, b: usize) -> bool {
     a == b || !tables[a].places.is_disjoint(&tables[b].places)
 }
 
 /// The feeds in the order of datasets and tasks.
 pub(super) fn feeds(
     loaded: &Loaded,
-    tables: &[Opened<'_>],
+    tables: &[OpenTable<'_>],
     drafts: &[Draft<'_>],
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Feed>, DataError> {
     let mut feeds: Vec<Feed> = Vec::new();
     for (table, opened) in tables.iter().enumerate() {
-        let mut set_apart = apart(loaded, tables, table)?;
+        let mut reserved = reserved_columns(loaded, tables, table)?;
         for draft in drafts.iter().filter(|draft| same_file(tables, table, draft.table)) {
             for column in &draft.columns {
                 let name = &tables[draft.table].names[*column];
                 if let Some(column) = opened.names.iter().position(|n| n == name) {
-                    set_apart[column] = true;
+                    reserved[column] = true;
                 }
             }
         }
@@ -135,7 +135,7 @@ pub(super) fn feeds(
             warnings.push(format!("dataset `{}` has no task", opened.name));
         }
         for (number, draft) in own {
-            let (mut chosen, key) = choose(loaded, draft, opened, &set_apart, warnings)?;
+            let (mut chosen, key) = choose(loaded, draft, opened, &reserved, warnings)?;
             let key: Vec<&str> = key.iter().map(String::as_str).collect();
             chosen.sort_unstable();
             let kinds = check(&chosen, draft, opened, loaded, &key)?;
@@ -157,11 +157,11 @@ pub(super) fn feeds(
 fn choose(
     loaded: &Loaded,
     draft: &Draft<'_>,
-    opened: &Opened<'_>,
-    apart: &[bool],
+    opened: &OpenTable<'_>,
+    reserved: &[bool],
     warnings: &mut Vec<String>,
 ) -> Result<(Vec<usize>, Vec<String>), DataError> {
-    let columns = opened.columns(apart);
+    let columns = opened.columns(reserved);
     let source = &loaded.source;
     let owned = |key: &[&str]| key.iter().map(|key| (*key).to_owned()).collect();
     if let Some(patterns) = &draft.task.features {
@@ -190,11 +190,11 @@ fn choose(
 
 fn every(
     columns: &Columns<'_>,
-    opened: &Opened<'_>,
+    opened: &OpenTable<'_>,
     loaded: &Loaded,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<usize>, DataError> {
-    let all = (0..opened.names.len()).filter(|column| !columns.apart[*column]);
+    let all = (0..opened.names.len()).filter(|column| !columns.reserved[*column]);
     let (usable, other): (Vec<usize>, Vec<usize>) = all.partition(|column| opened.kinds[*column].is_some());
     for column in other {
         let warning = format!(
@@ -218,7 +218,7 @@ fn every(
 fn check(
     chosen: &[usize],
     draft: &Draft<'_>,
-    opened: &Opened<'_>,
+    opened: &OpenTable<'_>,
     loaded: &Loaded,
     key: &[&str],
 ) -> Result<Vec<ColumnKind>, DataError> {
@@ -246,7 +246,7 @@ fn check(
 pub(super) fn fit(
     loaded: &Loaded,
     draft: &Draft<'_>,
-    opened: &Opened<'_>,
+    opened: &OpenTable<'_>,
     fitted: &FittedTable,
     feed: usize,
     feed_name: &str,

@@ -31,7 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Input>, Invalid> {
     Ok(Box::new(TableInput { columns }))
 }
 
-/// A text or a list of texts, of which none is empty.
+/// A text or a list of texts; none of them is empty.
 fn patterns(value: &Value) -> Option<Vec<String>> {
     let text = |value: &Value| match value {
         Value::Text(text) if !text.is_empty() => Some(text.clone()),
@@ -51,7 +51,7 @@ impl Input for TableInput {
     fn kind_of(&self, column: &Offered<'_>) -> Result<ColumnKind, Invalid> {
         column.kind.ok_or_else(|| Invalid {
             key: "columns".to_owned(),
-            message: format!("column `{}` holds {}, which is no feature", column.name, column.shown),
+            message: format!("column `{}` holds {}, which cannot be a feature", column.name, column.shown),
             known: Vec::new(),
         })
     }

@@ -1,4 +1,4 @@
-//! Parquet and Arrow IPC files, whose columns have types and whose rows can be sliced.
+//! Parquet and Arrow IPC files, which have typed columns and whose rows can be sliced.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -61,7 +61,8 @@ pub(crate) fn header(path: &Path, options: &CsvOptions) -> Result<(Vec<String>, 
     }
 }
 
-/// The first row (from 0) that is no row of so many columns, and why: the reader names none.
+/// The first row (from 0) that does not have `columns` fields, and why. Polars' error names no
+/// row.
 pub(crate) fn misfit(bytes: &[u8], columns: usize, options: &CsvOptions) -> Option<(u64, String)> {
     let (mut row, mut start, mut fields, mut quoted) = (0, 0, 1, false);
     for (at, byte) in bytes.iter().enumerate() {

@@ -97,7 +97,7 @@ impl Physical {
     }
 }
 
-/// The bytes of a file, of which there are some.
+/// The size of a file in bytes, at least 1.
 pub(crate) fn size(name: &str, path: &Path) -> Result<u64, DataError> {
     let fail = |reason: String| Err(DataError::File { file: name.into(), reason });
     match std::fs::metadata(path) {

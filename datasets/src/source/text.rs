@@ -3,7 +3,7 @@
 //! One pass over a file finds where blocks of at most [`BLOCK_ROWS`] rows or about [`BLOCK_BYTES`]
 //! begin. With that index, any rows can be read without what is before them, in the memory of a
 //! block. A row ends at a line feed; in CSV one between quotes belongs to the row. Lines without
-//! any character are no rows, but in a CSV file of one column, where they are nulls.
+//! any character are not rows; in a CSV file of one column they are nulls.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -40,7 +40,7 @@ impl Rows {
     }
 
     /// The bytes up to and with the next line feed that ends a line outside quotes, and whether the
-    /// line is a row; `None` where the piece ends first.
+    /// line is a row; `None` if the piece ends first.
     fn next(&mut self, bytes: &[u8]) -> Option<(usize, bool)> {
         for (i, &byte) in bytes.iter().enumerate() {
             match byte {
@@ -95,7 +95,7 @@ pub(crate) fn index(path: &Path, start: u64, rules: Rules) -> io::Result<Vec<Sta
     Ok(starts)
 }
 
-/// The rows of a block, without lines that are no rows, each ended by a line feed.
+/// The rows of a block, without empty lines, each ended by a line feed.
 pub(crate) fn block(path: &Path, start: Start, end: Start, rules: Rules) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(start.0))?;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_line_feeds_and_blank_lines_are_no_ends_of_rows() {
+    fn quoted_line_feeds_and_blank_lines_do_not_end_rows() {
         let (_folder, path) = file("a,b\n1,\"x\ny\"\n\n\r\n2,z");
         let starts = index(&path, 4, CSV).expect("indexed");
         assert_eq!(starts, [(4, 0), (18, 2)]);

@@ -21,7 +21,7 @@ pub(super) struct Layout {
 }
 
 /// A feed's digests in the making. Takes the blocks of a table in order.
-pub(super) struct Seal {
+pub(super) struct FeedDigester {
     /// Features, then the targets of the tasks.
     columns: Vec<usize>,
     tasks: Vec<(usize, Vec<usize>)>,
@@ -49,14 +49,14 @@ struct Labelled {
 }
 
 /// What is in a plan of a feed's rows, and which of them have labels.
-pub(super) struct Sealed {
+pub(super) struct FeedDigests {
     pub partitions: Vec<String>,
     pub chunks: BTreeMap<SplitName, Vec<String>>,
     /// By task, numbered among all tasks.
     pub labels: Vec<(usize, TaskLabels)>,
 }
 
-impl Seal {
+impl FeedDigester {
     /// For a feed of a table whose blocks have the columns `read`.
     pub fn new(layout: Layout, read: &[ColumnPlan], split: (&Assignment, u64), order: Order, partitions: u32) -> Self {
         let (assignment, split_seed) = split;
@@ -122,17 +122,17 @@ impl Seal {
     }
 
     /// All rows have come.
-    pub fn finish(self) -> Sealed {
+    pub fn finish(self) -> FeedDigests {
         let Self { mut digests, chunks: [_, validation, test], tasks, labels, .. } = self;
-        let sealed = |Labelled { bits, mut counts }| {
+        let task_labels = |Labelled { bits, mut counts }| {
             let test = (SplitName::Test, counts.split_off(test - validation));
             TaskLabels { bits, chunks: BTreeMap::from([(SplitName::Validation, counts), test]) }
         };
-        let labels = tasks.into_iter().map(|(task, _)| task).zip(labels.into_iter().map(sealed)).collect();
+        let labels = tasks.into_iter().map(|(task, _)| task).zip(labels.into_iter().map(task_labels)).collect();
         let halves = |digests: Vec<RowDigest>| digests.into_iter().map(RowDigest::half).collect();
         let test = (SplitName::Test, halves(digests.split_off(test)));
         let validation = (SplitName::Validation, halves(digests.split_off(validation)));
-        Sealed {
+        FeedDigests {
             partitions: digests.into_iter().map(RowDigest::whole).collect(),
             chunks: BTreeMap::from([validation, test]),
             labels,
