@@ -1,8 +1,9 @@
-//! The operations by which a run folder changes, behind one trait: the whole protocol of journal,
-//! checkpoints and epoch is made of these few, so that tests can make the n-th of them fail, or be
-//! the last thing that a process does.
+//! The operations by which a run folder changes.
 //!
-//! What only reads does not come by here, nor does the lock, which is not on the disk.
+//! All writing of journal, checkpoints and epoch goes through the trait [`Disk`]. Tests can make
+//! the n-th operation fail, or end the process or the machine there.
+//!
+//! Reading does not go through it, and neither does the run folder's lock.
 
 use std::{
     fmt,
@@ -11,33 +12,32 @@ use std::{
     path::Path,
 };
 
-/// Something that changes what is on the disk.
+/// A change of what is on the disk.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation<'a> {
-    /// Create a folder and those that it lies in; one that is there will do.
+    /// Create a folder and its missing parents. It may exist already.
     CreateFolder(&'a Path),
-    /// Write a file from its start, in the place of whatever was there. It need not survive a loss
-    /// of power.
+    /// Write a file from its start and drop what it held. It need not survive a loss of power.
     Write(&'a Path, &'a [u8]),
-    /// Add to the end of a file (its path comes first) that is open for appending. It need not
-    /// survive a loss of power.
+    /// Append to a file: its path, and the file opened for appending. The bytes need not survive a
+    /// loss of power.
     Append(&'a Path, &'a File, &'a [u8]),
-    /// Cut a file to so many bytes.
+    /// Cut a file to a length in bytes.
     Cut(&'a File, u64),
     /// Make sure that a file's bytes, or a folder's entries, survive a loss of power.
     Sync(&'a Path),
-    /// Rename a file or folder, whole or not at all; a file that is in the new place is replaced.
+    /// Rename a file or folder atomically. A file at the new path is replaced.
     Rename(&'a Path, &'a Path),
-    /// Remove a folder with all that is in it; one that is not there will do.
+    /// Remove a folder and its contents. It may be absent.
     Remove(&'a Path),
 }
 
-/// What carries out operations.
+/// Carries out operations.
 pub trait Disk: fmt::Debug + Send + Sync {
-    /// Does one.
+    /// Carries out one operation.
     ///
     /// # Errors
-    /// What the file system says. A write that failed may have happened in part.
+    /// The file system's error. A write that failed may be done in part.
     fn perform(&self, operation: Operation<'_>) -> io::Result<()>;
 }
 
@@ -62,11 +62,14 @@ impl Disk for LocalDisk {
     }
 }
 
-/// Writes a file beside its place, syncs it, renames it and syncs the folder: a reader sees the old
-/// file or the new one, and the new one is on the disk when this returns.
+/// Replaces a file atomically: a reader sees the old file or the new one. The new file is on the
+/// disk when this returns.
+///
+/// It writes a file beside `path`, syncs it, renames it, and syncs the folder.
 ///
 /// # Errors
-/// The disk refuses. The file is then the old one or, where only the last step failed, the new one.
+/// The disk refuses. If the last sync failed, the file may be the new one; otherwise it is the old
+/// one.
 pub fn write_atomically(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.new"));

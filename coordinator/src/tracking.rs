@@ -1,18 +1,19 @@
-//! Tracking: follows the run's journal and tells an MLflow server what is in it.
+//! Tracking: follows the run's journal and sends its contents to an MLflow server.
 //!
-//! The tracker reads the journal's file, not the training loop's mind: training appends a line and
-//! goes on, and the tracker, a task of its own, sends what has been added since. A server that is
-//! slow, away or gone costs training nothing; what it has not taken stays in the journal, and the
-//! tracker tries again with growing pauses, until [`TrackerHandle::finish`] runs out of time. The
-//! position up to which the server has taken the journal is in the run folder (`tracking.json`),
-//! with the ids of experiment and run, so that a resumed run goes on in the same MLflow run.
+//! The tracker is a task of its own. Training appends records to the journal and goes on. The
+//! tracker reads the journal's file and sends what was added. A server that is slow or down does
+//! not slow training: what it has not accepted stays in the journal. The tracker retries with a
+//! growing backoff, until [`TrackerHandle::finish`] runs out of time.
+//!
+//! `tracking.json` in the run folder has the ids of experiment and run, and how much of the journal
+//! the server has accepted. So a resumed run goes on in the same MLflow run.
 //!
 //! # Each point once
 //!
-//! A point's time stamp is the journal's, and MLflow holds a point once for its (metric, step, time
-//! stamp, value). A batch whose answer was lost is sent again and changes nothing. Creating a run
-//! is the one call that can't be repeated: each run bears a key of its own in a tag, which is
-//! looked for before a run is created.
+//! A point has the time stamp of its record. MLflow stores a point once for its (metric, step, time
+//! stamp, value). If the answer to a batch is lost, the batch is sent again, which changes nothing.
+//! Only the creation of a run can't be repeated. So each run has a unique key in a tag, and the
+//! tracker searches for it before it creates a run.
 //!
 //! # Names
 //!
@@ -26,10 +27,13 @@
 //! | tags | tags; `git_commit` as `mlflow.source.git.commit` too |
 //! | summary | tags `trunkline.step`, `trunkline.parameters_sha256`... |
 //!
-//! What it leaves out: artifacts, and the events of the journal that are neither numbers nor tags.
+//! # What it leaves out
+//!
+//! Artifacts, and events of the journal that are neither numbers nor tags.
 
 mod batch;
 mod client;
+mod config;
 mod follow;
 mod state;
 
@@ -39,113 +43,23 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::journal::Status;
 use client::Client;
+pub use config::{Config, Credentials, TrackingError};
+pub use follow::Delivered;
 use follow::Follower;
 
-/// Where and how to track.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The server, `http://` or `https://`, as `MLFLOW_TRACKING_URI` has it.
-    pub uri: String,
-    /// The MLflow experiment's name.
-    pub experiment: String,
-    /// The MLflow run's name; by custom the run folder's.
-    pub run_name: String,
-    /// How to log in, where the server wants that.
-    pub credentials: Option<Credentials>,
-    /// How often the journal is looked at.
-    pub poll: Duration,
-    /// The pause after a first failure; it doubles from there.
-    pub retry_first: Duration,
-    /// The longest pause.
-    pub retry_max: Duration,
-    /// How long one request may take.
-    pub request_timeout: Duration,
-}
+use crate::journal::Status;
 
-impl Config {
-    /// Tracking on a server with the usual pauses, and with the credentials of the environment.
-    pub fn new(uri: impl Into<String>, experiment: impl Into<String>, run_name: impl Into<String>) -> Config {
-        Config {
-            uri: uri.into(),
-            experiment: experiment.into(),
-            run_name: run_name.into(),
-            credentials: Credentials::from_environment(|name| std::env::var(name).ok()),
-            poll: Duration::from_secs(1),
-            retry_first: Duration::from_millis(500),
-            retry_max: Duration::from_secs(30),
-            request_timeout: Duration::from_secs(30),
-        }
-    }
-}
-
-/// How to log in.
-#[derive(Clone)]
-pub enum Credentials {
-    /// `MLFLOW_TRACKING_TOKEN`.
-    Token(String),
-    /// `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`.
-    Password {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-}
-
-impl Credentials {
-    /// The credentials in MLflow's variables; user and password come first where both are there, as
-    /// in MLflow's own client.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Option<Credentials> {
-        let set = |name| variable(name).filter(|value: &String| !value.is_empty());
-        match (set("MLFLOW_TRACKING_USERNAME"), set("MLFLOW_TRACKING_PASSWORD"), set("MLFLOW_TRACKING_TOKEN")) {
-            (Some(user), Some(password), _) => Some(Credentials::Password { user, password }),
-            (_, _, token) => token.map(Credentials::Token),
-        }
-    }
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Credentials::Token(_) => "Token(..)",
-            Credentials::Password { .. } => "Password { .. }",
-        })
-    }
-}
-
-/// Why tracking could not start. What goes wrong later is a warning: [`TrackerHandle::warning`].
-#[derive(Debug, thiserror::Error)]
-pub enum TrackingError {
-    /// The address is no server's.
-    #[error(
-        "tracking.mlflow = {uri:?}: {message}; give the address of an MLflow server, for example \"http://127.0.0.1:5000\""
-    )]
-    Uri {
-        /// The address.
-        uri: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// The HTTP client can't be built.
-    #[error("tracking: {message}")]
-    Client {
-        /// Why.
-        message: String,
-    },
-}
-
-/// Tracks runs. See the module's page.
+/// Starts the tracking of runs.
 #[derive(Debug)]
 pub struct Tracker;
 
 impl Tracker {
-    /// Starts following the journal of a run folder, as a task of the tokio runtime that this is
-    /// called in.
+    /// Starts to follow the journal of a run folder, as a task of the current tokio runtime.
     ///
     /// # Errors
-    /// The address is no server's. That the server is not there is no error.
+    /// The address is not that of an HTTP server, or the HTTP client can't be built. A server that
+    /// does not answer is no error here.
     pub fn spawn(config: Config, run_dir: &Path) -> Result<TrackerHandle, TrackingError> {
         let client = Client::new(&config)?;
         let (warn, warnings) = mpsc::channel(4);
@@ -155,8 +69,8 @@ impl Tracker {
     }
 }
 
-/// A tracker at work. Dropped without [`TrackerHandle::finish`], it stops, and the MLflow run stays
-/// as it is.
+/// A running tracker. If it is dropped without [`TrackerHandle::finish`], it stops and leaves the
+/// MLflow run as it is.
 #[derive(Debug)]
 pub struct TrackerHandle {
     end: watch::Sender<Option<Status>>,
@@ -166,9 +80,11 @@ pub struct TrackerHandle {
 }
 
 impl TrackerHandle {
-    /// Waits for the next warning, for a person and the journal: at most one that the server can't
-    /// be had, and at most one that it refused something. Never returns where there is none, so it
-    /// fits a branch of a select loop.
+    /// Waits for the next warning, for a person and for the journal. It never returns if there is
+    /// none, so it fits a branch of a select loop.
+    ///
+    /// There are at most three warnings: the server is unavailable, it refused a value, it refused
+    /// the run.
     pub async fn warning(&mut self) -> String {
         match self.warnings.recv().await {
             Some(warning) => {
@@ -179,7 +95,7 @@ impl TrackerHandle {
         }
     }
 
-    /// A warning that is there already.
+    /// A warning that has come already. Never waits.
     pub fn try_warning(&mut self) -> Option<String> {
         let warning = self.warnings.try_recv().ok();
         self.warned |= warning.is_some();
@@ -191,8 +107,8 @@ impl TrackerHandle {
         self.warned
     }
 
-    /// Sends what the journal has by now (its last record must be appended before), ends the MLflow
-    /// run with `status`, and gives up after `timeout`.
+    /// Sends the rest of the journal, ends the MLflow run with `status`, and gives up after
+    /// `timeout`. The journal's last record must be appended before.
     pub async fn finish(mut self, status: Status, timeout: Duration) -> Delivered {
         self.end.send_replace(Some(status));
         match tokio::time::timeout(timeout, &mut self.task).await {
@@ -200,7 +116,7 @@ impl TrackerHandle {
             Ok(Err(panic)) => Delivered { complete: false, refused: 0, run_id: None, error: Some(panic.to_string()) },
             Err(_) => {
                 self.task.abort();
-                let mut error = format!("the server did not take everything within {timeout:?}");
+                let mut error = format!("the server did not accept everything within {timeout:?}");
                 while let Some(warning) = self.try_warning() {
                     error = warning;
                 }
@@ -208,17 +124,4 @@ impl TrackerHandle {
             }
         }
     }
-}
-
-/// What a tracker got through to its server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivered {
-    /// The server has all of the journal (but for what it refused), and the run's final status.
-    pub complete: bool,
-    /// Points, params and tags that the server refused.
-    pub refused: u64,
-    /// The MLflow run.
-    pub run_id: Option<String>,
-    /// Why it is not complete.
-    pub error: Option<String>,
 }

@@ -9,12 +9,12 @@ use crate::journal::{Number, Observation, Outcome, Record};
 const METRICS_MAX: usize = 1000;
 const PARAMS_MAX: usize = 100;
 const TAGS_MAX: usize = 100;
-/// Of a name, in characters.
+/// Longest name of a metric, param or tag, in characters.
 const KEY_MAX: usize = 250;
 const PARAM_VALUE_MAX: usize = 6000;
 const TAG_VALUE_MAX: usize = 5000;
 
-/// One `log-batch` call.
+/// The contents of one `log-batch` call.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Batch {
     pub metrics: Vec<Metric>,
@@ -22,7 +22,7 @@ pub(super) struct Batch {
     pub tags: Vec<Text>,
 }
 
-/// A point of a metric. MLflow takes numbers that JSON has no form for as text, like the journal.
+/// A point of a metric. A value that is not finite is sent as text, as in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Metric {
     pub key: String,
@@ -39,18 +39,20 @@ pub(super) struct Text {
 }
 
 impl Batch {
+    /// The number of its points, params and tags.
     pub fn len(&self) -> usize {
         self.metrics.len() + self.params.len() + self.tags.len()
     }
 
-    /// All that is in some records, in as few batches as MLflow's limits allow.
+    /// The contents of some records, in as few batches as MLflow's limits allow.
     pub fn of(records: &[Record]) -> Vec<Batch> {
         let mut all = Batch::default();
         records.iter().for_each(|record| all.add(record));
         all.cut()
     }
 
-    /// Two halves, to find what the server refuses; none where there is nothing to halve.
+    /// The batch in two halves, to find the items that the server refuses. `None` if it has fewer
+    /// than two items.
     pub fn halves(mut self) -> Option<[Batch; 2]> {
         if self.len() < 2 {
             return None;
@@ -80,7 +82,7 @@ impl Batch {
                 self.params
                     .extend(parameters.iter().map(|(k, v)| Text { key: key(&[k]), value: cut(v, PARAM_VALUE_MAX) }));
             }
-            // Its numbers stand in the metrics of the step.
+            // The metrics of the step have the same numbers.
             Record::Result { outcome: Outcome::Weighting(_), .. } => {}
             Record::Result { outcome: Outcome::Tags { tags }, .. } => {
                 tags.iter().for_each(|(name, value)| self.add_tag(name, value));
@@ -123,8 +125,8 @@ impl Batch {
         self.tags.push(Text { key: key(&[name]), value: cut(value, TAG_VALUE_MAX) });
     }
 
-    /// Params and tags come first, so that a run has its name and place before its curves. A call
-    /// takes 1,000 items in all.
+    /// Cuts it into batches within MLflow's limits. Params and tags come first, so that a run can be
+    /// recognised before it has curves.
     fn cut(self) -> Vec<Batch> {
         let params = self.params.chunks(PARAMS_MAX).map(|p| Batch { params: p.to_vec(), ..Batch::default() });
         let tags = self.tags.chunks(TAGS_MAX).map(|t| Batch { tags: t.to_vec(), ..Batch::default() });
@@ -133,10 +135,11 @@ impl Batch {
     }
 }
 
-/// A name that MLflow takes: letters, digits and `_ - . : space`, parts joined with `/`, at most
+/// A name that MLflow accepts: letters, digits and `_ - . : space`, parts joined with `/`, at most
 /// 250 characters.
 ///
-/// A name that had to be changed ends in a hash of what it was, so that two names never become one.
+/// A name that had to be changed ends in a hash of the original, so that two names never become the
+/// same.
 fn key(parts: &[&str]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | ' ');
     let part = |part: &&str| match *part {
@@ -151,7 +154,7 @@ fn key(parts: &[&str]) -> String {
     format!("{}-{hash}", &key[..key.len().min(KEY_MAX - 9)])
 }
 
-/// At most `max` characters, with three dots where something is missing.
+/// The text cut to `max` characters. A text that was cut ends in three dots.
 fn cut(value: &str, max: usize) -> String {
     if value.chars().count() <= max {
         return value.to_owned();

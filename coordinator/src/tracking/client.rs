@@ -1,37 +1,36 @@
-//! MLflow's REST interface, as far as the tracker needs it.
+//! The part of MLflow's REST interface that the tracker uses.
 
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::batch::Batch;
-use super::follow::without_login;
-use super::{Config, Credentials, TrackingError};
+use super::config::{Config, Credentials, TrackingError, without_login};
 
-/// Why a call did not do what it should.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
-    /// The server is not there, not ready, or does not let us in: the same call may work later.
+    /// The server does not answer, is not ready, or refuses our login. A retry may succeed.
     #[error("{0}")]
     Unavailable(String),
-    /// The server understood, and says no: the same call will fail again.
+    /// The server refuses the call itself. A retry would fail again.
     #[error("{code}: {message}")]
     Refused {
         /// MLflow's error code.
         code: String,
-        /// MLflow's words.
+        /// MLflow's message.
         message: String,
     },
 }
 
 impl CallError {
-    /// Whether what the call is about is not on the server.
+    /// Whether the server does not have the experiment or run of the call.
     pub fn is_missing(&self) -> bool {
         matches!(self, CallError::Refused { code, .. } if code == "RESOURCE_DOES_NOT_EXIST")
     }
 }
 
-/// A connection to one server.
+/// A client of one server.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -40,28 +39,33 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// A client of the server in `config`. It connects with the first call.
+    ///
+    /// # Errors
+    /// The address is not that of an HTTP server, or the HTTP client can't be built.
     pub fn new(config: &Config) -> Result<Client, TrackingError> {
         let wrong = |message: String| TrackingError::Uri { uri: without_login(&config.uri), message };
         let url = Url::parse(&config.uri).map_err(|e| wrong(e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong(format!("this is a {} store, not a server", url.scheme())));
+            return Err(wrong(format!("this is the address of a {} store, not of a server", url.scheme())));
         }
         let http = reqwest::Client::builder().timeout(config.request_timeout).build();
         let http = http.map_err(|e| TrackingError::Client { message: chain(&e) })?;
         Ok(Client { http, base: config.uri.trim_end_matches('/').to_owned(), credentials: config.credentials.clone() })
     }
 
-    /// The id of the experiment called `name`, which is created where it is missing.
+    /// The id of the experiment called `name`, which is created if it is missing.
     pub async fn experiment(&self, name: &str) -> Result<String, CallError> {
         if let Some(id) = self.find_experiment(name).await? {
             return Ok(id);
         }
         match self.call(Method::POST, "experiments/create", &json!({ "name": name })).await {
             Ok(answer) => text(&answer, "/experiment_id"),
-            // Another run created it in between.
-            Err(CallError::Refused { code, .. }) if code == "RESOURCE_ALREADY_EXISTS" => {
-                self.find_experiment(name).await?.ok_or_else(|| unavailable("the experiment is there and is not"))
-            }
+            // Another run has just created it.
+            Err(CallError::Refused { code, .. }) if code == "RESOURCE_ALREADY_EXISTS" => self
+                .find_experiment(name)
+                .await?
+                .ok_or_else(|| unavailable("it says that the experiment exists, and that it does not")),
             Err(error) => Err(error),
         }
     }
@@ -80,7 +84,7 @@ impl Client {
         text(&found, "/experiment/experiment_id").map(Some)
     }
 
-    /// The run that bears `key`, where there is one.
+    /// The id of the run with the key `key`. `None` if there is no such run.
     pub async fn find_run(&self, experiment_id: &str, key: &str) -> Result<Option<String>, CallError> {
         let filter = format!("tags.`{KEY_TAG}` = '{key}'");
         let query = json!({ "experiment_ids": [experiment_id], "filter": filter, "max_results": 1 });
@@ -88,7 +92,8 @@ impl Client {
         Ok(found.pointer("/runs/0/info/run_id").and_then(Value::as_str).map(str::to_owned))
     }
 
-    /// Creates a run that bears `key`, and returns its id.
+    /// Creates a run with the key `key`, and returns its id. `start_ms` is in milliseconds since the
+    /// Unix epoch.
     pub async fn create_run(
         &self,
         experiment_id: &str,
@@ -102,7 +107,8 @@ impl Client {
         text(&self.call(Method::POST, "runs/create", &run).await?, "/run/info/run_id")
     }
 
-    /// Sets a run's status; an end time with a final one.
+    /// Sets a run's status. A final status comes with an end time, in milliseconds since the Unix
+    /// epoch.
     pub async fn set_status(&self, run_id: &str, status: &str, end_ms: Option<u64>) -> Result<(), CallError> {
         let mut update = json!({ "run_id": run_id, "status": status });
         if let Some(end_ms) = end_ms {
@@ -111,7 +117,7 @@ impl Client {
         self.call(Method::POST, "runs/update", &update).await.map(drop)
     }
 
-    /// Logs a batch that is within MLflow's limits.
+    /// Logs a batch, which must be within MLflow's limits.
     pub async fn log(&self, run_id: &str, batch: &Batch) -> Result<(), CallError> {
         #[derive(Serialize)]
         struct LogBatch<'a> {
@@ -135,8 +141,7 @@ impl Client {
         let status = answer.status();
         let body = answer.text().await.map_err(|e| CallError::Unavailable(chain(&e.without_url())))?;
         if status.is_success() {
-            return serde_json::from_str(&body)
-                .map_err(|_| unavailable("it answers, but not as an MLflow server does"));
+            return serde_json::from_str(&body).map_err(|_| unavailable("its answer is not that of an MLflow server"));
         }
         Err(refusal(status, &body))
     }
@@ -145,7 +150,7 @@ impl Client {
 /// The tag that holds a run's key.
 const KEY_TAG: &str = "trunkline.run_key";
 
-/// Sorts an answer that is no success into what may work later and what won't.
+/// The error of an answer that is not a success: unavailable if a retry may succeed, else refused.
 fn refusal(status: StatusCode, body: &str) -> CallError {
     #[derive(Deserialize)]
     struct Refusal {
@@ -158,27 +163,29 @@ fn refusal(status: StatusCode, body: &str) -> CallError {
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => CallError::Unavailable(format!(
             "it answers {status}: set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )),
-        (status, Some(Refusal { error_code: code, message })) if status.is_client_error() && !may_pass(status) => {
+        (status, Some(Refusal { error_code: code, message }))
+            if status.is_client_error() && !can_be_retried(status) =>
+        {
             CallError::Refused { code, message }
         }
         (status, _) => CallError::Unavailable(format!("it answers {status}")),
     }
 }
 
-fn may_pass(status: StatusCode) -> bool {
+fn can_be_retried(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 fn text(answer: &Value, pointer: &str) -> Result<String, CallError> {
     let found = answer.pointer(pointer).and_then(Value::as_str);
-    found.map(str::to_owned).ok_or_else(|| unavailable("it answers, but not as an MLflow server does"))
+    found.map(str::to_owned).ok_or_else(|| unavailable("its answer is not that of an MLflow server"))
 }
 
 fn unavailable(message: &str) -> CallError {
     CallError::Unavailable(message.to_owned())
 }
 
-/// An error with its causes, in one line.
+/// An error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

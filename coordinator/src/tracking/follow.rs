@@ -1,4 +1,4 @@
-//! The tracker's task: read what was added, send it, remember how far it got.
+//! The tracker's task: read what was added to the journal, send it, store how far it got.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,28 @@ use tokio::sync::{mpsc, watch};
 
 use super::batch::Batch;
 use super::client::{CallError, Client};
+use super::config::{Config, without_login};
 use super::state::{State, StateFile};
-use super::{Config, Delivered};
 use crate::journal::{Record, Status, Tail};
 
-/// Journal text that is read at a time; about two full batches.
+/// How much of the journal is read at a time, in bytes: about two full batches.
 const TEXT_MAX: usize = 1 << 18;
-/// How often a run may vanish from its server before the tracker gives up.
+/// How often the server may lose the MLflow run before the tracker gives up.
 const RUNS_MAX: u32 = 3;
+
+/// What a tracker delivered to its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Whether the server has the whole journal, except what it refused, and the run's final
+    /// status.
+    pub complete: bool,
+    /// How many points, params and tags the server refused.
+    pub refused: u64,
+    /// The id of the MLflow run.
+    pub run_id: Option<String>,
+    /// Why it is not complete.
+    pub error: Option<String>,
+}
 
 /// Follows one journal.
 #[derive(Debug)]
@@ -27,34 +41,40 @@ pub(super) struct Follower {
     file: StateFile,
     state: Option<State>,
     part: Option<Part>,
-    /// This process has seen that the stored run is there, and set it running.
-    taken_up: bool,
+    /// Whether this process has set the MLflow run to running.
+    run_is_open: bool,
+    /// How many runs may still be created.
     runs_left: u32,
-    /// The next pause after a failure.
+    /// The backoff after the next failure.
     retry: Duration,
+    /// The time of the newest record that was sent, in milliseconds since the Unix epoch. 0 if none
+    /// was sent.
     last_ms: u64,
     refused: u64,
     warned_unavailable: bool,
     warn: mpsc::Sender<String>,
 }
 
-/// A part of the journal on its way to the server.
+/// A part of the journal that is being sent.
 #[derive(Debug)]
 struct Part {
+    /// Batches that the server has not accepted yet.
     waiting: VecDeque<Batch>,
+    /// The time of its first record, in milliseconds since the Unix epoch.
     start_ms: u64,
+    /// The time of its newest record.
     end_ms: u64,
-    /// Where the journal goes on after it.
+    /// The position in the journal after it, in bytes.
     end: u64,
 }
 
-/// What a round came to.
+/// The result of a round.
 enum Round {
     /// There may be more to send.
     More,
-    /// The server has everything that the journal has by now.
+    /// The server has the whole journal so far.
     Idle,
-    /// The run is over on the server too.
+    /// The server has the whole journal and the run's final status.
     Done,
 }
 
@@ -70,7 +90,7 @@ impl Follower {
             state,
             part: None,
             retry,
-            taken_up: false,
+            run_is_open: false,
             runs_left: RUNS_MAX,
             last_ms: 0,
             refused: 0,
@@ -79,11 +99,11 @@ impl Follower {
         }
     }
 
-    /// Works until the end is announced and everything is sent, or the handle is gone.
+    /// Works until the run's end is announced and everything is sent, or the handle is dropped.
     pub async fn run(mut self, mut ending: watch::Receiver<Option<Status>>) -> Delivered {
         loop {
-            // Taken before the journal is read, so that what was appended before the end was
-            // announced is sent before it.
+            // Read before the journal, so that all records from before the announcement are sent
+            // before the final status.
             let end = *ending.borrow_and_update();
             let pause = match self.round(end).await {
                 Ok(Round::Done) => return self.delivered(None),
@@ -114,13 +134,13 @@ impl Follower {
         }
     }
 
-    /// Sends the next part of the journal, or the end.
+    /// Sends the next part of the journal, or the final status.
     async fn round(&mut self, end: Option<Status>) -> Result<Round, CallError> {
         let read = self.read()?;
         if !read && (end.is_none() || self.state.is_none()) {
             return Ok(if end.is_some() { Round::Done } else { Round::Idle });
         }
-        let sent = match self.take_up().await {
+        let sent = match self.open_run().await {
             Ok(run_id) => self.send(&run_id).await.map(|()| run_id),
             Err(error) => Err(error),
         };
@@ -139,15 +159,15 @@ impl Follower {
         Ok(Round::Done)
     }
 
-    /// Reads the next part of the journal, unless one is still being sent. Returns whether there is
-    /// a part to send.
+    /// Reads the next part of the journal, unless a part is still being sent. Returns whether there
+    /// is a part to send.
     fn read(&mut self) -> Result<bool, CallError> {
         if self.part.is_some() {
             return Ok(true);
         }
         let position = self.state.as_ref().map_or(0, |state| state.position);
         let mut tail = Tail::new(&self.run_dir.join("journal.jsonl"), position);
-        // A file of ours in the page cache: read here rather than on another thread.
+        // This process wrote the file just now, so it is in the page cache: no other thread needed.
         let records = tail.next(TEXT_MAX).map_err(|error| CallError::Unavailable(error.to_string()))?;
         if tail.position() != position {
             let times = || records.iter().map(Record::time_ms);
@@ -157,8 +177,8 @@ impl Follower {
         Ok(self.part.is_some())
     }
 
-    /// The MLflow run: the stored one, set running again, or a new one.
-    async fn take_up(&mut self) -> Result<String, CallError> {
+    /// The id of the MLflow run: the stored one, set to running again, or a new one.
+    async fn open_run(&mut self) -> Result<String, CallError> {
         let start_ms = self.part.as_ref().map_or(0, |part| part.start_ms);
         if self.state.is_none() {
             let state = State {
@@ -173,9 +193,9 @@ impl Follower {
         }
         let state = self.state.clone().expect("set above");
         if let Some(run_id) = state.run_id {
-            if !self.taken_up {
+            if !self.run_is_open {
                 self.client.set_status(&run_id, "RUNNING", None).await?;
-                self.taken_up = true;
+                self.run_is_open = true;
             }
             return Ok(run_id);
         }
@@ -184,16 +204,16 @@ impl Follower {
             Some(run_id) => run_id,
             None => self.client.create_run(&experiment_id, &self.config.run_name, &state.run_key, start_ms).await?,
         };
-        self.taken_up = true;
+        self.run_is_open = true;
         self.remember(|state| (state.experiment_id, state.run_id) = (Some(experiment_id), Some(run_id.clone())));
         Ok(run_id)
     }
 
-    /// Sends what waits of the part; what the server has taken does not wait any more, so that a
-    /// bad connection makes progress.
+    /// Sends the waiting batches of the part. An accepted batch is not sent again, so even a bad
+    /// connection makes progress.
     ///
-    /// A batch that the server refuses is halved, until the items that it refuses stand alone and
-    /// are left out.
+    /// A batch that the server refuses is halved again and again. An item that is refused alone is
+    /// left out.
     async fn send(&mut self, run_id: &str) -> Result<(), CallError> {
         while let Some(batch) = self.part.as_mut().and_then(|part| part.waiting.pop_front()) {
             let sent = self.client.log(run_id, &batch).await;
@@ -220,8 +240,8 @@ impl Follower {
         }
     }
 
-    /// The run is not on the server any more (another server, or one that lost its store): makes
-    /// another from the journal's start.
+    /// Creates another MLflow run from the journal's start: the server has lost the old one, or is
+    /// another server.
     fn start_over(&mut self, missing: CallError) -> Result<Round, CallError> {
         self.runs_left -= 1;
         if self.runs_left == 0 {
@@ -229,19 +249,19 @@ impl Follower {
         }
         self.state = None;
         self.part = None;
-        self.taken_up = false;
+        self.run_is_open = false;
         Ok(Round::More)
     }
 
     fn remember(&mut self, change: impl FnOnce(&mut State)) {
         if let Some(state) = &mut self.state {
             change(state);
-            // What can't be stored is sent again by the run that resumes.
+            // If it can't be stored, a resumed run sends the same points again, which is harmless.
             let _ = self.file.store(state);
         }
     }
 
-    /// Differs for every run, on every machine.
+    /// A key that is unique among the runs of all machines.
     fn run_key(&self, start_ms: u64) -> String {
         let place = std::path::absolute(&self.run_dir).unwrap_or_else(|_| self.run_dir.clone());
         let text = format!("{}\0{start_ms}\0{}\0{}", place.display(), std::process::id(), self.runs_left);
@@ -252,18 +272,18 @@ impl Follower {
         if !self.warned_unavailable {
             self.warned_unavailable = true;
             self.warn(format!(
-                "MLflow at {} can't be had: {why}; training goes on, the journal is complete, and it is tried again",
+                "MLflow at {} can't be had: {why}; training goes on, the journal is complete, and sending is retried",
                 self.shown_uri()
             ));
         }
     }
 
     fn warn(&self, warning: String) {
-        // At most two are ever sent, and four fit.
+        // The channel holds four warnings, and at most three are ever sent.
         let _ = self.warn.try_send(warning);
     }
 
-    /// The server's address without what logs in.
+    /// The server's address without the login.
     fn shown_uri(&self) -> String {
         without_login(&self.config.uri)
     }
@@ -274,35 +294,10 @@ impl Follower {
     }
 }
 
-/// An address without user name and password: those are nobody else's business, and may change
-/// while the server stays.
-pub(super) fn without_login(uri: &str) -> String {
-    match reqwest::Url::parse(uri) {
-        Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
-            let _ = url.set_username("").and_then(|()| url.set_password(None));
-            url.as_str().trim_end_matches('/').to_owned()
-        }
-        _ => uri.to_owned(),
-    }
-}
-
 fn name_of(status: Status) -> &'static str {
     match status {
         Status::Finished => "FINISHED",
         Status::Failed => "FAILED",
         Status::Interrupted => "KILLED",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_told_and_kept_without_what_logs_in() {
-        assert_eq!(without_login("https://me:secret@host:5000/mlflow/"), "https://host:5000/mlflow");
-        assert_eq!(without_login("http://token@host"), "http://host");
-        assert_eq!(without_login("http://127.0.0.1:5000/"), "http://127.0.0.1:5000/");
-        assert_eq!(without_login("no address"), "no address");
     }
 }

@@ -1,4 +1,4 @@
-//! How far a server has taken the journal, kept in the run folder.
+//! How much of the journal the server has accepted: `tracking.json` in the run folder.
 
 use std::fs;
 use std::io;
@@ -6,22 +6,23 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// What `tracking.json` holds.
+/// The contents of `tracking.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
-    /// The server.
+    /// The server's address without the login.
     pub uri: String,
-    /// What the MLflow run is found by, whatever became of the answer to its creation.
+    /// The unique key of the MLflow run. The run is found by it even if the answer to its creation
+    /// was lost.
     pub run_key: String,
-    /// The MLflow experiment, once known.
+    /// The id of the MLflow experiment, once known.
     pub experiment_id: Option<String>,
-    /// The MLflow run, once created.
+    /// The id of the MLflow run, once created.
     pub run_id: Option<String>,
-    /// Bytes of the journal that the server has.
+    /// How many bytes of the journal the server has accepted.
     pub position: u64,
 }
 
-/// The file.
+/// The file `tracking.json` of a run folder.
 #[derive(Debug)]
 pub(super) struct StateFile(PathBuf);
 
@@ -30,16 +31,17 @@ impl StateFile {
         StateFile(run_dir.join("tracking.json"))
     }
 
-    /// What was stored for this server. Anything unreadable is nothing: the journal is sent from
-    /// its start, which loses nothing.
+    /// The state that was stored for the server `uri`. `None` if there is none, or if it can't be
+    /// read: then the journal is sent from its start, which loses nothing.
     pub fn load(&self, uri: &str) -> Option<State> {
         let text = fs::read_to_string(&self.0).ok()?;
         serde_json::from_str::<State>(&text).ok().filter(|state| state.uri == uri)
     }
 
-    /// Stores it whole. It is neither synced nor fenced: after a loss of power, or where a
-    /// coordinator that another one has taken over stores its own position once more, some points
-    /// are sent again, and a point that is sent twice is one.
+    /// Stores the state atomically.
+    ///
+    /// It is neither synced nor fenced. After a loss of power, or if a fenced coordinator stores its
+    /// position once more, some points are sent twice. MLflow stores them once.
     pub fn store(&self, state: &State) -> io::Result<()> {
         let beside = self.0.with_extension("json.new");
         fs::write(&beside, serde_json::to_vec(state)?)?;
