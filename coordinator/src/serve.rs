@@ -11,7 +11,7 @@ use tonic::{service::interceptor::InterceptedService, transport::Server};
 
 use crate::{
     checkpoint::{CheckpointError, Keeper},
-    compute::{self, Desk, Executor},
+    compute::{self, Executor, Trainer},
     disk::Disk,
     door::{Listener, TurnedAway},
     folder::{Fenced, FolderError, RunFolder},
@@ -132,9 +132,9 @@ pub async fn serve(
     let disk = Arc::clone(&opened.disk);
     let spared = opened.spared.iter().copied();
     let keeper = Keeper::new(disk, opened.folder.path(), keep, opened.found.as_ref(), spared);
-    let desk = Desk { updater, keeper };
+    let trainer = Trainer { updater, keeper };
     let (done, finished_jobs) = mpsc::unbounded_channel();
-    let (executor, thread) = Executor::start(desk, done);
+    let (executor, thread) = Executor::start(trainer, done);
     progress.send_modify(|progress| {
         progress.run.clone_from(&run_id);
         progress.name.clone_from(&setup.loaded.experiment.name);

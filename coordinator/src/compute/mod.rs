@@ -208,7 +208,7 @@ pub enum Done {
 }
 
 /// What the thread works with.
-pub struct Desk {
+pub struct Trainer {
     /// Parameters, optimizer, weighting.
     pub updater: Updater,
     /// The run's checkpoints.
@@ -218,7 +218,7 @@ pub struct Desk {
 /// Has jobs done: by the thread, or at once where that is quicker. Either way the end of a job is a
 /// message.
 pub struct Executor {
-    desk: Arc<Mutex<Desk>>,
+    trainer: Arc<Mutex<Trainer>>,
     jobs: blocking::Sender<Job>,
     done: mpsc::UnboundedSender<Done>,
     queued: Arc<AtomicUsize>,
@@ -231,23 +231,23 @@ pub struct Ended;
 
 impl Executor {
     /// Starts the thread; it ends when the executor is dropped.
-    pub fn start(desk: Desk, done: mpsc::UnboundedSender<Done>) -> (Executor, thread::JoinHandle<()>) {
+    pub fn start(trainer: Trainer, done: mpsc::UnboundedSender<Done>) -> (Executor, thread::JoinHandle<()>) {
         let (jobs, asked) = blocking::channel();
-        let at_once = desk.updater.parameters().elements() <= piece::ALONE_ELEMENTS;
-        let desk = Arc::new(Mutex::new(desk));
+        let at_once = trainer.updater.parameters().elements() <= piece::ALONE_ELEMENTS;
+        let trainer = Arc::new(Mutex::new(trainer));
         let queued = Arc::new(AtomicUsize::new(0));
         let executor =
-            Executor { desk: Arc::clone(&desk), jobs, done: done.clone(), queued: Arc::clone(&queued), at_once };
+            Executor { trainer: Arc::clone(&trainer), jobs, done: done.clone(), queued: Arc::clone(&queued), at_once };
         let thread = thread::spawn(move || {
             let _last_word = LastWord(done.clone());
             for job in asked {
-                let mut desk = lock(&desk);
-                let said = desk.take(job);
+                let mut trainer = lock(&trainer);
+                let said = trainer.take(job);
                 queued.fetch_sub(1, Ordering::Release);
                 if done.send(said).is_err() {
                     return;
                 }
-                desk.updater.look_ahead();
+                trainer.updater.look_ahead();
             }
         });
         (executor, thread)
@@ -264,7 +264,7 @@ impl Executor {
             Job::Measure { .. } | Job::Update { .. } | Job::Weigh { .. } | Job::Learn { .. } | Job::Skip { .. }
         );
         if self.at_once && idle && of_step {
-            let said = lock(&self.desk).take(job);
+            let said = lock(&self.trainer).take(job);
             return self.done.send(said).map_err(|_| Ended);
         }
         self.queued.fetch_add(1, Ordering::Release);
@@ -283,7 +283,7 @@ impl Executor {
     /// itself.
     pub fn look_ahead(&self) {
         if self.at_once && self.queued.load(Ordering::Acquire) == 0 {
-            lock(&self.desk).updater.look_ahead();
+            lock(&self.trainer).updater.look_ahead();
         }
     }
 }
@@ -300,11 +300,11 @@ impl Drop for LastWord {
 }
 
 /// A job that panicked ends the run ([`LastWord`]): nothing reads what it has left half done.
-fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(trainer: &Mutex<Trainer>) -> MutexGuard<'_, Trainer> {
+    trainer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Desk {
+impl Trainer {
     fn take(&mut self, job: Job) -> Done {
         match job {
             Job::Measure { step, gradients } => match self.updater.measure(step, &gradients) {
