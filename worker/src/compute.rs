@@ -1,7 +1,7 @@
 //! What a worker computes: gradient sums over microbatches, evaluation sums over chunks.
 //!
-//! Within a node of the canonical tree sums are added in the tree's order, so that what is sent for
-//! a node has the same bits whoever computes it, and however the nodes are handed out.
+//! A worker adds the sums within a node of the canonical tree in the tree's order. So a node's sums
+//! have the same bits whichever worker computes them, and however the nodes are divided.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,13 +22,13 @@ pub struct Loss {
     pub rows: u64,
 }
 
-/// Why work could not be done.
+/// Why work was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
-    /// The rows can't be had.
+    /// The rows can't be read, or are not those of the run.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The network refuses them.
+    /// The network can't compute with the rows or the parameters.
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -39,7 +39,9 @@ pub struct Computer {
     store: Arc<Store>,
     prefetch: Prefetch,
     seed: u64,
+    /// Number of tasks of the experiment.
     tasks: usize,
+    /// Vectors of the layout's length, kept to be used again.
     buffers: Vec<Vec<f32>>,
 }
 
@@ -47,7 +49,7 @@ impl Computer {
     /// Builds the network of an experiment over its data.
     ///
     /// # Errors
-    /// When the network can't be built as the experiment says.
+    /// [`ModelError`] if the network can't be built as the experiment says.
     pub fn new(experiment: &Experiment, store: Store, device: &Device) -> Result<Computer, ModelError> {
         let shapes = store.plan().shapes();
         let tasks = shapes.tasks.len();
@@ -67,21 +69,21 @@ impl Computer {
         &self.store
     }
 
-    /// Sets the parameters that everything is computed with from now on.
+    /// Sets the parameters for all that is computed from now on: the flat vector of the layout.
     ///
     /// # Errors
-    /// When there are more or fewer than the layout has.
+    /// [`ModelError`] if the number of parameters is not the layout's.
     pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), ModelError> {
         self.network.set_parameters(parameters)
     }
 
-    /// Writes the sum, over the node's microbatches and all tasks, of `scales[t]` times the
-    /// gradient of the task's loss into `gradient` (length of the layout), and returns the loss
-    /// sums by task.
+    /// Writes the combined gradient of a node's microbatches over all tasks into `gradient` (length
+    /// of the layout): the sum of `scales[t]` times the gradient of task `t`'s summed loss. Returns
+    /// the loss sums by task.
     ///
     /// # Errors
-    /// When rows can't be had.
-    pub fn gradient(
+    /// [`ComputeError`] if rows can't be read or the network refuses them.
+    pub fn combined_gradient(
         &mut self,
         step: u64,
         node: Node,
@@ -91,9 +93,9 @@ impl Computer {
         let Some((left, right)) = node.children() else {
             return self.microbatch(step, node.lo, scales, gradient);
         };
-        let left = self.gradient(step, left, scales, gradient)?;
+        let left = self.combined_gradient(step, left, scales, gradient)?;
         let mut buffer = self.buffers.pop().unwrap_or_else(|| vec![0.0; gradient.len()]);
-        let right = self.gradient(step, right, scales, &mut buffer)?;
+        let right = self.combined_gradient(step, right, scales, &mut buffer)?;
         tree::add_assign(gradient, &buffer);
         self.buffers.push(buffer);
         Ok(add_losses(left, &right))
@@ -114,21 +116,22 @@ impl Computer {
         Ok(self.by_task(&sums))
     }
 
-    /// The same for one feed and task by task: writes the sum over the node's microbatches of
-    /// `scales[t]` times the gradient of the loss of `tasks[i]` into `gradients[i]`, and returns
-    /// the loss sums of all tasks on the feed.
+    /// Writes per-task gradients of a node's microbatches of one feed: `gradients[i]` (length of
+    /// the layout) becomes `scales[t]` times the gradient of the summed loss of task
+    /// `t = tasks[i]`. `step_and_feed` names the step and the feed. Returns the loss sums by task;
+    /// those of tasks on other feeds are zero.
     ///
     /// # Errors
-    /// When rows can't be had.
-    pub fn gradients(
+    /// [`ComputeError`] if rows can't be read or the network refuses them.
+    pub fn task_gradients(
         &mut self,
-        unit: (u64, usize),
+        step_and_feed: (u64, usize),
         node: Node,
         tasks: &[usize],
         scales: &[f32],
         gradients: &mut [&mut [f32]],
     ) -> Result<Vec<Loss>, ComputeError> {
-        let (step, feed) = unit;
+        let (step, feed) = step_and_feed;
         let Some((left, right)) = node.children() else {
             let batches = self.prefetch.take(Rows { step, feed: Some(feed), microbatch: node.lo })?;
             let key = MicrobatchKey { seed: self.seed, step, microbatch: node.lo };
@@ -136,12 +139,12 @@ impl Computer {
                 self.network.task_gradients(key, scales, &FeedInput::new(feed, &batches[0]), tasks, gradients)?;
             return Ok(self.by_task(&sums));
         };
-        let left = self.gradients(unit, left, tasks, scales, gradients)?;
+        let left = self.task_gradients(step_and_feed, left, tasks, scales, gradients)?;
         let elements = self.network.layout().len();
         let mut buffers: Vec<Vec<f32>> =
             tasks.iter().map(|_| self.buffers.pop().unwrap_or_else(|| vec![0.0; elements])).collect();
         let mut others: Vec<&mut [f32]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
-        let right = self.gradients(unit, right, tasks, scales, &mut others)?;
+        let right = self.task_gradients(step_and_feed, right, tasks, scales, &mut others)?;
         for ((task, gradient), buffer) in tasks.iter().zip(gradients).zip(&buffers) {
             let span = self.network.layout().span(*task);
             tree::add_assign(&mut gradient[span.clone()], &buffer[span]);
@@ -150,10 +153,11 @@ impl Computer {
         Ok(add_losses(left, &right))
     }
 
-    /// The loss sums by task over the node's microbatches, as they come with their gradient.
+    /// Computes the loss sums by task over a node's microbatches, without gradients. They have the
+    /// same bits as those that [`Computer::combined_gradient`] returns.
     ///
     /// # Errors
-    /// When rows can't be had.
+    /// [`ComputeError`] if rows can't be read or the network refuses them.
     pub fn losses(&mut self, step: u64, node: Node) -> Result<Vec<Loss>, ComputeError> {
         self.prefetch.keep();
         let Some((left, right)) = node.children() else {
@@ -175,10 +179,11 @@ impl Computer {
         losses
     }
 
-    /// The evaluation sums of one feed's tasks over a node of a split's chunks.
+    /// Computes the evaluation sums of one feed's tasks over a node of a split's chunks, by task
+    /// number.
     ///
     /// # Errors
-    /// When rows can't be had.
+    /// [`ComputeError`] if rows can't be read or the network refuses them.
     pub fn evaluate(
         &mut self,
         feed: usize,

@@ -1,22 +1,26 @@
 //! The worker: connects to a coordinator, loads its part of the data, computes and sends sums.
 //!
 //! A worker is a pure function with a connection: (parameters, work) -> (loss sums, gradient sums).
-//! It holds nothing that the run would miss. One thread takes work from the stream and computes it
-//! where it stands ([`session`], [`compute`]): handing it to another would cost more than a small
-//! step takes. A second one sends signs of life, whatever the first is doing; a third draws the
-//! next rows meanwhile ([`prefetch`]).
+//! It holds no state that the run needs, so it may die at any time.
+//!
+//! It has three threads. The first reads the stream and computes each piece of work where it read
+//! it ([`run()`], [`compute`]): to hand work to another thread would take longer than a small step.
+//! The second sends heartbeats, whatever the first does. The third draws the next rows
+//! ([`prefetch`]).
 
 pub mod access;
-mod bench;
 pub mod compute;
 pub mod connection;
 pub mod error;
 mod heartbeat;
+mod loaded;
 mod options;
 pub mod prefetch;
-pub mod session;
+mod run;
+mod session;
+mod state;
 
 pub use access::Access;
 pub use error::WorkerError;
 pub use options::Options;
-pub use session::{Ended, run};
+pub use run::{Ended, run};

@@ -1,16 +1,15 @@
-//! One worker's stay in a run: the stream of work, and the way out.
+//! One session of a worker with a coordinator: from the hello to the end of the stream.
 
 use std::{
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use proto::{
-    COOL_DOWN,
     address::Address,
     convert,
-    message::{ChunkOf, CoordinatorMessage, Envelope, Hello, Refusal, RefusalKind, Welcome, WorkerMessage},
+    message::{Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Refusal, RefusalKind, Welcome, WorkerMessage},
     payload::{Assembler, Broken, VectorAssembler},
     v1,
 };
@@ -18,108 +17,39 @@ use tokio::{sync::mpsc, time};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use crate::{
-    bench::{Bench, Task},
     connection::{call_failed, connect, first_call_failed},
     error::WorkerError,
     heartbeat::{self, Activity, Beating, Heartbeat},
     options::Options,
+    run::Ended,
+    state::{Command, WorkerState},
 };
 
-/// Messages that may wait to be sent. A vector travels in pieces, so this bounds memory too.
+/// The most messages that wait to be sent. Vectors travel in chunks, so this bounds memory too.
 const OUTBOX: usize = 64;
+/// How long a coordinator on another machine may take with its next message, until the worker is
+/// accepted. From then on its heartbeats tell whether it lives.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a worker waits at its end until its last message is sent.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a worker's stay ended well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// The run is over.
-    Finished(String),
-    /// The worker was asked to go.
-    Stopped,
+/// How far a session came.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// The coordinator sent its welcome.
+    pub(crate) welcome: bool,
+    /// The worker took part.
+    pub(crate) accepted: bool,
 }
 
-/// How often in a row a worker may lose the coordinator before it is accepted.
-const STAYS_MAX: u32 = 10;
-/// The pause before the coordinator is looked for again; each further one is twice as long, up to
-/// [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// What a worker that was put aside waits beyond the time for which it is kept out.
-const COOL_DOWN_MARGIN: Duration = Duration::from_secs(1);
-/// How long a coordinator on another machine may take with its next message, until the worker is
-/// accepted. Thereafter its signs of life tell.
-const ANSWER: Duration = Duration::from_secs(30);
-
-/// Takes part in a run until it is over, or `stop` is ready.
-///
-/// A coordinator that is gone is looked for again, for [`Options::wait`]: it may have been taken up
-/// elsewhere, from its last checkpoint. The worker then joins anew, under a lease of its own;
-/// nothing that it holds has to be kept.
+/// Connects to the coordinator and takes part in its run until the session ends.
 ///
 /// # Errors
-/// [`WorkerError`] says why the worker could not take part to the end.
-pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ended, WorkerError> {
-    let mut stop = pin!(stop);
-    let (mut in_vain, mut pause) = (0, PAUSE_MIN);
-    #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]
-    let now = time::Instant::now;
-    // Since when whoever answers at the address has not even said welcome.
-    let mut unwelcome_since = None;
-    loop {
-        let mut came = Came::default();
-        let lost = match stay(&options, stop.as_mut(), &mut came).await {
-            Err(lost @ WorkerError::Disconnected(_)) => lost,
-            Err(WorkerError::Refused(refusal)) if may_come_back(refusal.kind) => WorkerError::Refused(refusal),
-            ended => return ended,
-        };
-        let is_put_aside = matches!(&lost, WorkerError::Refused(refusal) if is_kept_out(refusal.kind));
-        if came.accepted {
-            (in_vain, pause) = (0, PAUSE_MIN);
-        }
-        if came.welcome || is_put_aside {
-            unwelcome_since = None;
-        }
-        in_vain += 1;
-        let is_too_long = unwelcome_since.is_some_and(|since: time::Instant| since.elapsed() > options.wait);
-        if in_vain > STAYS_MAX || is_too_long {
-            return Err(lost);
-        }
-        if !came.welcome && !is_put_aside {
-            unwelcome_since.get_or_insert_with(now);
-        }
-        tracing::warn!("{lost}; looking for the coordinator again");
-        tokio::select! {
-            () = time::sleep(if is_put_aside { COOL_DOWN + COOL_DOWN_MARGIN } else { pause }) => {}
-            () = stop.as_mut() => return Ok(Ended::Stopped),
-        }
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
-/// Whether a worker that is refused for this may be let in the next time: its data are the run's,
-/// and it speaks as a worker does.
-fn may_come_back(kind: RefusalKind) -> bool {
-    matches!(kind, RefusalKind::Stale | RefusalKind::Damaged) || is_kept_out(kind)
-}
-
-/// Whether a worker that is refused for this is kept out for a while.
-fn is_kept_out(kind: RefusalKind) -> bool {
-    matches!(kind, RefusalKind::CoolDown | RefusalKind::NotFinite)
-}
-
-/// How far a worker came.
-#[derive(Default)]
-struct Came {
-    /// The coordinator has said what the run is.
-    welcome: bool,
-    /// The worker was given a place.
-    accepted: bool,
-}
-
-/// One connection to the coordinator, from hello to its end.
-async fn stay(
+/// [`WorkerError`] says why the session ended before the run.
+pub(crate) async fn run(
     options: &Options,
     mut stop: Pin<&mut impl Future<Output = ()>>,
-    came: &mut Came,
+    progress: &mut Progress,
 ) -> Result<Ended, WorkerError> {
     let mut client = tokio::select! {
         client = connect(&options.coordinator, &options.access, options.wait) => client?,
@@ -128,15 +58,15 @@ async fn stay(
     let (outbox, messages) = mpsc::channel::<v1::WorkerMessage>(OUTBOX);
     let hello = WorkerMessage::Hello(hello(options));
     let first = convert::worker_message_out(Envelope::default(), hello);
-    outbox.send(first).await.map_err(|_| WorkerError::Disconnected("at once".into()))?;
-    let heard = answer(&options.coordinator, client.work(ReceiverStream::new(messages))).await?;
+    outbox.send(first).await.map_err(|_| WorkerError::Disconnected("the stream ended at once".into()))?;
+    let call = reply(&options.coordinator, client.work(ReceiverStream::new(messages))).await?;
     let failed = |status| first_call_failed(&status, &options.coordinator, &options.access);
-    let replies = heard.map_err(failed)?.into_inner();
+    let replies = call.map_err(failed)?.into_inner();
     let mut session = Session {
-        bench: Bench::new(options.clone()),
+        state: WorkerState::new(options.clone()),
         options: options.clone(),
         outbox,
-        stay: None,
+        joined: None,
         receiving: None,
         heartbeat: None,
         activity: Arc::default(),
@@ -145,22 +75,23 @@ async fn stay(
     let ended = tokio::select! {
         ended = session.listen(replies) => ended,
         () = stop => {
-            session.leave(RefusalKind::Shutdown, "the worker was asked to stop".into()).await;
+            session.leave(RefusalKind::Shutdown, "the worker was told to stop".into()).await;
             Ok(Ended::Stopped)
         }
     };
-    *came = Came { welcome: session.stay.is_some(), accepted: session.accepted };
+    *progress = Progress { welcome: session.joined.is_some(), accepted: session.accepted };
     ended
 }
 
-/// Waits for what a coordinator owes. One on this machine may be stopped for as long as it likes:
-/// its socket tells when it is gone.
-async fn answer<T>(coordinator: &Address, answer: impl Future<Output = T>) -> Result<T, WorkerError> {
+/// Waits for the coordinator's reply, with a timeout if it is on another machine. The socket of a
+/// coordinator on this machine tells when it is gone, and one that is suspended may wake up again.
+async fn reply<T>(coordinator: &Address, reply: impl Future<Output = T>) -> Result<T, WorkerError> {
     match coordinator {
-        Address::Unix(_) => Ok(answer.await),
+        Address::Unix(_) => Ok(reply.await),
         Address::Tcp(_) => {
-            let late = |_| WorkerError::Disconnected(format!("it did not answer within {} s", ANSWER.as_secs()));
-            time::timeout(ANSWER, answer).await.map_err(late)
+            let seconds = REPLY_TIMEOUT.as_secs();
+            let late = |_| WorkerError::Disconnected(format!("the coordinator did not reply within {seconds} s"));
+            time::timeout(REPLY_TIMEOUT, reply).await.map_err(late)
         }
     }
 }
@@ -176,7 +107,15 @@ fn hello(options: &Options) -> Hello {
     }
 }
 
-/// What is being received in pieces.
+/// Who the worker is to the coordinator, from its welcome on.
+struct Joined {
+    /// Names the run, the epoch and the lease.
+    envelope: Envelope,
+    /// Length of the flat parameter vector, elements.
+    parameters: usize,
+}
+
+/// Something that is being received in chunks.
 enum Receiving {
     Plan(Box<Welcome>, Assembler),
     Parameters(u64, VectorAssembler),
@@ -185,10 +124,10 @@ enum Receiving {
 struct Session {
     options: Options,
     outbox: mpsc::Sender<v1::WorkerMessage>,
-    bench: Bench,
-    stay: Option<(Envelope, u64)>,
+    state: WorkerState,
+    joined: Option<Joined>,
     receiving: Option<Receiving>,
-    /// Signs of life under the present lease.
+    /// The heartbeats of the session's lease.
     heartbeat: Option<Heartbeat>,
     activity: Arc<Activity>,
     accepted: bool,
@@ -202,33 +141,37 @@ impl Session {
             let (envelope, message) = match convert::coordinator_message_in(reply) {
                 Ok(message) => message,
                 Err(invalid) if invalid.refusal() == RefusalKind::Damaged => {
-                    self.leave(RefusalKind::Damaged, format!("from the coordinator: {invalid}")).await;
+                    self.leave(RefusalKind::Damaged, format!("a message of the coordinator: {invalid}")).await;
                     return Err(WorkerError::Disconnected(invalid.to_string()));
                 }
                 Err(invalid) => return Err(WorkerError::Protocol(invalid.to_string())),
             };
-            if let Some((stay, _)) = &self.stay
-                && (envelope.run != stay.run || envelope.epoch != stay.epoch || envelope.lease != stay.lease)
-            {
-                tracing::warn!(?envelope, "dropped a message for somebody else");
+            if self.joined.as_ref().is_some_and(|joined| !is_same_lease(&joined.envelope, &envelope)) {
+                tracing::warn!(?envelope, "dropped a message for another lease");
                 continue;
             }
             match message {
                 CoordinatorMessage::Finished { reason } => return Ok(Ended::Finished(reason)),
                 CoordinatorMessage::Refused(refusal) => return Err(WorkerError::Refused(refusal)),
-                other => self.take(envelope, other).await?,
+                CoordinatorMessage::Welcome(welcome) => self.join(envelope, welcome),
+                CoordinatorMessage::Chunk(chunk) => self.receive(envelope, &chunk).await?,
+                CoordinatorMessage::Work(work) => self.run(envelope, Command::Compute(work)).await?,
+                CoordinatorMessage::Accepted { rank } => {
+                    tracing::debug!(rank, "accepted");
+                    self.accepted = true;
+                }
             }
         }
         Err(WorkerError::Disconnected("the stream ended".into()))
     }
 
-    /// The next message, unless the coordinator gives no sign of life.
+    /// Waits for the next message, or until the coordinator's heartbeats are lost.
     async fn next(
         &mut self,
         replies: &mut tonic::Streaming<v1::CoordinatorMessage>,
     ) -> Result<Option<Result<v1::CoordinatorMessage, tonic::Status>>, WorkerError> {
         if !self.accepted {
-            return answer(&self.options.coordinator, replies.next()).await;
+            return reply(&self.options.coordinator, replies.next()).await;
         }
         let lost = async {
             match &mut self.heartbeat {
@@ -243,62 +186,56 @@ impl Session {
         }
     }
 
-    async fn take(&mut self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), WorkerError> {
-        match message {
-            CoordinatorMessage::Welcome(welcome) => {
-                self.stay = Some((envelope.clone(), welcome.parameters));
-                let interval = Duration::from_millis(welcome.heartbeat_ms.max(1));
-                let lease = Duration::from_millis(welcome.lease_ms.max(1));
-                let activity = Arc::clone(&self.activity);
-                let (address, access) = (self.options.coordinator.clone(), self.options.access.clone());
-                self.heartbeat =
-                    Some(heartbeat::start(Beating { address, access, envelope, activity, interval, lease }));
-                let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
-                self.receiving = Some(Receiving::Plan(welcome, plan));
-            }
-            CoordinatorMessage::Chunk(chunk) => {
-                let broken = |e: Broken| WorkerError::Protocol(e.to_string());
-                if let ChunkOf::Parameters(version) = chunk.of
-                    && chunk.offset == 0
-                {
-                    let elements = self.stay.as_ref().map_or(0, |(_, parameters)| *parameters) as usize;
-                    self.receiving = Some(Receiving::Parameters(version, VectorAssembler::new(chunk.of, elements)));
-                }
-                match self.receiving.take() {
-                    Some(Receiving::Plan(welcome, mut plan)) => {
-                        if plan.push(&chunk).map_err(broken)? {
-                            let plan = plan.into_bytes();
-                            self.compute(envelope, Task::SetUp { welcome, plan }).await?;
-                        } else {
-                            self.receiving = Some(Receiving::Plan(welcome, plan));
-                        }
-                    }
-                    Some(Receiving::Parameters(version, mut vector)) => {
-                        if vector.push(&chunk).map_err(broken)? {
-                            let vector = vector.into_vector();
-                            self.compute(envelope, Task::Parameters { version, vector }).await?;
-                        } else {
-                            self.receiving = Some(Receiving::Parameters(version, vector));
-                        }
-                    }
-                    None => return Err(WorkerError::Protocol("a chunk of nothing that was announced".into())),
-                }
-            }
-            CoordinatorMessage::Work(work) => self.compute(envelope, Task::Work(work)).await?,
-            CoordinatorMessage::Accepted { rank } => {
-                tracing::debug!(rank, "accepted");
-                self.accepted = true;
-            }
-            CoordinatorMessage::Finished { .. } | CoordinatorMessage::Refused(_) => {}
-        }
-        Ok(())
+    /// Starts the heartbeats, and waits for the plan.
+    fn join(&mut self, envelope: Envelope, welcome: Box<Welcome>) {
+        self.heartbeat = Some(heartbeat::start(Beating {
+            address: self.options.coordinator.clone(),
+            access: self.options.access.clone(),
+            envelope: envelope.clone(),
+            activity: Arc::clone(&self.activity),
+            interval: Duration::from_millis(welcome.heartbeat_ms.max(1)),
+            lease: Duration::from_millis(welcome.lease_ms.max(1)),
+        }));
+        self.joined = Some(Joined { envelope, parameters: welcome.parameters as usize });
+        let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
+        self.receiving = Some(Receiving::Plan(welcome, plan));
     }
 
-    /// Computes, here and now, and sends what came of it; messages carry the envelope of what they
-    /// answer.
-    async fn compute(&mut self, envelope: Envelope, task: Task) -> Result<(), WorkerError> {
+    /// Takes a chunk of the plan or of parameters. Once all chunks are there, the worker loads or
+    /// sets them.
+    async fn receive(&mut self, envelope: Envelope, chunk: &Chunk) -> Result<(), WorkerError> {
+        let broken = |e: Broken| WorkerError::Protocol(e.to_string());
+        if let ChunkOf::Parameters(version) = chunk.of
+            && chunk.offset == 0
+        {
+            let elements = self.joined.as_ref().map_or(0, |joined| joined.parameters);
+            self.receiving = Some(Receiving::Parameters(version, VectorAssembler::new(chunk.of, elements)));
+        }
+        let command = match self.receiving.take() {
+            Some(Receiving::Plan(welcome, mut plan)) => {
+                if !plan.push(chunk).map_err(broken)? {
+                    self.receiving = Some(Receiving::Plan(welcome, plan));
+                    return Ok(());
+                }
+                Command::Load { welcome, plan: plan.into_bytes() }
+            }
+            Some(Receiving::Parameters(version, mut vector)) => {
+                if !vector.push(chunk).map_err(broken)? {
+                    self.receiving = Some(Receiving::Parameters(version, vector));
+                    return Ok(());
+                }
+                Command::SetParameters { version, parameters: vector.into_vector() }
+            }
+            None => return Err(WorkerError::Protocol("a chunk came that nothing announced".into())),
+        };
+        self.run(envelope, command).await
+    }
+
+    /// Runs a command on this thread, and sends the messages that answer it. They carry the
+    /// envelope of the command.
+    async fn run(&mut self, envelope: Envelope, command: Command) -> Result<(), WorkerError> {
         self.activity.busy.store(true, Ordering::Relaxed);
-        let messages = match self.bench.take(task) {
+        let messages = match self.state.run(command) {
             Ok(messages) => messages,
             Err(refusal) => {
                 self.leave(refusal.kind, refusal.reason.clone()).await;
@@ -308,19 +245,24 @@ impl Session {
         for message in messages {
             let message = convert::worker_message_out(envelope.clone(), message);
             let sent = self.outbox.send(message).await;
-            sent.map_err(|_| WorkerError::Disconnected("the coordinator does not listen any more".into()))?;
+            sent.map_err(|_| WorkerError::Disconnected("the coordinator has closed the stream".into()))?;
         }
         self.activity.busy.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Tells the coordinator before going, so that its work is handed on at once.
+    /// Tells the coordinator that the worker leaves, so that its work goes to others at once.
     async fn leave(&mut self, kind: RefusalKind, reason: String) {
-        let Some((envelope, _)) = &self.stay else { return };
+        let Some(Joined { envelope, .. }) = &self.joined else { return };
         let leave = WorkerMessage::Leave(Refusal { kind, reason });
         let message = convert::worker_message_out(envelope.clone(), leave);
-        // A coordinator that does not read any more finds out by the closed stream.
-        let _ = time::timeout(Duration::from_secs(1), self.outbox.send(message)).await;
-        let _ = time::timeout(Duration::from_secs(1), self.outbox.closed()).await;
+        // A coordinator that reads no more learns it from the closed stream.
+        let _ = time::timeout(LEAVE_TIMEOUT, self.outbox.send(message)).await;
+        let _ = time::timeout(LEAVE_TIMEOUT, self.outbox.closed()).await;
     }
+}
+
+/// Whether two envelopes name the same run, epoch and lease.
+fn is_same_lease(one: &Envelope, other: &Envelope) -> bool {
+    (&one.run, one.epoch, one.lease) == (&other.run, other.epoch, other.lease)
 }
