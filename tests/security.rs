@@ -125,10 +125,10 @@ fn whoever_lacks_something_is_refused_told_why_counted_and_recorded() {
         &["is not for `elsewhere.example`", "127.0.0.1"],
     );
     // In plain text nothing is understood; the other side's authority is not trusted here.
-    failed(&coordinator.status(&[]), 1, &["give --tls-ca"]);
+    failed(&coordinator.status(&[]), 1, &["give `--tls-ca`"]);
     let mut in_plain_text = trunkline();
     in_plain_text.args(["worker", "--wait", "1", "--coordinator", &coordinator.address]);
-    failed(&in_plain_text.output().expect("starts"), 1, &["give --tls-ca"]);
+    failed(&in_plain_text.output().expect("starts"), 1, &["give `--tls-ca`"]);
     let foreign = stranger.all_of("worker");
     let mut foreign = texts(&foreign);
     let ours = cluster.file("ca.pem");

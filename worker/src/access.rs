@@ -1,4 +1,4 @@
-//! What a peer shows a coordinator, and what it asks of it.
+//! What a peer needs to call a coordinator: TLS and the join token.
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use proto::token::Token;
 use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
 use tonic::{Request, Status, service::Interceptor};
 
-/// How a coordinator is spoken to. By default in plain text, with no token, and only on this
-/// machine.
+/// How a coordinator is called. The default is plain text, without a token, on this machine only.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// Speaks TLS.
+    /// TLS; `None` stands for plain text.
     pub tls: Option<Tls>,
-    /// Shown with every call.
+    /// The join token that every call carries.
     pub token: Option<Token>,
-    /// Speaks in plain text to other machines too.
+    /// Allows plain text to other machines too.
     pub insecure: bool,
 }
 
-/// Whom to trust, and by which name.
+/// Which coordinators are trusted.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// The authority, and this side's certificate.
+    /// The trusted authority, and this side's certificate.
     pub config: Arc<ClientConfig>,
-    /// The name that the coordinator's certificate has to have; none: that of its address.
+    /// The name that the coordinator's certificate must have; `None` stands for the host of its
+    /// address.
     pub name: Option<ServerName<'static>>,
 }
 

@@ -30,35 +30,35 @@ use crate::{
     error::WorkerError,
 };
 
-/// The first pause between two tries; each further one is twice as long, up to [`PAUSE_MAX`].
+/// The first pause between two attempts. It doubles with each attempt, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// What is left of the wait for the last try.
-const LAST_TRY: Duration = Duration::from_millis(50);
-/// How long one try may take.
-const TRY: Duration = Duration::from_secs(5);
-/// After so many handshakes in a row that fail, whoever answers can't be trusted; one may have been
-/// damaged on the way.
+/// The time that is kept for the last attempt.
+const LAST_ATTEMPT: Duration = Duration::from_millis(50);
+/// The timeout of one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many handshakes in a row may fail before the other side counts as untrusted. One alone may
+/// have been damaged on the network.
 const HANDSHAKES_MAX: u32 = 3;
 
-/// Calls to a coordinator, each of which shows what it asks for.
+/// A client of a coordinator, whose calls carry the join token.
 pub type Client = CoordinatorClient<InterceptedService<Channel, Access>>;
 
-/// Connects, trying again until `wait` is over.
+/// Connects to a coordinator, with retries until `wait` is over.
 ///
 /// # Errors
-/// [`WorkerError::NoCoordinator`] when nobody has answered by then, [`WorkerError::Untrusted`]
-/// where whoever answers can't be trusted: after three handshakes in a row that fail, or the last
-/// one in time.
+/// [`WorkerError::NoCoordinator`] if no coordinator answers in time. [`WorkerError::Untrusted`] if
+/// three handshakes in a row fail, if the last one in time fails, or if the connection would not
+/// be encrypted although it must be.
 pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Result<Client, WorkerError> {
     let (mut pause, mut handshakes) = (PAUSE_MIN, 0);
-    #[expect(clippy::disallowed_methods, reason = "the wait is of the world's time")]
+    #[expect(clippy::disallowed_methods, reason = "the wait is real time")]
     let began = time::Instant::now();
     loop {
-        // The first try has its time, however short the wait.
+        // The first attempt has its full time, however short the wait is.
         let left = wait.saturating_sub(began.elapsed());
-        let patience = if pause == PAUSE_MIN { TRY } else { left.min(TRY) };
-        let failed = match try_connect(address, access, patience).await {
+        let timeout = if pause == PAUSE_MIN { ATTEMPT_TIMEOUT } else { left.min(ATTEMPT_TIMEOUT) };
+        let failed = match try_connect(address, access, timeout).await {
             Ok(channel) => {
                 let client = CoordinatorClient::with_interceptor(channel, access.clone());
                 return Ok(client
@@ -68,7 +68,7 @@ pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Resu
             Err(failed) => failed,
         };
         let left = wait.saturating_sub(began.elapsed());
-        let over = left <= LAST_TRY;
+        let over = left <= LAST_ATTEMPT;
         handshakes = if matches!(failed, Failed::Handshake(_)) { handshakes + 1 } else { 0 };
         let address = || address.clone();
         match failed {
@@ -81,12 +81,13 @@ pub async fn connect(address: &Address, access: &Access, wait: Duration) -> Resu
             Failed::Untrusted(reason) => return Err(WorkerError::Untrusted { address: address(), reason }),
             Failed::Unreachable(_) | Failed::Handshake(_) => {}
         }
-        time::sleep(pause.min(left - LAST_TRY)).await;
+        time::sleep(pause.min(left - LAST_ATTEMPT)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-/// What a coordinator says that refuses a call, and why otherwise the call went wrong.
+/// The error of a failed call: the coordinator's refusal if the status carries one, otherwise a
+/// broken connection.
 pub fn call_failed(status: &Status) -> WorkerError {
     let kind = status.metadata().get(proto::REFUSAL).and_then(|kind| RefusalKind::from_name(kind.to_str().ok()?));
     match kind {
@@ -95,27 +96,28 @@ pub fn call_failed(status: &Status) -> WorkerError {
     }
 }
 
-/// The same for the first call on a connection: a coordinator that asks for TLS does not answer in
-/// plain text.
+/// The error of a failed first call on a connection. Like [`call_failed`], but if the connection
+/// is in plain text it adds that the coordinator may require TLS.
 pub fn first_call_failed(status: &Status, address: &Address, access: &Access) -> WorkerError {
-    // What a coordinator has answered has no source.
-    let is_the_connection_s = std::error::Error::source(status).is_some();
+    // A status that the coordinator sent has no source; one of the transport has.
+    let is_of_transport = std::error::Error::source(status).is_some();
     let in_plain_text = access.tls.is_none() && matches!(address, Address::Tcp(_));
     match call_failed(status) {
-        WorkerError::Disconnected(reason) if is_the_connection_s && in_plain_text => {
-            WorkerError::Disconnected(format!("{reason} (if it asks for TLS: give --tls-ca)"))
+        WorkerError::Disconnected(reason) if is_of_transport && in_plain_text => {
+            WorkerError::Disconnected(format!("{reason} (if the coordinator requires TLS, give `--tls-ca`)"))
         }
         other => other,
     }
 }
 
+/// Why an attempt failed.
 enum Failed {
-    /// Another try may do better.
+    /// The coordinator did not answer; another attempt may succeed.
     Unreachable(String),
-    /// The other side can't be trusted, or what it said was damaged on the way: a few tries tell
-    /// these apart.
+    /// The TLS handshake failed: the other side can't be trusted, or its message was damaged on the
+    /// network. A few attempts tell these apart.
     Handshake(String),
-    /// Another try would not.
+    /// The connection is not allowed; another attempt would fail too.
     Untrusted(String),
 }
 
@@ -128,11 +130,11 @@ impl From<io::Error> for Failed {
     }
 }
 
-async fn try_connect(address: &Address, access: &Access, patience: Duration) -> Result<Channel, Failed> {
-    let late = |_| Failed::Unreachable(format!("no answer within {} s", patience.as_secs_f64().ceil()));
-    let bytes = time::timeout(patience, dial(address, access)).await.map_err(late)??;
-    // The channel takes this connection, and does not make another: a worker that is cut off joins
-    // anew.
+async fn try_connect(address: &Address, access: &Access, timeout: Duration) -> Result<Channel, Failed> {
+    let late = |_| Failed::Unreachable(format!("no answer within {} s", timeout.as_secs_f64().ceil()));
+    let bytes = time::timeout(timeout, dial(address, access)).await.map_err(late)??;
+    // The channel gets this one connection and never makes another: a worker that loses its
+    // connection joins with a new session.
     let dialled = Mutex::new(Some(TokioIo::new(bytes)));
     let connector = tower::service_fn(move |_: Uri| {
         let bytes = dialled.lock().ok().and_then(|mut dialled| dialled.take());
@@ -159,7 +161,7 @@ async fn dial(address: &Address, access: &Access) -> Result<Box<dyn Bytes>, Fail
     stream.set_nodelay(true)?;
     let Some(Tls { config, name }) = &access.tls else {
         if !may_be_plain(stream.peer_addr()?.ip(), access) {
-            let reason = "it is on another machine, and the connection would not be encrypted: give --tls-ca, or say \
+            let reason = "it is on another machine, and the connection would not be encrypted: give `--tls-ca`, or \
                           `--insecure` if the network is trusted";
             return Err(Failed::Untrusted(reason.into()));
         }
@@ -173,20 +175,20 @@ async fn dial(address: &Address, access: &Access) -> Result<Box<dyn Bytes>, Fail
     Ok(Box::new(connector.connect(name, stream).await?))
 }
 
-/// Whether a coordinator at this address may be spoken to without TLS.
+/// Whether a connection to this address may go without TLS.
 fn may_be_plain(address: IpAddr, access: &Access) -> bool {
     address.to_canonical().is_loopback() || access.insecure
 }
 
-/// The name in an address, as a certificate has it.
+/// The host of `HOST:PORT`, as a certificate names it.
 fn server_name(place: &str) -> Result<ServerName<'static>, String> {
     let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(host.to_owned())
-        .map_err(|_| format!("`{host}` is no name that a certificate can have: give --tls-name"))
+        .map_err(|_| format!("a certificate can't have the name `{host}`: give the right one with `--tls-name`"))
 }
 
-/// The innermost cause, which is what a person can act on.
+/// The innermost cause of an error, which says what failed.
 fn reason_of(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -200,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_stays_on_this_machine_unless_it_is_asked_for() {
+    fn plain_text_stays_on_this_machine_unless_insecure_is_given() {
         let insecure = Access { insecure: true, ..Access::default() };
         for (address, may) in [
             ("127.0.0.1", true),
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_from_an_address_as_certificates_have_it() {
+    fn the_server_name_is_the_host_of_the_address() {
         for (place, name) in [("node-3:1234", "node-3"), ("10.0.0.1:1", "10.0.0.1"), ("[::1]:5", "::1")] {
             assert_eq!(server_name(place).unwrap().to_str(), name);
         }

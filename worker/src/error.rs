@@ -1,41 +1,41 @@
-//! Why a worker ends without the run having ended.
+//! Why a worker ends before its run.
 
 use std::time::Duration;
 
 use proto::{address::Address, message::Refusal};
 
-/// Why a worker could not do its part.
+/// Why a worker could not take part to the end of the run.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// Nobody answers at the address.
+    /// No coordinator answers at the address.
     #[error("no coordinator at {address} within {}s: {reason}", waited.as_secs())]
     NoCoordinator {
-        /// Where one was looked for.
+        /// Where the worker looked for one.
         address: Address,
-        /// For how long.
+        /// How long it tried.
         waited: Duration,
-        /// What the last try said.
+        /// Why the last attempt failed.
         reason: String,
     },
-    /// The connection can't be trusted: the address rules it out, or handshakes fail again and
+    /// The connection can't be trusted: it would not be encrypted, or handshakes fail again and
     /// again.
     #[error("the coordinator at {address}: {reason}")]
     Untrusted {
-        /// Where it is.
+        /// Where the coordinator is.
         address: Address,
-        /// Why.
+        /// Why the connection can't be trusted.
         reason: String,
     },
-    /// The coordinator does not let the worker in, or sends it away.
+    /// The coordinator does not accept the worker, or told it to leave.
     #[error("the coordinator refuses this worker ({}): {}", .0.kind.name(), .0.reason)]
     Refused(Refusal),
-    /// The worker can't take part, and has said so to the coordinator.
+    /// The worker can't take part, and has told the coordinator.
     #[error("this worker can't take part ({}): {}", .0.kind.name(), .0.reason)]
     Unfit(Refusal),
-    /// The connection broke in the midst of the run.
+    /// The connection broke before the run was over.
     #[error("the connection to the coordinator broke: {0}")]
     Disconnected(String),
-    /// The coordinator says something that no coordinator of this version says.
-    #[error("the coordinator sent what can't be understood: {0}")]
+    /// The coordinator sent a message that no coordinator of this version sends.
+    #[error("the coordinator sent a message that this worker can't understand: {0}")]
     Protocol(String),
 }

@@ -1,6 +1,6 @@
-//! Signs of life, on a thread and a connection of their own: neither a long computation nor a long
-//! vector delays them. The coordinator echoes them; a worker that hears no echo is cut off, even
-//! where its stream does not say so.
+//! Heartbeats, on a thread and a connection of their own: neither a long computation nor a long
+//! vector delays them. The coordinator echoes each one. A worker that gets no echo has lost its
+//! coordinator, even if its stream is still open.
 
 use std::{
     future,
@@ -31,45 +31,48 @@ use crate::{
     error::WorkerError,
 };
 
-/// The pause before a connection that broke is made anew.
+/// The pause before a broken connection is made again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How many leases a worker waits for an echo: a coordinator that is busy for one has lost nobody
-/// yet.
+/// The timeout of an echo, in leases. It is more than one, since a coordinator that was busy for
+/// one lease has dropped no worker yet.
 const LEASES: u32 = 2;
 
-/// What a worker's signs of life say of its stream: a coordinator that waits for an answer sees by
-/// it whether anything gets through.
+/// What a worker's heartbeats say about its stream. A coordinator that waits for a result sees from
+/// it whether its messages arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
-    /// Messages that have come.
+    /// Messages that came on the stream.
     pub heard: AtomicU64,
-    /// It computes, or has something to send.
+    /// Whether the worker computes, or has something to send.
     pub busy: AtomicBool,
 }
 
-/// Where signs of life go, and what they say.
+/// Where heartbeats go, and what they say.
 pub(crate) struct Beating {
+    /// Where the coordinator listens.
     pub address: Address,
+    /// How the coordinator is called.
     pub access: Access,
-    /// What the worker's stay is known by.
+    /// Names the run, the epoch and the lease.
     pub envelope: Envelope,
-    /// What it does.
+    /// What the worker does.
     pub activity: Arc<Activity>,
-    /// Time between two of them.
+    /// Time between two heartbeats.
     pub interval: Duration,
-    /// How long the coordinator waits for one; the worker waits [`LEASES`] of it for an echo.
+    /// The coordinator's timeout for a heartbeat. The worker's timeout for an echo is [`LEASES`]
+    /// times as long.
     pub lease: Duration,
 }
 
-/// Signs of life that are being sent; they end with it.
+/// A thread that sends heartbeats until this is dropped.
 pub(crate) struct Heartbeat {
     lost: Option<oneshot::Receiver<String>>,
     _going_on: oneshot::Sender<()>,
 }
 
 impl Heartbeat {
-    /// Waits until the coordinator is out of reach, or does not know the lease any more; says
-    /// which.
+    /// Waits until the coordinator does not answer, or does not know the lease any more. Returns
+    /// the reason.
     pub(crate) async fn lost(&mut self) -> String {
         if let Some(lost) = &mut self.lost {
             let reason = lost.await;
@@ -78,19 +81,20 @@ impl Heartbeat {
                 return reason;
             }
         }
-        // Nobody watches: the coordinator's stream tells alone.
+        // The thread has ended, so only the stream tells whether the coordinator lives.
         future::pending().await
     }
 }
 
-/// Sends a beat every `interval` until the coordinator is lost, or the heartbeat is dropped.
+/// Sends a heartbeat every [`Beating::interval`] until the coordinator is lost, or the returned
+/// value is dropped.
 pub(crate) fn start(beating: Beating) -> Heartbeat {
     let (going_on, over) = oneshot::channel::<()>();
     let (lose, lost) = oneshot::channel();
     thread::spawn(move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return tracing::warn!(%error, "no signs of life: the lease will run out"),
+            Err(error) => return tracing::warn!(%error, "can't send heartbeats: the coordinator will drop this worker"),
         };
         runtime.block_on(async {
             tokio::select! {
@@ -102,35 +106,35 @@ pub(crate) fn start(beating: Beating) -> Heartbeat {
     Heartbeat { lost: Some(lost), _going_on: going_on }
 }
 
-/// The coordinator says that it does not know the lease.
-struct Unknown(String);
+/// The coordinator does not know the lease any more, with its reason.
+struct UnknownLease(String);
 
 impl Beating {
     async fn until_lost(self) -> String {
         let mut echoes = None;
         loop {
             let echo = self.echo(&mut echoes);
-            // A socket of this machine is not cut in silence, and its coordinator may be stopped
-            // for as long as it likes.
+            // The socket of a coordinator on this machine tells when it is gone, and one that is
+            // suspended may wake up again.
             let heard = match self.address {
                 Address::Unix(_) => Ok(echo.await),
                 Address::Tcp(_) => time::timeout(LEASES * self.lease, echo).await,
             };
             match heard {
                 Ok(Ok(())) => {}
-                Ok(Err(Unknown(reason))) => return reason,
-                Err(_) => return format!("no sign of life from it for {:?}", LEASES * self.lease),
+                Ok(Err(UnknownLease(reason))) => return reason,
+                Err(_) => return format!("it did not echo a heartbeat for {:?}", LEASES * self.lease),
             }
         }
     }
 
-    /// Waits for the next echo; makes a connection that broke anew.
-    async fn echo(&self, echoes: &mut Option<Streaming<v1::Beat>>) -> Result<(), Unknown> {
+    /// Waits for the next echo, and connects again if the connection breaks.
+    async fn echo(&self, echoes: &mut Option<Streaming<v1::Beat>>) -> Result<(), UnknownLease> {
         loop {
             match self.try_echo(echoes).await {
                 Ok(()) => return Ok(()),
-                Err(WorkerError::Refused(refusal)) => return Err(Unknown(refusal.reason)),
-                Err(error) => tracing::debug!(%error, "signs of life were cut off; once more"),
+                Err(WorkerError::Refused(refusal)) => return Err(UnknownLease(refusal.reason)),
+                Err(error) => tracing::debug!(%error, "the heartbeat connection broke; connecting again"),
             }
             *echoes = None;
             time::sleep(PAUSE).await;

@@ -1,4 +1,4 @@
-//! What a worker is told when it is started.
+//! The options that a worker is started with.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,19 +6,19 @@ use proto::address::Address;
 
 use crate::access::Access;
 
-/// What a worker is started with.
+/// The options of a worker.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where the coordinator listens.
     pub coordinator: Address,
-    /// What the coordinator is shown, and asked for.
+    /// How the worker connects: TLS and the join token.
     pub access: Access,
     /// The device, as `--device` names it.
     pub device: String,
-    /// Threads to compute with; the run says how many where this is not given.
+    /// Number of threads to compute with; `None` stands for the run's number.
     pub threads: Option<u32>,
-    /// The folder that relative paths of data start from; default: the experiment's.
+    /// The folder that relative data paths start from; `None` stands for the experiment's folder.
     pub data_root: Option<PathBuf>,
-    /// How long to look for the coordinator, at the start and whenever it is gone.
+    /// How long the worker tries to reach the coordinator, at the start and after each loss.
     pub wait: Duration,
 }

@@ -1,12 +1,11 @@
-//! Rows of the next microbatch are drawn while the present one is computed.
+//! Draws the rows of the next microbatch while the worker computes the present one.
 //!
-//! A worker computes the same microbatches step after step, so the next one is known before it is
-//! asked for: it is the successor in the order of the step before. Where the guess is wrong (nodes
-//! of a lost worker, a new division) the rows are drawn when they are asked for, and nothing but
-//! time is lost.
+//! A worker computes the same microbatches step after step. So the next one can be guessed before
+//! it is requested: it is the successor in the order of the step before. If the guess is wrong (the
+//! nodes of a lost worker, a new division), the rows are drawn on request, which only costs time.
 //!
-//! Where a step goes over its rows more than once (losses before or after the gradient), they are
-//! kept until the next step.
+//! Some weightings need the losses before or after the gradient, so a step reads its rows more than
+//! once. Then the rows are kept until the next step.
 
 use std::{
     collections::BTreeMap,
@@ -19,18 +18,18 @@ use std::{
 
 use datasets::{Batch, DataError, Store};
 
-/// A microbatch of a step, of one feed or of all.
+/// Names the rows of a microbatch of a step, of one feed or of all feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rows {
     /// The step.
     pub step: u64,
-    /// The feed; `None`: all, in order.
+    /// The feed; `None` stands for all feeds, in order.
     pub feed: Option<usize>,
     /// The microbatch.
     pub microbatch: u32,
 }
 
-/// The rows of the feeds, in order.
+/// One batch a feed, in order.
 type Drawn = Result<Arc<Vec<Batch>>, DataError>;
 
 /// Draws rows on a thread of its own, one microbatch ahead.
@@ -39,16 +38,17 @@ pub struct Prefetch {
     store: Arc<Store>,
     requests: SyncSender<Rows>,
     drawn: Receiver<(Rows, Drawn)>,
+    /// Whether the thread draws rows that were not received yet.
     pending: bool,
     order: Order,
-    /// The last step that asked for rows.
+    /// The step whose rows were requested last.
     step: Option<u64>,
-    /// Rows of the present step, where it goes over them again.
+    /// Rows of the present step, if steps read them more than once.
     kept: Option<BTreeMap<Rows, Arc<Vec<Batch>>>>,
 }
 
 impl Prefetch {
-    /// Starts the thread; it ends when this is dropped.
+    /// Starts the thread. It ends when the value is dropped.
     pub fn start(store: Arc<Store>) -> Prefetch {
         let (requests, asked) = sync_channel::<Rows>(1);
         let (answer, drawn) = sync_channel(1);
@@ -63,15 +63,15 @@ impl Prefetch {
         Prefetch { store, requests, drawn, pending: false, order: Order::default(), step: None, kept: None }
     }
 
-    /// From now on rows are kept until the next step: it goes over them more than once.
+    /// Keeps rows until the next step from now on, since steps read them more than once.
     pub fn keep(&mut self) {
         self.kept.get_or_insert_default();
     }
 
-    /// The rows of a microbatch; those of the next one are drawn meanwhile.
+    /// Returns the rows of a microbatch, and starts to draw those of the next one.
     ///
     /// # Errors
-    /// When the rows can't be read, or are not those of the run.
+    /// [`DataError`] if the rows can't be read, or are not those of the run.
     pub fn take(&mut self, key: Rows) -> Drawn {
         if let Some(kept) = &mut self.kept {
             kept.retain(|known, _| known.step == key.step);
@@ -105,15 +105,17 @@ fn draw(store: &Store, key: Rows) -> Drawn {
     Ok(Arc::new(rows?))
 }
 
-/// The order in which microbatches of a step are asked for.
+/// The order in which the microbatches of a step are requested.
 #[derive(Debug, Default)]
 struct Order {
+    /// Requests of the step before.
     before: Vec<Rows>,
+    /// Requests of the present step.
     now: Vec<Rows>,
 }
 
 impl Order {
-    /// Notes a request and guesses the one after it.
+    /// Notes a request and guesses the next one.
     fn next(&mut self, rows: Rows) -> Rows {
         if self.now.first().is_some_and(|first| first.step != rows.step) {
             self.before = std::mem::take(&mut self.now);
