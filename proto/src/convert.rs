@@ -1,22 +1,25 @@
 //! Conversions between [`crate::message`] and the generated [`crate::v1`].
 //!
-//! Going out can't fail, and seals the message with its checksum. Coming in refuses what is
-//! damaged, and what a peer of this version never sends: a message without body, a node that is no
-//! range, an unknown kind.
+//! A conversion to the wire can't fail, and adds the checksum. A conversion from the wire refuses a
+//! damaged message, and one that no peer of this version sends: a message without a body, an empty
+//! node, an unknown kind.
 
-use aggregation::tree::Node;
-use experiment::SplitName;
-use objectives::TaskSums;
-
-use crate::{checksum, message as m, v1};
+use crate::{
+    checksum,
+    message::{
+        Beat, Chunk, CoordinatorMessage, Envelope, Hello, Ready, Refusal, RefusalKind, Welcome, Work, WorkResult,
+        WorkerMessage,
+    },
+    v1,
+};
 
 /// Why a message from a peer can't be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// Its checksum does not hold.
+    /// Its checksum is wrong.
     #[error(transparent)]
     Damaged(#[from] checksum::Damaged),
-    /// A field that has to be there is not.
+    /// A required field is missing.
     #[error("message without `{0}`")]
     Missing(&'static str),
     /// A number that names nothing.
@@ -24,371 +27,144 @@ pub enum Invalid {
     Unknown {
         /// The field.
         field: &'static str,
-        /// What stands there.
+        /// The value in the message.
         value: i64,
     },
-    /// A range that ends before it begins, or is empty.
-    #[error("[{lo}, {hi}) is no range")]
+    /// A range that is empty, or ends before it begins.
+    #[error("[{lo}, {hi}) is not a range: it is empty, or ends before it begins")]
     Range {
         /// First element.
         lo: u64,
         /// One past the last element.
         hi: u64,
     },
-    /// A name or a reason that is longer than any is.
-    #[error("a text of {bytes} bytes; {max} are the most", max = crate::TEXT_BYTES_MAX)]
+    /// A text longer than [`crate::TEXT_BYTES_MAX`].
+    #[error("a text has {bytes} bytes, more than the {max} that are allowed", max = crate::TEXT_BYTES_MAX)]
     Text {
-        /// Its length.
+        /// Its length, bytes.
         bytes: usize,
     },
 }
 
 impl Invalid {
-    /// What its sender is refused for.
-    pub fn refusal(&self) -> m::RefusalKind {
+    /// The kind of refusal that the sender of such a message gets.
+    pub fn refusal(&self) -> RefusalKind {
         match self {
-            Invalid::Damaged(_) => m::RefusalKind::Damaged,
-            _ => m::RefusalKind::Protocol,
+            Invalid::Damaged(_) => RefusalKind::Damaged,
+            _ => RefusalKind::Protocol,
         }
     }
 }
 
-/// A text of a peer, which the coordinator keeps and writes down: short.
-fn text_in(text: String) -> Result<String, Invalid> {
+/// Checks the length of a worker's text: the coordinator keeps it and writes it to the journal.
+pub(crate) fn text_in(text: String) -> Result<String, Invalid> {
     if text.len() > crate::TEXT_BYTES_MAX { Err(Invalid::Text { bytes: text.len() }) } else { Ok(text) }
 }
 
-/// The beginning of a text, as long as a peer takes it.
+/// Cuts a text to the length that [`text_in`] allows.
 fn text_out(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(crate::TEXT_BYTES_MAX));
     text
 }
 
-fn required<T>(value: Option<T>, field: &'static str) -> Result<T, Invalid> {
+/// The value of a field that must be there.
+pub(crate) fn required<T>(value: Option<T>, field: &'static str) -> Result<T, Invalid> {
     value.ok_or(Invalid::Missing(field))
 }
 
-fn envelope_in(envelope: Option<v1::Envelope>) -> Result<m::Envelope, Invalid> {
-    let v1::Envelope { run, epoch, lease, step, phase } = required(envelope, "envelope")?;
-    Ok(m::Envelope { run, epoch, lease, step, phase })
-}
-
-fn envelope_out(envelope: m::Envelope) -> v1::Envelope {
-    let m::Envelope { run, epoch, lease, step, phase } = envelope;
-    v1::Envelope { run, epoch, lease, step, phase }
-}
-
-fn node_in(node: Option<v1::Node>) -> Result<Node, Invalid> {
-    let v1::Node { lo, hi } = required(node, "node")?;
-    if lo >= hi {
-        return Err(Invalid::Range { lo: lo.into(), hi: hi.into() });
-    }
-    Ok(Node { lo, hi })
-}
-
-fn node_out(node: Node) -> v1::Node {
-    v1::Node { lo: node.lo, hi: node.hi }
-}
-
-fn slot_in(slot: v1::Slot) -> m::Slot {
-    m::Slot { index: slot.index, generation: slot.generation }
-}
-
-fn slot_out(slot: m::Slot) -> v1::Slot {
-    v1::Slot { index: slot.index, generation: slot.generation }
-}
-
-fn refusal_in(kind: &str, reason: String) -> m::Refusal {
-    m::Refusal { kind: m::RefusalKind::from_name(kind).unwrap_or(m::RefusalKind::Protocol), reason }
-}
-
-/// A worker's message as it goes on the wire.
-pub fn worker_message_out(envelope: m::Envelope, message: m::WorkerMessage) -> v1::WorkerMessage {
+/// Converts a worker's message to the wire.
+pub fn worker_message_out(envelope: Envelope, message: WorkerMessage) -> v1::WorkerMessage {
     use v1::worker_message::Body;
     let body = match message {
-        m::WorkerMessage::Hello(h) => {
-            let m::Hello { version, host, pid, device, threads, local } = h;
-            Body::Hello(v1::Hello { version, host, pid, device, threads, local })
-        }
-        m::WorkerMessage::Ready(r) => {
-            let m::Ready { fingerprint, shared_memory, resident_bytes } = r;
-            Body::Ready(v1::Ready { fingerprint, shared_memory, resident_bytes })
-        }
-        m::WorkerMessage::Result(result) => Body::Result(result_out(result)),
-        m::WorkerMessage::Chunk(chunk) => Body::Chunk(chunk_out(chunk)),
-        m::WorkerMessage::Failure { work, reason } => Body::Failure(v1::Failure { work, reason: text_out(reason) }),
-        m::WorkerMessage::Leave(refusal) => {
-            Body::Leave(v1::Leave { kind: refusal.kind.name().into(), reason: text_out(refusal.reason) })
+        WorkerMessage::Hello(hello) => Body::Hello(hello.into()),
+        WorkerMessage::Ready(ready) => Body::Ready(ready.into()),
+        WorkerMessage::Result(result) => Body::Result(result.into()),
+        WorkerMessage::Chunk(chunk) => Body::Chunk(chunk.into()),
+        WorkerMessage::Failure { work, reason } => Body::Failure(v1::Failure { work, reason: text_out(reason) }),
+        WorkerMessage::Leave(Refusal { kind, reason }) => {
+            Body::Leave(v1::Leave { kind: kind.name().into(), reason: text_out(reason) })
         }
     };
-    checksum::sealed(v1::WorkerMessage { envelope: Some(envelope_out(envelope)), body: Some(body), checksum: 0 })
+    checksum::sealed(v1::WorkerMessage { envelope: Some(envelope.into()), body: Some(body), checksum: 0 })
 }
 
-/// A worker's message as it came off the wire.
+/// Converts a worker's message from the wire.
 ///
 /// # Errors
-/// [`Invalid`] for a message that no worker of this version sends.
-pub fn worker_message_in(message: v1::WorkerMessage) -> Result<(m::Envelope, m::WorkerMessage), Invalid> {
+/// [`Invalid`] if the message is damaged, or no worker of this version sends it.
+pub fn worker_message_in(message: v1::WorkerMessage) -> Result<(Envelope, WorkerMessage), Invalid> {
     use v1::worker_message::Body;
     let message = checksum::opened(message)?;
-    let mut envelope = envelope_in(message.envelope)?;
+    let mut envelope = Envelope::from(required(message.envelope, "envelope")?);
     envelope.run = text_in(envelope.run)?;
     let message = match required(message.body, "body")? {
-        Body::Hello(h) => {
-            let v1::Hello { version, host, pid, device, threads, local } = h;
-            let (version, host, device) = (text_in(version)?, text_in(host)?, text_in(device)?);
-            m::WorkerMessage::Hello(m::Hello { version, host, pid, device, threads, local })
-        }
-        Body::Ready(r) => {
-            let v1::Ready { fingerprint, shared_memory, resident_bytes } = r;
-            let fingerprint = text_in(fingerprint)?;
-            m::WorkerMessage::Ready(m::Ready { fingerprint, shared_memory, resident_bytes })
-        }
-        Body::Result(result) => m::WorkerMessage::Result(result_in(result)?),
-        Body::Chunk(chunk) => m::WorkerMessage::Chunk(chunk_in(chunk)?),
-        Body::Failure(f) => m::WorkerMessage::Failure { work: f.work, reason: text_in(f.reason)? },
-        Body::Leave(l) => m::WorkerMessage::Leave(refusal_in(&l.kind, text_in(l.reason)?)),
+        Body::Hello(hello) => WorkerMessage::Hello(Hello::try_from(hello)?),
+        Body::Ready(ready) => WorkerMessage::Ready(Ready::try_from(ready)?),
+        Body::Result(result) => WorkerMessage::Result(WorkResult::try_from(result)?),
+        Body::Chunk(chunk) => WorkerMessage::Chunk(Chunk::try_from(chunk)?),
+        Body::Failure(v1::Failure { work, reason }) => WorkerMessage::Failure { work, reason: text_in(reason)? },
+        Body::Leave(v1::Leave { kind, reason }) => WorkerMessage::Leave(Refusal::from_wire(&kind, text_in(reason)?)),
     };
     Ok((envelope, message))
 }
 
-/// A coordinator's message as it goes on the wire.
-pub fn coordinator_message_out(envelope: m::Envelope, message: m::CoordinatorMessage) -> v1::CoordinatorMessage {
+/// Converts a coordinator's message to the wire.
+pub fn coordinator_message_out(envelope: Envelope, message: CoordinatorMessage) -> v1::CoordinatorMessage {
     use v1::coordinator_message::Body;
     let body = match message {
-        m::CoordinatorMessage::Welcome(welcome) => Body::Welcome(welcome_out(*welcome)),
-        m::CoordinatorMessage::Refused(refusal) => {
-            Body::Refused(v1::Refused { kind: refusal.kind.name().into(), reason: refusal.reason })
-        }
-        m::CoordinatorMessage::Accepted { rank } => Body::Accepted(v1::Accepted { rank }),
-        m::CoordinatorMessage::Chunk(chunk) => Body::Chunk(chunk_out(chunk)),
-        m::CoordinatorMessage::Work(work) => Body::Work(work_out(work)),
-        m::CoordinatorMessage::Finished { reason } => Body::Finished(v1::Finished { reason }),
+        CoordinatorMessage::Welcome(welcome) => Body::Welcome((*welcome).into()),
+        CoordinatorMessage::Refused(refusal) => Body::Refused(refusal.into()),
+        CoordinatorMessage::Accepted { rank } => Body::Accepted(v1::Accepted { rank }),
+        CoordinatorMessage::Chunk(chunk) => Body::Chunk(chunk.into()),
+        CoordinatorMessage::Work(work) => Body::Work(work.into()),
+        CoordinatorMessage::Finished { reason } => Body::Finished(v1::Finished { reason }),
     };
-    checksum::sealed(v1::CoordinatorMessage { envelope: Some(envelope_out(envelope)), body: Some(body), checksum: 0 })
+    checksum::sealed(v1::CoordinatorMessage { envelope: Some(envelope.into()), body: Some(body), checksum: 0 })
 }
 
-/// A coordinator's message as it came off the wire.
+/// Converts a coordinator's message from the wire.
 ///
 /// # Errors
-/// [`Invalid`] for a message that no coordinator of this version sends.
-pub fn coordinator_message_in(
-    message: v1::CoordinatorMessage,
-) -> Result<(m::Envelope, m::CoordinatorMessage), Invalid> {
+/// [`Invalid`] if the message is damaged, or no coordinator of this version sends it.
+pub fn coordinator_message_in(message: v1::CoordinatorMessage) -> Result<(Envelope, CoordinatorMessage), Invalid> {
     use v1::coordinator_message::Body;
     let message = checksum::opened(message)?;
-    let envelope = envelope_in(message.envelope)?;
+    let envelope = Envelope::from(required(message.envelope, "envelope")?);
     let message = match required(message.body, "body")? {
-        Body::Welcome(welcome) => m::CoordinatorMessage::Welcome(Box::new(welcome_in(welcome))),
-        Body::Refused(r) => m::CoordinatorMessage::Refused(refusal_in(&r.kind, r.reason)),
-        Body::Accepted(a) => m::CoordinatorMessage::Accepted { rank: a.rank },
-        Body::Chunk(chunk) => m::CoordinatorMessage::Chunk(chunk_in(chunk)?),
-        Body::Work(work) => m::CoordinatorMessage::Work(work_in(work)?),
-        Body::Finished(f) => m::CoordinatorMessage::Finished { reason: f.reason },
+        Body::Welcome(welcome) => CoordinatorMessage::Welcome(Box::new(Welcome::from(welcome))),
+        Body::Refused(v1::Refused { kind, reason }) => CoordinatorMessage::Refused(Refusal::from_wire(&kind, reason)),
+        Body::Accepted(v1::Accepted { rank }) => CoordinatorMessage::Accepted { rank },
+        Body::Chunk(chunk) => CoordinatorMessage::Chunk(Chunk::try_from(chunk)?),
+        Body::Work(work) => CoordinatorMessage::Work(Work::try_from(work)?),
+        Body::Finished(v1::Finished { reason }) => CoordinatorMessage::Finished { reason },
     };
     Ok((envelope, message))
 }
 
-fn welcome_out(welcome: m::Welcome) -> v1::Welcome {
-    v1::Welcome {
-        experiment: welcome.experiment,
-        base: welcome.base,
-        plan_bytes: welcome.plan_bytes,
-        heartbeat_ms: welcome.heartbeat_ms,
-        lease_ms: welcome.lease_ms,
-        threads: welcome.threads,
-        shares: welcome.shares.into_iter().map(|m::Share { feed, lo, hi }| v1::Share { feed, lo, hi }).collect(),
-        shared_memory: welcome.shared_memory.map(|shared| v1::SharedMemory {
-            parameters_path: shared.parameters_path,
-            parameters_slots: shared.parameters_slots,
-            results_path: shared.results_path,
-            results_slots: shared.results_slots,
-        }),
-        parameters: welcome.parameters,
-    }
+/// Converts a heartbeat to the wire.
+pub fn beat_out(beat: Beat) -> v1::Beat {
+    checksum::sealed(beat.into())
 }
 
-fn welcome_in(welcome: v1::Welcome) -> m::Welcome {
-    m::Welcome {
-        experiment: welcome.experiment,
-        base: welcome.base,
-        plan_bytes: welcome.plan_bytes,
-        heartbeat_ms: welcome.heartbeat_ms,
-        lease_ms: welcome.lease_ms,
-        threads: welcome.threads,
-        shares: welcome.shares.into_iter().map(|v1::Share { feed, lo, hi }| m::Share { feed, lo, hi }).collect(),
-        shared_memory: welcome.shared_memory.map(|shared| m::SharedMemory {
-            parameters_path: shared.parameters_path,
-            parameters_slots: shared.parameters_slots,
-            results_path: shared.results_path,
-            results_slots: shared.results_slots,
-        }),
-        parameters: welcome.parameters,
-    }
-}
-
-fn work_out(work: m::Work) -> v1::Work {
-    let kind = match work.kind {
-        m::WorkKind::Gradient => v1::WorkKind::Gradient,
-        m::WorkKind::Losses => v1::WorkKind::Losses,
-        m::WorkKind::Evaluate => v1::WorkKind::Evaluate,
-    };
-    let split = match work.split {
-        SplitName::Train => v1::Split::Train,
-        SplitName::Validation => v1::Split::Validation,
-        SplitName::Test => v1::Split::Test,
-    };
-    v1::Work {
-        id: work.id,
-        kind: kind.into(),
-        version: work.version,
-        step: work.step,
-        feeds: work.feeds,
-        node: Some(node_out(work.node)),
-        scales: work.scales,
-        by_task: work.by_task.map(|tasks| v1::ByTask { tasks }),
-        split: split.into(),
-        slots: work.slots.into_iter().map(slot_out).collect(),
-    }
-}
-
-fn work_in(work: v1::Work) -> Result<m::Work, Invalid> {
-    let kind = match v1::WorkKind::try_from(work.kind) {
-        Ok(v1::WorkKind::Gradient) => m::WorkKind::Gradient,
-        Ok(v1::WorkKind::Losses) => m::WorkKind::Losses,
-        Ok(v1::WorkKind::Evaluate) => m::WorkKind::Evaluate,
-        _ => return Err(Invalid::Unknown { field: "kind", value: work.kind.into() }),
-    };
-    let split = match v1::Split::try_from(work.split) {
-        Ok(v1::Split::Train) => SplitName::Train,
-        Ok(v1::Split::Validation) => SplitName::Validation,
-        Ok(v1::Split::Test) => SplitName::Test,
-        _ => return Err(Invalid::Unknown { field: "split", value: work.split.into() }),
-    };
-    Ok(m::Work {
-        id: work.id,
-        kind,
-        version: work.version,
-        step: work.step,
-        feeds: work.feeds,
-        node: node_in(work.node)?,
-        scales: work.scales,
-        by_task: work.by_task.map(|by_task| by_task.tasks),
-        split,
-        slots: work.slots.into_iter().map(slot_in).collect(),
-    })
-}
-
-fn result_out(result: m::WorkResult) -> v1::Result {
-    v1::Result {
-        work: result.work,
-        node: Some(node_out(result.node)),
-        losses: result
-            .losses
-            .into_iter()
-            .map(|m::LossSum { task, loss, rows }| v1::LossSum { task, loss, rows })
-            .collect(),
-        sums: result.sums.into_iter().map(|(task, sums)| sums_out(task, sums)).collect(),
-        vectors: result.vectors.into_iter().map(vector_out).collect(),
-        compute_us: result.compute_us,
-    }
-}
-
-fn result_in(result: v1::Result) -> Result<m::WorkResult, Invalid> {
-    Ok(m::WorkResult {
-        work: result.work,
-        node: node_in(result.node)?,
-        losses: result
-            .losses
-            .into_iter()
-            .map(|v1::LossSum { task, loss, rows }| m::LossSum { task, loss, rows })
-            .collect(),
-        sums: result.sums.into_iter().map(sums_in).collect(),
-        vectors: result.vectors.into_iter().map(vector_in).collect::<Result<_, _>>()?,
-        compute_us: result.compute_us,
-    })
-}
-
-fn vector_out(vector: m::Vector) -> v1::Vector {
-    v1::Vector {
-        node: Some(node_out(vector.node)),
-        task: vector.task,
-        lo: vector.lo,
-        hi: vector.hi,
-        dtype: v1::DType::F32.into(),
-        slot: vector.slot.map(slot_out),
-    }
-}
-
-fn vector_in(vector: v1::Vector) -> Result<m::Vector, Invalid> {
-    if vector.dtype != i32::from(v1::DType::F32) {
-        return Err(Invalid::Unknown { field: "dtype", value: vector.dtype.into() });
-    }
-    if vector.lo >= vector.hi {
-        return Err(Invalid::Range { lo: vector.lo, hi: vector.hi });
-    }
-    Ok(m::Vector {
-        node: node_in(vector.node)?,
-        task: vector.task,
-        lo: vector.lo,
-        hi: vector.hi,
-        slot: vector.slot.map(slot_in),
-    })
-}
-
-fn sums_out(task: u32, sums: TaskSums) -> v1::TaskSums {
-    let TaskSums { rows, loss, counts, sums, scores, labels, own } = sums;
-    let own = own.into_iter().map(|(metric, sums)| v1::OwnSums { metric, sums }).collect();
-    v1::TaskSums { task, rows, loss, counts, sums, scores, labels, own }
-}
-
-fn sums_in(sums: v1::TaskSums) -> (u32, TaskSums) {
-    let v1::TaskSums { task, rows, loss, counts, sums, scores, labels, own } = sums;
-    let own = own.into_iter().map(|v1::OwnSums { metric, sums }| (metric, sums)).collect();
-    (task, TaskSums { rows, loss, counts, sums, scores, labels, own })
-}
-
-fn chunk_out(chunk: m::Chunk) -> v1::Chunk {
-    use v1::chunk::Of;
-    let of = match chunk.of {
-        m::ChunkOf::Plan => Of::Plan(true),
-        m::ChunkOf::Parameters(version) => Of::Parameters(version),
-        m::ChunkOf::Result { work, index } => Of::Result(v1::ResultVector { work, index }),
-    };
-    v1::Chunk { of: Some(of), offset: chunk.offset, total: chunk.total, data: chunk.data }
-}
-
-fn chunk_in(chunk: v1::Chunk) -> Result<m::Chunk, Invalid> {
-    use v1::chunk::Of;
-    let of = match required(chunk.of, "of")? {
-        Of::Plan(_) => m::ChunkOf::Plan,
-        Of::Parameters(version) => m::ChunkOf::Parameters(version),
-        Of::Result(v1::ResultVector { work, index }) => m::ChunkOf::Result { work, index },
-    };
-    Ok(m::Chunk { of, offset: chunk.offset, total: chunk.total, data: chunk.data })
-}
-
-/// A heartbeat as it goes on the wire.
-pub fn beat_out(beat: m::Beat) -> v1::Beat {
-    let m::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy } = beat;
-    checksum::sealed(v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, checksum: 0 })
-}
-
-/// A heartbeat as it came off the wire.
+/// Converts a heartbeat from the wire.
 ///
 /// # Errors
-/// [`Invalid`] for one that is damaged.
-pub fn beat_in(beat: v1::Beat) -> Result<m::Beat, Invalid> {
-    let v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, .. } = checksum::opened(beat)?;
-    Ok(m::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy })
+/// [`Invalid`] if the heartbeat is damaged.
+pub fn beat_in(beat: v1::Beat) -> Result<Beat, Invalid> {
+    Ok(checksum::opened(beat)?.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use aggregation::tree::Node;
+    use experiment::SplitName;
+    use objectives::TaskSums;
+
     use super::*;
+    use crate::message as m;
 
     #[test]
-    fn every_worker_message_comes_back_as_it_went() {
+    fn worker_messages_survive_the_way_over_the_wire() {
         let envelope = m::Envelope { run: "r".into(), epoch: 3, lease: 7, step: 11, phase: 1 };
         let sums = TaskSums {
             rows: 4,
@@ -433,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_coordinator_message_comes_back_as_it_went() {
+    fn coordinator_messages_survive_the_way_over_the_wire() {
         let envelope = m::Envelope { run: "r".into(), epoch: 1, lease: 2, step: 3, phase: 0 };
         let work = m::Work {
             id: 1,
@@ -474,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_too_long_is_cut_off_where_it_is_sent_and_refused_where_it_comes() {
+    fn a_text_that_is_too_long_is_cut_by_its_sender_and_refused_by_its_receiver() {
         let envelope = m::Envelope::default();
         let failure = m::WorkerMessage::Failure { work: 1, reason: "\u{e9}".repeat(crate::TEXT_BYTES_MAX) };
         let mut wire = worker_message_out(envelope, failure);
@@ -485,13 +261,5 @@ mod tests {
         let Some(v1::worker_message::Body::Failure(failure)) = &mut wire.body else { panic!("a failure") };
         failure.reason.push('x');
         assert_eq!(worker_message_in(checksum::sealed(wire)), Err(Invalid::Text { bytes: crate::TEXT_BYTES_MAX + 1 }));
-    }
-
-    #[test]
-    fn every_kind_of_refusal_has_a_name_that_leads_back_to_it() {
-        for (kind, name) in m::RefusalKind::ALL {
-            assert_eq!(kind.name(), name);
-            assert_eq!(m::RefusalKind::from_name(name), Some(kind));
-        }
     }
 }
