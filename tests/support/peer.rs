@@ -192,7 +192,8 @@ impl Asked {
         computer.set_parameters(parameters).expect("fit");
         let mut gradient = vec![0.0; parameters.len()];
         let node = aggregation::tree::Node { lo, hi };
-        let losses = computer.combined_gradient(self.work.step, node, &self.work.scales, &mut gradient).expect("is computed");
+        let losses =
+            computer.combined_gradient(self.work.step, node, &self.work.scales, &mut gradient).expect("is computed");
         let losses = losses.iter().enumerate();
         let losses = losses.map(|(task, sum)| v1::LossSum { task: task as u32, loss: sum.loss, rows: sum.rows });
         let hi = gradient.len() as u64;
