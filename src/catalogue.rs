@@ -1,10 +1,87 @@
-//! What a binary is made of: the crate that it comes from.
+//! The parts that a binary adds to the built-in ones, and the crate that it comes from.
 
-/// The crate that a binary comes from, and the parts that it adds to the built-in ones.
+use model::{
+    architecture::{ARCHITECTURES, ArchitectureFn},
+    module::{MODULES, ModuleFn},
+    trunk::{TRUNKS, TrunkFn},
+};
+use objectives::{LOSSES, LossPart, METRICS, Metric};
+use settings::{AddError, Entry, Registry};
+
+/// The parts of a binary: the built-in ones, and those of a researcher's crate.
+///
+/// Each kind of part is a field. The experiment file names parts by the names under which they were
+/// added.
+///
+/// # Example
+/// A metric of one's own:
+/// ```
+/// use trunkline::{
+///     Catalogue,
+///     objectives::{Kind, Metric, metric::Measured},
+/// };
+///
+/// /// The share of rows that have a label.
+/// #[derive(Debug)]
+/// struct Rows;
+///
+/// impl Metric for Rows {
+///     fn kinds(&self) -> &'static [Kind] {
+///         &Kind::ALL
+///     }
+///
+///     fn higher_is_better(&self) -> bool {
+///         true
+///     }
+///
+///     fn value(&self, measured: &Measured<'_>) -> Option<f64> {
+///         Some(measured.rows())
+///     }
+/// }
+///
+/// let mut catalogue = Catalogue::of(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+/// catalogue.metrics.add("rows", "number of rows with a label", &Rows);
+/// // The whole of `main` then ends with `trunkline::run(catalogue)`.
+/// ```
 #[derive(Debug)]
 pub struct Catalogue {
     name: &'static str,
     version: &'static str,
+    /// Trunks and encoders: `trunk` and `encoder` of the model.
+    pub trunks: Added<TrunkFn>,
+    /// Architectures: `architecture` of the model.
+    pub architectures: Added<ArchitectureFn>,
+    /// Burn modules: `architecture = { module = "NAME" }` of the model.
+    pub modules: Added<ModuleFn>,
+    /// Loss functions: `loss` of a task.
+    pub losses: Added<LossPart>,
+    /// Metrics: `metrics` of a task.
+    pub metrics: Added<&'static dyn Metric>,
+}
+
+/// The parts of one kind that a binary adds.
+#[derive(Debug)]
+pub struct Added<T: 'static> {
+    parts: Vec<(&'static str, &'static str, T)>,
+}
+
+impl<T> Default for Added<T> {
+    fn default() -> Self {
+        Self { parts: Vec::new() }
+    }
+}
+
+impl<T> Added<T> {
+    /// Adds a part: its name in the experiment file, one line that says what it is, and the part
+    /// itself.
+    pub fn add(&mut self, name: &'static str, summary: &'static str, part: T) {
+        self.parts.push((name, summary, part));
+    }
+
+    fn register(self, registry: &Registry<T>, origin: &'static str) -> Result<(), AddError> {
+        let entry = |(name, summary, part)| Entry { name, summary, origin, part };
+        registry.add(self.parts.into_iter().map(entry).collect())
+    }
 }
 
 impl Catalogue {
@@ -13,21 +90,44 @@ impl Catalogue {
         Self::of(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
     }
 
-    /// The catalogue of a researcher's crate. Give the crate's name and version with
-    /// `env!("CARGO_PKG_NAME")` and `env!("CARGO_PKG_VERSION")`.
+    /// The built-in parts, for a researcher's crate to add to. Give the crate's name and version
+    /// with `env!("CARGO_PKG_NAME")` and `env!("CARGO_PKG_VERSION")`: they are the origin of what
+    /// it adds.
     pub fn of(name: &'static str, version: &'static str) -> Self {
-        Self { name, version }
+        Self {
+            name,
+            version,
+            trunks: Added::default(),
+            architectures: Added::default(),
+            modules: Added::default(),
+            losses: Added::default(),
+            metrics: Added::default(),
+        }
     }
 
     /// The crate's name.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// The crate's version, with that of Trunkline if the crate is another one.
     pub(crate) fn version(&self) -> String {
-        let own = Self::built_in();
-        if self.name == own.name { own.version.into() } else { format!("{} (trunkline {})", self.version, own.version) }
+        let own = env!("CARGO_PKG_VERSION");
+        if self.name == env!("CARGO_PKG_NAME") { own.into() } else { format!("{} (trunkline {own})", self.version) }
+    }
+
+    /// Adds the parts to the registries of this process, which never change afterwards.
+    ///
+    /// # Errors
+    /// Two parts of one kind have one name, or the registries are in use.
+    pub(crate) fn register(self) -> Result<(), AddError> {
+        // Registries keep the text for as long as the program runs.
+        let origin: &'static str = format!("{} {}", self.name, self.version).leak();
+        self.trunks.register(&TRUNKS, origin)?;
+        self.architectures.register(&ARCHITECTURES, origin)?;
+        self.modules.register(&MODULES, origin)?;
+        self.losses.register(&LOSSES, origin)?;
+        self.metrics.register(&METRICS, origin)
     }
 }
 
@@ -40,5 +140,15 @@ mod tests {
         let ours = env!("CARGO_PKG_VERSION");
         assert_eq!(Catalogue::built_in().version(), ours);
         assert_eq!(Catalogue::of("mine", "0.3.0").version(), format!("0.3.0 (trunkline {ours})"));
+    }
+
+    #[test]
+    fn parts_are_registered_with_the_crate_that_brings_them() {
+        static REGISTRY: Registry<u8> = Registry::new("number", &[]);
+        let mut numbers = Added::default();
+        numbers.add("nine", "the ninth", 9);
+        numbers.register(&REGISTRY, "mine 0.3.0").expect("the name is free");
+        let entry = REGISTRY.find("nine").expect("it was added");
+        assert_eq!((entry.part, entry.origin), (9, "mine 0.3.0"));
     }
 }

@@ -27,12 +27,15 @@ use std::{
 use clap::{CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Added, Catalogue};
+/// What the parts of a researcher's crate are made with.
+pub use {aggregation, model, objectives, settings};
 
-/// Carries out the command that stands in the program's arguments, and returns its exit code.
+/// Carries out the command that the program's arguments give, and returns its exit code.
 ///
-/// It is the whole of a program's `main`. The process then ends, because the parts of the catalogue
-/// are fixed from here on.
+/// A program calls this once, as the last thing in its `main`. The parts of the catalogue are fixed
+/// from then on. Worker processes on this machine are started from the same program, so that they
+/// have the same parts.
 pub fn run(catalogue: Catalogue) -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "how long a run took is counted from here")]
     let started = Instant::now();
@@ -49,5 +52,6 @@ pub fn run(catalogue: Catalogue) -> ExitCode {
     let command = commands::Arguments::command().name(catalogue.name()).version(version);
     let arguments = commands::Arguments::from_arg_matches(&command.get_matches());
     let arguments = arguments.unwrap_or_else(|error| error.exit());
-    exit::code(commands::run(arguments, started))
+    let registered = catalogue.register().map_err(exit::Failure::refused);
+    exit::code(registered.and_then(|()| commands::run(arguments, started)))
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// Crates of the workspace that a crate may depend on.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("settings", &[]),
     ("aggregation", &["settings"]),
     ("objectives", &["settings"]),
@@ -23,6 +23,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         "trunkline",
         &["settings", "aggregation", "objectives", "experiment", "datasets", "model", "proto", "worker", "coordinator"],
     ),
+    ("custom", &["trunkline"]),
 ];
 
 fn root() -> &'static Path {
