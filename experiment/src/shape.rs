@@ -97,12 +97,12 @@ pub struct EmbeddingShape {
     pub width: usize,
 }
 
-/// One task with everything that its labels say.
+/// One task, with everything that follows from its labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskShape {
     /// Unique among the tasks.
     pub name: String,
-    /// The key in `[task.*]`: equal to `name` but for tasks of a template.
+    /// The key in `[task.*]`. Only tasks of a template have another `name`.
     pub template: String,
     /// Index of its feed in [`Shapes::feeds`].
     pub feed: usize,
@@ -110,22 +110,24 @@ pub struct TaskShape {
     pub kind: Kind,
     /// Logits or values that the head gives a row.
     pub outputs: usize,
-    /// The labels of the classes in order; multilabel: the columns; regression: none.
+    /// The labels of the classes, in order. Multilabel tasks have their columns here, regressions
+    /// nothing.
     pub classes: Vec<String>,
-    /// By output: what is added to `scale * x` to come back to the target's units (under `log1p`:
-    /// to their logarithm).
+    /// By output, this is added to `scale * x` to get a value in the target's units, or its
+    /// `ln(1 + x)` if `log1p` is true.
     pub offset: Vec<f64>,
-    /// By output: what the head's value is multiplied by first.
+    /// By output, the head's value is multiplied by this first.
     pub scale: Vec<f64>,
-    /// Whether `exp(x) - 1` comes after that.
+    /// Whether `e^x - 1` is computed after that.
     pub log1p: bool,
-    /// By split: the loss of the best constant prediction, fitted on the training labels.
+    /// Mean loss of the best constant prediction by split. The constant is fitted on the training
+    /// labels.
     pub baseline_loss: BTreeMap<SplitName, f64>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Vec<Metric>,
-    /// What is minimised, with the parameters that follow from the labels.
+    /// The loss, with the parameters that follow from the labels.
     pub loss: Loss,
-    /// What the loss is multiplied by.
+    /// The loss is multiplied by this under every weighting.
     pub weight: f64,
     /// The task's own layers.
     pub head: Head,

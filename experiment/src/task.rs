@@ -1,4 +1,4 @@
-//! `[task.NAME]`: a target on a feed, what is minimised, what is measured.
+//! `[task.NAME]`: a target of a dataset, its loss and its metrics.
 
 use std::fmt;
 use std::ops::Deref;
@@ -11,7 +11,7 @@ use crate::loss::Loss;
 use crate::network::Head;
 use crate::strings;
 
-/// One task, or with [`Task::each_target`] a template of tasks.
+/// One task; with [`Task::each_target`], a template of tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "TaskTable")]
 pub struct Task {
@@ -20,35 +20,35 @@ pub struct Task {
     /// The target's columns: one for each output. Every task has this or `each_target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Names and globs of columns, `!` before what is left out: a task of this shape for each,
-    /// named by its column.
+    /// Names and globs of columns, with `!` before what is left out. Each column gets a task like
+    /// this one, named by the column.
     #[serde(skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub each_target: Option<Vec<String>>,
     /// What the target is.
     pub kind: Kind,
-    /// What the task's loss is multiplied by, under every weighting; 0 or more, and above 0 for one
-    /// task at least.
+    /// The task's loss is multiplied by this under every weighting. It is 0 or more, and above 0 for
+    /// at least one task.
     pub weight: f64,
-    /// What is minimised; if the file does not say it, the kind does.
+    /// The loss; the default depends on the kind.
     pub loss: Loss,
     /// The task's own layers.
     pub head: Head,
-    /// What is measured beside the loss; if the file does not say it, the kind does.
+    /// The metrics, beside the loss; the default depends on the kind.
     pub metrics: Vec<Metric>,
-    /// Binary tasks: the value that counts as 1.
+    /// Binary tasks only: the value that counts as 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive: Option<Scalar>,
-    /// Regression: how the target is scaled for the model. Metrics and predictions are in the
+    /// Regressions only: how the target is scaled for the model. Metrics and predictions are in the
     /// target's own units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_scale: Option<TargetScale>,
-    /// The task's own selection of features, which makes it a feed of its own; default: the
-    /// dataset's.
+    /// The task's own selection of features, which gives the task a feed of its own. The default is
+    /// the dataset's selection.
     #[serde(skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub features: Option<Vec<String>>,
 }
 
-/// The task as the file has it, where loss and metrics may be left to the kind.
+/// The task as the file has it: loss and metrics may be missing.
 #[derive(Deserialize)]
 #[serde(rename = "task", deny_unknown_fields)]
 struct TaskTable {
@@ -132,15 +132,15 @@ impl Deref for Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetScale {
-    /// To mean 0 and standard deviation 1.
+    /// Mean 0 and standard deviation 1.
     Standard,
-    /// Not at all.
+    /// The target's own units.
     None,
-    /// `ln(1 + x)`, then to mean 0 and standard deviation 1.
+    /// `ln(1 + x)`, then mean 0 and standard deviation 1.
     Log1p,
 }
 
-/// One value of a column, as TOML has it.
+/// One value of a column, as TOML writes it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
     /// A text.

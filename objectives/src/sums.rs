@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// | binary | label 0 and prediction 0; 0 and 1; 1 and 0; 1 and 1 | | the output; 0 or 1 |
 /// | multilabel | the same four, by output | | the outputs, `[rows, outputs]`; 0 or 1 |
 /// | multiclass | by class: its labels, its predictions, its labels that were predicted right | | the probabilities, `[rows, classes]`; the class, `[rows]` |
-/// | regression | | by output: `|e|`, `e^2`, `d`, `d^2` in the target's units | |
+/// | regression | | by output: `abs(e)`, `e^2`, `d`, `d^2` in the target's units | |
 ///
 /// `e` is the prediction less the label. `d` is the label less a constant near the mean of the
 /// labels ([`Row::centre`](crate::metric::Row::centre)), so that `d^2` keeps its digits.

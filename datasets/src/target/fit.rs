@@ -1,4 +1,5 @@
-//! Fitting a task's labels: classes, scales, weights of classes, the best constant.
+//! Fits what follows from a task's labels: classes, scales, parameters of the loss, and the loss of
+//! the best constant prediction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::summary::{TaskSummary, quoted};
 pub(crate) enum Unfit {
     /// A key of the task, below `[task.NAME]`.
     Key(&'static str, String),
-    /// The value of a column in a row.
+    /// The value of a target column in a row.
     Cell { column: usize, row: u64, reason: String },
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Rows<'a> {
     pub splits: &'a [SplitName],
 }
 
-/// What the labels say.
+/// What follows from the labels of a task.
 pub(crate) struct Fitted {
     pub encoding: TargetEncoding,
     /// The task's loss, if some of its parameters follow from the labels.
@@ -68,7 +69,7 @@ pub(crate) fn fit(name: &str, task: &Task, rows: &Rows<'_>) -> Result<Fitted, Un
     }
     if matches!(task.kind, Kind::Binary | Kind::Multiclass) && rows.columns.len() != 1 {
         let message =
-            format!("a {} task has one target column; for several columns of 0 and 1 there is `multilabel`", task.kind);
+            format!("a {} task has one target column; for several columns of 0 and 1 use `multilabel`", task.kind);
         return key("target", message);
     }
     let mut fitted = match task.kind {
@@ -112,13 +113,13 @@ fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
         for (output, column) in rows.columns.iter().enumerate() {
             if matches!(column, Column::Text(_)) {
                 let text = column.label(row).unwrap_or_default();
-                let reason =
-                    format!("`{text}` is not a number, but the target of regression `{name}` is made of numbers");
+                let reason = format!("`{text}` is not a number; the target of regression `{name}` has numbers only");
                 return Err(Unfit::Cell { column: output, row: row as u64, reason });
             }
             let value = column.numbers(row, 1)[0];
             if log1p && value <= -1.0 {
-                let reason = format!("{value} has no ln(1 + x), which `target_scale = \"log1p\"` asks for");
+                let reason =
+                    format!("{value} has no ln(1 + x), which `target_scale = \"log1p\"` needs; choose another scale");
                 return Err(Unfit::Cell { column: output, row: row as u64, reason });
             }
             if let Err(reason) = loss.check_label(value) {

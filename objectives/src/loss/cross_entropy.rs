@@ -3,7 +3,7 @@
 //!
 //! | kind | loss of a row with outputs `x` and label `y` |
 //! |---|---|
-//! | binary, multilabel | mean over the outputs of `max(x, 0) - x y + ln(1 + e^-|x|)` |
+//! | binary, multilabel | mean over the outputs of `max(x, 0) - x y + ln(1 + e^-abs(x))` |
 //! | multiclass | `w_y (ln sum_j e^x_j - (1 - s) x_y - s mean_j x_j)` |
 //!
 //! `s` is `label_smoothing`: the share of the target that is spread over all classes (Szegedy et
