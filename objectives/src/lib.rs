@@ -21,8 +21,8 @@ mod units;
 pub use kind::Kind;
 pub use loss::{LOSSES, Loss, LossPart};
 pub use metric::{METRICS, Measures, Metric, MetricRef};
-pub use objective::{Labels, LossSum, Objective};
-pub use sums::TaskSums;
+pub use objective::{Labels, Objective};
+pub use sums::{LossSum, TaskSums};
 pub use units::Units;
 
 /// The origin of the built-in losses and metrics.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::loss::{Loss, class_index};
 use crate::metric::measures::NO_CLASS;
 use crate::metric::{Measures, MetricRef, Row};
-use crate::{Kind, TaskSums, Units};
+use crate::{Kind, LossSum, TaskSums, Units};
 
 /// The loss and the metrics of one task.
 #[derive(Debug, Clone)]
@@ -31,17 +31,6 @@ pub struct Labels<'a> {
     pub values: &'a [f32],
     /// Which rows have a label, `[rows]`.
     pub labelled: &'a [bool],
-}
-
-/// A task's loss over the labelled rows of a pass.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LossSum {
-    /// The task's index.
-    pub task: usize,
-    /// Sum of the row losses in f64, in the order of the rows, without the task's weight.
-    pub loss: f64,
-    /// Rows with a label.
-    pub rows: u64,
 }
 
 impl Objective {

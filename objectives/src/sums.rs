@@ -1,8 +1,29 @@
-//! What the evaluation of one task adds up to, over any rows, merged exactly.
+//! What the loss and the evaluation of one task add up to, over any rows, merged exactly.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+/// The loss of one task over labelled rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossSum {
+    /// The task's index.
+    pub task: usize,
+    /// Sum of the row losses in f64, in the order of the rows, without the task's weight.
+    pub loss: f64,
+    /// Rows with a label.
+    pub rows: u64,
+}
+
+/// Adds the loss sums of the same tasks in the same order, left plus right. A count of rows that
+/// is too large for a `u64` stays at its maximum.
+pub fn add_losses(mut left: Vec<LossSum>, right: Vec<LossSum>) -> Vec<LossSum> {
+    for (left, right) in left.iter_mut().zip(right) {
+        left.loss += right.loss;
+        left.rows = left.rows.saturating_add(right.rows);
+    }
+    left
+}
 
 /// Sums over the labelled rows of one task. Two of them that are added in the canonical tree give
 /// the same bits however the rows were spread over workers.

@@ -178,7 +178,7 @@ mod tests {
         let result = m::WorkResult {
             work: 9,
             node: Node { lo: 2, hi: 4 },
-            losses: vec![m::LossSum { task: 1, loss: 2.5, rows: 8 }],
+            losses: vec![objectives::LossSum { task: 1, loss: 2.5, rows: 8 }],
             sums: vec![(0, sums)],
             vectors: vec![m::Vector {
                 node: Node { lo: 2, hi: 4 },

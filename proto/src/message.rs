@@ -19,7 +19,7 @@ pub use chunk::{Chunk, ChunkOf};
 pub use hello::Hello;
 pub use ready::Ready;
 pub use refusal::{Refusal, RefusalKind};
-pub use result::{LossSum, Vector, WorkResult};
+pub use result::{Vector, WorkResult};
 pub use welcome::{Share, SharedMemory, Welcome};
 pub use work::{Slot, Work, WorkKind};
 

@@ -9,18 +9,9 @@ use aggregation::tree::{self, Node};
 use datasets::{DataError, Store};
 use experiment::{Experiment, SplitName};
 use model::{Device, FeedInput, MicrobatchKey, ModelError, Network};
-use objectives::TaskSums;
+use objectives::{LossSum, TaskSums, sums::add_losses};
 
 use crate::prefetch::{Prefetch, Rows};
-
-/// Loss sum and labelled rows of one task.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Loss {
-    /// Sum of the row losses, without the task's weight.
-    pub loss: f64,
-    /// Rows with a label.
-    pub rows: u64,
-}
 
 /// Why work was not done.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +80,7 @@ impl Computer {
         node: Node,
         scales: &[f32],
         gradient: &mut [f32],
-    ) -> Result<Vec<Loss>, ComputeError> {
+    ) -> Result<Vec<LossSum>, ComputeError> {
         let Some((left, right)) = node.children() else {
             return self.microbatch(step, node.lo, scales, gradient);
         };
@@ -98,7 +89,7 @@ impl Computer {
         let right = self.combined_gradient(step, right, scales, &mut buffer)?;
         tree::add_assign(gradient, &buffer);
         self.buffers.push(buffer);
-        Ok(add_losses(left, &right))
+        Ok(add_losses(left, right))
     }
 
     fn microbatch(
@@ -107,7 +98,7 @@ impl Computer {
         microbatch: u32,
         scales: &[f32],
         gradient: &mut [f32],
-    ) -> Result<Vec<Loss>, ComputeError> {
+    ) -> Result<Vec<LossSum>, ComputeError> {
         let batches = self.prefetch.take(Rows { step, feed: None, microbatch })?;
         let inputs: Vec<FeedInput<'_>> =
             batches.iter().enumerate().map(|(feed, batch)| FeedInput::new(feed, batch)).collect();
@@ -130,7 +121,7 @@ impl Computer {
         tasks: &[usize],
         scales: &[f32],
         gradients: &mut [&mut [f32]],
-    ) -> Result<Vec<Loss>, ComputeError> {
+    ) -> Result<Vec<LossSum>, ComputeError> {
         let (step, feed) = step_and_feed;
         let Some((left, right)) = node.children() else {
             let batches = self.prefetch.take(Rows { step, feed: Some(feed), microbatch: node.lo })?;
@@ -150,7 +141,7 @@ impl Computer {
             tree::add_assign(&mut gradient[span.clone()], &buffer[span]);
         }
         self.buffers.append(&mut buffers);
-        Ok(add_losses(left, &right))
+        Ok(add_losses(left, right))
     }
 
     /// Computes the loss sums by task over a node's microbatches, without gradients. They have the
@@ -158,7 +149,7 @@ impl Computer {
     ///
     /// # Errors
     /// [`ComputeError`] if rows can't be read or the network refuses them.
-    pub fn losses(&mut self, step: u64, node: Node) -> Result<Vec<Loss>, ComputeError> {
+    pub fn losses(&mut self, step: u64, node: Node) -> Result<Vec<LossSum>, ComputeError> {
         self.prefetch.keep();
         let Some((left, right)) = node.children() else {
             let batches = self.prefetch.take(Rows { step, feed: None, microbatch: node.lo })?;
@@ -168,13 +159,14 @@ impl Computer {
         };
         let left = self.losses(step, left)?;
         let right = self.losses(step, right)?;
-        Ok(add_losses(left, &right))
+        Ok(add_losses(left, right))
     }
 
-    fn by_task(&self, sums: &[model::LossSum]) -> Vec<Loss> {
-        let mut losses = vec![Loss::default(); self.tasks];
+    /// The loss sums of all tasks, those of tasks that were not computed being 0.
+    fn by_task(&self, sums: &[LossSum]) -> Vec<LossSum> {
+        let mut losses: Vec<_> = (0..self.tasks).map(|task| LossSum { task, loss: 0.0, rows: 0 }).collect();
         for sum in sums {
-            losses[sum.task] = Loss { loss: sum.loss, rows: sum.rows };
+            losses[sum.task] = *sum;
         }
         losses
     }
@@ -198,15 +190,6 @@ impl Computer {
         let right = self.evaluate(feed, split, right)?;
         Ok(add_sums(left, right))
     }
-}
-
-/// Adds two nodes' loss sums, left plus right.
-pub fn add_losses(mut left: Vec<Loss>, right: &[Loss]) -> Vec<Loss> {
-    for (left, right) in left.iter_mut().zip(right) {
-        left.loss += right.loss;
-        left.rows += right.rows;
-    }
-    left
 }
 
 /// Adds two nodes' evaluation sums, left plus right.

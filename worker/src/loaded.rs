@@ -6,15 +6,16 @@ use std::{ops::Range, path::Path, sync::Arc, time::Instant};
 use bytes::Bytes;
 use datasets::{Plan, Store};
 use model::Network;
+use objectives::LossSum;
 use proto::{
     address::Address,
-    message::{LossSum, Refusal, RefusalKind, SharedMemory, Vector, Welcome, Work, WorkKind, WorkResult},
+    message::{Refusal, RefusalKind, SharedMemory, Vector, Welcome, Work, WorkKind, WorkResult},
     payload,
     shared_memory::Region,
 };
 
 use crate::{
-    compute::{ComputeError, Computer, Loss},
+    compute::{ComputeError, Computer},
     options::Options,
 };
 
@@ -132,7 +133,7 @@ impl Loaded {
                     result.sums.extend(sums.into_iter().map(|(task, sums)| (task as u32, sums)));
                 }
             }
-            WorkKind::Losses => result.losses = loss_sums(&self.computer.losses(work.step, work.node)?),
+            WorkKind::Losses => result.losses = self.computer.losses(work.step, work.node)?,
         }
         result.compute_us = start.elapsed().as_micros() as u64;
         Ok((result, inline))
@@ -149,7 +150,7 @@ impl Loaded {
             }
         };
         let (losses, vectors) = self.vectors(work, spans.len())?;
-        result.losses = loss_sums(&losses);
+        result.losses = losses;
         for (i, (task, span)) in spans.iter().enumerate() {
             let slot = vectors.is_empty().then(|| work.slots[i]);
             let (lo, hi) = (span.start as u64, span.end as u64);
@@ -164,7 +165,7 @@ impl Loaded {
 
     /// Computes loss sums and `count` vectors. The vectors go into the work's slots of shared
     /// memory, if it names one for each; otherwise they are returned.
-    fn vectors(&mut self, work: &Work, count: usize) -> Result<(Vec<Loss>, Vec<Vec<f32>>), Failed> {
+    fn vectors(&mut self, work: &Work, count: usize) -> Result<(Vec<LossSum>, Vec<Vec<f32>>), Failed> {
         let computer = &mut self.computer;
         if let Some(shared) = self.shared.as_ref().filter(|_| work.slots.len() == count) {
             let losses = shared.results.write_all(&work.slots, |vectors| compute_into(computer, work, vectors))?;
@@ -218,7 +219,11 @@ impl Shared {
 
 /// Writes the vectors of a piece of work: one for all tasks together, or one for each task that it
 /// names.
-fn compute_into(computer: &mut Computer, work: &Work, vectors: &mut [&mut [f32]]) -> Result<Vec<Loss>, ComputeError> {
+fn compute_into(
+    computer: &mut Computer,
+    work: &Work,
+    vectors: &mut [&mut [f32]],
+) -> Result<Vec<LossSum>, ComputeError> {
     match (&work.by_task, &work.feeds[..]) {
         (Some(tasks), &[feed]) => {
             let tasks: Vec<usize> = tasks.iter().map(|task| *task as usize).collect();
@@ -226,9 +231,4 @@ fn compute_into(computer: &mut Computer, work: &Work, vectors: &mut [&mut [f32]]
         }
         _ => computer.combined_gradient(work.step, work.node, &work.scales, vectors[0]),
     }
-}
-
-fn loss_sums(losses: &[Loss]) -> Vec<LossSum> {
-    let sums = losses.iter().enumerate();
-    sums.map(|(task, loss)| LossSum { task: task as u32, loss: loss.loss, rows: loss.rows }).collect()
 }

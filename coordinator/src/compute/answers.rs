@@ -2,7 +2,7 @@
 
 use aggregation::{clip::all_finite, tree::Node};
 use experiment::{Shapes, SplitName, TaskShape};
-use proto::message::LossSum;
+use objectives::LossSum;
 
 use super::{Answers, Contribution, Gradient, Losses, Sums};
 use crate::run::{Fault, Job, JobKind, Unusable, WorkerId};
@@ -63,8 +63,8 @@ pub(super) fn miscounted(
     sums: &[LossSum],
 ) -> Option<String> {
     let planned = |task: usize| counts[task][node.lo as usize..node.hi as usize].iter().sum::<u64>();
-    let (task, sum) = of_feed(tasks, feed, sums).find(|(_, sum)| sum.rows != planned(sum.task as usize))?;
-    let (name, rows, planned) = (&task.name, sum.rows, planned(sum.task as usize));
+    let (task, sum) = of_feed(tasks, feed, sums).find(|(_, sum)| sum.rows != planned(sum.task))?;
+    let (name, rows, planned) = (&task.name, sum.rows, planned(sum.task));
     let Node { lo, hi } = node;
     Some(format!("it counted {rows} labels of task `{name}` in microbatches [{lo}, {hi}), where {planned} are"))
 }
@@ -75,6 +75,6 @@ fn of_feed<'a>(
     feed: Option<u32>,
     sums: &'a [LossSum],
 ) -> impl Iterator<Item = (&'a TaskShape, &'a LossSum)> {
-    let all = sums.iter().map(|sum| (&tasks[sum.task as usize], sum));
+    let all = sums.iter().map(|sum| (&tasks[sum.task], sum));
     all.filter(move |(task, _)| feed.is_none_or(|feed| task.feed == feed as usize))
 }

@@ -22,7 +22,7 @@ use std::{
 };
 
 use aggregation::tree::Node;
-use proto::message::LossSum;
+use objectives::LossSum;
 use tokio::sync::mpsc;
 
 pub use ahead::Recipient;

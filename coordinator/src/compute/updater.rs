@@ -23,7 +23,7 @@ use aggregation::{
 use datasets::{Labels, Plan};
 use experiment::{OnNonfinite, Shapes, SplitName};
 use model::Layout;
-use proto::message::LossSum;
+use objectives::{LossSum, sums::add_losses};
 
 use self::descent::is_finite;
 use super::{
@@ -378,9 +378,9 @@ impl Updater {
         let mut losses = vec![None; tasks.len()];
         for (feed, nodes) in by_feed {
             let sums = tree::fold(root, nodes, &mut add_losses).map_err(|u| self.impossible(u.to_string()))?;
-            let of_feed = |sum: &LossSum| feed.is_none_or(|feed| tasks[sum.task as usize].feed == feed as usize);
+            let of_feed = |sum: &LossSum| feed.is_none_or(|feed| tasks[sum.task].feed == feed as usize);
             for sum in sums.into_iter().filter(|sum| of_feed(sum) && sum.rows > 0) {
-                losses[sum.task as usize] = Some(sum.loss / sum.rows as f64);
+                losses[sum.task] = Some(sum.loss / sum.rows as f64);
             }
         }
         Ok(losses)
@@ -462,13 +462,4 @@ impl Updater {
 
 fn present(counts: &[u64]) -> Vec<usize> {
     counts.iter().enumerate().filter(|(_, rows)| **rows > 0).map(|(task, _)| task).collect()
-}
-
-fn add_losses(mut left: Vec<LossSum>, right: Vec<LossSum>) -> Vec<LossSum> {
-    for (left, right) in left.iter_mut().zip(right) {
-        left.loss += right.loss;
-        // A sum that is too large is no count of labels, and is found to be none.
-        left.rows = left.rows.saturating_add(right.rows);
-    }
-    left
 }

@@ -26,7 +26,7 @@ pub(super) fn fault(asked: &Asked, envelope: &Envelope, result: &WorkResult, pre
         return Some("vectors of other tasks or lengths than were asked for".into());
     }
     let is_evaluation = asked.kind == WorkKind::Evaluate;
-    let losses = if is_evaluation { 0 } else { shapes.tasks.len() as u32 };
+    let losses = if is_evaluation { 0 } else { shapes.tasks.len() };
     if !result.losses.iter().map(|sum| sum.task).eq(0..losses) {
         return Some("loss sums of other tasks than were asked for".into());
     }

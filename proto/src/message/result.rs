@@ -1,7 +1,7 @@
 //! What a worker computed.
 
 use aggregation::tree::Node;
-use objectives::TaskSums;
+use objectives::{LossSum, TaskSums};
 
 use super::{
     Slot,
@@ -41,24 +41,13 @@ pub struct Vector {
     pub slot: Option<Slot>,
 }
 
-/// The sum of one task's losses over labelled rows.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LossSum {
-    /// The task's number.
-    pub task: u32,
-    /// Sum of the rows' losses, without the task's weight.
-    pub loss: f64,
-    /// Number of rows with a label.
-    pub rows: u64,
-}
-
 impl From<WorkResult> for v1::Result {
     fn from(result: WorkResult) -> v1::Result {
         let losses = result.losses.into_iter();
         v1::Result {
             work: result.work,
             node: Some(node_out(result.node)),
-            losses: losses.map(|LossSum { task, loss, rows }| v1::LossSum { task, loss, rows }).collect(),
+            losses: losses.map(|LossSum { task, loss, rows }| v1::LossSum { task: task as u32, loss, rows }).collect(),
             sums: result.sums.into_iter().map(sums_out).collect(),
             vectors: result.vectors.into_iter().map(v1::Vector::from).collect(),
             compute_us: result.compute_us,
@@ -74,7 +63,9 @@ impl TryFrom<v1::Result> for WorkResult {
         Ok(WorkResult {
             work: result.work,
             node: node_in(result.node)?,
-            losses: losses.map(|v1::LossSum { task, loss, rows }| LossSum { task, loss, rows }).collect(),
+            losses: losses
+                .map(|v1::LossSum { task, loss, rows }| LossSum { task: task as usize, loss, rows })
+                .collect(),
             sums: result.sums.into_iter().map(sums_in).collect(),
             vectors: result.vectors.into_iter().map(Vector::try_from).collect::<Result<_, _>>()?,
             compute_us: result.compute_us,
