@@ -4,7 +4,6 @@
 
 mod made;
 
-use aggregation::random::{Purpose, Stream};
 use experiment::{Head, Loss};
 use made::{AT, Rows, assert_close, four_tasks, gradient, inputs};
 use model::{Device, Network};
@@ -72,7 +71,7 @@ fn differences_of_losses_agree_with_the_gradient_block_by_block() {
     let mut shapes = four_tasks();
     shapes.tasks[3].head = Head { hidden: vec![6], dropout: 0.3, layer_norm: true, ..Head::default() };
     for (name, model) in models().into_iter().filter(|(name, _)| *name != "relu") {
-        check_differences(name, &made::experiment(model), &shapes);
+        made::check_differences(name, &made::experiment(model), &shapes, &SCALES);
     }
 }
 
@@ -86,40 +85,7 @@ fn differences_of_every_loss_agree_with_the_gradient() {
         shapes.tasks[0].loss =
             loss(json!({ "kind": "cross_entropy", "label_smoothing": 0.2, "class_weights": weights }));
         shapes.tasks[2].loss = loss(regression);
-        check_differences(shapes.tasks[2].loss.name(), &experiment, &shapes);
-    }
-}
-
-/// Central differences along a random direction in each block.
-fn check_differences(name: &str, experiment: &experiment::Experiment, shapes: &experiment::Shapes) {
-    let mut network = Network::new(experiment, shapes, &Device::Flex).unwrap();
-    let rows = Rows::of_all(shapes, &[8, 9], 2, 0.8);
-    let (gradient, _) = gradient(&mut network, &SCALES, &rows);
-    let parameters = network.initial(1);
-    let mut loss_at = |parameters: &[f32]| {
-        network.set_parameters(parameters).unwrap();
-        let losses = network.losses(AT, &inputs(&rows)).unwrap();
-        losses.iter().map(|sum| f64::from(SCALES[sum.task]) * sum.loss).sum::<f64>()
-    };
-    let blocks = Network::new(experiment, shapes, &Device::Flex).unwrap().layout().blocks().to_vec();
-    for (i, block) in blocks.iter().enumerate() {
-        let stream = Stream::new(3, Purpose::Synthetic, &[i as u64]);
-        let direction: Vec<f32> = block.range().map(|at| stream.normal_at(at as u64)).collect();
-        let length = direction.iter().map(|d| d * d).sum::<f32>().sqrt();
-        let step = 4e-3 / length;
-        let moved = |sign: f32| {
-            let mut moved = parameters.clone();
-            moved[block.range()].iter_mut().zip(&direction).for_each(|(p, d)| *p += sign * step * d);
-            moved
-        };
-        let difference = (loss_at(&moved(1.0)) - loss_at(&moved(-1.0))) / f64::from(2.0 * step);
-        let expected: f64 = block.range().zip(&direction).map(|(at, d)| f64::from(gradient[at]) * f64::from(*d)).sum();
-        let size = f64::from(length).max(expected.abs());
-        assert!(
-            (difference - expected).abs() < 5e-3 * size,
-            "{name}, {}: {difference} by differences, {expected}",
-            block.name
-        );
+        made::check_differences(shapes.tasks[2].loss.name(), &experiment, &shapes, &SCALES);
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use aggregation::random::{Purpose, Stream};
 use experiment::{EmbeddingShape, Experiment, FeedShape, Head, InputShape, Kind, Loss, Metric, Shapes, TaskShape};
-use model::{Batch, FeedInput, MicrobatchKey, Network, Targets};
+use model::{Batch, Device, FeedInput, MicrobatchKey, Network, Targets};
 use serde_json::{Value, json};
 
 pub const AT: MicrobatchKey = MicrobatchKey { seed: 7, step: 3, microbatch: 1 };
@@ -26,6 +26,12 @@ pub fn feed(name: &str, width: usize, embeddings: &[(usize, usize)]) -> FeedShap
         embeddings: embeddings.iter().enumerate().map(embedding).collect(),
         input: InputShape::Table,
     }
+}
+
+/// A feed of images of these channels, height and width.
+pub fn image_feed(name: &str, [channels, height, width]: [usize; 3]) -> FeedShape {
+    let input = InputShape::Image { channels, height, width };
+    FeedShape { input, ..feed(name, channels * height * width, &[]) }
 }
 
 pub fn task(name: &str, feed: usize, kind: Kind, outputs: usize) -> TaskShape {
@@ -143,5 +149,39 @@ pub fn assert_close(left: &[f32], right: &[f32], tolerance: f32, what: &str) {
     let size = right.iter().fold(1e-6_f32, |size, value| size.max(value.abs()));
     for (i, (a, b)) in left.iter().zip(right).enumerate() {
         assert!((a - b).abs() <= tolerance * size, "{what}: value {i} is {a} on the left and {b} on the right");
+    }
+}
+
+/// Central differences of the losses along a random direction in each block agree with the
+/// gradient.
+pub fn check_differences(name: &str, experiment: &Experiment, shapes: &Shapes, scales: &[f32]) {
+    let mut network = Network::new(experiment, shapes, &Device::Flex).unwrap();
+    let rows = Rows::of_all(shapes, &[8, 9], 2, 0.8);
+    let (gradient, _) = gradient(&mut network, scales, &rows);
+    let parameters = network.initial(1);
+    let mut loss_at = |parameters: &[f32]| {
+        network.set_parameters(parameters).unwrap();
+        let losses = network.losses(AT, &inputs(&rows)).unwrap();
+        losses.iter().map(|sum| f64::from(scales[sum.task]) * sum.loss).sum::<f64>()
+    };
+    let blocks = Network::new(experiment, shapes, &Device::Flex).unwrap().layout().blocks().to_vec();
+    for (i, block) in blocks.iter().enumerate() {
+        let stream = Stream::new(3, Purpose::Synthetic, &[i as u64]);
+        let direction: Vec<f32> = block.range().map(|at| stream.normal_at(at as u64)).collect();
+        let length = direction.iter().map(|d| d * d).sum::<f32>().sqrt();
+        let step = 4e-3 / length;
+        let moved = |sign: f32| {
+            let mut moved = parameters.clone();
+            moved[block.range()].iter_mut().zip(&direction).for_each(|(p, d)| *p += sign * step * d);
+            moved
+        };
+        let difference = (loss_at(&moved(1.0)) - loss_at(&moved(-1.0))) / f64::from(2.0 * step);
+        let expected: f64 = block.range().zip(&direction).map(|(at, d)| f64::from(gradient[at]) * f64::from(*d)).sum();
+        let size = f64::from(length).max(expected.abs());
+        assert!(
+            (difference - expected).abs() < 5e-3 * size,
+            "{name}, {}: {difference} by differences, {expected}",
+            block.name
+        );
     }
 }
