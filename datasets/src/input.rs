@@ -9,7 +9,7 @@ mod table;
 
 use std::fmt;
 
-use experiment::InputShape;
+use experiment::{Dataset, InputShape};
 use settings::{Entry, Invalid, Reader, Registry, Table, Value};
 
 use crate::column::{Column, ColumnKind};
@@ -93,13 +93,12 @@ pub struct Offered<'a> {
     pub shown: &'a str,
 }
 
-/// Reads the table of one input.
+/// Reads the table of one input; also gives the table with its defaults filled in.
 ///
 /// # Errors
 /// [`Invalid`] with the key of this table that is wrong.
-pub(crate) fn read(table: &Table) -> Result<Box<dyn Input>, Invalid> {
-    let mut reader = Reader::new(table, "an input");
-    let kind = match reader.value("kind") {
+pub(crate) fn read(table: &Table) -> Result<(Box<dyn Input>, Table), Invalid> {
+    let kind = match table.get("kind") {
         None => return Err(Invalid::missing("kind", format!("one of {}", INPUTS.names().join(", ")))),
         Some(Value::Text(kind)) => kind.as_str(),
         Some(other) => return Err(Invalid::value("kind", other, format!("one of {}", INPUTS.names().join(", ")))),
@@ -108,8 +107,21 @@ pub(crate) fn read(table: &Table) -> Result<Box<dyn Input>, Invalid> {
     let mut reader = Reader::new(table, &format!("the input `{kind}`"));
     reader.value("kind");
     let input = (entry.part)(&mut reader)?;
+    let mut completed = table.clone();
+    completed.extend(reader.completed().clone());
     reader.finish()?;
-    Ok(input)
+    Ok((input, completed))
+}
+
+/// Checks the inputs of a dataset, and fills in the defaults of their parameters.
+///
+/// # Errors
+/// The name of the input, and the key of its table that is wrong.
+pub fn complete_inputs(dataset: &mut Dataset) -> Result<(), (String, Invalid)> {
+    for (name, table) in &mut dataset.inputs {
+        *table = read(table).map_err(|invalid| (name.clone(), invalid))?.1;
+    }
+    Ok(())
 }
 
 /// The input of a dataset that names none.

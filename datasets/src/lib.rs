@@ -51,6 +51,7 @@ pub use column::ColumnKind;
 pub use encoding::{EMBEDDING_LIMIT, Encoding, Feature, NULL_ROW, ONE_HOT_LIMIT, Pixels, UNSEEN_ROW};
 pub use error::{DataError, Part};
 pub use experiment::SplitName;
+pub use input::{INPUTS, complete_inputs};
 pub use labels::Labels;
 pub use plan::{CHUNK_ROWS, ColumnPlan, FeedPlan, FilePlan, Plan, TablePlan};
 pub use predict::{Rows, encode_table};

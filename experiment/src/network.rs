@@ -25,8 +25,8 @@ pub struct Model {
 
 /// The crate that builds the model, as loading an experiment needs it.
 pub trait ModelParts {
-    /// Checks the model of the experiment and the encoders of its datasets, and fills in the
-    /// defaults of their parameters.
+    /// Checks the model of the experiment and the inputs and encoders of its datasets, and fills in
+    /// the defaults of their parameters.
     ///
     /// # Errors
     /// [`Misfit`] for a kind that there is not, and for what a kind refuses of its parameters.

@@ -53,6 +53,8 @@ impl ModelParts for KnownModels {
             (_, *given) = encoder(given, &*trunk).map_err(at(&["model", "encoder"]))?;
         }
         for (name, dataset) in &mut experiment.datasets {
+            datasets::complete_inputs(dataset)
+                .map_err(|(input, invalid)| at(&["dataset", name, "input", &input])(invalid))?;
             if let Some(given) = &mut dataset.encoder {
                 (_, *given) = encoder(given, &*trunk).map_err(at(&["dataset", name, "encoder"]))?;
             }
