@@ -15,6 +15,16 @@ fn digits_are_told_apart() {
 }
 
 #[test]
+fn images_of_digits_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let done = train(&example("mnist"), &folder.path().join("run"), &["--workers", "2"]).output().expect("starts");
+    let report = report(&done);
+    let accuracy = |task: &str| report["tasks"][task]["test"]["accuracy"].as_f64().expect("a number");
+    assert!(accuracy("digit") >= 0.97, "{}", accuracy("digit"));
+    assert!(accuracy("odd") >= 0.97, "{}", accuracy("odd"));
+}
+
+#[test]
 fn two_clinical_tables_train_one_trunk() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut accuracy, mut r2) = (0.0, 0.0);

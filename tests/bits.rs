@@ -38,6 +38,18 @@ fn any_number_of_workers_gives_the_same_bits() {
 }
 
 #[test]
+fn any_number_of_workers_gives_the_same_bits_for_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let short = ["--set", "train.steps=12", "--set", "train.evaluate_every=6"];
+    let (one, journal) = quiet("mnist", folder.path(), 1, &short);
+    for workers in [2, 3] {
+        let (other, other_journal) = quiet("mnist", folder.path(), workers, &short);
+        assert_eq!(bits(&one), bits(&other), "{workers} workers");
+        assert_eq!(journal, other_journal, "{workers} workers");
+    }
+}
+
+#[test]
 fn any_number_of_workers_gives_the_same_bits_for_counts() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = (0..400_u32).map(|i| {
