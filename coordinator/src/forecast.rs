@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use crate::run::{JobKind, Mode, Settings, WorkerId, divide, gradient_jobs, task_gradient_jobs};
-use crate::serve::settings;
 use crate::setup::Setup;
 
 /// One worker's part of every step.
@@ -37,7 +36,7 @@ pub struct Measuring {
 
 /// The parts of so many workers, by rank, if each computes as fast as the others.
 pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
-    let settings = settings(setup);
+    let settings = setup.run_settings();
     let plan = &setup.prepared.plan;
     let layout = setup.network.layout();
     let element = size_of::<f32>() as u64;

@@ -20,18 +20,11 @@ use indexmap::IndexMap;
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Found, PassedOver},
+    first_records::{FirstRecords, is_of_results},
     folder::RunFolder,
-    journal::{self, Journal, JournalError, Observation, Outcome, Record},
+    journal::{self, Journal, JournalError},
     setup::Setup,
-    start::is_of_results,
 };
-
-/// The tag with the folder that relative paths of the data start from.
-pub(crate) const BASE: &str = "data.base";
-/// The tag with the device that workers compute on.
-pub(crate) const DEVICE: &str = "device";
-/// The tag with the sha256 of the data plan.
-pub(crate) const DATA: &str = "data.sha256";
 
 /// Which steps are recorded, and with what.
 const RECORDED: [&str; 2] = ["tracking.weighting_every", "tracking.gramian_every"];
@@ -52,10 +45,8 @@ pub struct ResumableRun {
     /// The journal, without what a crash has torn; none where the run was stopped before there was
     /// one.
     pub(crate) journal: Option<Journal>,
-    /// The tags of the journal; none where the run was stopped before its first record.
-    tags: IndexMap<String, String>,
-    /// The experiment as the journal has it, with the keys on which no result depends.
-    parameters: IndexMap<String, String>,
+    /// What the first records of the journal say.
+    first: FirstRecords,
 }
 
 /// Why a run can't go on.
@@ -139,8 +130,8 @@ impl ResumableRun {
             if !checkpoint::steps(folder.path())?.is_empty() {
                 return Err(ResumeError::JournalMissing { path: folder.path().to_owned() });
             }
-            let (tags, parameters) = (IndexMap::new(), IndexMap::new());
-            return Ok(ResumableRun { folder, found: None, passed_over: Vec::new(), journal: None, tags, parameters });
+            let first = FirstRecords::default();
+            return Ok(ResumableRun { folder, found: None, passed_over: Vec::new(), journal: None, first });
         }
         let (found, mut passed_over) = checkpoint::newest_good(folder.path(), Some(&journal_path))?;
         let oldest = passed_over.iter().rposition(|passed| passed.reason.may_be_put_right());
@@ -150,20 +141,8 @@ impl ResumableRun {
         }
         let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
         let journal = Some(Journal::open_at(&journal_path, step)?);
-        let (mut tags, mut recorded) = (IndexMap::new(), IndexMap::new());
-        for record in journal::read(&journal_path)? {
-            match record? {
-                Record::Result { outcome: Outcome::Parameters { parameters }, .. } => recorded.extend(parameters),
-                Record::Observed { observation: Observation::Settings { settings }, .. } => recorded.extend(settings),
-                Record::Result { outcome: Outcome::Tags { tags: some }, .. } => {
-                    tags.extend(some);
-                    // They are among the first records, after the parameters.
-                    break;
-                }
-                _ => {}
-            }
-        }
-        Ok(ResumableRun { folder, found, passed_over, journal, tags, parameters: recorded })
+        let first = FirstRecords::read(&journal_path)?;
+        Ok(ResumableRun { folder, found, passed_over, journal, first })
     }
 
     /// The checkpoint to go on from.
@@ -178,12 +157,12 @@ impl ResumableRun {
 
     /// The device that the run was started with.
     pub fn device(&self) -> Option<&str> {
-        self.tags.get(DEVICE).map(String::as_str)
+        self.first.device()
     }
 
     /// Whether the journal has the run's first records.
     pub(crate) fn has_begun(&self) -> bool {
-        !self.tags.is_empty()
+        self.first.are_written()
     }
 
     /// The experiment that the run was started with, with `sets` applied. Paths are relative where
@@ -193,7 +172,7 @@ impl ResumableRun {
     /// The saved file can't be read, or one of `sets` is refused.
     pub fn experiment(&self, sets: &[String]) -> Result<Loaded, ResumeError> {
         let mut loaded = model::load(&self.folder.experiment(), sets).map_err(Box::new)?;
-        if let Some(base) = self.tags.get(BASE) {
+        if let Some(base) = self.first.base() {
             loaded.base = PathBuf::from(base);
             let base = loaded.base.clone();
             let datasets = loaded.experiment.datasets.values_mut();
@@ -215,7 +194,7 @@ impl ResumableRun {
         let saved = model::load(&self.folder.experiment(), &[]).map_err(Box::new)?;
         let saved = keys(saved.experiment);
         if self.has_begun() {
-            let (recorded, saved) = (comparable(&self.parameters), comparable(&saved));
+            let (recorded, saved) = (comparable(self.first.parameters()), comparable(&saved));
             self.refuse_if("experiment.toml in it", differences(&recorded, &saved))?;
         }
         self.refuse_if("the experiment", differences(&saved, &keys(loaded.experiment.clone())))
@@ -237,7 +216,7 @@ impl ResumableRun {
             };
             return self.refuse_if("the data", differences);
         }
-        let other = self.tags.get(DATA).filter(|was| **was != setup.data_sha256());
+        let other = self.first.data_sha256().filter(|was| *was != setup.data_sha256());
         self.refuse_if("the data", other.map(|_| "their digest is another one".to_owned()).into_iter().collect())
     }
 

@@ -1,5 +1,7 @@
-//! The gRPC side: turns streams into messages for the shell. With the door, the only
-//! file that makes a tonic `Status`.
+//! The gRPC side: turns streams into messages for the shell. Only this module and the door make a
+//! tonic `Status`.
+
+mod listen;
 
 use std::{
     convert::Infallible,
@@ -29,6 +31,8 @@ use crate::{
     progress::Progress,
     run::WorkerId,
 };
+
+pub(crate) use listen::listen;
 
 /// What a connection hands to the shell.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! From an experiment file to everything that a run needs before its first worker.
 
+mod settings;
+
 use std::{path::PathBuf, sync::Arc};
 
 use aggregation::weighting::{Method, Need};

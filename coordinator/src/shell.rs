@@ -23,21 +23,22 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-pub(crate) use connection::{Connection, result_slots};
+use connection::Connection;
 use cool_down::CoolDown;
 use lateness::Lateness;
 use proto::message::WorkResult;
 
 use crate::{
-    CoordinatorError, Request,
     clock::now_ms,
     compute::{Contribution, Done, Executor, Factors, Gradient, Losses, StepReport, Sums},
     door::TurnedAway,
+    error::CoordinatorError,
     folder::{Fence, RunFolder},
     journal::{Journal, Observation, Reason, Record},
     parameters::Parameters,
     progress::{Progress, WorkerProgress},
     report::{Report, Speed},
+    request::Request,
     run::{Event, Outcome, Run, WorkerId},
     selection::{Evaluated, Selection},
     server::Inbound,
@@ -194,6 +195,12 @@ impl Shell {
             outcome: None,
             failed: None,
         }
+    }
+
+    /// Bytes of the plan and of one version of the parameters, which may wait for one worker at a
+    /// time.
+    pub(crate) fn bytes_at_once(&self) -> usize {
+        self.parameters.elements() * size_of::<f32>() + self.plan_json.len()
     }
 
     /// Runs until the run is over.

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use crate::{
     checkpoint::{self, Checkpoint, Found, PassedOver},
     clock::now_ms,
     compute::{Factors, Updater},
     disk::Disk,
+    error::CoordinatorError,
+    first_records,
     folder::{Fence, FencedDisk, RunFolder},
-    journal::{self, Journal, Observation, Reason, Record},
+    journal::{Journal, Observation, Reason, Record},
+    options::Options,
     parameters::Parameters,
-    resume::{BASE, DATA, DEVICE, ResumableRun},
+    resume::ResumableRun,
     run::{Run, Skipped},
     selection::Selection,
-    serve::{CoordinatorError, Options, settings},
     setup::Setup,
     states::{EVALUATION_DUE, SKIPPED, SKIPPED_IN_A_ROW},
 };
@@ -71,7 +71,7 @@ impl Start {
                 let disk = fenced(&fence);
                 folder.write_experiment(&*disk, &setup.resolved().to_toml())?;
                 let mut journal = Journal::create_on(Arc::clone(&disk), &folder.journal())?;
-                journal.append_all(&first_records(setup, options, fence.epoch()))?;
+                journal.append_all(&first_records::write(setup, options, fence.epoch()))?;
                 journal.sync()?;
                 folder.sync(&*disk)?;
                 Ok(OpenRun { folder, fence, disk, journal, found: None, spared: Vec::new(), resumed_from: None })
@@ -90,11 +90,12 @@ impl Start {
                     None => Journal::create_on(Arc::clone(&disk), &folder.journal())?,
                 };
                 let mut records = if begun {
-                    let (_, settings) = parameters(setup);
-                    let began = [started(fence.epoch(), Some(step)), Observation::Settings { settings }];
-                    began.map(|observation| Record::observed(now_ms(), observation)).into()
+                    let started = first_records::started(fence.epoch(), Some(step));
+                    [started, first_records::settings(setup)]
+                        .map(|observation| Record::observed(now_ms(), observation))
+                        .into()
                 } else {
-                    first_records(setup, options, fence.epoch())
+                    first_records::write(setup, options, fence.epoch())
                 };
                 records.extend(found_records(&folder, &passed_over, journal.cut_off()));
                 journal.append_all(&records)?;
@@ -131,61 +132,18 @@ impl RunState {
         let parameters = Arc::new(Parameters::new(step, &first).map_err(memory)?);
         let mut updater = Updater::new(setup, Arc::clone(&parameters));
         let mut selection = Selection::new(&setup.loaded.experiment.train);
-        let mut run = Run::new(settings(setup), step);
+        let mut run = Run::new(setup.run_settings(), step);
         if let Some(checkpoint) = checkpoint {
             updater.restore(checkpoint).map_err(|reason| CoordinatorError::Misfit { step, reason })?;
             let stop_early = selection.restore(checkpoint);
             let count = |name| checkpoint.state(name).unwrap_or(0);
             run = run
-                .taken_up(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early)
+                .resumed(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early)
                 .having_skipped(Skipped { all: count(SKIPPED), in_a_row: count(SKIPPED_IN_A_ROW) });
         }
         let factors = if step < setup.steps { updater.begin()? } else { Factors::default() };
         Ok((RunState { parameters, selection, run, factors }, updater))
     }
-}
-
-fn started(epoch: u64, resumed_from: Option<u64>) -> Observation {
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    Observation::Started { schema: journal::SCHEMA, version, epoch, resumed_from }
-}
-
-/// What the experiment says: what results depend on, and what they do not.
-fn parameters(setup: &Setup) -> (IndexMap<String, String>, IndexMap<String, String>) {
-    let said = journal::flatten(&setup.loaded.experiment).unwrap_or_default();
-    said.into_iter().partition(|(key, _)| is_of_results(key))
-}
-
-/// Whether results depend on a key of the experiment.
-pub(crate) fn is_of_results(key: &str) -> bool {
-    /// Which bits come out is these two keys' matter too.
-    const OF_RESULTS: [&str; 2] = ["cluster.mixed", "cluster.threads"];
-    OF_RESULTS.contains(&key) || !(key.starts_with("cluster.") || key.starts_with("tracking."))
-}
-
-fn first_records(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record> {
-    let now = now_ms();
-    let experiment = &setup.loaded.experiment;
-    let (parameters, settings) = parameters(setup);
-    let mut tags = IndexMap::from([
-        ("seed".to_owned(), experiment.seed.to_string()),
-        (DEVICE.to_owned(), setup.device.to_string()),
-        ("trunkline.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        (BASE.to_owned(), setup.base().to_string_lossy().into_owned()),
-        (DATA.to_owned(), setup.data_sha256()),
-    ]);
-    tags.extend(options.tags.clone());
-    let warnings = setup.prepared.summary.warnings.iter().map(|warning| {
-        let reason = Reason::new("data", warning.clone());
-        Record::observed(now, Observation::Warning { reason })
-    });
-    let results = [
-        Record::observed(now, started(epoch, None)),
-        Record::observed(now, Observation::Settings { settings }),
-        Record::result(now, journal::Outcome::Parameters { parameters }),
-        Record::result(now, journal::Outcome::Tags { tags }),
-    ];
-    results.into_iter().chain(warnings).collect()
 }
 
 /// What was found to be damaged, which people are told too.

@@ -1,29 +1,27 @@
 //! Answers that can't be used, and steps that are not finite.
 //!
-//! A number that is not finite is the model's doing or a bad worker's, and one answer does not tell
-//! which. The unit is asked for once more, of another worker where there is one, and of that
-//! worker's answer it depends: where that is finite, the first worker is at fault and put aside;
-//! where two answers agree, it is the model. One unit is enough to know of the model; units that
-//! are not finite by bad workers are found out one after the other, as long as there are any.
+//! If a number is not finite, the model may be the reason or a bad worker. One answer does not tell
+//! which, so the same work is asked for once more, from another worker if there is one. If that
+//! answer is finite, the first worker is at fault and is banned. If both are not finite, the model
+//! is the reason. One piece of work is enough to blame the model. Bad workers are found one after
+//! the other.
 //!
-//! An evaluation is made of all of its units, finite or not: each that is not is asked for once
-//! more. What two answers agree about goes into the result, whose metrics are absent where they are
-//! not finite.
+//! An evaluation needs all of its work, finite or not, so each piece that is not finite is asked for
+//! once more. If two answers agree, they count, and the metrics that depend on them are absent.
 //!
-//! A step that is not finite by the model's own doing ends the run, or is skipped where the
-//! experiment says so: it counts as done and changes nothing. So many in a row end the run all the
-//! same.
+//! If a step is not finite because of the model, the run ends, or the experiment says to skip the
+//! step: it counts as done and changes nothing. Too many skipped steps in a row end the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Departure, Effect, Job, Notice, Outcome, Phase, Run, WorkerId};
+use super::{Departure, Effect, Job, Notice, Outcome, Phase, Run, Work, WorkerId};
 
-/// An answer that was counted and turns out to be of no use.
+/// An answer that was counted and turns out to be unusable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unusable {
-    /// Whose it is.
+    /// Who sent it.
     pub worker: WorkerId,
-    /// What it is about.
+    /// What it answers.
     pub job: Job,
     /// What is wrong with it.
     pub fault: Fault,
@@ -32,10 +30,10 @@ pub struct Unusable {
 /// What is wrong with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// A number in it is not finite: the worker's fault, or the model's.
+    /// A number in it is not finite, because of the worker or of the model.
     #[error("{0} is not finite, and another worker's is")]
     NotFinite(Job),
-    /// Something that no model can be the reason of.
+    /// It is wrong in a way that no model can cause.
     #[error("{0}")]
     Wrong(String),
 }
@@ -45,30 +43,30 @@ pub enum Fault {
 pub struct Skipped {
     /// Since the run began.
     pub all: u64,
-    /// Since the last step that was not.
+    /// Since the last step that was not skipped.
     pub in_a_row: u64,
 }
 
 impl Run {
-    /// Steps that were skipped.
+    /// How many steps were skipped.
     pub fn skipped(&self) -> Skipped {
         self.skipped
     }
 
-    /// The same run where so many steps were skipped by the coordinator before.
+    /// This run with the skipped steps of the coordinator before it.
     #[must_use]
     pub fn having_skipped(self, skipped: Skipped) -> Run {
         Run { skipped, ..self }
     }
 
-    /// The shell can't go on with these answers; `reason` is what they would be as the model's
-    /// doing.
+    /// Takes the answers with which the shell can't go on. `reason` says what is wrong with the step
+    /// if the model is to blame.
     pub(super) fn on_unusable(&mut self, step: u64, reason: &str, answers: Vec<Unusable>, effects: &mut Vec<Effect>) {
         let asking = match self.phase {
-            Phase::ComputingGramian => Phase::TaskGradients,
-            Phase::ComputingWeights => Phase::LossesBefore,
-            Phase::Updating => Phase::Gradient,
-            Phase::UpdatingWeighting => Phase::LossesAfter,
+            Phase::ComputingGramian => Phase::TaskGradients(Work::Divided),
+            Phase::ComputingWeights => Phase::LossesBefore(Work::Divided),
+            Phase::Updating => Phase::Gradient(Work::Divided),
+            Phase::UpdatingWeighting => Phase::LossesAfter { work: Work::Divided, abandoned: None },
             Phase::ComputingMetrics(evaluation) => Phase::Evaluating(evaluation),
             _ => return,
         };
@@ -80,8 +78,8 @@ impl Run {
         let mut doubtful = Vec::new();
         for Unusable { worker, job, fault } in answers {
             match fault {
-                Fault::Wrong(_) if at_fault.insert(worker) => self.put_aside(worker, fault, effects),
-                // Of a worker that is at fault nothing is believed.
+                Fault::Wrong(_) if at_fault.insert(worker) => self.ban(worker, fault, effects),
+                // No answer of a worker at fault counts.
                 _ if at_fault.contains(&worker) => {}
                 _ => {
                     doubtful.push((job, worker));
@@ -111,7 +109,7 @@ impl Run {
             }
             again = fresh;
         }
-        if self.phase == Phase::Over {
+        if self.phase.is_over() {
             return;
         }
         self.phase = asking;
@@ -119,13 +117,13 @@ impl Run {
         for (job, worker) in again {
             self.queue.ask_again(job, worker, &self.settings);
         }
-        if self.interrupted {
+        if self.is_interrupted() {
             self.on_interrupt(effects);
         }
     }
 
-    /// Puts aside those who were in doubt and are refuted: what they answered is not among the
-    /// answers that are of no use now.
+    /// Bans the suspects that are refuted: the same work is not among the unusable answers now.
+    /// Returns them.
     pub(super) fn settle(&mut self, unusable: &[Unusable], effects: &mut Vec<Effect>) -> BTreeSet<WorkerId> {
         let still = |job: &Job| unusable.iter().any(|answer| answer.job == *job);
         let (suspects, refuted): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -134,26 +132,26 @@ impl Run {
         let mut at_fault = BTreeSet::new();
         for (job, worker) in refuted {
             if at_fault.insert(worker) {
-                self.put_aside(worker, Fault::NotFinite(job), effects);
+                self.ban(worker, Fault::NotFinite(job), effects);
             }
         }
         at_fault
     }
 
-    fn put_aside(&mut self, worker: WorkerId, fault: Fault, effects: &mut Vec<Effect>) {
+    fn ban(&mut self, worker: WorkerId, fault: Fault, effects: &mut Vec<Effect>) {
         let departure = Departure::Left(fault.to_string());
         effects.push(Effect::Ban { worker, fault });
         self.on_lost(worker, departure, effects);
     }
 
-    /// The step is not finite, and nobody is at fault.
+    /// The step is not finite, and no worker is at fault.
     pub(super) fn on_not_finite(&mut self, step: u64, reason: &str, effects: &mut Vec<Effect>) {
         if !self.waits_for_shell() || step != self.step {
             return;
         }
         self.settle(&[], effects);
         if self.phase == Phase::ComputingGramian {
-            // What is for the record alone ends in no record; the update tells what it means.
+            // These gradients are for the journal alone. The update shows what to do about the step.
             return self.ask(self.first_of_update(), effects);
         }
         match self.settings.skips_max {

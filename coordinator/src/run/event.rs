@@ -1,10 +1,10 @@
-//! What the machine hears and what it answers.
+//! What the state machine hears, and what it has done.
 
 use std::time::Duration;
 
 use super::{Assignment, Evaluation, Fault, Job, Unusable};
 
-/// A worker's lease: its identity in this run, given once, in the order of joining.
+/// A worker's lease: its identity in this run, numbered in the order of joining and never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u64);
 
@@ -35,61 +35,61 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
-    /// The inner products of the tasks' gradients are taken.
+    /// The inner products of the per-task gradients are computed.
     GramianComputed {
         /// The step.
         step: u64,
     },
-    /// The tasks are weighed.
+    /// The tasks' weights are computed.
     WeightsComputed {
         /// The step.
         step: u64,
     },
-    /// The weighting has learned of the losses after the update.
+    /// The weighting has learned from the losses after the update.
     WeightingUpdated {
         /// The step.
         step: u64,
     },
     /// The new parameters stand beside the current ones.
     Updated {
-        /// The step that they come from.
+        /// The step that they are computed in.
         step: u64,
     },
     /// Some of the answers that were kept can't be used.
     Unusable {
         /// The step.
         step: u64,
-        /// What the step would come to with them, for people.
+        /// What is wrong with the step if the model is to blame, for people.
         reason: String,
-        /// These.
+        /// The answers that can't be used.
         answers: Vec<Unusable>,
     },
-    /// The step can't be: something in it is not finite though every answer is.
+    /// The step can't be completed: something in it is not finite though every answer is.
     NotFinite {
         /// The step.
         step: u64,
-        /// What it is, for people.
+        /// What is not finite, for people.
         reason: String,
     },
-    /// Nothing has changed but the number of steps done.
+    /// The step is skipped: only the number of steps done has changed.
     Skipped {
         /// The step.
         step: u64,
     },
-    /// The run can't go on, for this reason.
+    /// The run can't go on, for the reason given.
     Impossible(String),
     /// The metrics of an evaluation are known.
     MetricsComputed {
         /// Whether early stopping has run out of patience.
         stop: bool,
     },
-    /// The checkpoint is on disk, or could not be written (which the shell has said).
+    /// The checkpoint is on disk, or the shell has reported why it is not.
     Saved,
-    /// Time has passed, and all that came in it was told.
+    /// Time has passed. All events before it were told.
     Tick,
-    /// Someone asks the run to end, after a checkpoint.
+    /// Somebody asks the run to end, after a checkpoint.
     Interrupt,
-    /// Someone asks for a checkpoint.
+    /// Somebody asks for a checkpoint.
     Save,
 }
 
@@ -102,8 +102,8 @@ pub enum Departure {
     /// It was silent for longer than the lease.
     #[error("it was silent for {0:?}")]
     Silent(Duration),
-    /// It gave signs of life and did not answer: its stream is cut in silence, or its computation
-    /// hangs.
+    /// It gave signs of life but did not answer: its stream is cut without notice, or its
+    /// computation hangs.
     #[error("it did not answer for {0:?}")]
     Unanswered(Duration),
     /// It went by itself, or was told to go.
@@ -122,60 +122,54 @@ pub enum Effect {
         worker: WorkerId,
         /// The work's id.
         work: u64,
-        /// What it was about.
+        /// What it is the result of.
         job: Job,
     },
-    /// The result counts for nothing.
+    /// The result does not count: forget it.
     Drop {
         /// Who sent it.
         worker: WorkerId,
         /// The work's id.
         work: u64,
     },
-    /// The answers about these jobs do not count any more: they are asked for again.
+    /// The results of some jobs do not count any more. They are asked for again.
     Retract {
-        /// These.
+        /// The jobs.
         jobs: Vec<Job>,
     },
-    /// Forget what was kept and not used: the phase it was for is over or given up.
+    /// Forget all results that were kept and not used. Their phase is over or given up.
     Clear,
-    /// Take the inner products of the tasks' gradients that were kept, for the record.
+    /// Compute the inner products of the per-task gradients that were kept, for the journal.
     ComputeGramian {
         /// The step.
         step: u64,
     },
-    /// Weigh the tasks with the losses that were kept.
+    /// Compute the tasks' weights from the losses that were kept.
     ComputeWeights {
         /// The step.
         step: u64,
     },
-    /// Let the weighting learn of the losses that were kept, which are those after the update.
+    /// Let the weighting learn from the losses that were kept: those after the update.
     UpdateWeighting {
         /// The step.
         step: u64,
     },
-    /// Add what was kept, weigh it, and build the parameters of the next step beside the current
-    /// ones.
+    /// Add the gradients that were kept, weigh them, and build the parameters of the next step
+    /// beside the current ones.
     Update {
         /// The step.
         step: u64,
     },
-    /// Leave everything as it was before the step, and take the next one.
+    /// Undo the step, which then counts as done.
     Skip {
         /// The step.
         step: u64,
     },
-    /// The parameters beside are the current ones from now on.
-    Commit {
-        /// Number of updates done.
-        step: u64,
-    },
-    /// Make metrics of what was kept.
+    /// Compute metrics from the sums that were kept.
     ComputeMetrics {
-        /// Of what.
+        /// What is evaluated.
         evaluation: Evaluation,
-        /// Whether two answers agree about what is not finite in it, so that it is the model's
-        /// doing.
+        /// Whether two answers agree on what is not finite, so that the model is the reason.
         agreed: bool,
     },
     /// Make the parameters that the run selects the current ones.
@@ -187,16 +181,16 @@ pub enum Effect {
     },
     /// End the worker's stream.
     Dismiss(WorkerId, Departure),
-    /// End the stream of a worker that is at fault, and keep it out for a while.
+    /// End the stream of a worker that is at fault, and keep the worker out for a while.
     Ban {
         /// Who.
         worker: WorkerId,
         /// What it did.
         fault: Fault,
     },
-    /// Tell the workers that all is over, and end.
+    /// Tell the workers that the run is over, and end.
     Finish(Outcome),
-    /// Something for the journal and for people.
+    /// Report something to the journal and to people.
     Notice(Notice),
 }
 
@@ -208,7 +202,7 @@ pub enum Outcome {
         /// Whether early stopping did.
         early: bool,
     },
-    /// Someone asked for it.
+    /// Somebody asked for it.
     Interrupted,
     /// It can't go on.
     Failed(String),
@@ -224,40 +218,39 @@ pub enum Notice {
         /// How many take part now.
         workers: usize,
     },
-    /// A worker is gone; its work goes to others.
+    /// A worker is gone. Its work goes to others.
     WorkerLost {
         /// Who.
         worker: WorkerId,
         /// Why.
         departure: Departure,
-        /// Pieces of work that go back to the queue.
+        /// Pieces of work that return to the queue.
         reissued: usize,
         /// How many take part now.
         workers: usize,
     },
-    /// A worker is late; another that has nothing to do computes the same. Whoever answers first
-    /// counts.
+    /// A worker is a straggler. Another worker computes the same, and the first answer counts.
     Straggler {
-        /// Who is late.
+        /// The straggler.
         worker: WorkerId,
-        /// With what.
+        /// Its job.
         job: Job,
-        /// Who has it too.
+        /// The worker that computes the job too.
         other: WorkerId,
     },
-    /// A worker's answer is not finite: it is asked for again, of another worker where there is
+    /// A worker's answer is not finite. The same is asked for again, from another worker if there is
     /// one.
     Suspected {
-        /// Whose.
+        /// Who sent it.
         worker: WorkerId,
-        /// About what.
+        /// What it answers.
         job: Job,
     },
     /// Too few workers take part.
     Waiting {
         /// How many take part.
         workers: usize,
-        /// How many have to.
+        /// How many have to take part.
         needed: usize,
     },
     /// There are more workers than microbatches.

@@ -2,49 +2,57 @@
 
 use std::time::Duration;
 
-use super::{Effect, Evaluation, Outcome, Phase, Run};
+use super::{AfterStep, Effect, Evaluation, Outcome, Phase, Run};
 
 impl Run {
-    /// Ends after a checkpoint, which is of the present step where nothing has changed yet.
+    /// Ends the run after a checkpoint. The checkpoint is of the present step if nothing has
+    /// changed yet.
     pub(super) fn on_interrupt(&mut self, effects: &mut Vec<Effect>) {
-        self.interrupted = true;
+        self.after_step = AfterStep::Interrupt;
         match self.phase {
-            // What can't be waited for: workers may never come back. The step in progress is given
-            // up.
-            Phase::Start
-            | Phase::TaskGradients
+            // The workers may never answer, so the run gives up the step in progress.
+            Phase::Start { .. }
+            | Phase::TaskGradients(_)
             | Phase::ComputingGramian
-            | Phase::LossesBefore
+            | Phase::LossesBefore(_)
             | Phase::ComputingWeights
-            | Phase::Gradient
+            | Phase::Gradient(_)
             | Phase::Evaluating(Evaluation::Progress) => {
+                let evaluation_due = self.phase.evaluation_due();
                 self.queue.clear();
                 effects.push(Effect::Clear);
-                self.phase = Phase::Saving;
-                effects.push(Effect::Save { step: self.step });
+                self.save(evaluation_due, effects);
             }
             Phase::Evaluating(Evaluation::Final(_)) | Phase::ComputingMetrics(Evaluation::Final(_)) => {
                 self.finish(Outcome::Interrupted, effects);
             }
-            // What has changed the optimizer's state is carried through.
-            Phase::Updating | Phase::LossesAfter | Phase::UpdatingWeighting | Phase::Skipping => {}
-            Phase::ComputingMetrics(Evaluation::Progress) | Phase::Saving | Phase::Over => {}
+            // The optimizer's state has changed, so the run completes the step.
+            Phase::Updating | Phase::LossesAfter { .. } | Phase::UpdatingWeighting | Phase::Skipping => {}
+            Phase::ComputingMetrics(Evaluation::Progress) | Phase::Saving { .. } | Phase::Over { .. } => {}
         }
     }
 
-    /// Whether the run is to end and needs no worker for that.
+    /// Whether the run was asked to end and can do so without any worker.
     pub fn ends_without_workers(&self) -> bool {
-        self.interrupted && !(self.settings.losses_after && matches!(self.phase, Phase::Updating | Phase::LossesAfter))
+        let needs_losses = self.settings.losses_after;
+        let waits_for_workers = needs_losses && matches!(self.phase, Phase::Updating | Phase::LossesAfter { .. });
+        self.is_interrupted() && !waits_for_workers
     }
 
-    /// Ends a run that can't end as was asked for: the optimizer has gone on to the next step, of
-    /// which the weighting can't learn.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.after_step == AfterStep::Interrupt
+    }
+
+    /// Fails a run that was asked to end and can't: the optimizer has updated the parameters, and
+    /// no worker has been there for a lease to compute the losses after the update.
     pub(super) fn give_up_ending(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if !self.interrupted || self.phase != Phase::LossesAfter || self.ready().next().is_some() {
-            self.abandoned = None;
+        let waits = self.is_interrupted() && self.ready().next().is_none();
+        let Phase::LossesAfter { abandoned, .. } = &mut self.phase else { return };
+        if !waits {
+            *abandoned = None;
             return;
         }
-        let since = *self.abandoned.get_or_insert(now);
+        let since = *abandoned.get_or_insert(now);
         if now.saturating_sub(since) > self.settings.lease {
             let step = self.step;
             let reason = format!(
@@ -57,24 +65,28 @@ impl Run {
     /// Writes a checkpoint and goes on.
     pub(super) fn on_save(&mut self, effects: &mut Vec<Effect>) {
         match self.phase {
-            // The parameters stand: the checkpoint is written beside what goes on.
-            Phase::Start
-            | Phase::TaskGradients
+            // The parameters do not change now: the shell writes them while the run goes on.
+            Phase::Start { .. }
+            | Phase::TaskGradients(_)
             | Phase::ComputingGramian
-            | Phase::LossesBefore
+            | Phase::LossesBefore(_)
             | Phase::ComputingWeights
-            | Phase::Gradient
+            | Phase::Gradient(_)
             | Phase::Evaluating(Evaluation::Progress) => {
                 effects.push(Effect::Save { step: self.step });
             }
-            // After the present step, or with what comes of its evaluation.
+            // The checkpoint is written after the present step, with its evaluation.
             Phase::Updating
-            | Phase::LossesAfter
+            | Phase::LossesAfter { .. }
             | Phase::UpdatingWeighting
             | Phase::Skipping
-            | Phase::ComputingMetrics(Evaluation::Progress) => self.save_asked = true,
-            // One is being written, or the last is there.
-            Phase::Saving | Phase::Evaluating(_) | Phase::ComputingMetrics(_) | Phase::Over => {}
+            | Phase::ComputingMetrics(Evaluation::Progress) => {
+                if !self.is_interrupted() {
+                    self.after_step = AfterStep::Save;
+                }
+            }
+            // A checkpoint is being written, or the last one is on the disk.
+            Phase::Saving { .. } | Phase::Evaluating(_) | Phase::ComputingMetrics(_) | Phase::Over { .. } => {}
         }
     }
 }

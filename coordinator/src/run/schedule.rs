@@ -11,41 +11,40 @@ use super::{Job, JobKind};
 pub struct Settings {
     /// Microbatches of a step, V.
     pub microbatches: u32,
-    /// Updates to be done.
+    /// Updates after which training ends.
     pub steps: u64,
-    /// Chunks of the splits that are evaluated, by feed.
+    /// Chunks of the evaluated splits, by feed.
     pub chunks: Vec<Chunks>,
-    /// Evaluation on the validation split after every so many updates; the last is always
+    /// Updates between two evaluations on the validation split. The last update is always
     /// evaluated.
     pub evaluate_every: Option<u64>,
-    /// A checkpoint after every so many updates; the last is always saved.
+    /// Updates between two checkpoints. The last update is always saved.
     pub save_every: Option<u64>,
-    /// Workers below which nothing is handed out.
+    /// The least number of workers with which work is handed out.
     pub min_workers: usize,
-    /// Silence after which a worker counts as lost.
+    /// A worker counts as lost after this silence.
     pub lease: Duration,
-    /// A piece of work is late, and given to an idle worker too, beyond this multiple of the time
-    /// that its kind usually takes.
+    /// A worker is a straggler once its work has taken this many times the usual duration. An idle
+    /// worker then computes the same.
     pub straggler_multiple: f64,
-    /// Nothing is late before.
+    /// No worker counts as a straggler before its work has taken this long.
     pub patience_min: Duration,
-    /// Slots for vectors that each worker has.
+    /// Slots for vectors in each worker's shared memory.
     pub result_slots: u32,
-    /// What a step's gradient phase hands out.
+    /// What a gradient phase hands out.
     pub mode: Mode,
-    /// Gradients by task that are asked for beside the update.
+    /// Per-task gradients for the journal; `None`: none.
     pub task_gradients: Option<TaskGradients>,
-    /// Whether each microbatch is a piece of work of its own, whose gradient is wanted apart.
-    /// Workers then get equally many, however quick they are: nobody gets more of a say by
-    /// answering soon.
+    /// Whether each microbatch is a piece of work of its own with its own vector. Each worker then
+    /// gets equally many microbatches, so that a fast worker has no more influence than others.
     pub one_vector_per_microbatch: bool,
-    /// Whether losses are asked for before the gradient, to weigh the tasks with.
+    /// Whether workers compute losses before the gradient, for the tasks' weights.
     pub losses_before: bool,
-    /// Whether losses are asked for after the update, on the same rows.
+    /// Whether workers compute losses after the update, on the same rows.
     pub losses_after: bool,
     /// How often one piece of work may fail before the run ends.
     pub tries_max: u32,
-    /// How many steps in a row may be skipped because they are not finite; `None`: none, such a
+    /// How many steps in a row may be skipped because they are not finite. `None`: the first such
     /// step ends the run.
     pub skips_max: Option<u64>,
 }
@@ -55,44 +54,45 @@ pub struct Settings {
 pub enum Mode {
     /// Nodes of all feeds, one vector each.
     Combined,
-    /// Nodes of one feed, one vector a task, handed out feed by feed so that a worker sends few.
+    /// Nodes of one feed, with one vector for each task. They are handed out feed by feed, so that
+    /// a worker sends few vectors.
     PerTask {
         /// The feeds, in order.
         feeds: Vec<FeedWork>,
-        /// The root is handed out as its two halves, whose sums are wanted apart.
+        /// Whether the root is handed out as its two halves, each with a sum of its own.
         halves: bool,
     },
 }
 
-/// Gradients by task in combined mode, for the record: nothing in the update depends on them.
+/// Per-task gradients in combined mode, for the journal. They never affect the update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskGradients {
-    /// Steps from one at which they are asked for to the next.
+    /// Steps from one such computation to the next.
     pub every: u64,
     /// The feeds, in order.
     pub feeds: Vec<FeedWork>,
 }
 
-/// What a feed means for those who compute its gradients.
+/// The work of computing a feed's gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedWork {
-    /// Tasks on the feed: vectors of one node.
+    /// Tasks on the feed, which is the number of vectors of a node.
     pub tasks: u32,
-    /// What a microbatch of it costs, beside those of other feeds.
+    /// The relative cost of one of its microbatches.
     pub cost: u64,
 }
 
-/// How many chunks of rows a feed's splits have.
+/// How many chunks of rows the splits of a feed have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Chunks {
-    /// Of the validation split.
+    /// Chunks of the validation split.
     pub validation: u32,
-    /// Of the test split.
+    /// Chunks of the test split.
     pub test: u32,
 }
 
 impl Chunks {
-    /// Of a split; training rows are not evaluated.
+    /// Chunks of a split. Training rows are not evaluated, so they have none.
     pub fn of(self, split: SplitName) -> u32 {
         match split {
             SplitName::Train => 0,
@@ -103,24 +103,26 @@ impl Chunks {
 }
 
 impl Settings {
-    /// How much work a job is, beside others of its kind.
+    /// How much work a job is, relative to others of its kind.
     pub(super) fn work_items(&self, job: &Job) -> u64 {
-        let leaves = u64::from(job.node.len());
+        let microbatches = u64::from(job.node.len());
         match (job.kind, &self.mode) {
-            (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => leaves * feeds[feed as usize].cost,
-            (JobKind::TaskGradients { feed }, _) => {
-                leaves * self.task_gradients.as_ref().map_or(1, |asked| asked.feeds[feed as usize].cost)
+            (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => {
+                microbatches * feeds[feed as usize].cost
             }
-            _ => leaves,
+            (JobKind::TaskGradients { feed }, _) => {
+                microbatches * self.task_gradients.as_ref().map_or(1, |asked| asked.feeds[feed as usize].cost)
+            }
+            _ => microbatches,
         }
     }
 
-    /// Whether the tasks' gradients are asked for beside the update after so many.
+    /// Whether per-task gradients are computed for the journal in the step after `step` updates.
     pub fn wants_task_gradients_after(&self, step: u64) -> bool {
         self.task_gradients.as_ref().is_some_and(|asked| step.is_multiple_of(asked.every))
     }
 
-    /// How many vectors a job gives.
+    /// How many vectors the result of a job has.
     pub(super) fn vectors(&self, job: &Job) -> u32 {
         match (job.kind, &self.mode) {
             (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => feeds[feed as usize].tasks,
@@ -132,12 +134,12 @@ impl Settings {
         }
     }
 
-    /// Whether the validation split is evaluated after so many updates.
+    /// Whether the validation split is evaluated after `step` updates.
     pub fn evaluates_after(&self, step: u64) -> bool {
         step == self.steps || self.evaluate_every.is_some_and(|every| step.is_multiple_of(every))
     }
 
-    /// Whether a checkpoint is written after so many updates.
+    /// Whether a checkpoint is written after `step` updates.
     pub fn saves_after(&self, step: u64) -> bool {
         self.save_every.is_some_and(|every| step.is_multiple_of(every))
     }

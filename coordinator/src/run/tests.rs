@@ -97,7 +97,12 @@ impl Theatre {
     }
 
     fn tell(&mut self, event: Event) {
-        for effect in self.run.step(self.now, event) {
+        let before = self.run.done();
+        let effects = self.run.step(self.now, event);
+        if self.run.done() > before {
+            self.story.push(format!("commit {}", self.run.done()));
+        }
+        for effect in effects {
             match effect {
                 Effect::Assign(worker, assignment) => {
                     // What the run has no use for any more, a worker may still hold.
@@ -136,7 +141,6 @@ impl Theatre {
                     self.story.push(format!("skip {step}"));
                     self.tell(Event::Skipped { step });
                 }
-                Effect::Commit { step } => self.story.push(format!("commit {step}")),
                 Effect::ComputeMetrics { evaluation, agreed } => {
                     let line = format!("decide {evaluation:?} over {} chunks", self.leaves());
                     if agreed {

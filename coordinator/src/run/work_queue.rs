@@ -1,122 +1,34 @@
-//! Which worker computes what: the queue of a phase's jobs.
+//! The queue of a phase's work: what waits, what is in flight, who gets what.
+
+mod phase_jobs;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
     time::Duration,
 };
 
-use aggregation::tree::{Node, cover};
-use experiment::SplitName;
+pub use phase_jobs::{gradient_jobs, task_gradient_jobs};
 use proto::message::Slot;
 
-use super::{Mode, Settings, TaskGradients, WorkerId, division::Division, pace::Pace};
+use super::{Assignment, Job, JobKind, Settings, WorkerId, division::Division, pace::Pace};
 
-/// The most chunks in one piece of evaluation work: bounds the size of its answer.
-const CHUNKS_MAX: u32 = 16;
-/// Pieces of evaluation work that a worker holds at a time: one to compute, one to go on with.
-const EVALUATIONS_HELD: usize = 2;
+/// Pieces of evaluation work that a worker has at a time: one to compute, one to go on with.
+const EVALUATIONS_IN_FLIGHT: usize = 2;
+/// Microbatches that a worker has at a time if each is a piece of work: bounds the messages that
+/// wait for the worker.
+const MICROBATCHES_IN_FLIGHT: usize = 16;
 
-/// Microbatches that a worker holds at a time where each is a piece of work: so many messages wait
-/// for it at most.
-const LEAVES_HELD: usize = 16;
-
-/// A part of a phase: a node of the tree over microbatches, or over a feed's chunks.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Job {
-    /// What is to be computed.
-    pub kind: JobKind,
-    /// The node.
-    pub node: Node,
-}
-
-/// What a job is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum JobKind {
-    /// The gradient over a node of microbatches.
-    Gradient {
-        /// The feed whose tasks have a vector each; `None`: all feeds, in one vector.
-        feed: Option<u32>,
-    },
-    /// The gradients of a feed's tasks over a node of microbatches, a vector each, beside those of
-    /// the update.
-    TaskGradients {
-        /// The feed's number.
-        feed: u32,
-    },
-    /// The losses of all feeds over a node of microbatches.
-    Losses,
-    /// The sums of one feed over a node of a split's chunks.
-    Evaluate {
-        /// The feed's number.
-        feed: u32,
-        /// The split.
-        split: SplitName,
-    },
-}
-
-impl JobKind {
-    /// The feed that it is about; `None`: all.
-    pub fn feed(self) -> Option<u32> {
-        match self {
-            JobKind::Gradient { feed } => feed,
-            JobKind::TaskGradients { feed } | JobKind::Evaluate { feed, .. } => Some(feed),
-            JobKind::Losses => None,
-        }
-    }
-}
-
-impl fmt::Display for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Node { lo, hi } = self.node;
-        match self.kind {
-            JobKind::Gradient { feed: None } => write!(f, "the gradient of microbatches [{lo}, {hi})"),
-            JobKind::Gradient { feed: Some(feed) } | JobKind::TaskGradients { feed } => {
-                write!(f, "the gradients of microbatches [{lo}, {hi}) of feed {feed}")
-            }
-            JobKind::Losses => write!(f, "the losses of microbatches [{lo}, {hi})"),
-            JobKind::Evaluate { feed, split } => {
-                write!(f, "the evaluation of chunks [{lo}, {hi}) of feed {feed}, {} split", split.name())
-            }
-        }
-    }
-}
-
-/// A job that a worker was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
-    /// Identity of the work, never used twice.
-    pub work: u64,
-    /// Version of the parameters to compute with.
-    pub version: u64,
-    /// What is to be computed.
-    pub job: Job,
-    /// Where the vectors may go in the worker's shared memory.
-    pub slots: Vec<Slot>,
-}
-
-/// What the workers are handed for a step's gradient where all are there and equally quick.
-pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
-    let mut queue = WorkQueue::default();
-    queue.gradient(settings, workers);
-    queue.preferred()
-}
-
-/// What they are handed beside that, where the tasks' gradients are asked for.
-pub fn task_gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
-    let mut queue = WorkQueue::default();
-    queue.task_gradients(settings, workers);
-    queue.preferred()
-}
-
+/// A job that is to be computed.
 #[derive(Debug, Clone)]
 struct Pending {
     job: Job,
-    /// Vectors that it gives.
+    /// How many vectors its result has.
     vectors: u32,
+    /// How often it has failed.
     tries: u32,
+    /// The worker that has its rows.
     preferred: Option<WorkerId>,
-    /// Who failed at it, or whose answer is in doubt: others are asked where there are any.
+    /// Workers that failed at it or sent a suspect answer. Others are asked if there are any.
     avoid: BTreeSet<WorkerId>,
 }
 
@@ -126,7 +38,7 @@ impl Pending {
     }
 }
 
-/// A job that somebody computes.
+/// A job that a worker computes.
 #[derive(Debug, Clone)]
 struct InFlight {
     worker: WorkerId,
@@ -134,7 +46,7 @@ struct InFlight {
     since: Duration,
 }
 
-/// What became of a job that a worker can't or won't finish.
+/// A job that returned to the queue because its worker failed or is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Requeued {
     pub job: Job,
@@ -142,132 +54,52 @@ pub(super) struct Requeued {
     pub tries: u32,
 }
 
-/// A job that is late, and who got it beside the one who has it.
+/// A straggler's job, which another worker computes too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Late {
+    /// The straggler.
     pub holder: WorkerId,
     pub job: Job,
 }
 
-/// The jobs of the present phase: those that nobody holds, and those that are being computed.
+/// The jobs of the present phase: those that wait for a worker and those that are in flight.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WorkQueue {
     waiting: VecDeque<Pending>,
     in_flight: BTreeMap<u64, InFlight>,
-    /// What another worker has answered first: how long the slow one takes is measured all the
-    /// same, and it gets nothing more before.
+    /// Jobs in flight that another worker has answered first. Their workers get nothing more until
+    /// they have answered, so that their speed is measured.
     superseded: BTreeMap<u64, InFlight>,
+    /// The last identity that was given to a piece of work.
     last_work: u64,
+    /// Slots of shared memory that are in use until the phase ends.
     slots_used: BTreeMap<WorkerId, u32>,
-    /// When workers last finished something.
+    /// When each worker last finished something.
     finished: BTreeMap<WorkerId, Duration>,
     pace: Pace,
     division: Division,
 }
 
 impl WorkQueue {
+    /// Forgets all jobs of the phase.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
         self.in_flight.clear();
         self.slots_used.clear();
     }
 
-    /// Who is to have what.
-    fn preferred(self) -> Vec<(WorkerId, Job)> {
-        self.waiting.into_iter().filter_map(|pending| Some((pending.preferred?, pending.job))).collect()
-    }
-
+    /// Whether all jobs of the phase are computed.
     pub(super) fn is_done(&self) -> bool {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// The jobs of a gradient phase: a share for each worker that takes part.
-    pub(super) fn gradient(&mut self, settings: &Settings, ready: &[WorkerId]) {
-        self.clear();
-        let busy: BTreeSet<WorkerId> = self.superseded.values().map(|in_flight| in_flight.worker).collect();
-        self.pace.close(&busy);
-        let root = Node::root(settings.microbatches);
-        let halves = matches!(settings.mode, Mode::PerTask { halves: true, .. });
-        let equal = Pace::default();
-        let pace = if settings.one_vector_per_microbatch { &equal } else { &self.pace };
-        for share in self.division.shares(&settings.mode, settings.microbatches, ready, pace) {
-            let nodes = if settings.one_vector_per_microbatch {
-                share.range.map(|leaf| Node { lo: leaf, hi: leaf + 1 }).collect()
-            } else {
-                cover(root, share.range.start, share.range.end)
-            };
-            let nodes = nodes.into_iter().flat_map(|node| match node.children() {
-                Some((left, right)) if halves && node == root => vec![left, right],
-                _ => vec![node],
-            });
-            for node in nodes {
-                let job = Job { kind: JobKind::Gradient { feed: share.feed }, node };
-                let vectors = settings.vectors(&job);
-                self.waiting.push_back(Pending::new(job, vectors, Some(share.worker)));
-            }
-        }
-    }
-
-    /// The jobs of a phase that asks for gradients by task beside the update: divided as the update
-    /// is, so that each worker goes over rows that it has.
-    pub(super) fn task_gradients(&mut self, settings: &Settings, ready: &[WorkerId]) {
-        self.clear();
-        let Some(TaskGradients { feeds, .. }) = &settings.task_gradients else { return };
-        for share in self.division.shares(&Mode::Combined, settings.microbatches, ready, &self.pace) {
-            let nodes = cover(Node::root(settings.microbatches), share.range.start, share.range.end);
-            for (feed, work) in (0..).zip(feeds) {
-                for &node in &nodes {
-                    let job = Job { kind: JobKind::TaskGradients { feed }, node };
-                    self.waiting.push_back(Pending::new(job, work.tasks, Some(share.worker)));
-                }
-            }
-        }
-    }
-
-    /// The jobs of a phase that asks for losses alone: in combined mode divided as the gradient is.
-    pub(super) fn losses(&mut self, settings: &Settings, ready: &[WorkerId]) {
-        self.clear();
-        let leaves = settings.microbatches;
-        let shares = match settings.mode {
-            Mode::Combined => self.division.shares(&Mode::Combined, leaves, ready, &self.pace),
-            Mode::PerTask { .. } => Division::default().shares(&Mode::Combined, leaves, ready, &self.pace),
-        };
-        for share in shares {
-            for node in cover(Node::root(leaves), share.range.start, share.range.end) {
-                let job = Job { kind: JobKind::Losses, node };
-                self.waiting.push_back(Pending::new(job, 0, Some(share.worker)));
-            }
-        }
-    }
-
-    /// The jobs of an evaluation: each feed's chunks in pieces, about two for each worker.
-    pub(super) fn evaluation(&mut self, settings: &Settings, split: SplitName, workers: usize) {
-        self.clear();
-        let pieces = 2 * workers.max(1) as u32;
-        for (feed, chunks) in settings.chunks.iter().enumerate() {
-            let leaves = chunks.of(split);
-            if leaves == 0 {
-                continue;
-            }
-            let size = leaves.div_ceil(pieces).next_power_of_two().min(CHUNKS_MAX);
-            let root = Node::root(leaves);
-            for lo in (0..leaves).step_by(size as usize) {
-                for node in cover(root, lo, leaves.min(lo + size)) {
-                    let job = Job { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
-                    self.waiting.push_back(Pending::new(job, 0, None));
-                }
-            }
-        }
-    }
-
-    /// Puts a job back whose answer, from `worker`, does not count.
+    /// Asks for a job once more, because the answer of `worker` does not count.
     pub(super) fn ask_again(&mut self, job: Job, worker: WorkerId, settings: &Settings) {
         let vectors = settings.vectors(&job);
         self.waiting.push_back(Pending { avoid: BTreeSet::from([worker]), ..Pending::new(job, vectors, None) });
     }
 
-    /// Those of the workers that owe nothing which others have answered first; all, where everybody
-    /// does.
+    /// The workers without superseded work. All workers, if each has some.
     pub(super) fn free(&self, ready: &[WorkerId]) -> Vec<WorkerId> {
         let free: Vec<WorkerId> = ready.iter().copied().filter(|worker| !self.is_superseded(*worker)).collect();
         if free.is_empty() { ready.to_vec() } else { free }
@@ -277,9 +109,9 @@ impl WorkQueue {
         self.superseded.values().any(|in_flight| in_flight.worker == worker)
     }
 
-    /// Hands out what lies on the queue. Jobs of a worker that is not there any more, or has not
-    /// done what it should have long ago, go to whoever holds least; a job that failed goes to
-    /// someone who has not failed at it.
+    /// Hands out waiting jobs. If a job's preferred worker is gone or still computes superseded
+    /// work, the job goes to the worker with the least work in flight. A job that failed goes to a
+    /// worker that has not failed at it, if there is one.
     pub(super) fn hand_out(
         &mut self,
         now: Duration,
@@ -294,9 +126,9 @@ impl WorkQueue {
         let free: BTreeSet<WorkerId> = self.free(ready).into_iter().collect();
         let mut assigned = Vec::new();
         for pending in std::mem::take(&mut self.waiting) {
-            let held_max = match pending.job.kind {
-                JobKind::Evaluate { .. } => EVALUATIONS_HELD,
-                JobKind::Gradient { .. } if settings.one_vector_per_microbatch => LEAVES_HELD,
+            let in_flight_max = match pending.job.kind {
+                JobKind::Evaluate { .. } => EVALUATIONS_IN_FLIGHT,
+                JobKind::Gradient { .. } if settings.one_vector_per_microbatch => MICROBATCHES_IN_FLIGHT,
                 _ => usize::MAX,
             };
             let place = |(id, in_flight): &(&WorkerId, &usize)| {
@@ -304,7 +136,7 @@ impl WorkQueue {
             };
             let least = || load.iter().min_by_key(place).map(|(id, _)| *id);
             let worker = pending.preferred.filter(|worker| free.contains(worker)).or_else(least);
-            let Some(worker) = worker.filter(|worker| load[worker] < held_max) else {
+            let Some(worker) = worker.filter(|worker| load[worker] < in_flight_max) else {
                 self.waiting.push_back(pending);
                 continue;
             };
@@ -314,8 +146,9 @@ impl WorkQueue {
         assigned
     }
 
-    /// Hands out once more, to workers that have nothing to do, what its holder is late with:
-    /// beyond `multiple` of the usual time, and `patience_min`.
+    /// Hands out the jobs of stragglers once more, to workers that have nothing to do. A worker is a
+    /// straggler once its work has taken both `straggler_multiple` times the usual duration and
+    /// `patience_min`.
     pub(super) fn hand_out_late(
         &mut self,
         now: Duration,
@@ -340,7 +173,7 @@ impl WorkQueue {
         let mut assigned = Vec::new();
         for (_, work) in late {
             let Some(in_flight) = self.in_flight.get(&work) else { continue };
-            // Whoever has failed at it, or given an answer that is in doubt, is not asked again.
+            // Workers that failed at it or sent a suspect answer are not asked again.
             let Some(place) = idle.iter().position(|worker| !in_flight.pending.avoid.contains(worker)) else {
                 continue;
             };
@@ -352,22 +185,22 @@ impl WorkQueue {
         assigned
     }
 
-    /// What a job usually takes; none before any of its kind was measured.
+    /// The usual duration of a job. `None` until a job of its kind was measured.
     pub(super) fn usual(&self, job: &Job, settings: &Settings) -> Option<Duration> {
         Some(self.pace.usual(job.kind)?.mul_f64(settings.work_items(job) as f64))
     }
 
-    /// Since when a job is computed, where it takes too long.
+    /// When the computation of a job began, if the job is late.
     fn late_since(&self, now: Duration, in_flight: &InFlight, settings: &Settings) -> Option<Duration> {
         let began = self.began(in_flight);
         let queued = self.in_flight.values().filter(|other| other.worker == in_flight.worker);
-        let units: u64 = queued.map(|other| settings.work_items(&other.pending.job)).sum();
-        let usual = self.pace.usual(in_flight.pending.job.kind)?.as_secs_f64() * units as f64;
+        let items: u64 = queued.map(|other| settings.work_items(&other.pending.job)).sum();
+        let usual = self.pace.usual(in_flight.pending.job.kind)?.as_secs_f64() * items as f64;
         let patience = Duration::from_secs_f64(settings.straggler_multiple * usual).max(settings.patience_min);
         (now.saturating_sub(began) > patience).then_some(began)
     }
 
-    /// When a worker could begin with what it holds.
+    /// When a worker could begin with a job in flight.
     fn began(&self, in_flight: &InFlight) -> Duration {
         self.finished.get(&in_flight.worker).copied().unwrap_or_default().max(in_flight.since)
     }
@@ -398,7 +231,8 @@ impl WorkQueue {
         assignment
     }
 
-    /// Slots that are free until the phase ends, or none: the vectors then travel in chunks.
+    /// Slots for the vectors of a job until the phase ends. Empty if too few are free; the vectors
+    /// then travel in chunks.
     fn slots(&mut self, worker: WorkerId, work: u64, vectors: u32, result_slots: u32) -> Vec<Slot> {
         let used = self.slots_used.entry(worker).or_default();
         if *used + vectors > result_slots {
@@ -409,8 +243,8 @@ impl WorkQueue {
         (first..*used).map(|index| Slot { index, generation: work }).collect()
     }
 
-    /// The job of a work that is done, if this worker was asked for it and it is still waited for.
-    /// Whoever else has it is not waited for any more.
+    /// Takes a result and returns its job, if this worker was asked for it and the job is still in
+    /// flight. The same job elsewhere counts as superseded.
     pub(super) fn complete(&mut self, now: Duration, worker: WorkerId, work: u64, settings: &Settings) -> Option<Job> {
         let Some(in_flight) = self.remove(worker, work) else {
             if let Some(in_flight) = self.remove_superseded(worker, work) {
@@ -424,14 +258,14 @@ impl WorkQueue {
         Some(job)
     }
 
-    /// A worker has done something: notes how long it took.
+    /// Notes how long a worker took for a job.
     fn measure(&mut self, now: Duration, in_flight: &InFlight, settings: &Settings) {
         let took = now.saturating_sub(self.began(in_flight));
         self.pace.note(in_flight.worker, in_flight.pending.job.kind, settings.work_items(&in_flight.pending.job), took);
         self.finished.insert(in_flight.worker, now);
     }
 
-    /// Puts a failed job back, unless somebody else has it too.
+    /// Returns a failed job to the queue, unless another worker computes it too.
     pub(super) fn give_up(&mut self, worker: WorkerId, work: u64) -> Option<Requeued> {
         let Some(mut in_flight) = self.remove(worker, work) else {
             self.remove_superseded(worker, work);
@@ -465,8 +299,8 @@ impl WorkQueue {
         self.superseded.remove(&work)
     }
 
-    /// Puts back all that a worker holds. Where it `crashed`, what it was computing counts as
-    /// failed: the first of these.
+    /// Returns all work of a worker that is gone to the queue. If it `crashed`, its first job counts
+    /// as failed.
     pub(super) fn take_back(&mut self, worker: WorkerId, crashed: bool) -> Vec<Requeued> {
         let works: Vec<u64> =
             self.in_flight.iter().filter(|(_, in_flight)| in_flight.worker == worker).map(|(work, _)| *work).collect();

@@ -9,7 +9,7 @@ use proto::{
     convert,
     message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
     payload::VectorAssembler,
-    shared_memory::{Region, SLOTS_MAX},
+    shared_memory::Region,
 };
 
 use crate::{
@@ -17,17 +17,6 @@ use crate::{
     run::{Assignment, WorkerId},
     server::Outbox,
 };
-
-/// Nodes of one step whose vectors find slots in a worker's shared memory; those of more travel in
-/// chunks.
-const NODES_IN_SLOTS: usize = 4;
-
-/// Slots for vectors of one worker, where a node gives so many and so many microbatches are nodes
-/// of their own. Memory is taken as slots are written to.
-pub(crate) fn result_slots(vectors: usize, one_vector_per_microbatch: Option<u32>) -> u32 {
-    let nodes = one_vector_per_microbatch.map_or(NODES_IN_SLOTS, |leaves| leaves as usize);
-    (nodes * vectors).min(SLOTS_MAX) as u32
-}
 
 /// One worker's connection.
 pub(crate) struct Connection {

@@ -10,9 +10,9 @@ use super::{
     connection::{Asked, Connection},
 };
 use crate::{
-    CoordinatorError,
     checkpoint::{self, Checkpoint, CheckpointError},
     compute::{Answers, Done, Factors, Gradient, Job, Losses, NotFinite, SkipReport, StepReport, Sums},
+    error::CoordinatorError,
     evaluation::Part,
     journal::{JournalError, Observation, Reason},
     run::{Assignment, Departure, Effect, Evaluation, Event, JobKind, Notice, Outcome, Skipped, WorkerId},
@@ -64,7 +64,6 @@ impl Shell {
                 self.sums.retain(|sums| counts(Some(sums.part.feed as u32), sums.part.node));
             }
             Effect::Skip { step } => self.order(Job::Skip { step })?,
-            Effect::Commit { .. } => {}
             Effect::ComputeMetrics { evaluation, agreed } => {
                 let sums = std::mem::take(&mut self.sums);
                 self.order(Job::Decide { evaluation, sums, agreed })?;

@@ -238,8 +238,10 @@ impl Shell {
     /// workers' kind. As long as nothing was computed it goes with the last worker that has it, so
     /// that one odd worker which came first can be sent away.
     fn fingerprint_is_free(&self) -> bool {
-        let asking =
-            matches!(self.run.phase(), Phase::Start | Phase::TaskGradients | Phase::LossesBefore | Phase::Gradient);
+        let asking = matches!(
+            self.run.phase(),
+            Phase::Start { .. } | Phase::TaskGradients(_) | Phase::LossesBefore(_) | Phase::Gradient(_)
+        );
         let computed = self.run.done() > 0 || !asking || !self.gradients.is_empty() || !self.losses.is_empty();
         !computed && !self.connections.values().any(|connection| connection.accepted)
     }

@@ -8,10 +8,11 @@ use tokio::time;
 
 use super::{RETRY, Shell, weighting};
 use crate::{
-    CoordinatorError, checkpoint,
+    checkpoint,
     clock::now_ms,
     compute::SkipReport,
     door::Turns,
+    error::CoordinatorError,
     journal::{self, JournalError, Number, Observation, Reason, Record},
     report::{PeakMemory, Report},
     run::{Evaluation, Outcome},

@@ -152,7 +152,7 @@ impl Shell {
             let due = checkpoint.state("run.evaluation_due").unwrap_or(false);
             let count = |name| checkpoint.state(name).unwrap_or(0);
             let skipped = Skipped { all: count("skipped"), in_a_row: count("skipped_in_a_row") };
-            run = Run::new(settings.clone(), checkpoint.step).taken_up(due, stop_early).having_skipped(skipped);
+            run = Run::new(settings.clone(), checkpoint.step).resumed(due, stop_early).having_skipped(skipped);
             model.theta.copy_from_slice(&checkpoint.parameters);
             if let Some(Tensor { values: Values::F64(values), .. }) = checkpoint.weighting.first() {
                 model.weight = values[0];
@@ -267,13 +267,33 @@ impl Shell {
             return Ok(());
         }
         self.interrupted |= matches!(event, Event::Interrupt);
-        for effect in self.run.step(now, event) {
-            self.perform(effect, quiet)?;
+        let before = self.run.done();
+        let effects = self.run.step(now, event);
+        if self.run.done() > before {
+            self.commit(quiet)?;
+        }
+        for effect in effects {
+            self.perform(effect)?;
         }
         Ok(())
     }
 
-    fn perform(&mut self, effect: Effect, quiet: &Quiet) -> Result<(), Violation> {
+    /// The step is done: the next parameters become the current ones.
+    fn commit(&mut self, quiet: &Quiet) -> Result<(), Violation> {
+        let step = self.run.done();
+        let Some(next) = self.next.take() else { return violated(format!("step {step} without an update")) };
+        if quiet.models.get(step as usize) != Some(&next) {
+            return violated(format!("step {step} ends in other bits than in the quiet run"));
+        }
+        self.model = next;
+        self.record(step, "train", next.loss())?;
+        match self.measured.take() {
+            Some(measured) => self.record(step, "measured", measured),
+            None => Ok(()),
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<(), Violation> {
         let root = Node::root(self.settings.microbatches);
         match effect {
             Effect::Assign(worker, assignment) => {
@@ -347,17 +367,6 @@ impl Shell {
                 let losses = self.total(JobKind::Losses, root)?;
                 self.next = self.next.map(|next| next.learned(&losses));
                 self.done.push(Event::WeightingUpdated { step });
-            }
-            Effect::Commit { step } => {
-                let Some(next) = self.next.take() else { return violated(format!("step {step} without an update")) };
-                if quiet.models.get(step as usize) != Some(&next) {
-                    return violated(format!("step {step} ends in other bits than in the quiet run"));
-                }
-                self.model = next;
-                self.record(step, "train", next.loss())?;
-                if let Some(measured) = self.measured.take() {
-                    self.record(step, "measured", measured)?;
-                }
             }
             Effect::ComputeMetrics { agreed: false, .. }
                 if self.mutation != Some(Mutation::BelieveNotFinite) && self.is_unusable(self.run.done()) => {}

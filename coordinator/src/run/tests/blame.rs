@@ -1,5 +1,7 @@
 //! Answers that can't be used, and steps that are not finite.
 
+use experiment::SplitName;
+
 use super::*;
 
 const GRADIENT: JobKind = JobKind::Gradient { feed: None };

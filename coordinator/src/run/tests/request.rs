@@ -6,7 +6,7 @@ use super::*;
 fn an_interrupt_while_gradients_by_task_are_computed_gives_up_the_step() {
     let mut theatre = Theatre::new(Settings { task_gradients: measuring(1), ..settings(4, 9) });
     theatre.join(1);
-    assert_eq!(theatre.run.phase(), &Phase::TaskGradients);
+    assert_eq!(theatre.run.phase(), &Phase::TaskGradients(Work::Divided));
     theatre.tell(Event::Interrupt);
     assert_eq!((theatre.outcome, theatre.story), (Some(Outcome::Interrupted), vec!["save 0".to_owned()]));
 }
@@ -30,22 +30,25 @@ fn a_run_that_is_to_end_needs_a_worker_for_the_losses_after_its_update_alone() {
             (run.phase().clone(), run.ends_without_workers())
         };
         tell(Event::Joined(WorkerId(1)));
-        assert_eq!(tell(Event::Ready(WorkerId(1))), (Phase::Gradient, false));
+        assert_eq!(tell(Event::Ready(WorkerId(1))), (Phase::Gradient(Work::Divided), false));
         assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 1 }), (Phase::Updating, false));
         assert_eq!(tell(Event::Interrupt), (Phase::Updating, !losses_after));
         if losses_after {
-            assert_eq!(tell(Event::Updated { step: 0 }), (Phase::LossesAfter, false));
+            assert_eq!(
+                tell(Event::Updated { step: 0 }),
+                (Phase::LossesAfter { work: Work::Divided, abandoned: None }, false)
+            );
             assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 2 }), (Phase::UpdatingWeighting, true));
-            assert_eq!(tell(Event::WeightingUpdated { step: 0 }), (Phase::Saving, true));
+            assert_eq!(tell(Event::WeightingUpdated { step: 0 }), (Phase::Saving { evaluation_due: false }, true));
         } else {
-            assert_eq!(tell(Event::Updated { step: 0 }), (Phase::Saving, true));
+            assert_eq!(tell(Event::Updated { step: 0 }), (Phase::Saving { evaluation_due: false }, true));
         }
     }
 }
 
 /// What a run tells that is taken up from a checkpoint.
 fn taken_up(settings: Settings, step: u64, evaluation_due: bool) -> Vec<String> {
-    let mut theatre = Theatre::of(Run::new(settings, step).taken_up(evaluation_due, false));
+    let mut theatre = Theatre::of(Run::new(settings, step).resumed(evaluation_due, false));
     theatre.join(1);
     theatre.answer_all();
     assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
@@ -85,7 +88,7 @@ fn an_evaluation_that_an_interrupt_gave_up_is_made_good() {
 
 #[test]
 fn early_stopping_that_had_its_way_is_not_forgotten() {
-    let mut theatre = Theatre::of(Run::new(settings(1, 9), 4).taken_up(false, true));
+    let mut theatre = Theatre::of(Run::new(settings(1, 9), 4).resumed(false, true));
     theatre.join(1);
     theatre.answer_all();
     assert_eq!(theatre.outcome, Some(Outcome::Finished { early: true }));
@@ -114,11 +117,11 @@ fn a_checkpoint_that_is_asked_for_is_written_as_soon_as_the_parameters_stand() {
 fn waits_for_losses_after(min_workers: usize) -> Theatre {
     let mut theatre = Theatre::new(Settings { losses_after: true, min_workers, ..settings(2, 9) });
     (1..=2).for_each(|worker| theatre.join(worker));
-    while theatre.run.phase() == &Phase::Gradient {
+    while matches!(theatre.run.phase(), Phase::Gradient(_)) {
         let work = *theatre.held.keys().next().unwrap();
         theatre.answer(work);
     }
-    assert_eq!(theatre.run.phase(), &Phase::LossesAfter);
+    assert!(matches!(theatre.run.phase(), Phase::LossesAfter { .. }));
     theatre
 }
 
