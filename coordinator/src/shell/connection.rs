@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// One worker's connection.
-pub(crate) struct Connection {
+pub(super) struct Connection {
     pub address: String,
     pub hello: Hello,
     pub accepted: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
 }
 
 /// What an answer has to be.
-pub(crate) struct Asked {
+pub(super) struct Asked {
     pub step: u64,
     pub phase: u32,
     pub kind: WorkKind,
@@ -55,7 +55,7 @@ pub(crate) struct Asked {
 }
 
 /// A result whose vectors come in chunks, one after the other.
-pub(crate) struct Assembling {
+pub(super) struct Assembling {
     pub result: WorkResult,
     pub done: Vec<Contribution>,
     pub next: VectorAssembler,
@@ -63,10 +63,10 @@ pub(crate) struct Assembling {
 
 /// The worker does not read what it is sent, or is gone.
 #[derive(Debug)]
-pub(crate) struct Unreachable;
+pub(super) struct Unreachable;
 
 impl Connection {
-    pub(crate) fn new(address: String, hello: Hello, outbox: Outbox) -> Connection {
+    pub(super) fn new(address: String, hello: Hello, outbox: Outbox) -> Connection {
         Connection {
             address,
             hello,
@@ -83,7 +83,7 @@ impl Connection {
     }
 
     /// Offers shared memory for results, where the worker is on this machine.
-    pub(crate) fn offer_results(&mut self, slots: u32, elements: usize) -> io::Result<Option<String>> {
+    pub(super) fn offer_results(&mut self, slots: u32, elements: usize) -> io::Result<Option<String>> {
         if !self.hello.local {
             return Ok(None);
         }
@@ -94,33 +94,33 @@ impl Connection {
     }
 
     /// The region, if the worker writes to it.
-    pub(crate) fn shared_results(&self) -> Option<&Arc<Region>> {
+    pub(super) fn shared_results(&self) -> Option<&Arc<Region>> {
         self.results.as_ref().filter(|(_, used)| *used).map(|(region, _)| region)
     }
 
     /// Whether vectors go to it and come from it over the network.
-    pub(crate) fn is_remote(&self) -> bool {
+    pub(super) fn is_remote(&self) -> bool {
         self.accepted && self.shared_results().is_none()
     }
 
     /// Whether nothing that it was sent waits for it any more: whoever has not taken the last
     /// parameters gets none ahead of their time.
-    pub(crate) fn has_taken_all(&self) -> bool {
+    pub(super) fn has_taken_all(&self) -> bool {
         self.outbox.capacity() == self.outbox.max_capacity()
     }
 
     /// Where the parameters of the next step go, whose sender is someone else.
-    pub(crate) fn recipient(&self, worker: WorkerId, envelope: Envelope) -> Recipient {
+    pub(super) fn recipient(&self, worker: WorkerId, envelope: Envelope) -> Recipient {
         Recipient { worker, envelope, outbox: self.outbox.clone() }
     }
 
     /// Something came from it, or it is asked for the first thing that it owes.
-    pub(crate) fn got_through(&mut self, now: Duration) {
+    pub(super) fn got_through(&mut self, now: Duration) {
         self.through = now;
     }
 
     /// Takes what its signs of life say of the stream.
-    pub(crate) fn note_activity(&mut self, now: Duration, heard: u64, busy: bool) {
+    pub(super) fn note_activity(&mut self, now: Duration, heard: u64, busy: bool) {
         if busy || heard != self.heard {
             self.through = now;
         }
@@ -128,24 +128,24 @@ impl Connection {
     }
 
     /// It has answered this, or said that it can't.
-    pub(crate) fn forget(&mut self, work: u64) {
+    pub(super) fn forget(&mut self, work: u64) {
         self.asked.remove(&work);
         self.assembling.remove(&work);
     }
 
     /// For how long it has owed an answer, had nothing to do, and nothing got through.
-    pub(crate) fn stuck(&self, now: Duration) -> Option<Duration> {
+    pub(super) fn stuck(&self, now: Duration) -> Option<Duration> {
         (!self.asked.is_empty()).then(|| now.saturating_sub(self.through))
     }
 
     /// Queues a message; never waits.
-    pub(crate) fn send(&self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), Unreachable> {
+    pub(super) fn send(&self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), Unreachable> {
         let message = convert::coordinator_message_out(envelope, message);
         self.outbox.try_send(Ok(message)).map_err(|_| Unreachable)
     }
 
     /// Queues something long in chunks.
-    pub(crate) fn send_chunks(
+    pub(super) fn send_chunks(
         &self,
         envelope: &Envelope,
         chunks: impl Iterator<Item = Chunk>,
@@ -158,7 +158,7 @@ impl Connection {
 
     /// Queues work, and the parameters that it needs where the worker does not read them from
     /// shared memory.
-    pub(crate) fn assign(
+    pub(super) fn assign(
         &mut self,
         envelope: Envelope,
         work: Work,
@@ -173,14 +173,14 @@ impl Connection {
     }
 
     /// The slots of an assignment for so many vectors, where the worker writes to shared memory.
-    pub(crate) fn slots(&self, assignment: &Assignment, vectors: usize) -> Vec<Slot> {
+    pub(super) fn slots(&self, assignment: &Assignment, vectors: usize) -> Vec<Slot> {
         let slots = self.shared_results().and_then(|_| assignment.slots.get(..vectors));
         slots.map(<[Slot]>::to_vec).unwrap_or_default()
     }
 }
 
 /// A worker's name for people and for the journal.
-pub(crate) fn name(id: WorkerId, hello: &Hello) -> String {
+pub(super) fn name(id: WorkerId, hello: &Hello) -> String {
     format!("worker {} ({}:{})", id.0, hello.host, hello.pid)
 }
 

@@ -10,27 +10,27 @@ const WORKERS_MAX: usize = 1024;
 /// A worker, as it is known when it comes back: where it calls from, and the host and process that
 /// it says it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Identity {
+pub(super) struct Identity {
     address: String,
     host: String,
     pid: u32,
 }
 
 impl Identity {
-    pub(crate) fn new(address: &str, hello: &Hello) -> Identity {
+    pub(super) fn new(address: &str, hello: &Hello) -> Identity {
         Identity { address: address.to_owned(), host: hello.host.clone(), pid: hello.pid }
     }
 }
 
 /// Who is kept out, and until when.
 #[derive(Debug, Default)]
-pub(crate) struct CoolDown {
+pub(super) struct CoolDown {
     until: BTreeMap<Identity, Duration>,
 }
 
 impl CoolDown {
     /// Keeps a worker out from `now` on, which is the time since any fixed moment.
-    pub(crate) fn begin(&mut self, now: Duration, worker: Identity) {
+    pub(super) fn begin(&mut self, now: Duration, worker: Identity) {
         self.until.retain(|_, until| *until > now);
         if self.until.len() >= WORKERS_MAX
             && let Some(first) = self.until.iter().min_by_key(|(_, until)| **until).map(|(worker, _)| worker.clone())
@@ -41,7 +41,7 @@ impl CoolDown {
     }
 
     /// How much longer a worker is kept out.
-    pub(crate) fn remaining(&self, now: Duration, worker: &Identity) -> Option<Duration> {
+    pub(super) fn remaining(&self, now: Duration, worker: &Identity) -> Option<Duration> {
         self.until.get(worker).and_then(|until| until.checked_sub(now)).filter(|remaining| !remaining.is_zero())
     }
 }
