@@ -1,4 +1,4 @@
-//! The time that records carry.
+//! The time that stands in records.
 
 use jiff::Timestamp;
 

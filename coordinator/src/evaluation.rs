@@ -1,4 +1,4 @@
-//! From the sums of chunks to the metrics of a split.
+//! Computes the metrics of a split from the sums of its chunks.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ pub struct Part {
     pub sums: Vec<(u32, TaskSums)>,
 }
 
-/// Adds the parts of all feeds in the canonical tree over each feed's chunks, and makes metrics of
-/// them.
+/// Adds the parts of all feeds in the canonical tree over each feed's chunks, and computes metrics
+/// from the sums.
 ///
-/// `chunks` are the numbers of chunks by feed; a feed without rows in the split has no metrics.
+/// `chunks` are the numbers of chunks by feed. A feed without rows in the split has no metrics.
 pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Part>) -> Evaluated {
     let mut by_feed: BTreeMap<usize, BTreeMap<Node, BTreeMap<u32, TaskSums>>> = BTreeMap::new();
     for Part { feed, node, sums } in parts {
@@ -46,8 +46,7 @@ pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Par
                     ratios.push((*mean, *baseline));
                 }
             }
-            // Its loss is not finite: what the other tasks come to without it would look like a
-            // gain.
+            // The task's loss is not finite. The sum of the others would look like a gain.
             None if sums.rows > 0 => is_whole = false,
             None => {}
         }

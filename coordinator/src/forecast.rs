@@ -1,5 +1,4 @@
-//! What each worker will have to do in a step, before any is there: for the plan that a person
-//! looks at.
+//! What each worker will do in a step, before any worker is there: for the plan that `check` shows.
 
 use std::ops::Range;
 
@@ -9,10 +8,9 @@ use crate::setup::Setup;
 /// One worker's part of every step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Part {
-    /// By feed, in order: the microbatches whose gradient it computes; feeds without any are left
-    /// out.
+    /// The feeds of which it computes gradients, in order, with their microbatches.
     pub microbatches: Vec<(usize, Range<u32>)>,
-    /// Nodes of the canonical tree that it answers for.
+    /// Nodes of the canonical tree that it computes.
     pub nodes: usize,
     /// Bytes of the gradients that it sends.
     pub bytes_up: u64,
@@ -20,21 +18,20 @@ pub struct Part {
     pub bytes_down: u64,
     /// Multiply-adds.
     pub multiply_adds: u64,
-    /// What is added to that in a step whose record has inner products of gradients that the
-    /// weighting does without.
+    /// What is added in a step that computes per-task gradients for the journal.
     pub measuring: Measuring,
 }
 
-/// Work for the record alone.
+/// The work of computing per-task gradients for the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Measuring {
-    /// Bytes of the gradients by task that a worker sends.
+    /// Bytes of the per-task gradients that the worker sends.
     pub bytes_up: u64,
     /// Multiply-adds.
     pub multiply_adds: u64,
 }
 
-/// The parts of so many workers, by rank, if each computes as fast as the others.
+/// The parts of `workers` workers, by rank, if all are equally fast.
 pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
     let settings = setup.run_settings();
     let plan = &setup.prepared.plan;
@@ -80,8 +77,8 @@ fn share(whole: u64, microbatches: u32, settings: &Settings) -> u64 {
     whole * u64::from(microbatches) / u64::from(settings.microbatches)
 }
 
-/// Forward and about twice that backward: once, or once a task where every task's gradient is
-/// wanted.
+/// Multiply-adds of a feed's gradient. A backward pass takes about twice as many as a forward pass.
+/// With per-task gradients there is one backward pass for each task.
 fn gradient_multiply_adds(setup: &Setup, settings: &Settings, feed: usize) -> u64 {
     match &settings.mode {
         Mode::Combined => 3 * setup.forward_multiply_adds(feed),

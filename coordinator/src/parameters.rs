@@ -1,12 +1,12 @@
 //! The current parameters, and the next ones beside them.
 //!
-//! The parameters after so many steps are known to workers by a version, v, and stand in slot
-//! `v % SLOTS` of a region that local workers map, with the generation v + 1. The next ones are
-//! built in the other slot while the current ones stay readable, for work that has to be done
-//! again; they become current when the step commits.
+//! Workers know the parameters after so many steps by a version, v. They are in slot `v % SLOTS` of
+//! a region that local workers map, with the generation v + 1. The next parameters are built in the
+//! other slot while the current ones stay readable, because work may have to be done again. They
+//! become current when the step is done.
 //!
-//! Versions are steps, and one more for each step that was skipped: a worker that has seen what was
-//! built and given up is never told the same version of something else.
+//! A version is the number of steps done plus the number of steps skipped. So parameters that were
+//! built and then undone never share their version with others.
 
 use std::{
     io,
@@ -31,7 +31,7 @@ impl Parameters {
     /// Holds `parameters` as those after `step` steps.
     ///
     /// # Errors
-    /// When the system has no memory to give.
+    /// If the system has no memory left.
     pub fn new(step: u64, parameters: &[f32]) -> io::Result<Parameters> {
         let region = Region::create(SLOTS as usize, parameters.len())?;
         let held = Parameters { region, elements: parameters.len(), skipped: AtomicU64::new(0) };
@@ -44,17 +44,17 @@ impl Parameters {
         self.elements
     }
 
-    /// Where a local worker finds them.
+    /// The path at which local workers find the parameters.
     pub fn path(&self) -> String {
         self.region.path().to_string_lossy().into_owned()
     }
 
-    /// What workers know the parameters after `step` steps by.
+    /// The version by which workers know the parameters after `step` steps.
     pub fn version(&self, step: u64) -> u64 {
         step + self.skipped.load(Ordering::Acquire)
     }
 
-    /// Makes `parameters` those after `step` steps, in the place of whatever stood in their slot.
+    /// Makes `parameters` those after `step` steps. They replace what was in their slot.
     pub fn set(&self, step: u64, parameters: &[f32]) {
         self.write(step, |into| into.copy_from_slice(parameters));
     }
@@ -62,21 +62,21 @@ impl Parameters {
     /// Reads the parameters after `step` steps.
     ///
     /// # Panics
-    /// When they are not held: only the current ones and, during an update, the next ones are.
+    /// If they are not held. The current ones are, and during an update the next ones.
     pub fn read<R>(&self, step: u64, read: impl FnOnce(&[f32]) -> R) -> R {
         let version = self.version(step);
         let value = self.region.read(slot(version), version + 1, read);
         value.unwrap_or_else(|other| panic!("parameters of step {step} are not held: {other}"))
     }
 
-    /// Builds the parameters of the step after `step`; nobody reads them before they are announced.
+    /// Builds the parameters of the step after `step`. Nobody reads them before they are announced.
     pub fn build_next<R>(&self, step: u64, build: impl FnOnce(&[f32], &mut [f32]) -> R) -> R {
         self.read(step, |current| self.write(step + 1, |into| build(current, into)))
     }
 
-    /// Leaves a step out: the parameters before it are those after it, under another version.
+    /// Skips a step: the parameters before it become those after it, under another version.
     pub fn skip(&self, step: u64) {
-        // Two versions on, they stand in the slot that they are in.
+        // Two versions later is the same slot, so nothing has to be copied.
         const { assert!(SLOTS == 2) };
         self.skipped.fetch_add(1, Ordering::AcqRel);
         self.write(step + 1, |_| ());

@@ -1,5 +1,4 @@
-//! What a run is doing, as a snapshot: for the progress bar, the status command and whoever else
-//! looks.
+//! A snapshot of what a run is doing, for the progress bar and the status command.
 
 use std::collections::BTreeMap;
 
@@ -12,37 +11,37 @@ pub struct Progress {
     pub run: String,
     /// The experiment's name.
     pub name: String,
-    /// A word for what it is doing.
+    /// What the run is doing, in a word.
     pub state: &'static str,
     /// Updates done.
     pub step: u64,
-    /// Updates to be done.
+    /// Updates after which training ends.
     pub steps: u64,
     /// Rows of all feeds a second, over the last updates.
     pub rows_per_second: f64,
-    /// Mean training loss by task, of the last update that had rows of it.
+    /// Mean training loss by task, from the last update that had labelled rows of the task.
     pub losses: IndexMap<String, f64>,
     /// `validation.skill` of the last evaluation.
     pub skill: Option<f64>,
     /// How often peers and workers were refused, by reason.
     pub refusals: BTreeMap<&'static str, u64>,
-    /// Workers that are there.
+    /// Workers that are connected.
     pub workers: Vec<WorkerProgress>,
 }
 
 /// A snapshot of a worker.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorkerProgress {
-    /// Its place in the run.
+    /// Its lease.
     pub lease: u64,
     /// Its host.
     pub host: String,
     /// Its process.
     pub pid: u32,
-    /// A word for what it is doing.
+    /// What the worker is doing, in a word.
     pub state: &'static str,
-    /// Pieces of work that counted.
+    /// Pieces of work of which the result counted.
     pub works_done: u64,
-    /// The most memory that it had, bytes.
+    /// Peak memory, bytes.
     pub peak_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! What a run comes to: the object that `train --json` prints.
+//! The outcome of a run: the object that `train --json` prints.
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -10,54 +10,53 @@ pub struct Report {
     pub run_dir: String,
     /// `finished`, `interrupted` or `failed`.
     pub status: &'static str,
-    /// Why, unless it is finished.
+    /// Why the run is interrupted or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether early stopping ended it.
+    /// Whether early stopping ended the run.
     pub stopped_early: bool,
     /// Steps done.
     pub step: u64,
-    /// How many of them changed nothing, because their losses or gradients were not finite.
+    /// How many steps changed nothing, because their losses or gradients were not finite.
     pub skipped_steps: u64,
-    /// The step that a resumed run went on from.
+    /// The step from which the run was resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<u64>,
-    /// Which parameters `tasks` is about: `best` or `last`.
+    /// Which parameters were evaluated for `tasks`: `best` or `last`.
     pub selected: &'static str,
-    /// The step that they are of.
+    /// The step of those parameters.
     pub selected_step: u64,
     /// Workers that took part at the end.
     pub world_size: usize,
-    /// From the start of the program to its end.
+    /// Seconds from the start of the program to its end.
     pub seconds: f64,
-    /// From the start of the program to the first update.
+    /// Seconds from the start of the program to the first update.
     pub startup_seconds: f64,
-    /// Rows of all feeds a second, over the steps themselves: without evaluation, checkpoints and
-    /// start.
+    /// Rows of all feeds a second, over the steps alone: without start, evaluations and
+    /// checkpoints.
     pub rows_per_second: f64,
-    /// Milliseconds of a step: the median.
+    /// Median duration of a step, milliseconds.
     pub step_ms_median: f64,
-    /// The share of the steps' time in which no gradient was computed, the slowest worker of each
-    /// step taken.
+    /// The share of the steps' time in which the slowest worker of each step computed no gradient.
     pub outside_gradient_fraction: f64,
     /// Peak resident memory, by process.
     pub peak_rss_bytes: PeakMemory,
     /// How many parameters the model has.
     pub parameters: usize,
-    /// Over the little-endian f32 bytes of the last parameters in layout order.
+    /// The sha256 of the last parameters as little-endian f32 in layout order.
     pub parameters_sha256: String,
     /// `validation.skill` and `test.skill` of the selected parameters.
     pub skill: IndexMap<&'static str, f64>,
-    /// By task, by split, by metric.
+    /// Metrics by task, by split, by name.
     pub tasks: IndexMap<String, IndexMap<&'static str, IndexMap<String, f64>>>,
 }
 
 /// Peak resident memory, bytes.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PeakMemory {
-    /// Of this process.
+    /// Peak memory of this process.
     pub coordinator: u64,
-    /// Of the workers, in the order of joining; those that were lost included.
+    /// Peak memory of each worker in the order of joining, including workers that were lost.
     pub workers: Vec<u64>,
 }
 
@@ -70,7 +69,7 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Takes a step: how long it took, how long its slowest worker computed, how many rows it had.
+    /// Adds a step: its duration, the time that its slowest worker computed, and its rows.
     pub fn add(&mut self, seconds: f64, gradient_seconds: f64, rows: u64) {
         self.step_seconds.push(seconds);
         self.gradient_seconds += gradient_seconds;
@@ -82,12 +81,12 @@ impl Speed {
         ratio(self.rows as f64, self.total())
     }
 
-    /// Share of the time in which no gradient was computed.
+    /// The share of the time in which no gradient was computed.
     pub fn outside_gradient_fraction(&self) -> f64 {
         1.0 - ratio(self.gradient_seconds, self.total()).min(1.0)
     }
 
-    /// Median milliseconds of a step.
+    /// The median duration of a step, milliseconds.
     pub fn step_ms_median(&self) -> f64 {
         let mut sorted = self.step_seconds.clone();
         sorted.sort_by(f64::total_cmp);

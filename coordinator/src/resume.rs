@@ -1,17 +1,16 @@
-//! What a run goes on from: its newest good checkpoint, its journal, and the experiment that it was
-//! started with.
+//! What a run is resumed from: its newest good checkpoint, its journal and its experiment.
 //!
-//! Going on means the same bits as if nothing had happened, so whatever would change them is
-//! refused, with what differs: another experiment (but for the number of workers and where the run
-//! is tracked, which change nothing, and for what becomes of steps that are not finite), other
-//! data, another device. A checkpoint that is damaged is passed over for the one before; where none
-//! is good the run begins anew, and comes to the same results. Where one may be good for all that
-//! is known, that is refused: the journal that it counts on may be put back, another build may read
-//! it.
+//! A resumed run gives the same bits as one that was never interrupted. So whatever would change
+//! the bits is refused, with what differs: another experiment, other data, another device. The
+//! number of workers, where the run is tracked and what happens to steps that are not finite may
+//! change.
 //!
-//! A checkpoint is written when everything that led to it is in the journal and synced, so that no
-//! crash leaves a journal that is shorter than a checkpoint says: where it is, somebody or
-//! something else has cut it.
+//! If a checkpoint is damaged, the one before is used. If all are damaged, the run begins again and
+//! gives the same results. If one may be intact, the run is refused instead: somebody may put back
+//! the journal that belongs to it, or use the build that can read it.
+//!
+//! A checkpoint is written after the journal that leads to it is synced. So no crash can leave a
+//! journal that is shorter than a checkpoint says: something else has cut it.
 
 use std::path::{Path, PathBuf};
 
@@ -26,30 +25,30 @@ use crate::{
     setup::Setup,
 };
 
-/// Which steps are recorded, and with what.
+/// The keys that decide which steps are recorded, and with what.
 const RECORDED: [&str; 2] = ["tracking.weighting_every", "tracking.gramian_every"];
 
-/// How many differences are told.
+/// How many differences an error lists.
 const TOLD_MAX: usize = 6;
 
-/// A run that a coordinator has left, in a folder that this one has locked.
+/// A run that another coordinator has left. Its folder is locked by this one.
 #[derive(Debug)]
 pub struct ResumableRun {
     /// The folder.
     pub folder: RunFolder,
-    /// The checkpoint to go on from, with the best parameters so far; none where the run goes on
-    /// from its start.
+    /// The checkpoint to go on from, with the best parameters so far. `None`: the run begins at its
+    /// first step.
     pub found: Option<Found>,
     /// Newer checkpoints that can't be used, newest first.
     pub passed_over: Vec<PassedOver>,
-    /// The journal, without what a crash has torn; none where the run was stopped before there was
-    /// one.
+    /// The journal, without a last line that a crash has torn. `None`: the run was stopped before
+    /// there was one.
     pub(crate) journal: Option<Journal>,
     /// What the first records of the journal say.
     first: FirstRecords,
 }
 
-/// Why a run can't go on.
+/// Why a run can't be resumed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
     /// The journal can't be read.
@@ -61,50 +60,50 @@ pub enum ResumeError {
     /// The saved experiment can't be read.
     #[error(transparent)]
     Experiment(#[from] Box<ExperimentError>),
-    /// There are checkpoints, and the journal that they count on is gone.
-    #[error("the run in {} can't go on: it has checkpoints and no journal.jsonl. Put the journal back, or, to begin the run again, remove its \
-             folder `checkpoints`", path.display())]
+    /// There are checkpoints, but the journal that belongs to them is missing.
+    #[error("the run in {} can't go on: it has checkpoints and no journal.jsonl. Put the journal back. Or remove the folder \
+             `checkpoints` to begin the run again", path.display())]
     JournalMissing {
         /// The run folder.
         path: PathBuf,
     },
-    /// The journal ends before all checkpoints.
-    #[error("the run in {} can't go on: its journal has {found} bytes, and {needed} belong to the checkpoint of step {step}, the oldest that is \
-             whole. Put the journal back as it was, or, to begin the run again, remove its folder `checkpoints`", path.display())]
+    /// The journal is shorter than all checkpoints say.
+    #[error("the run in {} can't go on: its journal has {found} bytes, but {needed} belong to the checkpoint of step {step}, the oldest that is \
+             intact. Put the journal back as it was. Or remove the folder `checkpoints` to begin the run again", path.display())]
     JournalCut {
         /// The run folder.
         path: PathBuf,
-        /// The step of the oldest checkpoint that is whole.
+        /// The step of the oldest checkpoint that is intact.
         step: u64,
-        /// Bytes that the journal had when it was written.
+        /// The length that the journal had when that checkpoint was written, bytes.
         needed: u64,
-        /// Bytes that it has.
+        /// The length of the journal now, bytes.
         found: u64,
     },
-    /// The journal is not what the checkpoints count on, and none is older than the change.
+    /// The journal was changed, and all checkpoints are newer than the change.
     #[error("the run in {} can't go on: its journal was changed since the checkpoint of step {step} was written, and no checkpoint is older \
              than the change. Put the journal back as it was, or begin another run", path.display())]
     JournalChanged {
         /// The run folder.
         path: PathBuf,
-        /// The step of the oldest checkpoint that is whole.
+        /// The step of the oldest checkpoint that is intact.
         step: u64,
     },
-    /// No checkpoint can be used, and one is not damaged for all that is known.
-    #[error("the run in {} can't go on: {reason}. No older checkpoint will do. Where that can be put right (by the build that wrote it, \
-             or by making its files readable), do that; to begin the run again, remove its folder `checkpoints`", path.display())]
+    /// No checkpoint can be used, but one may be intact.
+    #[error("the run in {} can't go on: {reason}. No older checkpoint can be used. Use the build that wrote it, or make its files \
+             readable. Or remove the folder `checkpoints` to begin the run again", path.display())]
     NotUnderstood {
         /// The run folder.
         path: PathBuf,
-        /// Why the oldest of them can't be used.
+        /// Why the oldest checkpoint can't be used.
         reason: Box<CheckpointError>,
     },
-    /// Something is not as it was.
-    #[error("the run in {} can't go on, because {what} changed since: {}", path.display(), told(differences))]
+    /// The experiment, the data or the device changed.
+    #[error("the run in {} can't go on, because {what} changed: {}", path.display(), told(differences))]
     Changed {
         /// The run folder.
         path: PathBuf,
-        /// The experiment, the data or the device.
+        /// What changed: the experiment, the data or the device.
         what: &'static str,
         /// What differs, in words.
         differences: Vec<String>,
@@ -118,12 +117,11 @@ fn told(differences: &[String]) -> String {
 }
 
 impl ResumableRun {
-    /// Finds what is left of the run in a folder.
+    /// Finds the run in a folder.
     ///
     /// # Errors
-    /// [`ResumeError::Journal`] where a line in the middle of the journal is damaged; where no
-    /// checkpoint is good, and one may be for all that is known, one that says why; others where a
-    /// file can't be read.
+    /// If a file can't be read, if a line in the middle of the journal is damaged
+    /// ([`ResumeError::Journal`]), or if no checkpoint can be used but one may be intact.
     pub fn find(folder: RunFolder) -> Result<ResumableRun, ResumeError> {
         let journal_path = folder.journal();
         if !journal_path.exists() {
@@ -145,12 +143,12 @@ impl ResumableRun {
         Ok(ResumableRun { folder, found, passed_over, journal, first })
     }
 
-    /// The checkpoint to go on from.
+    /// The checkpoint to go on from, if there is one.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.found.as_ref().map(|found| &found.checkpoint)
     }
 
-    /// Updates done where the run goes on.
+    /// Updates that are done where the run goes on.
     pub fn step(&self) -> u64 {
         self.checkpoint().map_or(0, |checkpoint| checkpoint.step)
     }
@@ -165,11 +163,11 @@ impl ResumableRun {
         self.first.are_written()
     }
 
-    /// The experiment that the run was started with, with `sets` applied. Paths are relative where
-    /// they were.
+    /// The experiment of the run, with `sets` applied. Its paths are relative if they were in the
+    /// original file.
     ///
     /// # Errors
-    /// The saved file can't be read, or one of `sets` is refused.
+    /// If the saved file can't be read, or one of `sets` is refused.
     pub fn experiment(&self, sets: &[String]) -> Result<Loaded, ResumeError> {
         let mut loaded = model::load(&self.folder.experiment(), sets).map_err(Box::new)?;
         if let Some(base) = self.first.base() {
@@ -185,8 +183,8 @@ impl ResumableRun {
         Ok(loaded)
     }
 
-    /// Looks whether an experiment is the one that the run was started with, but for what changes
-    /// no record: workers, leases, where the run is tracked, and the place of the data.
+    /// Checks that an experiment is that of the run. What changes no record may differ: workers,
+    /// leases, where the run is tracked and the place of the data.
     ///
     /// # Errors
     /// [`ResumeError::Changed`] with the keys that differ.
@@ -200,7 +198,7 @@ impl ResumableRun {
         self.refuse_if("the experiment", differences(&saved, &keys(loaded.experiment.clone())))
     }
 
-    /// Looks whether data and device are those that the run was started with.
+    /// Checks that data and device are those of the run.
     ///
     /// # Errors
     /// [`ResumeError::Changed`] with what differs.
@@ -228,14 +226,14 @@ impl ResumableRun {
     }
 }
 
-/// Why a run can't go on of whose checkpoints none can be used, the oldest of them that may be put
-/// right for this `reason`.
+/// Why a run without a usable checkpoint can't be resumed. The checkpoint of `step` is the oldest
+/// that may be intact; `reason` says why it can't be used.
 fn refusal(folder: &RunFolder, step: u64, reason: CheckpointError) -> ResumeError {
     let path = folder.path().to_owned();
     match reason {
         CheckpointError::Journal { needed, found, .. } => ResumeError::JournalCut { path, step, needed, found },
         CheckpointError::JournalChanged { .. } => {
-            // A line that is no record says where to look.
+            // If a line of the journal is not a record, the error names that line.
             let wrong = journal::read(&folder.journal())
                 .and_then(|mut records| records.find_map(Result::err).map_or(Ok(()), Err));
             wrong.err().map_or(ResumeError::JournalChanged { path, step }, ResumeError::Journal)
@@ -244,21 +242,21 @@ fn refusal(folder: &RunFolder, step: u64, reason: CheckpointError) -> ResumeErro
     }
 }
 
-/// Every key that has a part in the results or in what is recorded of them, as flat text.
+/// The keys that results or their records depend on, as flat text.
 fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
-    // The data themselves are compared, wherever they lie.
+    // The data are compared by their content, not by their place.
     experiment.datasets.values_mut().for_each(|dataset| dataset.path = Paths::Files(Vec::new()));
     let Cluster { mixed, threads, .. } = experiment.cluster;
     experiment.cluster = Cluster { mixed, threads, ..Cluster::default() };
-    // Which steps are recorded, and with what: records are compared, so they have to be the same.
+    // Records are compared, so the same steps have to be recorded.
     let Tracking { weighting_every, gramian_every, .. } = experiment.tracking;
     experiment.tracking = Tracking { weighting_every, gramian_every, ..Tracking::default() };
-    // Up to a step that is not finite it makes no difference.
+    // This key makes no difference before the first step that is not finite.
     experiment.train.on_nonfinite = Default::default();
     journal::flatten(&experiment).unwrap_or_default()
 }
 
-/// Of flat keys those that a journal's parameters have too, as [`keys`] has them.
+/// The keys of a journal's parameters that [`keys`] has too.
 fn comparable(keys: &IndexMap<String, String>) -> IndexMap<String, String> {
     let is_path =
         |key: &str| key.starts_with("dataset.") && key.split('.').nth(2).is_some_and(|key| key.starts_with("path"));

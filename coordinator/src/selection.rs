@@ -1,4 +1,4 @@
-//! Which parameters are the best so far, and whether training has stopped getting better.
+//! Which parameters are the best so far, and whether early stopping ends training.
 
 use experiment::{Criterion, EarlyStopping, Observed, Train};
 use indexmap::IndexMap;
@@ -17,13 +17,13 @@ pub struct Evaluated {
     pub loss: Option<f64>,
     /// Mean over tasks of 1 - loss / loss of the best constant prediction.
     pub skill: Option<f64>,
-    /// By task, by metric; `loss` is among them. A metric that is not defined on these rows is
+    /// Metrics by task, by name, `loss` included. A metric that is not defined on these rows is
     /// absent.
     pub tasks: IndexMap<String, IndexMap<String, f64>>,
 }
 
 impl Evaluated {
-    /// What a criterion looks at; `None` where it is not defined on these rows.
+    /// The value of a criterion. `None` if it is not defined on these rows.
     pub fn value(&self, criterion: &Criterion) -> Option<f64> {
         match criterion {
             Criterion::Loss => self.loss,
@@ -44,7 +44,7 @@ impl Evaluated {
 pub struct Verdict {
     /// The parameters are the best so far.
     pub improved: bool,
-    /// Patience has run out.
+    /// Early stopping has run out of patience.
     pub stop: bool,
 }
 
@@ -56,8 +56,8 @@ struct Best {
 }
 
 impl Best {
-    /// Whether `value` is better by more than `min_delta`; a value that is not there, or not a
-    /// number, never is.
+    /// Whether `value` is better by more than `min_delta`. A value that is absent or not a number
+    /// never is.
     fn improves(&self, value: Option<f64>, min_delta: f64) -> bool {
         let Some(value) = value.filter(|value| !value.is_nan()) else { return false };
         let Some(best) = self.value else { return true };
@@ -73,7 +73,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// As the experiment says.
+    /// Follows the criteria of the experiment.
     pub fn new(train: &Train) -> Selection {
         let follow = |criterion: &Criterion| Best { criterion: criterion.clone(), value: None };
         Selection {
@@ -105,7 +105,7 @@ impl Selection {
         verdict
     }
 
-    /// Takes up the states of a checkpoint; says whether patience had run out.
+    /// Takes the states of a checkpoint. Returns whether early stopping had run out of patience.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> bool {
         if let Some(best) = &mut self.best {
             best.value = checkpoint.state(BEST_VALUE);

@@ -14,38 +14,37 @@ use crate::{
     run::{Chunks, FeedWork},
 };
 
-/// Where nobody says how often, gradients by task that the update does without take this part of a
-/// run's arithmetic.
+/// Default budget for per-task gradients that are only recorded: 1/100 of the run's multiply-adds.
 const UNASKED_PART: u64 = 100;
-/// And none are computed where the vectors of a step are larger than this.
+/// By default no per-task gradients are recorded if those of a step are larger than this, bytes.
 const UNASKED_BYTES_MAX: usize = 16 << 20;
 
 /// An experiment that can be trained.
 pub struct Setup {
-    /// The experiment and where it came from.
+    /// The experiment and the file that it comes from.
     pub loaded: Loaded,
     /// Plan, labels and a summary of the data.
     pub prepared: Prepared,
-    /// The network, for layout and first parameters.
+    /// The network, for the layout and the initial parameters.
     pub network: Network,
     /// How tasks become one update.
     pub method: Box<dyn Method>,
-    /// Updates to be done.
+    /// Updates after which training ends.
     pub steps: u64,
     /// The device that workers compute on.
     pub device: Device,
 }
 
-/// Why an experiment can't be trained: the user's to mend.
+/// Why an experiment can't be trained. The user can correct it.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The experiment file.
+    /// The experiment file is wrong.
     #[error(transparent)]
     Experiment(#[from] Box<ExperimentError>),
-    /// The data.
+    /// The data can't be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The model or the device.
+    /// The model or the device can't be used.
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -54,7 +53,7 @@ impl Setup {
     /// Reads the data, fits the preprocessing, builds the network.
     ///
     /// # Errors
-    /// [`SetupError`] names the place in the file, the table, the column or the row.
+    /// [`SetupError`], which names the place in the file, the table, the column or the row.
     pub fn prepare(loaded: Loaded, device: Device) -> Result<Setup, SetupError> {
         device.burn()?;
         let prepared = datasets::prepare(&loaded)?;
@@ -82,33 +81,33 @@ impl Setup {
             .collect()
     }
 
-    /// Whether the update is made of gradients by task.
+    /// Whether the weighting needs per-task gradients.
     pub fn is_per_task(&self) -> bool {
         self.method.needs().iter().any(|need| need.is_per_task())
     }
 
-    /// Pieces that a step's gradient can be divided into at most: microbatches, of each feed by
-    /// itself in per-task mode.
+    /// The most workers that have something to do in a step: the number of microbatches, times the
+    /// number of feeds if the weighting needs per-task gradients.
     pub fn work_items(&self) -> u32 {
         let plan = &self.prepared.plan;
         plan.microbatches() * if self.is_per_task() { plan.feeds().len() as u32 } else { 1 }
     }
 
-    /// The weighting, in its first state.
+    /// The weighting in its initial state.
     ///
     /// # Panics
-    /// It was built once when the setup was prepared.
+    /// Never: the same weighting was built when the setup was prepared.
     pub fn build_method(&self) -> Box<dyn Method> {
         let method = self.loaded.experiment.weighting.build(&task_names(&self.prepared.plan));
         method.expect("built once when the setup was prepared")
     }
 
-    /// Steps between two that are written down with the inner products of the tasks' gradients,
-    /// beside those that are written down anyway; `None`: no others.
+    /// Steps between two for which per-task gradients are computed only to record their inner
+    /// products. `None`: there are no such steps.
     pub fn gramian_interval(&self) -> Option<u64> {
         let tasks = self.prepared.plan.shapes().tasks.len();
         match self.loaded.experiment.tracking.gramian_every {
-            // One task has nothing to share.
+            // One task has no conflict with others.
             _ if tasks < 2 => None,
             Some(every) => (every > 0).then_some(every),
             None if self.is_per_task() => None,
@@ -116,7 +115,7 @@ impl Setup {
         }
     }
 
-    /// The same where nobody says it and the update does without the tasks' gradients.
+    /// The default of [`Setup::gramian_interval`] if the weighting needs no per-task gradients.
     fn unasked_interval(&self, tasks: usize) -> Option<u64> {
         let layout = self.network.layout();
         let elements: usize = (0..tasks).map(|task| layout.span(task).len()).sum();
@@ -129,14 +128,15 @@ impl Setup {
         Some((UNASKED_PART * by_task).div_ceil(update.max(1)))
     }
 
-    /// Of a feed's rows in a step, through all of their tasks' layers.
+    /// Multiply-adds of the forward pass of a feed's rows in a step, through the layers of all its
+    /// tasks.
     pub fn forward_multiply_adds(&self, feed: usize) -> u64 {
         let plan = &self.prepared.plan;
         self.network.multiply_adds(feed, &plan.feeds()[feed].tasks) * u64::from(plan.batch_size(feed))
     }
 
-    /// What each feed's gradients by task mean: a forward pass of its rows, and a backward pass for
-    /// each task, of about twice that.
+    /// The work of computing each feed's per-task gradients: a forward pass of its rows, and a
+    /// backward pass for each task, which takes about twice as long.
     pub fn feed_work(&self) -> Vec<FeedWork> {
         let plan = &self.prepared.plan;
         let feed = |(feed, tasks): (usize, &[usize])| {
@@ -158,7 +158,7 @@ impl Setup {
         std::path::absolute(&self.loaded.base).unwrap_or_else(|_| self.loaded.base.clone())
     }
 
-    /// The experiment with absolute paths, which can be trained again from wherever it lies.
+    /// The experiment with absolute paths, so that it can be trained from any folder.
     pub fn resolved(&self) -> Experiment {
         let mut experiment = self.loaded.experiment.clone();
         let base = self.base();
@@ -173,7 +173,7 @@ impl Setup {
         serde_json::to_string(&*self.prepared.plan).expect("a plan has text keys and serialises")
     }
 
-    /// The sha256 of what the plan says of rows and labels, wherever the files lie.
+    /// The sha256 of the plan's rows and labels. It does not depend on where the files are.
     pub fn data_sha256(&self) -> String {
         let plan = &self.prepared.plan;
         let said = serde_json::to_vec(&(plan.feeds(), plan.tasks())).expect("a plan has text keys and serialises");
@@ -190,7 +190,7 @@ fn task_names(plan: &Plan) -> Vec<&str> {
     plan.shapes().tasks.iter().map(|task| task.name.as_str()).collect()
 }
 
-/// Refuses methods that need two independent halves of a batch where there are none.
+/// Refuses a method that needs two independent halves of a batch if there are none.
 fn refuse_without_halves(loaded: &Loaded, method: &dyn Method, plan: &Plan) -> Result<(), SetupError> {
     if !method.needs().contains(&Need::GramianCross) {
         return Ok(());
@@ -199,7 +199,7 @@ fn refuse_without_halves(loaded: &Loaded, method: &dyn Method, plan: &Plan) -> R
     let refuse = |key: &[&str], message: String| Err(Box::new(loaded.source.error_at(key, message)).into());
     if plan.microbatches() < 2 {
         let message =
-            format!("the weighting `{name}` compares two halves of the batch: it needs at least 2 microbatches");
+            format!("the weighting `{name}` compares two halves of the batch: give at least 2 microbatches");
         return refuse(&["train", "microbatches"], message);
     }
     let mut feeds = plan.feeds().iter().zip(&plan.shapes().feeds);

@@ -1,4 +1,4 @@
-//! How a run begins: in a folder of its own, or where another coordinator has left it.
+//! How a run begins: in a new folder, or where another coordinator has left it.
 
 use std::sync::Arc;
 
@@ -23,24 +23,25 @@ use crate::{
 /// How a run begins.
 #[derive(Debug)]
 pub enum Start {
-    /// In a folder of its own.
+    /// In a new folder.
     New(RunFolder),
     /// Where another coordinator has left it.
     Resumed(Box<ResumableRun>),
 }
 
-/// A run folder in which everything stands for the first step to come.
+/// A run folder that is ready for the next step.
 pub(crate) struct OpenRun {
     pub folder: RunFolder,
+    /// Whether this coordinator may still write.
     pub fence: Fence,
-    /// The disk, as long as the fence holds.
+    /// The disk, which refuses to write once another coordinator has taken over.
     pub disk: Arc<dyn Disk>,
     pub journal: Journal,
-    /// What the run goes on from.
+    /// The checkpoint that the run goes on from. `None`: it begins at the first step.
     pub found: Option<Found>,
-    /// Steps whose checkpoints could not be understood, and stay.
+    /// Steps with checkpoints that this build can't read. They are not removed.
     pub spared: Vec<u64>,
-    /// The step that it goes on from, where it was taken up.
+    /// The step from which the run was resumed. `None`: it is new.
     pub resumed_from: Option<u64>,
 }
 
@@ -57,11 +58,11 @@ impl OpenRun {
 }
 
 impl Start {
-    /// Takes the next epoch and writes the first records, with the journal's name: from here on the
-    /// run can be taken up again, should the power go too.
+    /// Takes the next epoch, writes the first records, and syncs them and the journal's name. From
+    /// then on the run can be resumed, even if the power fails.
     ///
     /// # Errors
-    /// The folder or the journal can't be written.
+    /// If the folder or the journal can't be written.
     pub(crate) fn open(self, setup: &Setup, options: &Options) -> Result<OpenRun, CoordinatorError> {
         let fenced =
             |fence: &Fence| -> Arc<dyn Disk> { Arc::new(FencedDisk::new(Arc::clone(&options.disk), fence.clone())) };
@@ -109,21 +110,22 @@ impl Start {
     }
 }
 
-/// Where in its steps a run is.
+/// The state of a run before its next step.
 pub(crate) struct RunState {
     pub parameters: Arc<Parameters>,
     pub selection: Selection,
+    /// The state machine.
     pub run: Run,
-    /// What the workers compute the next step's gradients with.
+    /// What workers multiply the next step's gradients with.
     pub factors: Factors,
 }
 
 impl RunState {
-    /// At the checkpoint, or at the first step, with what makes updates from there.
+    /// The state at the checkpoint, or at the first step, and what computes updates from there.
     ///
     /// # Errors
-    /// There is no memory for the parameters, the checkpoint is another experiment's, or the next
-    /// step can't be begun.
+    /// If there is no memory for the parameters, if the checkpoint belongs to another experiment, or
+    /// if the next step can't begin.
     pub(crate) fn of(setup: &Setup, checkpoint: Option<&Checkpoint>) -> Result<(RunState, Updater), CoordinatorError> {
         let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         let initial = || setup.network.initial(setup.loaded.experiment.seed);
@@ -146,7 +148,7 @@ impl RunState {
     }
 }
 
-/// What was found to be damaged, which people are told too.
+/// The records of what was found to be damaged. People are told too.
 fn found_records(folder: &RunFolder, passed_over: &[PassedOver], cut_off: u64) -> Vec<Record> {
     let mut seen: Vec<Observation> = Vec::new();
     for PassedOver { path, reason, .. } in passed_over {
