@@ -1,13 +1,13 @@
-//! The door: who may speak to the coordinator at all, before anyone hears what they say.
+//! The door: decides who may speak to the coordinator.
 //!
-//! A connection is a *stranger's* until a call on it has shown what is asked for: a certificate
-//! where the coordinator has an authority, the join token where it has one, and in any case a call
-//! that can be understood. There are bounds on all connections and on strangers, and a stranger has
-//! [`STRANGER_WAIT`] for all of it, handshake included. So bytes that are not the protocol, peers
-//! that say nothing and crowds of them cost bounded memory, and nothing to the workers that are in.
+//! A peer is a *stranger* until a call on its connection has shown what is asked for: a certificate
+//! if the coordinator has an authority, the join token if it has one, and always a call that can be
+//! understood. The number of connections and the number of strangers are bounded. A stranger has
+//! [`STRANGER_WAIT`] for everything, including the handshake. So noise, silent peers and floods of
+//! them cost bounded memory and do not disturb the workers.
 //!
-//! Whoever is turned away is counted with a reason in [`TurnedAway`], which the shell reads from
-//! time to time: a flood makes one record now and then, not a flood of records.
+//! Each peer that is turned away is counted with a reason in [`TurnedAway`]. The shell reads the
+//! counts from time to time, so that a flood makes few records.
 
 mod caller;
 mod listener;
@@ -19,7 +19,7 @@ pub(crate) use turned_away::{TurnedAway, Turns};
 
 use std::time::Duration;
 
-/// The most connections at a time: a worker has two, one for work and one for its signs of life.
+/// The most connections at a time. A worker has two: one for work and one for signs of life.
 const CONNECTIONS_MAX: usize = 8192;
 /// The most strangers at a time.
 const STRANGERS_MAX: usize = 256;

@@ -1,10 +1,12 @@
-//! The coordinator: hands out work, adds what comes back, updates the parameters, records the run.
+//! The coordinator: hands out work, adds the results, updates the parameters, records the run.
 //!
-//! [`run`] holds the state machine, which knows no IO. Around it, `shell` is the one loop: it takes
+//! [`run`] is the state machine, which knows no IO. Around it, `shell` is the one loop: it takes
 //! what workers say ([`server`]), what the computing thread has done ([`compute`]) and the passing
-//! of time, tells the machine, and does what the machine answers. Whoever wants to speak to the
-//! server comes through the `door`. [`setup`] makes from an experiment what a run needs before its
-//! first worker; [`resume`] finds in a run folder what a run goes on from.
+//! of time, tells the machine, and does what the machine says. The `door` decides who may speak to
+//! the server. [`setup`] prepares an experiment before the first worker comes. [`resume`] finds what
+//! a run goes on from in its folder.
+//!
+//! No module uses one that uses it, directly or through others.
 
 pub mod checkpoint;
 mod clock;

@@ -37,33 +37,33 @@ pub(crate) use listen::listen;
 /// What a connection hands to the shell.
 #[derive(Debug)]
 pub enum Inbound {
-    /// A worker introduces itself.
+    /// A worker says who it is.
     Hello {
-        /// Its place in the run from now on.
+        /// Its lease from now on.
         worker: WorkerId,
-        /// Where it calls from.
+        /// The address that it calls from.
         address: String,
-        /// Who it says it is.
+        /// What it says about itself.
         hello: Hello,
         /// Where messages to it go.
         outbox: Outbox,
     },
-    /// A worker says something.
+    /// A worker sent a message.
     Message {
         /// Who.
         worker: WorkerId,
-        /// What the message belongs to.
+        /// The run, epoch, lease, step and phase of the message.
         envelope: Envelope,
         /// The message.
         message: WorkerMessage,
-        /// The room that it takes in the inbox.
+        /// The room that the message takes in the inbox, until this is dropped.
         room: OwnedSemaphorePermit,
     },
-    /// A worker said something that can't be understood.
+    /// A worker sent something that can't be understood.
     Garbled {
         /// Who.
         worker: WorkerId,
-        /// What kind of fault it is.
+        /// The kind of fault.
         kind: RefusalKind,
         /// What is wrong with it.
         reason: String,
@@ -74,16 +74,16 @@ pub enum Inbound {
     Beat {
         /// The beat.
         beat: Beat,
-        /// Where to say whether the beat's lease is known.
+        /// Takes whether the beat's lease is known.
         known: oneshot::Sender<bool>,
     },
 }
 
-/// Where messages to a worker go: bounded, so that a worker that does not read costs bounded
-/// memory.
+/// The queue of messages to a worker. It is bounded, so that a worker that does not read costs
+/// bounded memory.
 pub type Outbox = mpsc::Sender<Result<v1::CoordinatorMessage, Status>>;
 
-/// The service.
+/// The gRPC service.
 pub struct Service {
     inbox: mpsc::Sender<Inbound>,
     room: Arc<Semaphore>,
@@ -93,17 +93,18 @@ pub struct Service {
     turned_away: TurnedAway,
 }
 
-/// Bytes of messages that may wait for the shell, however many workers send them.
+/// Bytes of messages of all workers together that may wait for the shell.
 const INBOX_BYTES: usize = 256 << 20;
-/// What room is counted in: a semaphore holds no more than 2^29.
+/// The unit in which room is counted, bytes. A semaphore counts to 2^29 only.
 const ROOM_BYTES: usize = 1 << 10;
-/// How long a stream may be open without a hello.
+/// How long a stream may be open before its hello.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
-/// The longest beat.
+/// The longest sign of life, bytes.
 const BEAT_BYTES_MAX: usize = 4096;
 
 impl Service {
-    /// A service that hands what comes to `inbox`; `outbox_messages` may wait for one worker.
+    /// A service that puts what comes into `inbox`. Up to `outbox_messages` messages may wait for one
+    /// worker.
     pub(crate) fn new(
         inbox: mpsc::Sender<Inbound>,
         progress: watch::Receiver<Progress>,
@@ -114,8 +115,7 @@ impl Service {
         Service { inbox, room, progress, leases: Arc::default(), outbox_messages, turned_away }
     }
 
-    /// The hello that a stream has to begin with; whoever begins with something else is turned
-    /// away.
+    /// The hello with which a stream has to begin. A peer that begins otherwise is turned away.
     async fn hello(&self, messages: &mut Streaming<v1::WorkerMessage>, caller: &Caller) -> Result<Hello, Status> {
         let refuse = |kind, reason: String| {
             self.turned_away.add(kind, caller.address(), reason.clone());
@@ -151,8 +151,7 @@ impl v1::coordinator_server::Coordinator for Service {
         let over = || Status::unavailable("the run is over");
         inbox.send(Inbound::Hello { worker, address, hello, outbox }).await.map_err(|_| over())?;
         let room = Arc::clone(&self.room);
-        // Goes with the stream of replies: a worker that is sent away is not listened to any
-        // longer.
+        // This is dropped with the stream of replies, so that no worker is heard after its session.
         let (replying, over) = oneshot::channel::<Infallible>();
         tokio::spawn(async move {
             let mut over = pin!(over);
@@ -172,7 +171,7 @@ impl v1::coordinator_server::Coordinator for Service {
                             }
                         }
                     }
-                    // What can't be decoded has no checksum that holds.
+                    // A message that can't be decoded has no checksum, so it counts as damaged.
                     Err(status) if is_garbled(&status) => {
                         let reason = status.message().to_owned();
                         Inbound::Garbled { worker, kind: RefusalKind::Damaged, reason }
@@ -254,7 +253,7 @@ async fn make_room(room: &Arc<Semaphore>, message: &v1::WorkerMessage) -> Result
     Arc::clone(room).acquire_many_owned(room_of as u32).await
 }
 
-/// What a worker hears whose lease is over.
+/// The answer to a worker if its lease is over.
 fn stale() -> Status {
     let mut status = Status::failed_precondition("the lease is over");
     let name = RefusalKind::Stale.name().parse().expect("names are plain ASCII");
@@ -262,7 +261,7 @@ fn stale() -> Status {
     status
 }
 
-/// Whether a stream ended by what came: a message that is too large or can't be decoded.
+/// Whether a stream ended because a message was too large or could not be decoded.
 fn is_garbled(status: &Status) -> bool {
     matches!(status.code(), Code::OutOfRange | Code::Internal | Code::Unimplemented)
 }

@@ -198,8 +198,7 @@ fn refuse_without_halves(loaded: &Loaded, method: &dyn Method, plan: &Plan) -> R
     let name = loaded.experiment.weighting.method();
     let refuse = |key: &[&str], message: String| Err(Box::new(loaded.source.error_at(key, message)).into());
     if plan.microbatches() < 2 {
-        let message =
-            format!("the weighting `{name}` compares two halves of the batch: give at least 2 microbatches");
+        let message = format!("the weighting `{name}` compares two halves of the batch: give at least 2 microbatches");
         return refuse(&["train", "microbatches"], message);
     }
     let mut feeds = plan.feeds().iter().zip(&plan.shapes().feeds);

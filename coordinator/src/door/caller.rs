@@ -1,4 +1,4 @@
-//! One connection at the door, and what its calls have to show.
+//! A connection at the door, and what its calls have to show.
 
 use std::{
     io,
@@ -23,25 +23,26 @@ use tonic::{Request, Status, service::Interceptor, transport::server::Connected}
 
 use super::{STRANGER_WAIT, TurnedAway};
 
-/// What HTTP/2 without TLS begins with, and TLS.
+/// The first bytes of HTTP/2 without TLS.
 const HTTP_2: &[u8] = b"PRI ";
+/// The first bytes of TLS.
 const TLS: &[u8] = &[0x16, 0x03];
 
 const NO_TOKEN: &str = "this coordinator asks for a join token: give --token-file or TRUNKLINE_TOKEN";
 
-/// Who is at the other end of a connection; its calls carry this.
+/// The peer of a connection. Each call on the connection carries it.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     address: String,
-    /// Comes over a Unix domain socket.
+    /// Whether it comes over a Unix domain socket.
     local: bool,
-    /// Has shown a certificate that is trusted.
+    /// Whether it has shown a trusted certificate.
     certified: bool,
     is_stranger: AtomicBool,
-    /// Its place among the strangers.
+    /// Its place among the strangers, until it is let in.
     place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -51,12 +52,12 @@ impl Caller {
         Caller(Arc::new(Inner { address, local, certified, is_stranger: AtomicBool::new(true), place }))
     }
 
-    /// Where it calls from: an address without its port, which is another for each connection.
+    /// The address that it calls from, without the port, which differs for each connection.
     pub(crate) fn address(&self) -> &str {
         &self.0.address
     }
 
-    /// Whether it is on this machine and came over a Unix domain socket.
+    /// Whether it is on this machine and comes over a Unix domain socket.
     pub(crate) fn is_local(&self) -> bool {
         self.0.local
     }
@@ -72,7 +73,7 @@ impl Caller {
     }
 }
 
-/// Asks every call for what it has to show.
+/// Checks what every call has to show.
 #[derive(Debug, Clone)]
 pub(crate) struct Doorkeeper {
     pub token: Option<Token>,
@@ -110,12 +111,12 @@ pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
-/// A connection that ends when a stranger has not shown in time what is asked for.
+/// A connection. If a stranger has not shown in time what is asked for, it ends.
 pub(crate) struct Connection {
     bytes: Box<dyn Bytes>,
     caller: Caller,
     deadline: Pin<Box<Sleep>>,
-    /// The first bytes that came.
+    /// The first bytes that were received.
     begin: Vec<u8>,
     is_late: bool,
     turned_away: TurnedAway,
@@ -135,10 +136,10 @@ impl Connection {
         Connection { bytes, caller, deadline, begin: Vec::new(), is_late: false, turned_away, _place: place }
     }
 
-    /// What was wrong with a stranger's connection that is over, if anything was.
+    /// What was wrong with the connection of a stranger, if anything was.
     fn fault(&self) -> Option<String> {
         if self.begin.starts_with(TLS) {
-            return Some("it speaks TLS, and this coordinator was started without".into());
+            return Some("it speaks TLS, but this coordinator was started without TLS".into());
         }
         if !self.begin.is_empty() && !self.begin.starts_with(&HTTP_2[..self.begin.len().min(HTTP_2.len())]) {
             return Some("what it sends is not HTTP/2".into());

@@ -1,4 +1,4 @@
-//! Accepting connections, within the door's bounds.
+//! Accepts connections, within the door's bounds.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -25,14 +25,13 @@ use super::{
 const BACKLOG: usize = 16;
 /// How long to wait when the system has no connection to give.
 const PAUSE: Duration = Duration::from_millis(50);
-/// When the system asks a silent peer whether it is still there, and how often in how much time,
-/// before it gives it up.
+/// When and how often the system asks a silent peer whether it is still there.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(6);
-/// Files that the run itself has open, at most: tables, journal, checkpoints.
+/// The most files that the run itself has open: tables, journal, checkpoints.
 const OWN_FILES: u64 = 256;
 
-/// Where workers come in, and what they have to show.
+/// The socket through which workers come, and what they have to show.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
@@ -48,30 +47,30 @@ enum Socket {
 }
 
 impl Listener {
-    /// A Unix domain socket: whoever may open it may come in.
+    /// Listens on a Unix domain socket. Everybody who may open it is let in.
     pub fn unix(socket: UnixListener) -> Listener {
         Listener { socket: Socket::Unix(socket), tls: None, token: None, wants_certificate: false }
     }
 
-    /// TCP, in plain text and for everybody unless more is said.
+    /// Listens on TCP, in plain text and for everybody, unless TLS or a token is added.
     pub fn tcp(socket: TcpListener) -> Listener {
         Listener { socket: Socket::Tcp(socket), tls: None, token: None, wants_certificate: false }
     }
 
-    /// Speaks TLS over TCP; `wants_certificate` where every caller has to show a certificate that
-    /// `config` trusts.
+    /// Adds TLS. `wants_certificate` says whether every peer has to show a certificate that `config`
+    /// trusts.
     #[must_use]
     pub fn with_tls(self, config: Arc<ServerConfig>, wants_certificate: bool) -> Listener {
         Listener { tls: Some(config), wants_certificate, ..self }
     }
 
-    /// Asks every call for this token.
+    /// Adds a token that every call has to show.
     #[must_use]
     pub fn with_token(self, token: Token) -> Listener {
         Listener { token: Some(token), ..self }
     }
 
-    /// What asks every call for what it has to show.
+    /// Checks what every call has to show.
     pub(crate) fn doorkeeper(&self, turned_away: &TurnedAway) -> Doorkeeper {
         let turned_away = turned_away.clone();
         Doorkeeper { token: self.token.clone(), wants_certificate: self.wants_certificate, turned_away }
@@ -195,8 +194,7 @@ impl Entry {
     }
 }
 
-/// What was wrong with a handshake; nothing where the peer has just gone, as a probe of the port
-/// does.
+/// What was wrong with a handshake. `None` if the peer has just gone, as a probe of the port does.
 fn handshake_fault(error: &io::Error) -> Option<(RefusalKind, String)> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let kind = match error {
@@ -206,7 +204,7 @@ fn handshake_fault(error: &io::Error) -> Option<(RefusalKind, String)> {
     Some((kind, tls::reason(error)))
 }
 
-/// The most connections that the system gives files for, which it is asked to raise.
+/// The most connections for which the system has open files. Raises the system's limit first.
 fn connections_max() -> usize {
     let wanted = CONNECTIONS_MAX as u64 + OWN_FILES;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

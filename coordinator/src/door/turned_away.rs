@@ -1,4 +1,4 @@
-//! Who was turned away, counted by reason.
+//! Counts peers that were turned away, by reason.
 
 use std::{
     collections::BTreeMap,
@@ -7,25 +7,25 @@ use std::{
 
 use proto::message::RefusalKind;
 
-/// Counts of those who were turned away; clones share them.
+/// Counts of peers that were turned away. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TurnedAway(Arc<Mutex<BTreeMap<RefusalKind, Turns>>>);
 
-/// How often for one reason, and the last of them.
+/// How many peers were turned away for one reason, and the last of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Turns {
-    /// Since the run was taken up.
+    /// Peers since this coordinator started.
     pub total: u64,
-    /// Since they were last recorded.
+    /// Peers since the last record.
     pub unrecorded: u64,
-    /// Where the last one came from.
+    /// The address of the last peer.
     pub peer: String,
-    /// What was wrong, for people.
+    /// What was wrong with the last peer, for people.
     pub reason: String,
 }
 
 impl TurnedAway {
-    /// Counts one.
+    /// Counts a peer.
     pub fn add(&self, kind: RefusalKind, peer: &str, reason: impl Into<String>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let turns = all.entry(kind).or_default();
@@ -35,18 +35,18 @@ impl TurnedAway {
         turns.reason = reason.into();
     }
 
-    /// Counts one that is told and recorded elsewhere.
+    /// Counts a peer that has a record of its own.
     pub fn count(&self, kind: RefusalKind) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().total += 1;
     }
 
-    /// How often for each reason.
+    /// How many peers were turned away for each reason.
     pub fn totals(&self) -> BTreeMap<&'static str, u64> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().map(|(kind, turns)| (kind.name(), turns.total)).collect()
     }
 
-    /// Those that were not recorded yet; they count as recorded from now on.
+    /// The peers that are not recorded yet. They count as recorded from now on.
     pub fn take_unrecorded(&self) -> Vec<(RefusalKind, Turns)> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Vec::new();

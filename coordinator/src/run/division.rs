@@ -10,7 +10,7 @@ use super::{Mode, Settings, WorkerId, pace::Pace};
 pub struct Share {
     /// The worker.
     pub worker: WorkerId,
-    /// The feed; `None`: all, together.
+    /// The feed. `None`: all feeds together.
     pub feed: Option<u32>,
     /// The microbatches.
     pub range: Range<u32>,
@@ -23,7 +23,7 @@ pub fn divide(settings: &Settings, workers: &[WorkerId]) -> Vec<Share> {
     items.shares(workers, &ends)
 }
 
-/// What a phase hands out, in order: microbatches of all feeds together, or of one feed after the
+/// The work of a phase in order: microbatches of all feeds together, or of one feed after the
 /// other.
 struct WorkItems {
     microbatches: u32,
@@ -63,8 +63,8 @@ impl WorkItems {
     }
 }
 
-/// The division that is in use. It stays as it is, so that microbatches stay where their rows are,
-/// until workers come or go or another one would be clearly quicker.
+/// The division in use. It changes only if workers come or go or another one would be clearly
+/// faster, so that microbatches stay where their rows are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Division {
     workers: Vec<WorkerId>,
@@ -72,7 +72,7 @@ pub(super) struct Division {
 }
 
 impl Division {
-    /// The shares of a step whose phases hand out items of `mode`.
+    /// The shares of a step, if its work is handed out in `mode`.
     pub(super) fn shares(&mut self, mode: &Mode, microbatches: u32, workers: &[WorkerId], pace: &Pace) -> Vec<Share> {
         let items = WorkItems::of(mode, microbatches);
         let speeds = pace.speeds(workers);
@@ -85,12 +85,11 @@ impl Division {
     }
 }
 
-/// A new division is worth its trouble where it would make the slowest worker's share this much
-/// quicker.
+/// A new division is used if it makes the slowest worker's share this much faster.
 const WORTH: f64 = 1.25;
 
-/// Where contiguous shares of `costs` end, one for each worker, so that they take equally long at
-/// these speeds.
+/// The ends of contiguous shares of `costs`, one for each worker, that take equally long at these
+/// speeds.
 fn shares(costs: &[u64], speeds: &[f64]) -> Vec<usize> {
     let total: f64 = costs.iter().map(|cost| *cost as f64).sum();
     let all: f64 = speeds.iter().sum();
@@ -120,8 +119,8 @@ fn slowest(costs: &[u64], speeds: &[f64], ends: &[usize]) -> f64 {
     starts.zip(ends).zip(speeds).map(takes).fold(0.0, f64::max)
 }
 
-/// Whether the shares that end at `new` are so much quicker than the present ones that rows are
-/// worth moving.
+/// Whether the shares that end at `new` are so much faster than the present ones that rows should
+/// move.
 fn is_worth(costs: &[u64], speeds: &[f64], present: &[usize], new: &[usize]) -> bool {
     slowest(costs, speeds, present) > WORTH * slowest(costs, speeds, new)
 }

@@ -1,4 +1,4 @@
-//! How fast workers are: what a unit of work usually takes, and who does how many in a second.
+//! How fast workers are: the usual duration of a unit of work, and each worker's speed.
 //!
 //! Nothing here changes a result: it decides who computes what, and every worker computes the same
 //! bits.
@@ -10,34 +10,36 @@ use std::{
 
 use super::{JobKind, WorkerId};
 
-/// How many durations the median is taken of.
+/// The number of durations of which a median is taken.
 const KEPT: usize = 33;
-/// The same for a worker's speed.
+/// The number of durations of which the median of one worker is taken.
 const KEPT_OF_WORKER: usize = 9;
-/// A worker's speed is known after so many phases: in the first it may have waited for its rows.
+/// A worker's speed is known after so many phases. In the first one it may have waited for its rows.
 const KNOWN_AFTER: usize = 3;
-/// After so many phases without work a worker's speed is forgotten, so that it is tried again; each
-/// time after twice as many.
+/// After so many phases without work a worker's speed is forgotten, so that it is tried again. Each
+/// time the number doubles.
 const FORGOTTEN_AFTER: u64 = 32;
 
-/// What was measured.
+/// The measured durations.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
-    /// Seconds a unit took, the newest last, by kind of work.
+    /// Seconds per unit by kind of work, the newest last.
     durations: [VecDeque<f64>; 4],
-    workers: BTreeMap<WorkerId, OfWorker>,
+    workers: BTreeMap<WorkerId, WorkerPace>,
 }
 
-/// A worker's gradients.
+/// The measured gradients of a worker.
 #[derive(Debug, Clone)]
-struct OfWorker {
-    /// Units and seconds of the present phase.
+struct WorkerPace {
+    /// Units computed in the present phase.
     units: u64,
+    /// Seconds that those units took.
     seconds: f64,
-    /// Seconds a unit took, by phase, the newest last.
+    /// Seconds per unit by phase, the newest last.
     durations: VecDeque<f64>,
-    /// Phases without work since, and how many are let pass.
+    /// Phases without work in a row.
     idle: u64,
+    /// Phases without work after which the speed is forgotten.
     idle_max: u64,
 }
 
@@ -62,7 +64,7 @@ impl Pace {
         }
     }
 
-    /// A gradient phase is over, for all but those that are still at work on it.
+    /// A gradient phase is over for all workers that are not still busy with it.
     pub(super) fn close(&mut self, busy: &BTreeSet<WorkerId>) {
         let done = self.workers.iter_mut().filter(|(worker, _)| !busy.contains(worker));
         done.for_each(|(_, of_worker)| of_worker.close());
@@ -73,29 +75,29 @@ impl Pace {
         self.workers.remove(&worker);
     }
 
-    /// What a unit usually takes, the median; none before anything was measured.
+    /// The usual duration of a unit: the median. `None` before anything was measured.
     pub(super) fn usual(&self, kind: JobKind) -> Option<Duration> {
         median(&self.durations[place(kind)]).map(Duration::from_secs_f64)
     }
 
-    /// The workers' speeds beside each other, in units a second; one that is not known yet counts
-    /// as the mean of the others.
+    /// The workers' speeds in units a second. A speed that is not known yet counts as the mean of the
+    /// others.
     pub(super) fn speeds(&self, workers: &[WorkerId]) -> Vec<f64> {
         let speeds: Vec<Option<f64>> =
-            workers.iter().map(|worker| self.workers.get(worker).and_then(OfWorker::speed)).collect();
+            workers.iter().map(|worker| self.workers.get(worker).and_then(WorkerPace::speed)).collect();
         let known: Vec<f64> = speeds.iter().flatten().copied().collect();
         let mean = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
         speeds.into_iter().map(|speed| speed.unwrap_or(mean)).collect()
     }
 }
 
-impl Default for OfWorker {
-    fn default() -> OfWorker {
-        OfWorker { units: 0, seconds: 0.0, durations: VecDeque::new(), idle: 0, idle_max: FORGOTTEN_AFTER }
+impl Default for WorkerPace {
+    fn default() -> WorkerPace {
+        WorkerPace { units: 0, seconds: 0.0, durations: VecDeque::new(), idle: 0, idle_max: FORGOTTEN_AFTER }
     }
 }
 
-impl OfWorker {
+impl WorkerPace {
     fn close(&mut self) {
         if self.units > 0 {
             push(&mut self.durations, self.seconds / self.units as f64, KEPT_OF_WORKER);

@@ -1,5 +1,5 @@
-//! What an answer has to be: that of the work which was asked for, of the right shape. What passes
-//! here can be computed with.
+//! Checks that an answer belongs to its work and has the right shape. The computing thread relies on
+//! that.
 
 use aggregation::tree::Node;
 use datasets::Prepared;

@@ -1,4 +1,4 @@
-//! What the shell knows of one worker's connection.
+//! The connection of one worker.
 
 use std::{collections::BTreeMap, io, ops::Range, sync::Arc, time::Duration};
 
@@ -18,23 +18,23 @@ use crate::{
     server::Outbox,
 };
 
-/// One worker's connection.
+/// The connection of one worker.
 pub(super) struct Connection {
     pub address: String,
     pub hello: Hello,
     pub accepted: bool,
     pub works_done: u64,
-    /// What it was asked for and has not answered yet.
+    /// What the worker was asked for and has not answered yet, by work.
     pub asked: BTreeMap<u64, Asked>,
-    /// The region that it writes vectors to, and whether it does.
+    /// The shared memory that was offered to the worker, and whether it writes vectors there.
     pub results: Option<(Arc<Region>, bool)>,
-    /// The version of the parameters that it was sent last.
+    /// The version of the parameters that the worker was sent last.
     pub sent_version: Option<u64>,
-    /// How many messages it has heard, as its signs of life say.
+    /// How many messages the worker has heard, by its last sign of life.
     heard: u64,
-    /// When something got through to it or from it, or it was busy.
+    /// When a message last got through in either direction, or the worker was busy.
     through: Duration,
-    /// Vectors that come in chunks.
+    /// Results with vectors that come in chunks, by work.
     pub assembling: BTreeMap<u64, Assembling>,
     outbox: Outbox,
 }
@@ -45,16 +45,16 @@ pub(super) struct Asked {
     pub phase: u32,
     pub kind: WorkKind,
     pub feeds: Vec<u32>,
-    /// Of an evaluation.
+    /// The split that is evaluated.
     pub split: SplitName,
     pub node: Node,
-    /// The tasks and ranges of the layout of its vectors.
+    /// The task of each vector and its range in the layout.
     pub vectors: Vec<(Option<u32>, Range<usize>)>,
-    /// Where they go in shared memory; none: in chunks.
+    /// The slots of the vectors in shared memory. Empty: they come in chunks.
     pub slots: Vec<Slot>,
 }
 
-/// A result whose vectors come in chunks, one after the other.
+/// A result with vectors that come in chunks, one after the other.
 pub(super) struct Assembling {
     pub result: WorkResult,
     pub done: Vec<Contribution>,
@@ -82,7 +82,7 @@ impl Connection {
         }
     }
 
-    /// Offers shared memory for results, where the worker is on this machine.
+    /// Creates shared memory for results and returns its path, if the worker is on this machine.
     pub(super) fn offer_results(&mut self, slots: u32, elements: usize) -> io::Result<Option<String>> {
         if !self.hello.local {
             return Ok(None);
@@ -93,33 +93,33 @@ impl Connection {
         Ok(Some(path))
     }
 
-    /// The region, if the worker writes to it.
+    /// The shared memory, if the worker writes its vectors there.
     pub(super) fn shared_results(&self) -> Option<&Arc<Region>> {
         self.results.as_ref().filter(|(_, used)| *used).map(|(region, _)| region)
     }
 
-    /// Whether vectors go to it and come from it over the network.
+    /// Whether vectors travel over the network.
     pub(super) fn is_remote(&self) -> bool {
         self.accepted && self.shared_results().is_none()
     }
 
-    /// Whether nothing that it was sent waits for it any more: whoever has not taken the last
-    /// parameters gets none ahead of their time.
+    /// Whether the worker has taken every message. If it has not, it gets no parameters before it
+    /// needs them.
     pub(super) fn has_taken_all(&self) -> bool {
         self.outbox.capacity() == self.outbox.max_capacity()
     }
 
-    /// Where the parameters of the next step go, whose sender is someone else.
+    /// A handle by which the computing thread sends the parameters of the next step.
     pub(super) fn recipient(&self, worker: WorkerId, envelope: Envelope) -> Recipient {
         Recipient { worker, envelope, outbox: self.outbox.clone() }
     }
 
-    /// Something came from it, or it is asked for the first thing that it owes.
+    /// A message came from the worker, or it is asked for something while it owes nothing.
     pub(super) fn got_through(&mut self, now: Duration) {
         self.through = now;
     }
 
-    /// Takes what its signs of life say of the stream.
+    /// Takes what a sign of life says of the stream.
     pub(super) fn note_activity(&mut self, now: Duration, heard: u64, busy: bool) {
         if busy || heard != self.heard {
             self.through = now;
@@ -127,24 +127,24 @@ impl Connection {
         self.heard = heard;
     }
 
-    /// It has answered this, or said that it can't.
+    /// The worker has answered a piece of work, or has failed at it.
     pub(super) fn forget(&mut self, work: u64) {
         self.asked.remove(&work);
         self.assembling.remove(&work);
     }
 
-    /// For how long it has owed an answer, had nothing to do, and nothing got through.
+    /// For how long nothing has got through while the worker owed an answer and was idle.
     pub(super) fn stuck(&self, now: Duration) -> Option<Duration> {
         (!self.asked.is_empty()).then(|| now.saturating_sub(self.through))
     }
 
-    /// Queues a message; never waits.
+    /// Queues a message. Never waits.
     pub(super) fn send(&self, envelope: Envelope, message: CoordinatorMessage) -> Result<(), Unreachable> {
         let message = convert::coordinator_message_out(envelope, message);
         self.outbox.try_send(Ok(message)).map_err(|_| Unreachable)
     }
 
-    /// Queues something long in chunks.
+    /// Queues the chunks of something long.
     pub(super) fn send_chunks(
         &self,
         envelope: &Envelope,
@@ -156,8 +156,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues work, and the parameters that it needs where the worker does not read them from
-    /// shared memory.
+    /// Queues work. If the worker does not read parameters from shared memory, they go first.
     pub(super) fn assign(
         &mut self,
         envelope: Envelope,
@@ -172,7 +171,8 @@ impl Connection {
         self.send(envelope, CoordinatorMessage::Work(work))
     }
 
-    /// The slots of an assignment for so many vectors, where the worker writes to shared memory.
+    /// The slots of an assignment for so many vectors. Empty if the worker does not write to shared
+    /// memory.
     pub(super) fn slots(&self, assignment: &Assignment, vectors: usize) -> Vec<Slot> {
         let slots = self.shared_results().and_then(|_| assignment.slots.get(..vectors));
         slots.map(<[Slot]>::to_vec).unwrap_or_default()

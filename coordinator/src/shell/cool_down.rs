@@ -1,14 +1,14 @@
-//! Workers that were sent away for a fault of their own may not come back for a while.
+//! Workers that were at fault are banned for a while.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use proto::{COOL_DOWN, message::Hello};
 
-/// How many are remembered, at most: those that may come back soonest are forgotten first.
+/// The most workers that are remembered. Those that may come back soonest are forgotten first.
 const WORKERS_MAX: usize = 1024;
 
-/// A worker, as it is known when it comes back: where it calls from, and the host and process that
-/// it says it is.
+/// By what a worker is recognised when it comes back: the address that it calls from, and the host
+/// and process that it names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity {
     address: String,
@@ -22,14 +22,14 @@ impl Identity {
     }
 }
 
-/// Who is kept out, and until when.
+/// The banned workers, and until when.
 #[derive(Debug, Default)]
 pub(super) struct CoolDown {
     until: BTreeMap<Identity, Duration>,
 }
 
 impl CoolDown {
-    /// Keeps a worker out from `now` on, which is the time since any fixed moment.
+    /// Bans a worker from `now` on, the time since any fixed moment.
     pub(super) fn begin(&mut self, now: Duration, worker: Identity) {
         self.until.retain(|_, until| *until > now);
         if self.until.len() >= WORKERS_MAX
@@ -40,7 +40,7 @@ impl CoolDown {
         self.until.insert(worker, now + COOL_DOWN);
     }
 
-    /// How much longer a worker is kept out.
+    /// For how much longer a worker is banned.
     pub(super) fn remaining(&self, now: Duration, worker: &Identity) -> Option<Duration> {
         self.until.get(worker).and_then(|until| until.checked_sub(now)).filter(|remaining| !remaining.is_zero())
     }

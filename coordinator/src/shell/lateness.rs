@@ -1,14 +1,14 @@
-//! Whether the loop itself was held up: then what workers have said in the meantime is still on its
-//! way through the sockets, and their silence is this process's own.
+//! Notices when the loop itself was held up. What workers said in the meantime is then still on its
+//! way through the sockets, so their silence means nothing.
 
 use std::time::Duration;
 
-/// The part of a lease that a tick may be late by.
+/// A tick may be late by this part of a lease, as a divisor.
 const PART: u32 = 4;
-/// Intervals that any tick may be late by.
+/// A tick may be late by this many intervals at least.
 const INTERVALS: u32 = 2;
 
-/// When ticks came.
+/// Follows when ticks come.
 #[derive(Debug)]
 pub(super) struct Lateness {
     bound: Duration,
@@ -17,13 +17,13 @@ pub(super) struct Lateness {
 }
 
 impl Lateness {
-    /// Of ticks that come every `interval`, at which a silence as long as `lease` is too long.
+    /// Follows ticks that come every `interval`. A silence of `lease` is too long.
     pub fn new(now: Duration, interval: Duration, lease: Duration) -> Lateness {
         Lateness { bound: interval + (lease / PART).max(INTERVALS * interval), last: now, let_pass: false }
     }
 
-    /// Whether the tick that comes now is to be let pass, so that others are heard before the next
-    /// one. Never two in a row: a loop that is held up all the time judges all the same.
+    /// Whether to ignore the tick that comes now, so that workers are heard first. Never ignores two
+    /// in a row, so that a loop that is always late dismisses silent workers all the same.
     pub fn lets_pass(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(self.last);
         self.last = now;

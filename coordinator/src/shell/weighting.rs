@@ -1,4 +1,4 @@
-//! What is written down of a step's weighting.
+//! The records of a step's weighting.
 
 use aggregation::{Gramian, weighting::Certificate};
 use indexmap::IndexMap;
@@ -8,7 +8,7 @@ use crate::{
     journal::{self, Number, Weighting},
 };
 
-/// The metrics of one task: its factor and the norm of its gradient.
+/// The metrics of one task: its weight and the norm of its gradient.
 pub(super) fn of_task(weighed: &Weighed, task: usize) -> IndexMap<String, Number> {
     let mut metrics = IndexMap::new();
     let Some(at) = weighed.present.iter().position(|present| *present == task) else { return metrics };
@@ -17,8 +17,8 @@ pub(super) fn of_task(weighed: &Weighed, task: usize) -> IndexMap<String, Number
     metrics
 }
 
-/// The metrics over all tasks: conflicts, what the update does to the task that it serves worst,
-/// and the certificate.
+/// The metrics over all tasks: conflicts, the least inner product of a gradient with the update, and
+/// the certificate.
 pub(super) fn of_all(weighed: &Weighed) -> IndexMap<String, Number> {
     let mut metrics = IndexMap::new();
     if let Some(gramian) = &weighed.gramian {
@@ -37,7 +37,7 @@ pub(super) fn of_all(weighed: &Weighed) -> IndexMap<String, Number> {
     metrics
 }
 
-/// The record of a step; `names` are those of all tasks.
+/// The record of a step. `names` are the names of all tasks.
 pub(super) fn record(step: u64, method: &str, learning_rate: f64, names: &[&str], weighed: &Weighed) -> Weighting {
     let numbers = |values: &Vec<f64>| values.iter().copied().map(Number).collect();
     let by_block = |blocks: &IndexMap<String, Vec<f64>>| {
