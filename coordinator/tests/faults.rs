@@ -1,5 +1,5 @@
-//! Every operation of the checkpoint protocol and of the journal fails once, or is the last of a
-//! process or of a machine.
+//! Each operation of the checkpoint protocol and of the journal fails once, or is the last before
+//! the process ends or the power fails.
 
 mod faulty_disk;
 
@@ -72,7 +72,7 @@ fn a_checkpoint_is_whole_or_not_there_wherever_its_writing_stops() {
             if let Some(step) = best(run.path()).expect("is a step or is not there") {
                 assert!(steps(run.path()).expect("lists").contains(&step), "{fault:?} at {at}: the best is gone");
             }
-            // Whoever comes next is not in the way of what was left.
+            // The next coordinator can work in the folder as it was left.
             save(&LocalDisk, run.path(), 30).expect("saves in spite of it");
             assert_eq!(newest(run.path()), 30);
             let left = std::fs::read_dir(run.path().join("checkpoints")).expect("lists");
@@ -108,8 +108,8 @@ fn what_a_disk_has_lost_that_only_said_that_it_synced_is_noticed() {
     assert!(noticed > 0, "the disk has lost nothing: these tests see nothing");
 }
 
-/// The disk of a coordinator that is stopped before an operation of one's choice, until another one
-/// has taken its run up and has written half a checkpoint.
+/// The disk of a coordinator that is stopped before a chosen operation, until another coordinator
+/// has resumed the run and written half a checkpoint.
 #[derive(Debug)]
 struct Overtaken {
     disk: FencedDisk,
@@ -211,7 +211,7 @@ fn records_wait_for_a_full_disk_and_keep_their_order() {
     for refusals in 0..12 {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.jsonl");
-        // The second append is half written; taking it back fails at times too.
+        // The second append is half written. Cutting it off fails at times too.
         let disk = Arc::new(FaultyDisk::new(2, Fault::Full(refusals)));
         let mut journal = Journal::create(&path).expect("creates").with_disk(disk);
         journal.append(&all[0]).expect("appends");

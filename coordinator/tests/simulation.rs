@@ -1,8 +1,7 @@
-//! Whole runs of the real state machine, journal and checkpoints, with simulated workers, network,
-//! disk and time: 10,000 seeds, in each of which other things go wrong. `SIMULATION_SEED=n` replays
-//! one.
+//! Whole runs of the real state machine, journal and checkpoints with simulated workers, network,
+//! disk and time. Other things go wrong in each of 10,000 seeds. `SIMULATION_SEED=n` replays one.
 
-#![allow(clippy::print_stdout)] // what happened in all seeds, for those who look
+#![allow(clippy::print_stdout)] // a summary of what happened in all seeds
 
 #[path = "simulation/dice.rs"]
 mod dice;
@@ -23,7 +22,7 @@ use tally::Tally;
 use world::{Violation, World};
 
 const SEEDS: u64 = 10_000;
-/// How many seeds a mistake may stay hidden in.
+/// A mistake has to be found in this many seeds.
 const MUTATION_SEEDS: u64 = 3_000;
 
 fn simulate(seed: u64, mutation: Option<Mutation>, folder: &Path) -> Result<Tally, Violation> {
@@ -45,7 +44,7 @@ fn simulate_half(first: u64, folder: &Path) -> (Tally, Vec<(u64, Violation)>) {
     (tally, failed)
 }
 
-/// A folder in memory where there is one: nothing here outlives the test.
+/// A temporary folder, in memory if possible.
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
 }

@@ -117,7 +117,7 @@ impl Run {
     pub(super) fn hand_out(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(version) = self.version() else { return };
         let ready: Vec<WorkerId> = self.ready().collect();
-        // A run that ends takes whoever is there.
+        // A run that ends goes on with any number of workers.
         let needed = if self.is_interrupted() { 1 } else { self.settings.min_workers };
         let notice = self.notices.waiting(ready.len(), needed);
         effects.extend(notice.map(Effect::Notice));

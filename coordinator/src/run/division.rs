@@ -1,5 +1,5 @@
-//! Who computes which microbatches: contiguous shares of a step's items, of equal duration at the
-//! workers' speeds.
+//! Divides a step over the workers: contiguous shares of its work, of equal duration at the workers'
+//! speeds.
 
 use std::ops::Range;
 
@@ -97,7 +97,7 @@ fn shares(costs: &[u64], speeds: &[f64]) -> Vec<usize> {
     let (mut end, mut spent, mut due) = (0, 0.0, 0.0);
     for speed in speeds {
         due += total * speed / all;
-        // A item is the worker's in whose share its middle lies.
+        // An item belongs to the worker that has its middle.
         while end < costs.len() && spent + costs[end] as f64 / 2.0 < due {
             spent += costs[end] as f64;
             end += 1;

@@ -1,4 +1,4 @@
-//! The state machine alone, told stories.
+//! The state machine alone: each test tells it a story.
 
 mod blame;
 mod departure;
@@ -37,7 +37,7 @@ pub(super) fn settings(microbatches: u32, steps: u64) -> Settings {
     }
 }
 
-/// Two feeds with two tasks and one, of which the first costs three times as much.
+/// A feed with two tasks and one with one task. The first costs three times as much.
 fn feeds() -> Vec<FeedWork> {
     vec![FeedWork { tasks: 2, cost: 3 }, FeedWork { tasks: 1, cost: 1 }]
 }
@@ -50,27 +50,25 @@ fn measuring(every: u64) -> Option<TaskGradients> {
     Some(TaskGradients { every, feeds: feeds() })
 }
 
-/// What a job takes a worker, in milliseconds.
+/// The usual duration of a job, milliseconds.
 const USUAL_MS: u64 = 200;
 
-/// A shell that answers every effect at once, and workers that hold their work until told to
-/// answer.
+/// A shell that answers every effect at once, and workers that answer when they are told to.
 struct Theatre {
     run: Run,
     now: Duration,
     held: BTreeMap<u64, (WorkerId, Assignment)>,
-    /// What happened to the parameters, which must not depend on the workers.
+    /// What happened to the parameters. It must not depend on the workers.
     story: Vec<String>,
     covered: Vec<(WorkerId, Job)>,
-    /// Workers that were put aside.
-    aside: Vec<u64>,
-    /// Workers none of whose answers is finite.
+    /// Workers that were banned.
+    banned: Vec<u64>,
+    /// Workers that never answer with finite numbers.
     bad: BTreeSet<u64>,
-    /// Steps in which, with the true answers, losses before, gradients or losses after are not
-    /// finite.
+    /// Steps that are not finite because of the model, with the kind of job in which that shows.
     not_finite: BTreeMap<u64, JobKind>,
     notices: Vec<Notice>,
-    /// What a checkpoint would hold, and where in the story it was written.
+    /// The step and due evaluation of each checkpoint, and its place in the story.
     saved: Vec<(u64, bool, usize)>,
     outcome: Option<Outcome>,
 }
@@ -87,7 +85,7 @@ impl Theatre {
             held: BTreeMap::new(),
             story: Vec::new(),
             covered: Vec::new(),
-            aside: Vec::new(),
+            banned: Vec::new(),
             bad: BTreeSet::new(),
             not_finite: BTreeMap::new(),
             notices: Vec::new(),
@@ -105,7 +103,7 @@ impl Theatre {
         for effect in effects {
             match effect {
                 Effect::Assign(worker, assignment) => {
-                    // What the run has no use for any more, a worker may still hold.
+                    // A worker may still compute what the run does not need any more.
                     assert!(self.run.ready().any(|id| id == worker), "work for a worker that is not there");
                     assert!(self.held.insert(assignment.work, (worker, assignment)).is_none(), "an id used twice");
                 }
@@ -159,7 +157,7 @@ impl Theatre {
                 Effect::Dismiss(worker, _) => self.held.retain(|_, (holder, _)| *holder != worker),
                 Effect::Ban { worker, .. } => {
                     self.held.retain(|_, (holder, _)| *holder != worker);
-                    self.aside.push(worker.0);
+                    self.banned.push(worker.0);
                 }
                 Effect::Finish(outcome) => self.outcome = Some(outcome),
                 Effect::Notice(notice) => self.notices.push(notice),
@@ -167,7 +165,7 @@ impl Theatre {
         }
     }
 
-    /// Ends a phase with what came: as it should, or with what is not finite of it.
+    /// Ends a phase: with `end`, or with the answers that are not finite.
     fn conclude(&mut self, step: u64, line: String, end: Event) {
         let is_wrong = |(worker, job): &&(WorkerId, Job)| {
             self.bad.contains(&worker.0) || self.not_finite.get(&step) == Some(&job.kind)
@@ -224,7 +222,7 @@ impl Theatre {
         }
     }
 
-    /// Answers until a unit is in doubt.
+    /// Answers until there is a suspect.
     fn answer_step_until_suspicion(&mut self) {
         while self.run.suspects.is_empty() {
             let work = *self.held.keys().next().unwrap();
@@ -319,7 +317,7 @@ fn an_update_that_is_not_finite_ends_the_run() {
 }
 
 proptest! {
-    /// Whoever comes, dies and answers in whatever order: the parameters have the same history.
+    /// The parameters have the same history, whichever workers join, die and answer in any order.
     #[test]
     fn the_story_is_the_same_whatever_the_workers_do(
         leaves in 1u32..9,

@@ -12,7 +12,7 @@ const STREAMS_MAX: u32 = 16;
 /// The longest header of a call.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 
-/// Serves `service` to whoever comes through the door, until `closed` is told or dropped.
+/// Serves `service` to the peers that come through the door, until `closed` is told or dropped.
 pub(crate) async fn listen(
     service: Service,
     listener: Listener,

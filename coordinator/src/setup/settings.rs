@@ -13,8 +13,8 @@ use crate::run::{Mode, Settings, TaskGradients};
 const STRAGGLER_MULTIPLE: f64 = 4.0;
 /// No worker counts as a straggler before its work has taken this long.
 const STRAGGLER_AFTER_MIN: Duration = Duration::from_millis(250);
-/// Tree nodes of one step whose vectors fit into a worker's shared memory. The vectors of further
-/// nodes travel in chunks.
+/// The number of tree nodes of one step that have slots for their vectors in a worker's shared
+/// memory. The vectors of further nodes travel in chunks.
 const NODES_IN_SLOTS: usize = 4;
 /// How often one piece of work may fail before the run ends.
 const TRIES_MAX: u32 = 3;

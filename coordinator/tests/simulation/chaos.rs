@@ -1,4 +1,4 @@
-//! What goes wrong, and what a world is like.
+//! What goes wrong in a world, and which run it has.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl World {
         self.after(Duration::ZERO, Happening::Done { epoch, event });
     }
 
-    /// Whether a worker spoils its answer. Two do not agree on what is wrong.
+    /// Whether a worker spoils its answer. Two workers never spoil the same answer.
     pub(super) fn spoils(&mut self, step: u64, job: &Job) -> bool {
         let spoils = self.faults_left > 0 && self.dice.chance(10);
         spoils && self.spoilt.insert((step, job.clone()))
@@ -107,7 +107,7 @@ fn settings(dice: &mut Dice, workers: usize) -> Settings {
         one_vector_per_microbatch: dice.chance(20),
         losses_before: dice.chance(30),
         losses_after: dice.chance(30),
-        // Kills are blind here; that a unit's workers keep dying is no reason to end.
+        // Kills are random here, so a piece of work may lose many workers.
         tries_max: u32::MAX,
         skips_max: Some(u64::MAX),
     }

@@ -1,10 +1,10 @@
-//! Everything that is left to chance, drawn from a seed.
+//! Random numbers, drawn from a seed.
 
 use std::time::Duration;
 
 use aggregation::random::{Purpose, Stream};
 
-/// Draws, one after the other.
+/// A sequence of random numbers.
 #[derive(Debug)]
 pub struct Dice {
     stream: Stream,
@@ -12,7 +12,7 @@ pub struct Dice {
 }
 
 impl Dice {
-    /// The draws of a seed.
+    /// The sequence of a seed.
     pub fn new(seed: u64) -> Dice {
         Dice { stream: Stream::new(seed, Purpose::Synthetic, &[]), drawn: 0 }
     }
@@ -33,12 +33,12 @@ impl Dice {
         self.below(100) < percent
     }
 
-    /// A duration between two, in microseconds.
+    /// A duration between two durations in microseconds.
     pub fn micros(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_micros(self.between(low, high))
     }
 
-    /// One of several.
+    /// One of several values.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len() as u64) as usize]
     }

@@ -16,27 +16,27 @@ pub const PARAMETERS: usize = 4;
 /// A gradient, or a part of one.
 pub type Sum = [f32; PARAMETERS];
 
-/// What a checkpoint has to hold.
+/// The state that a checkpoint has to hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Model {
     pub theta: Sum,
     /// The weighting's state.
     pub weight: f64,
-    /// Which steps are not finite follows from this; 0: none.
+    /// The seed of the steps that are not finite. 0: there are none.
     pub odd: u64,
 }
 
-/// What a run is to do.
+/// The course of a run.
 #[derive(Debug, Clone)]
 pub struct Course {
     pub settings: Settings,
-    /// What is best, and when it is over, before the first evaluation.
+    /// The selection before the first evaluation.
     pub selection: Selection,
-    /// Seed of the steps that are not finite; 0: none.
+    /// The seed of the steps that are not finite. 0: there are none.
     pub odd: u64,
 }
 
-/// What is summed up over a node: a feed's gradient or that of all feeds, or the losses.
+/// What is summed over a node: the gradient of a feed or of all feeds, or the losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     Gradient(Option<u32>),
@@ -65,7 +65,7 @@ impl Model {
         tree::fold_leaves(node, &mut |leaf| self.leaf(what, step, leaf), &mut add)
     }
 
-    /// A microbatch's numbers: of very different sizes, so that f32 sums depend on the order.
+    /// The numbers of a microbatch. Their sizes differ a lot, so that f32 sums depend on the order.
     fn leaf(&self, what: What, step: u64, leaf: u32) -> Sum {
         let place = match what {
             What::Gradient(feed) => [1, feed.map_or(0, |feed| 1 + u64::from(feed))],
@@ -83,12 +83,12 @@ impl Model {
         })
     }
 
-    /// The factor that losses before the gradient give.
+    /// The weight that follows from the losses before the gradient.
     pub fn alpha(&self, losses: &Sum) -> f32 {
         self.weight as f32 / (1.0 + losses[0].abs())
     }
 
-    /// The next parameters, from sums by feed.
+    /// The model after an update with the sums by feed.
     pub fn updated(&self, alpha: f32, sums: &[Sum]) -> Model {
         let mut next = *self;
         for sum in sums {
@@ -99,7 +99,7 @@ impl Model {
         next
     }
 
-    /// What the weighting learns of the losses after the update.
+    /// The model after the weighting has learned from the losses after the update.
     pub fn learned(mut self, losses: &Sum) -> Model {
         self.weight = 0.9 * self.weight + 0.1 / (1.0 + f64::from(losses[1].abs()));
         self
@@ -115,7 +115,7 @@ pub fn is_finite(sum: &Sum) -> bool {
     sum.iter().all(|value| value.is_finite())
 }
 
-/// What a step comes to; nothing where something in it is not finite.
+/// The model after a step. `None` if something in the step is not finite.
 fn stepped(now: &Model, settings: &Settings, step: u64) -> Option<Model> {
     let root = Node::root(settings.microbatches);
     let losses = |model: &Model| Some(model.sum(What::Losses, step, root)).filter(is_finite);
@@ -130,7 +130,7 @@ pub fn add(mut left: Sum, right: Sum) -> Sum {
     left
 }
 
-/// The feeds that a step's gradient is asked of.
+/// The feeds of a step's gradient jobs.
 pub fn feeds(settings: &Settings) -> Vec<Option<u32>> {
     match &settings.mode {
         Mode::Combined => vec![None],
@@ -138,27 +138,28 @@ pub fn feeds(settings: &Settings) -> Vec<Option<u32>> {
     }
 }
 
-/// The course of a run in which nothing happens.
+/// The run in which nothing goes wrong.
 #[derive(Debug)]
 pub struct Quiet {
-    /// After so many updates.
+    /// The model by number of updates.
     pub models: Vec<Model>,
-    /// Steps that were skipped among so many.
+    /// The number of skipped steps by number of steps.
     pub skipped: Vec<u64>,
-    /// The step of the best parameters once so many are evaluated.
+    /// The step of the best parameters by number of evaluated steps.
     pub best: Vec<Option<u64>>,
-    /// By step, split and name of the number.
+    /// The results in the journal by step and split.
     pub results: BTreeMap<(u64, &'static str), f64>,
 }
 
 impl Quiet {
-    /// The step of the best parameters after `step`, whose own evaluation may be due.
+    /// The step of the best parameters after `step`. `evaluation_due`: its evaluation is still to
+    /// come.
     pub fn best(&self, step: u64, evaluation_due: bool) -> Option<u64> {
         self.best[step as usize - usize::from(evaluation_due)]
     }
 }
 
-/// What the selection hears of an evaluation.
+/// An evaluation as the selection sees it.
 pub fn evaluated(value: f64) -> Evaluated {
     Evaluated { loss: Some(value), ..Evaluated::default() }
 }
@@ -201,7 +202,7 @@ pub fn quiet(Course { settings, selection, odd }: &Course) -> Quiet {
     Quiet { models, skipped, best, results }
 }
 
-/// The number that stands for the inner products of sums by feed.
+/// A number in place of the inner products of the sums by feed.
 pub fn measured(sums: &[Sum]) -> f64 {
     sums.iter().flatten().map(|sum| f64::from(*sum) * f64::from(*sum)).sum()
 }

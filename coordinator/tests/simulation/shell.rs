@@ -28,24 +28,24 @@ use super::{
 /// A mistake that the checks have to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// A result that the machine has no use for is counted all the same.
+    /// A result that the machine drops is counted.
     CountDropped,
     /// Sums are added in the order of their arrival.
     AddAsTheyCome,
     /// Nothing is synced.
     SkipSync,
-    /// Messages for another coordinator are taken.
+    /// Messages for another coordinator are accepted.
     AcceptOtherEpochs,
     /// The checkpoint lacks the weighting's state.
     ForgetWeighting,
-    /// The checkpoint of the best parameters is forgotten where the disk does not take the records
+    /// The checkpoint of the best parameters is forgotten if the disk does not take the records
     /// before it.
     ForgetBest,
-    /// One answer that is not finite is enough to leave the step out.
+    /// One answer that is not finite is enough to skip the step.
     BelieveNotFinite,
 }
 
-/// What came of starting a coordinator.
+/// The outcome of starting a coordinator.
 pub enum Started {
     Up(Box<Shell>),
     DiskRefused,
@@ -56,9 +56,9 @@ pub enum Started {
 pub enum Finished {
     Well,
     Badly(String),
-    /// It was asked to end before it was done.
+    /// Somebody asked it to end before it was done.
     Early,
-    /// All is done but for the last records, which the disk does not take.
+    /// The disk does not take the last records. Everything else is done.
     DiskRefused,
 }
 
@@ -75,11 +75,11 @@ pub struct Shell {
     model: Model,
     next: Option<Model>,
     alpha: f32,
-    /// What the step in progress measured, for the record.
+    /// The number that the step in progress records in place of inner products.
     measured: Option<f64>,
     arrived: BTreeMap<(WorkerId, u64), Sum>,
     kept: Vec<(WorkerId, Job, Sum)>,
-    /// Workers that have sent what is not finite where it should be.
+    /// Workers that have sent a spoilt answer.
     liars: BTreeSet<WorkerId>,
     hosts: BTreeMap<WorkerId, usize>,
     leases: u64,
@@ -91,7 +91,7 @@ pub struct Shell {
     /// The best parameters so far, with their step.
     best: Option<(u64, Vec<f32>)>,
     saved: u64,
-    /// Whether the last checkpoint was written, and the best one named.
+    /// Whether the last checkpoint is written and the best one is named.
     is_saved: bool,
     /// Whether somebody has asked it to end.
     interrupted: bool,
@@ -239,7 +239,7 @@ impl Shell {
         self.arrived.insert((lease, work), sum);
     }
 
-    /// What is to be sent, what the shell's own threads will have done, and who was sent away.
+    /// Takes the work to send, the events of the shell's own threads, and the dismissed hosts.
     #[allow(clippy::type_complexity)] // three lists that are emptied
     pub fn take_out(&mut self) -> (Vec<(usize, WorkerId, Work)>, Vec<Event>, Vec<usize>) {
         (std::mem::take(&mut self.work), std::mem::take(&mut self.done), std::mem::take(&mut self.dismissed))
@@ -248,7 +248,7 @@ impl Shell {
     /// Whether the run is over.
     pub fn finished(&mut self) -> Option<Finished> {
         match self.outcome.as_ref()? {
-            // Nobody was left to compute the losses after an update: the next one takes it up.
+            // No worker was left to compute the losses after an update. The next coordinator resumes.
             run::Outcome::Failed(reason) if self.interrupted && reason.starts_with("asked to stop") => {
                 Some(Finished::Early)
             }
@@ -256,7 +256,7 @@ impl Shell {
             run::Outcome::Interrupted => Some(Finished::Early),
             _ if self.journal.sync().is_ok() => Some(Finished::Well),
             _ if self.disk.is_dead() => Some(Finished::DiskRefused),
-            // It is tried until the disk takes it.
+            // The journal is synced until the disk takes it.
             _ => None,
         }
     }
@@ -340,9 +340,9 @@ impl Shell {
                 self.done.push(Event::Skipped { step });
             }
             Effect::Ban { worker, .. } => {
-                self.tally.workers_put_aside += 1;
+                self.tally.workers_banned += 1;
                 if !self.liars.contains(&worker) {
-                    return violated("a worker was put aside whose answers are right");
+                    return violated("a worker was banned though its answers are right");
                 }
                 self.dismissed.extend(self.hosts.remove(&worker));
             }
@@ -384,7 +384,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Whether something that was kept is not finite; the machine will hear of it.
+    /// Whether a result that was kept is not finite. If so, the machine will be told.
     fn is_unusable(&mut self, step: u64) -> bool {
         let wrong = self.kept.iter().filter(|(.., sum)| !is_finite(sum));
         let unusable = |(worker, job, _): &(WorkerId, Job, Sum)| {
@@ -401,7 +401,7 @@ impl Shell {
         some
     }
 
-    /// The sum of what was kept of one kind, which has to cover the root exactly.
+    /// The sum of the results of one kind that were kept. They have to cover the root exactly.
     fn total(&mut self, kind: JobKind, root: Node) -> Result<Sum, Violation> {
         let (own, rest) = std::mem::take(&mut self.kept).into_iter().partition(|(_, job, _)| job.kind == kind);
         self.kept = rest;
@@ -442,7 +442,7 @@ impl Shell {
         Ok(())
     }
 
-    /// A result for the journal. Where the disk does not take it, it waits.
+    /// Writes a result to the journal. If the disk does not take it, it waits.
     fn record(&mut self, step: u64, split: &str, value: f64) -> Result<(), Violation> {
         let metrics = [("loss".to_owned(), Number(value))].into_iter().collect();
         let outcome = Outcome::Metrics { step, split: split.to_owned(), task: None, metrics };
@@ -452,7 +452,7 @@ impl Shell {
         }
     }
 
-    /// A checkpoint, where the disk takes it: the journal first.
+    /// Writes a checkpoint after the journal, if the disk takes it.
     fn save(&mut self, step: u64, best: bool) {
         let journal = self.journal.sync();
         self.tally.best_owed += u64::from(best && journal.is_err());
@@ -484,8 +484,8 @@ impl Shell {
         }
     }
 
-    /// What the checkpoint has beside; `evaluated` where the machine has not heard yet that its
-    /// step is.
+    /// The states of a checkpoint. `evaluated`: its step is evaluated, but the machine has not been
+    /// told yet.
     fn states(&self, evaluated: bool) -> Vec<(String, String)> {
         let Skipped { all, in_a_row } = self.run.skipped();
         let states = [
@@ -496,7 +496,7 @@ impl Shell {
         states.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Looks whether the run folder names the best parameters of the quiet run, once everything is
+    /// Checks that the run folder names the best parameters of the quiet run, once everything is
     /// written.
     pub fn check_best(&self, quiet: &Quiet) -> Result<(), Violation> {
         let expected = quiet.best(self.run.done(), false);
@@ -507,7 +507,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Looks whether the journal has every result of the quiet run, once.
+    /// Checks that the journal has every result of the quiet run once.
     pub fn check_journal(self, quiet: &Quiet) -> Result<(), Violation> {
         let mut expected = quiet.results.clone();
         let records = read(self.journal.path()).map_err(|error| Violation(error.to_string()))?;

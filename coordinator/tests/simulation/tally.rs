@@ -1,6 +1,6 @@
 //! What happened in a seed.
 
-/// How often what happened.
+/// How often each thing happened.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     pub coordinators_killed: u64,
@@ -16,7 +16,7 @@ pub struct Tally {
     pub stragglers: u64,
     pub resumed: u64,
     pub steps_skipped: u64,
-    pub workers_put_aside: u64,
+    pub workers_banned: u64,
     pub saves_asked: u64,
     pub interrupted: u64,
     pub improved: u64,
@@ -24,7 +24,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Both together.
+    /// The sums of both tallies.
     pub fn plus(self, other: Tally) -> Tally {
         Tally {
             coordinators_killed: self.coordinators_killed + other.coordinators_killed,
@@ -40,7 +40,7 @@ impl Tally {
             stragglers: self.stragglers + other.stragglers,
             resumed: self.resumed + other.resumed,
             steps_skipped: self.steps_skipped + other.steps_skipped,
-            workers_put_aside: self.workers_put_aside + other.workers_put_aside,
+            workers_banned: self.workers_banned + other.workers_banned,
             saves_asked: self.saves_asked + other.saves_asked,
             interrupted: self.interrupted + other.interrupted,
             improved: self.improved + other.improved,
@@ -48,7 +48,7 @@ impl Tally {
         }
     }
 
-    /// The least of all, but for what needs a full disk at the right moment.
+    /// The least count, without the one that needs a full disk at the right moment.
     pub fn least(&self) -> u64 {
         let all = [
             self.coordinators_killed,
@@ -64,7 +64,7 @@ impl Tally {
             self.stragglers,
             self.resumed,
             self.steps_skipped,
-            self.workers_put_aside,
+            self.workers_banned,
             self.saves_asked,
             self.interrupted,
             self.improved,

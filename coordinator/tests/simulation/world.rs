@@ -1,5 +1,4 @@
-//! Time, messages and what goes wrong: a queue of what happens next, and the chance that decides
-//! it.
+//! A world of one run: virtual time, messages, and what goes wrong at random.
 
 mod chaos;
 
@@ -21,10 +20,10 @@ use super::{
     tally::Tally,
 };
 
-/// A run takes this much virtual time at most once nothing goes wrong any more.
+/// The most virtual time that a run takes once nothing goes wrong any more.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Something that has to hold does not.
+/// An invariant does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation(pub String);
 
@@ -32,7 +31,7 @@ pub fn violated<T>(what: impl Into<String>) -> Result<T, Violation> {
     Err(Violation(what.into()))
 }
 
-/// From a worker: which coordinator it is for, and under which lease.
+/// A message from a worker, with the coordinator and lease that it is for.
 #[derive(Debug, Clone)]
 struct ToCoordinator {
     epoch: u64,
@@ -49,7 +48,7 @@ enum Said {
     Gone,
 }
 
-/// Something to compute, with all that it needs.
+/// A piece of work with everything that it needs.
 #[derive(Debug, Clone)]
 pub struct Work {
     pub assignment: Assignment,
@@ -75,17 +74,17 @@ enum Happening {
 
 #[derive(Debug, Default)]
 struct Worker {
-    /// Counts lives and connections: what belongs to an old one is recognised.
+    /// Counts starts and connections, so that what belongs to an old one is recognised.
     incarnation: u64,
     alive: bool,
     session: Option<(u64, WorkerId)>,
     queue: VecDeque<Work>,
     busy: bool,
-    /// Nothing moves in it before (SIGSTOP).
+    /// The time until which it is stopped (SIGSTOP).
     stopped_until: Duration,
-    /// Nothing gets through to it or from it before.
+    /// The time until which its network is cut.
     apart_until: Duration,
-    /// How many times slower than it should be.
+    /// How many times slower it is than others.
     slowness: u64,
 }
 
@@ -105,17 +104,17 @@ pub struct World {
     last_fault: Duration,
     disk_slow_until: Duration,
     last_disk: Option<Arc<FaultyDisk>>,
-    /// Epochs under which somebody has listened.
+    /// The epochs of all coordinators so far.
     epochs: BTreeSet<u64>,
-    /// The newest checkpoint that was said to be written.
+    /// The newest checkpoint that was reported as written.
     saved: u64,
-    /// Units of which an answer was spoilt: the second answer to the same question is right.
+    /// Jobs for which an answer was spoilt. The next answer for the same job is right.
     spoilt: BTreeSet<(u64, Job)>,
     tally: Tally,
 }
 
 impl World {
-    /// The world of a seed, whose run folder is to be `path`.
+    /// The world of a seed, with `path` as the run folder.
     pub fn new(seed: u64, mutation: Option<Mutation>, path: PathBuf) -> World {
         let mut dice = Dice::new(seed);
         let workers = dice.between(1, 5) as usize;
@@ -270,7 +269,7 @@ impl World {
         Ok(())
     }
 
-    /// A disk that will meet a fault or none.
+    /// A disk that may fail once.
     fn disk(&mut self) -> FaultyDisk {
         if self.faults_left == 0 || !self.dice.chance(40) {
             return FaultyDisk::sound();
@@ -282,7 +281,7 @@ impl World {
         FaultyDisk::new(self.dice.between(1, 150), fault)
     }
 
-    /// The coordinator's process ends at once; where the power is lost, so is what was not synced.
+    /// The coordinator's process ends at once. If the power fails, what was not synced is lost.
     fn crash(&mut self, power: bool) {
         if self.coordinator.is_some() {
             self.tally.coordinators_killed += u64::from(!power);
@@ -327,8 +326,7 @@ impl World {
     fn on_message(&mut self, message: ToCoordinator) -> Result<(), Violation> {
         let ToCoordinator { epoch, lease, body } = message;
         let Some(shell) = &mut self.coordinator else { return Ok(()) };
-        // A message for another coordinator, or of a worker that was sent away, is not for the
-        // machine.
+        // The machine does not hear messages for another coordinator or of dismissed workers.
         let known = shell.epoch() == epoch && shell.knows(lease);
         if !known && self.mutation != Some(Mutation::AcceptOtherEpochs) {
             return Ok(());
@@ -351,7 +349,7 @@ impl World {
         }
     }
 
-    /// Tells the coordinator, and sends on what comes of it.
+    /// Tells the coordinator, and sends what it has to say.
     fn tell(&mut self, epoch: u64, event: Event) -> Result<(), Violation> {
         let Some(shell) = self.coordinator.as_mut().filter(|shell| shell.epoch() == epoch) else { return Ok(()) };
         shell.tell(self.now, event, &self.quiet)?;
@@ -393,7 +391,7 @@ impl World {
         self.after(delay, Happening::Hello { host, incarnation });
     }
 
-    /// A connection breaks: the worker looks for the coordinator anew, the coordinator hears of it.
+    /// A connection breaks. The worker looks for the coordinator anew, and the coordinator is told.
     fn cut(&mut self, host: usize, incarnation: u64) {
         let worker = &mut self.workers[host];
         if worker.incarnation != incarnation || !worker.alive {
@@ -453,7 +451,7 @@ impl World {
         self.compute(host);
     }
 
-    /// Sends a message of a worker's session, which the network delays, doubles or loses.
+    /// Sends a message of a worker's session. The network may delay, double or lose it.
     fn say(&mut self, host: usize, body: Said) {
         let Some((epoch, lease)) = self.workers[host].session else { return };
         let message = ToCoordinator { epoch, lease, body };
@@ -467,12 +465,11 @@ impl World {
         self.send(host, delay, Happening::ToCoordinator(message));
     }
 
-    /// A message between a worker and the coordinator. One that is lost breaks the connection in
-    /// the end.
+    /// Sends a message between a worker and the coordinator. If it is lost, the connection breaks.
     fn send(&mut self, host: usize, delay: Duration, happening: Happening) {
         let worker = &self.workers[host];
         let lost = self.now < worker.apart_until || (self.faults_left > 0 && self.dice.chance(1));
-        // That a connection is broken, the system tells of in the end, whatever the network does.
+        // Whatever the network does, the system reports a broken connection in the end.
         let gone = matches!(&happening, Happening::ToCoordinator(ToCoordinator { body: Said::Gone, .. }));
         if !lost || gone {
             return self.after(delay, happening);

@@ -7,7 +7,7 @@ use super::*;
 const GRADIENT: JobKind = JobKind::Gradient { feed: None };
 
 #[test]
-fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_put_aside() {
+fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_banned() {
     for bad in [1, 2] {
         let mut theatre = Theatre::new(settings(4, 3));
         theatre.bad.insert(bad);
@@ -15,7 +15,7 @@ fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_put_aside() {
         theatre.join(2);
         theatre.join(3);
         theatre.answer_all();
-        assert_eq!(theatre.aside, [bad]);
+        assert_eq!(theatre.banned, [bad]);
         assert_eq!(theatre.story, quiet_story(4, 3));
         let doubted = theatre.notices.iter().filter(|notice| matches!(notice, Notice::Suspected { .. })).count();
         assert_eq!(doubted, 1, "one unit is enough");
@@ -27,22 +27,22 @@ fn several_bad_workers_are_found_one_after_the_other() {
     let mut theatre = Theatre::new(settings(8, 2));
     theatre.bad.extend([1, 3]);
     (1..=5).for_each(|worker| theatre.join(worker));
-    // The first unit that is in doubt goes to the worker that has least to do, with the lowest
-    // number: not the other bad one.
+    // The first suspect job goes to the worker with the least work and the lowest number, which is
+    // not the other bad one.
     theatre.answer_all();
-    theatre.aside.sort_unstable();
-    assert_eq!((theatre.aside.clone(), theatre.story.clone()), (vec![1, 3], quiet_story(8, 2)));
+    theatre.banned.sort_unstable();
+    assert_eq!((theatre.banned.clone(), theatre.story.clone()), (vec![1, 3], quiet_story(8, 2)));
 }
 
 #[test]
-fn a_step_that_two_workers_find_not_finite_ends_the_run_with_nobody_put_aside() {
+fn a_step_that_two_workers_find_not_finite_ends_the_run_with_nobody_banned() {
     for workers in 1..=3 {
         let mut theatre = Theatre::new(settings(4, 3));
         theatre.not_finite.insert(1, GRADIENT);
         (1..=workers).for_each(|worker| theatre.join(worker));
         theatre.answer_all();
         assert_eq!(theatre.outcome, Some(Outcome::Failed("step 1 is not finite".into())));
-        assert!(theatre.aside.is_empty());
+        assert!(theatre.banned.is_empty());
     }
 }
 
@@ -55,12 +55,12 @@ fn a_unit_in_doubt_is_not_asked_of_the_worker_whose_answer_it_is() {
     theatre.answer_step_until_suspicion();
     let (_, (worker, _)) = theatre.held.first_key_value().unwrap();
     assert_eq!(worker.0, 2);
-    // It is late, and the other one has nothing to do: it is not asked all the same.
+    // The job is late and the other worker is idle. It is not asked, because its answer is suspect.
     for _ in 0..10 {
         theatre.pass(1000);
     }
     assert!(theatre.held.values().all(|(worker, _)| worker.0 == 2));
-    // The second one dies: there is nobody else to ask.
+    // The second worker dies, so the first one has to be asked.
     theatre.kill(2);
     assert!(theatre.held.values().all(|(worker, _)| worker.0 == 1));
 }
@@ -89,7 +89,7 @@ fn too_many_skipped_steps_in_a_row_end_the_run() {
     theatre.answer_all();
     let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("it ends") };
     assert_eq!(reason, "step 3 is not finite; 2 steps in a row were skipped before it");
-    // They are counted through a resume too.
+    // Skipped steps are counted through a resume too.
     let mut run = Theatre::of(Run::new(settings(4, 6), 2).having_skipped(Skipped { all: 2, in_a_row: 2 }));
     run.run.settings.skips_max = Some(2);
     run.not_finite.insert(2, GRADIENT);
@@ -110,7 +110,7 @@ fn a_signal_while_a_unit_is_in_doubt_gives_the_step_up() {
     assert_eq!(theatre.story, ["save 0"]);
 }
 
-/// A run that evaluates with two workers, the first of which holds a part of it.
+/// A run that evaluates with two workers. The first has a part of the work.
 fn evaluating() -> Theatre {
     let mut theatre = Theatre::new(settings(2, 3));
     (1..=2).for_each(|worker| theatre.join(worker));
@@ -124,11 +124,11 @@ fn evaluating() -> Theatre {
 const VALIDATION: JobKind = JobKind::Evaluate { feed: 0, split: SplitName::Validation };
 
 #[test]
-fn a_worker_whose_part_of_an_evaluation_is_not_finite_where_another_one_s_is_is_put_aside() {
+fn a_worker_whose_part_of_an_evaluation_is_not_finite_where_another_one_s_is_is_banned() {
     let mut theatre = evaluating();
     theatre.bad.insert(1);
     theatre.answer_all();
-    assert_eq!((theatre.aside, theatre.story), (vec![1], quiet_story(2, 3)));
+    assert_eq!((theatre.banned, theatre.story), (vec![1], quiet_story(2, 3)));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn what_two_find_not_finite_in_an_evaluation_is_its_result() {
         (1..=workers).for_each(|worker| theatre.join(worker));
         theatre.answer_all();
         assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
-        assert_eq!((theatre.aside, theatre.story), (vec![], quiet_story(4, 3)));
+        assert_eq!((theatre.banned, theatre.story), (vec![], quiet_story(4, 3)));
         assert!(theatre.notices.iter().any(|notice| matches!(notice, Notice::Suspected { .. })));
     }
 }
@@ -151,7 +151,7 @@ fn a_worker_that_hides_behind_an_evaluation_that_is_not_finite_is_found_all_the_
     theatre.not_finite.insert(2, JobKind::Evaluate { feed: 1, split: SplitName::Validation });
     theatre.bad.insert(1);
     theatre.answer_all();
-    assert_eq!((theatre.aside, theatre.story), (vec![1], quiet_story(2, 3)));
+    assert_eq!((theatre.banned, theatre.story), (vec![1], quiet_story(2, 3)));
 }
 
 #[test]

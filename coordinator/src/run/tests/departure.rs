@@ -64,8 +64,8 @@ fn a_worker_that_lives_and_never_answers_is_sent_away_and_its_work_is_done_by_th
     let mut theatre = Theatre::new(settings(4, 3));
     theatre.join(1);
     theatre.answer_step();
-    // Four leases and twenty times the usual 200 ms for all that it holds; signs of life come all
-    // the while.
+    // The limit is four leases and twenty times the usual 200 ms for all its work. Signs of life go
+    // on.
     (0..22).for_each(|_| theatre.pass(1000));
     assert_eq!(theatre.run.ready().count(), 1, "too soon");
     (0..6).for_each(|_| theatre.pass(1000));

@@ -37,7 +37,7 @@ fn where_microbatches_are_wanted_apart_each_is_a_piece_of_work_and_speed_gives_n
     let mut theatre = Theatre::new(Settings { one_vector_per_microbatch: true, ..settings(40, 4) });
     theatre.join(1);
     theatre.join(2);
-    // The first worker got all of the first step, so many at a time.
+    // The first worker got all of the first step, in pieces.
     assert_eq!(theatre.held.len(), 16);
     theatre.answer_step();
     for _ in 0..2 {
@@ -48,7 +48,7 @@ fn where_microbatches_are_wanted_apart_each_is_a_piece_of_work_and_speed_gives_n
                 theatre.held.iter().map(|(work, (w, a))| (*work, w.0, a.job.node)).next().unwrap();
             assert_eq!(node.len(), 1);
             answered[worker as usize - 1] += 1;
-            // The second one takes its time.
+            // The second worker is slow.
             theatre.now += Duration::from_millis(if worker == 1 { 1 } else { 50 });
             theatre.answer(work);
         }

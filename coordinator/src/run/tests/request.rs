@@ -1,4 +1,4 @@
-//! What people ask of a run, and runs that are taken up again.
+//! What people ask of a run, and runs that are resumed.
 
 use super::*;
 
@@ -46,8 +46,8 @@ fn a_run_that_is_to_end_needs_a_worker_for_the_losses_after_its_update_alone() {
     }
 }
 
-/// What a run tells that is taken up from a checkpoint.
-fn taken_up(settings: Settings, step: u64, evaluation_due: bool) -> Vec<String> {
+/// The story of a run that is resumed from a checkpoint.
+fn resumed(settings: Settings, step: u64, evaluation_due: bool) -> Vec<String> {
     let mut theatre = Theatre::of(Run::new(settings, step).resumed(evaluation_due, false));
     theatre.join(1);
     theatre.answer_all();
@@ -56,13 +56,13 @@ fn taken_up(settings: Settings, step: u64, evaluation_due: bool) -> Vec<String> 
 }
 
 #[test]
-fn a_run_taken_up_from_a_checkpoint_tells_the_rest_of_the_story() {
+fn a_run_resumed_from_a_checkpoint_tells_the_rest_of_the_story() {
     let mut theatre = Theatre::new(settings(4, 7));
     theatre.join(1);
     theatre.answer_all();
     assert_eq!(theatre.saved.len(), 3);
     for (step, evaluation_due, place) in &theatre.saved {
-        let mut rest = taken_up(settings(4, 7), *step, *evaluation_due);
+        let mut rest = resumed(settings(4, 7), *step, *evaluation_due);
         if *step == 7 {
             assert_eq!(rest.remove(0), "save 7", "the shell knows that it is there");
         }
@@ -82,7 +82,7 @@ fn an_evaluation_that_an_interrupt_gave_up_is_made_good() {
     assert_eq!(theatre.saved.last().map(|(step, due, _)| (*step, *due)), Some((2, true)));
     let mut told = theatre.story;
     assert_eq!(told.pop().as_deref(), Some("save 2"));
-    told.extend(taken_up(settings(1, 4), 2, true));
+    told.extend(resumed(settings(1, 4), 2, true));
     assert_eq!(told, quiet_story(1, 4));
 }
 
@@ -107,13 +107,13 @@ fn a_checkpoint_that_is_asked_for_is_written_as_soon_as_the_parameters_stand() {
     theatre.tell(Event::Save);
     theatre.answer_all();
     let saved: Vec<(u64, bool)> = theatre.saved.iter().map(|(step, due, _)| (*step, *due)).collect();
-    // The evaluation that goes on is due for whoever takes the run up there.
+    // The evaluation in progress is due if the run is resumed from that checkpoint.
     assert_eq!(saved, [(0, false), (1, false), (2, true), (3, false), (4, false)]);
     theatre.story.retain(|line| !["save 0", "save 1", "save 2"].contains(&line.as_str()));
     assert_eq!(theatre.story, quiet_story(1, 4));
 }
 
-/// A run whose first step is updated, and waits for the losses after it.
+/// A run that waits for the losses after its first update.
 fn waits_for_losses_after(min_workers: usize) -> Theatre {
     let mut theatre = Theatre::new(Settings { losses_after: true, min_workers, ..settings(2, 9) });
     (1..=2).for_each(|worker| theatre.join(worker));
@@ -169,10 +169,10 @@ fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_is_writt
     assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
     theatre.tell(Event::Save);
     assert_eq!(theatre.saved.last().map(|(step, due, _)| (*step, *due)), Some((2, true)));
-    // Whoever takes the run up there comes to the same end.
+    // A run that is resumed from there has the same end.
     let mut told = theatre.story.clone();
     assert_eq!(told.pop().as_deref(), Some("save 2"));
-    told.extend(taken_up(settings(1, 4), 2, true));
+    told.extend(resumed(settings(1, 4), 2, true));
     assert_eq!(told, quiet_story(1, 4));
     theatre.join(2);
     theatre.answer_all();

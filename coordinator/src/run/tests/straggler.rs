@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// Two workers at the beginning of the third step, of which the second has answered.
+/// Two workers at the beginning of the third step. The second has answered.
 fn one_waits_for_the_other() -> Theatre {
     let mut theatre = Theatre::new(Settings { evaluate_every: None, ..settings(4, 9) });
     (1..=2).for_each(|worker| theatre.join(worker));
-    // The first step was divided when only one was there.
+    // The first step was divided when only one worker was there.
     theatre.answer_step();
     theatre.answer_step();
     let work = *theatre.held.iter().find(|(_, (worker, _))| *worker == WorkerId(2)).map(|(work, _)| work).unwrap();
@@ -99,7 +99,7 @@ fn a_worker_that_is_much_slower_is_found_out_and_holds_nobody_up() {
         (1..=2).for_each(|worker| theatre.join(worker));
         let unit_ms = (1..=2).map(|worker| (WorkerId(worker), if worker == slow { 1000 } else { 100 })).collect();
         let (took, held_max) = play(&mut theatre, &unit_ms);
-        // The quick one alone takes 400 ms.
+        // The fast worker alone takes 400 ms.
         assert!(took[20..].iter().all(|took| *took <= 450), "{took:?}");
         assert!(took.iter().sum::<u64>() < 40 * 500, "{took:?}");
         assert_eq!(held_max[&WorkerId(slow)], 1, "its work piles up");
