@@ -10,6 +10,7 @@
 //! are the sizes which the data gives to the model; `datasets` makes them and `model` reads them,
 //! and as neither knows the other, the types live here.
 
+mod added;
 pub mod arguments;
 mod cluster;
 mod component;

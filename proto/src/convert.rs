@@ -44,6 +44,12 @@ pub enum Invalid {
         /// Its length, bytes.
         bytes: usize,
     },
+    /// More added parts than [`crate::message::PARTS_MAX`].
+    #[error("a worker names {count} parts, more than the {max} that are allowed", max = crate::message::PARTS_MAX)]
+    Parts {
+        /// Number of parts.
+        count: usize,
+    },
 }
 
 impl Invalid {
@@ -159,9 +165,23 @@ mod tests {
     use aggregation::tree::Node;
     use experiment::SplitName;
     use objectives::TaskSums;
+    use settings::catalogue::AddedPart;
 
     use super::*;
     use crate::message as m;
+
+    fn part(name: &str) -> AddedPart {
+        AddedPart { what: "loss".into(), name: name.into(), origin: "my-experiment 0.3.0".into() }
+    }
+
+    #[test]
+    fn a_hello_with_too_many_parts_is_refused() {
+        let parts =
+            |count| m::WorkerMessage::Hello(m::Hello { parts: vec![part("mine"); count], ..Default::default() });
+        let heard = |count| worker_message_in(worker_message_out(m::Envelope::default(), parts(count)));
+        assert!(heard(m::PARTS_MAX).is_ok());
+        assert_eq!(heard(m::PARTS_MAX + 1), Err(Invalid::Parts { count: m::PARTS_MAX + 1 }));
+    }
 
     #[test]
     fn worker_messages_survive_the_way_over_the_wire() {
@@ -190,7 +210,12 @@ mod tests {
             compute_us: 120,
         };
         let messages = [
-            m::WorkerMessage::Hello(m::Hello { version: "1".into(), pid: 4, ..Default::default() }),
+            m::WorkerMessage::Hello(m::Hello {
+                version: "1".into(),
+                pid: 4,
+                parts: vec![part("mine")],
+                ..Default::default()
+            }),
             m::WorkerMessage::Ready(m::Ready { fingerprint: "f".into(), shared_memory: true, resident_bytes: 1 }),
             m::WorkerMessage::Result(result),
             m::WorkerMessage::Chunk(m::Chunk {

@@ -6,6 +6,7 @@
 //! A [`Registry`] holds the parts of one kind: those that are built in, and those that a
 //! researcher's binary adds before it starts.
 
+pub mod catalogue;
 pub mod registry;
 pub mod table;
 

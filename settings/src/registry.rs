@@ -6,6 +6,7 @@
 
 use std::sync::OnceLock;
 
+use crate::catalogue::{self, AddedPart};
 use crate::table::Invalid;
 
 /// A named part.
@@ -73,7 +74,15 @@ impl<T> Registry<T> {
                 return Err(AddError::Duplicate { what: self.what, name: entry.name, origin: entry.origin });
             }
         }
-        self.added.set(entries).map_err(|_| AddError::InUse { what: self.what })
+        let part = |entry: &Entry<T>| AddedPart {
+            what: self.what.to_owned(),
+            name: entry.name.to_owned(),
+            origin: entry.origin.to_owned(),
+        };
+        let parts: Vec<AddedPart> = entries.iter().map(part).collect();
+        self.added.set(entries).map_err(|_| AddError::InUse { what: self.what })?;
+        catalogue::note(parts);
+        Ok(())
     }
 
     /// All parts: the built-in ones, then those that were added.

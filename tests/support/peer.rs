@@ -41,7 +41,8 @@ pub fn runtime() -> Arc<Runtime> {
 
 pub fn hello(pid: u32) -> v1::Hello {
     let version = env!("CARGO_PKG_VERSION").into();
-    v1::Hello { version, host: "elsewhere".into(), pid, device: "flex".into(), threads: 1, local: true }
+    let host = "elsewhere".into();
+    v1::Hello { version, host, pid, device: "flex".into(), threads: 1, local: true, parts: Vec::new() }
 }
 
 impl Peer {

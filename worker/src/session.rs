@@ -104,6 +104,7 @@ fn hello(options: &Options) -> Hello {
         device: options.device.clone(),
         threads: options.threads.unwrap_or(0),
         local: matches!(options.coordinator, Address::Unix(_)),
+        parts: settings::catalogue::added(),
     }
 }
 

@@ -1,9 +1,14 @@
 //! A worker's first message: who it is.
 
+use settings::catalogue::AddedPart;
+
 use crate::{
     convert::{Invalid, text_in},
     v1,
 };
+
+/// The most parts that a worker may have added.
+pub const PARTS_MAX: usize = 1024;
 
 /// Who a worker is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,12 +25,15 @@ pub struct Hello {
     pub threads: u32,
     /// Whether the worker came over a Unix domain socket.
     pub local: bool,
+    /// The parts that the worker's binary adds to the built-in ones, at most [`PARTS_MAX`].
+    pub parts: Vec<AddedPart>,
 }
 
 impl From<Hello> for v1::Hello {
     fn from(hello: Hello) -> v1::Hello {
-        let Hello { version, host, pid, device, threads, local } = hello;
-        v1::Hello { version, host, pid, device, threads, local }
+        let Hello { version, host, pid, device, threads, local, parts } = hello;
+        let parts = parts.into_iter().map(|AddedPart { what, name, origin }| v1::Part { what, name, origin }).collect();
+        v1::Hello { version, host, pid, device, threads, local, parts }
     }
 }
 
@@ -33,8 +41,15 @@ impl TryFrom<v1::Hello> for Hello {
     type Error = Invalid;
 
     fn try_from(hello: v1::Hello) -> Result<Hello, Invalid> {
-        let v1::Hello { version, host, pid, device, threads, local } = hello;
+        let v1::Hello { version, host, pid, device, threads, local, parts } = hello;
         let (version, host, device) = (text_in(version)?, text_in(host)?, text_in(device)?);
-        Ok(Hello { version, host, pid, device, threads, local })
+        if parts.len() > PARTS_MAX {
+            return Err(Invalid::Parts { count: parts.len() });
+        }
+        let part = |v1::Part { what, name, origin }| {
+            Ok(AddedPart { what: text_in(what)?, name: text_in(name)?, origin: text_in(origin)? })
+        };
+        let parts = parts.into_iter().map(part).collect::<Result<_, Invalid>>()?;
+        Ok(Hello { version, host, pid, device, threads, local, parts })
     }
 }

@@ -16,6 +16,8 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// The worker has another version of the program.
     Version,
+    /// The worker's binary lacks a part that the experiment uses, or has another version of it.
+    Parts,
     /// The message belongs to another run, or to a coordinator that was replaced.
     Stale,
     /// The worker's data are not those of the run.
@@ -46,8 +48,9 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// All kinds with their stable names.
-    pub const ALL: [(RefusalKind, &'static str); 14] = [
+    pub const ALL: [(RefusalKind, &'static str); 15] = [
         (RefusalKind::Version, "version"),
+        (RefusalKind::Parts, "parts"),
         (RefusalKind::Stale, "stale"),
         (RefusalKind::Data, "data"),
         (RefusalKind::Fingerprint, "fingerprint"),
