@@ -2,7 +2,11 @@
 
 use std::{fs::File, path::Path};
 
-use coordinator::checkpoint::{self, Checkpoint};
+use coordinator::{
+    checkpoint::{self, Checkpoint},
+    parts,
+};
+use experiment::Loaded;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::exit::{Failure, say};
@@ -22,6 +26,18 @@ pub fn check(dir: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The experiment of a run, as it was resolved.
+///
+/// # Errors
+/// This binary lacks a part that the experiment uses, or the file can't be read.
+pub fn experiment(dir: &Path) -> Result<Loaded, Failure> {
+    // A journal that can't be read names no parts. Then the experiment file alone decides.
+    let used = parts::recorded(&dir.join("journal.jsonl")).unwrap_or_default();
+    parts::check(&used)
+        .map_err(|lacking| Failure::Refused(format!("{lacking}: run this command with the same binary")))?;
+    model::load(&dir.join("experiment.toml"), &[]).map_err(Failure::refused)
 }
 
 /// Whether a coordinator works in a run's folder: it holds the folder's lock as long as it lives.

@@ -6,11 +6,13 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
+use settings::catalogue::AddedPart;
 
 use crate::{
     clock::now_ms,
     journal::{self, JournalError, Observation, Outcome, Reason, Record},
     options::Options,
+    parts,
     setup::Setup,
 };
 
@@ -31,6 +33,11 @@ pub(crate) struct FirstRecords {
 }
 
 impl FirstRecords {
+    /// The parts that the run's experiment uses and that are not built in.
+    pub(crate) fn parts(&self) -> Vec<AddedPart> {
+        parts::of_tags(&self.tags)
+    }
+
     /// Reads the first records of a journal.
     ///
     /// # Errors
@@ -112,6 +119,7 @@ pub(crate) fn write(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record>
         (BASE.to_owned(), setup.base().to_string_lossy().into_owned()),
         (DATA.to_owned(), setup.data_sha256()),
     ]);
+    tags.extend(parts::tags(&experiment.uses(&settings::catalogue::added())));
     tags.extend(options.tags.clone());
     let warnings = setup.prepared.summary.warnings.iter().map(|warning| {
         let reason = Reason::new("data", warning.clone());

@@ -22,6 +22,7 @@ pub mod forecast;
 pub mod journal;
 mod options;
 pub mod parameters;
+pub mod parts;
 pub mod progress;
 pub mod report;
 mod request;

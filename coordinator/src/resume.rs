@@ -16,12 +16,14 @@ use std::path::{Path, PathBuf};
 
 use experiment::{Cluster, Experiment, ExperimentError, Loaded, Paths, Tracking};
 use indexmap::IndexMap;
+use settings::catalogue::Lacking;
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Found, PassedOver},
     first_records::{FirstRecords, is_of_results},
     folder::RunFolder,
     journal::{self, Journal, JournalError},
+    parts,
     setup::Setup,
 };
 
@@ -60,6 +62,9 @@ pub enum ResumeError {
     /// The saved experiment can't be read.
     #[error(transparent)]
     Experiment(#[from] Box<ExperimentError>),
+    /// This binary does not have a part that the run's experiment uses.
+    #[error("{0}: resume it with the same binary")]
+    Part(#[from] Lacking),
     /// There are checkpoints, but the journal that belongs to them is missing.
     #[error("the run in {} can't go on: it has checkpoints and no journal.jsonl. Put the journal back. Or remove the folder \
              `checkpoints` to begin the run again", path.display())]
@@ -169,6 +174,7 @@ impl ResumableRun {
     /// # Errors
     /// If the saved file can't be read, or one of `sets` is refused.
     pub fn experiment(&self, sets: &[String]) -> Result<Loaded, ResumeError> {
+        parts::check(&self.first.parts())?;
         let mut loaded = model::load(&self.folder.experiment(), sets).map_err(Box::new)?;
         if let Some(base) = self.first.base() {
             loaded.base = PathBuf::from(base);
@@ -189,6 +195,7 @@ impl ResumableRun {
     /// # Errors
     /// [`ResumeError::Changed`] with the keys that differ.
     pub fn check_experiment(&self, loaded: &Loaded) -> Result<(), ResumeError> {
+        parts::check(&self.first.parts())?;
         let saved = model::load(&self.folder.experiment(), &[]).map_err(Box::new)?;
         let saved = keys(saved.experiment);
         if self.has_begun() {

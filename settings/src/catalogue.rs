@@ -26,13 +26,13 @@ pub struct AddedPart {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lacking {
     /// The build has no such part.
-    #[error("{part} is not in this build; the run was made by {}: start this program from the same binary", part.origin)]
+    #[error("{part} is not in this build; the run was made by {}", part.origin)]
     Missing {
         /// The part that the experiment uses.
         part: AddedPart,
     },
     /// The build has the part from another crate, or in another version.
-    #[error("{part} of this build is from {found}; the run was made by {}: start this program from the same binary", part.origin)]
+    #[error("{part} of this build is from {found}; the run was made by {}", part.origin)]
     Other {
         /// The part that the experiment uses.
         part: AddedPart,
@@ -88,14 +88,11 @@ mod tests {
     fn a_part_that_a_build_lacks_is_named_with_its_origin() {
         let used = [loss("mine", "my-experiment 0.3.0")];
         let error = check(&used, &[loss("other", "my-experiment 0.3.0")]).expect_err("it is missing");
-        assert_eq!(
-            error.to_string(),
-            "loss `mine` is not in this build; the run was made by my-experiment 0.3.0: start this program from the same binary"
-        );
+        assert_eq!(error.to_string(), "loss `mine` is not in this build; the run was made by my-experiment 0.3.0");
         let error = check(&used, &[loss("mine", "my-experiment 0.4.0")]).expect_err("it is another version");
         assert_eq!(
             error.to_string(),
-            "loss `mine` of this build is from my-experiment 0.4.0; the run was made by my-experiment 0.3.0: start this program from the same binary"
+            "loss `mine` of this build is from my-experiment 0.4.0; the run was made by my-experiment 0.3.0"
         );
     }
 

@@ -44,7 +44,7 @@ fn split(text: &str) -> Result<SplitName, String> {
 /// The run, its data or the device can't be used.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (checkpoint, selected) = run_dir::selected(&arguments.run_dir)?;
-    let loaded = model::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;
+    let loaded = run_dir::experiment(&arguments.run_dir)?;
     let plan: Plan = serde_json::from_str(&checkpoint.preprocessing).map_err(Failure::failed)?;
     let plan = Arc::new(plan);
     let base = arguments.data_root.clone().or_else(|| checkpoint.states.get("base").map(PathBuf::from));

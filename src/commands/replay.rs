@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::{
     exit::{Failure, print, say},
     recorded::{self, Recorded, numbers},
-    weighting,
+    run_dir, weighting,
 };
 
 /// Arguments of `trunkline replay`.
@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if method.needs().contains(&Need::Gramian) {
         recorded.check_gramians(&arguments.run_dir)?;
     }
-    let loaded = model::load(&arguments.run_dir.join("experiment.toml"), &[]).map_err(Failure::refused)?;
+    let loaded = run_dir::experiment(&arguments.run_dir)?;
     let (seed, optimizer) = (loaded.experiment.seed, &loaded.experiment.train.optimizer);
     let mut replay = Replay { recorded: &recorded, method: method.as_ref(), optimizer, seed, state: None };
     let steps: Vec<Step> =

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     journal::Observation,
-    parameters,
+    parameters, parts,
     run::{self, Departure, Event, Phase, WorkerId, divide},
     setup::Setup,
 };
@@ -142,6 +142,10 @@ fn unfit(setup: &Setup, hello: &Hello) -> Option<(RefusalKind, String)> {
     if hello.version != ours {
         let reason = format!("the worker is version {}, the coordinator {ours}", hello.version);
         return Some((RefusalKind::Version, reason));
+    }
+    let used = setup.loaded.experiment.uses(&settings::catalogue::added());
+    if let Some(refusal) = parts::unfit(&used, hello) {
+        return Some(refusal);
     }
     let cluster = &setup.loaded.experiment.cluster;
     let device = setup.device;
