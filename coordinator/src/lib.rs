@@ -3,8 +3,8 @@
 //! [`run`] is the state machine, which knows no IO. Around it, `shell` is the one loop: it takes
 //! what workers say ([`server`]), what the computing thread has done ([`compute`]) and the passing
 //! of time, tells the machine, and does what the machine says. The `door` decides who may speak to
-//! the server. [`setup`] prepares an experiment before the first worker comes. [`resume`] finds what
-//! a run goes on from in its folder.
+//! the server. [`setup`] prepares an experiment before the first worker comes. [`resume`] finds
+//! what a run goes on from in its folder.
 //!
 //! No module uses one that uses it, directly or through others.
 

@@ -103,8 +103,8 @@ const HELLO_WAIT: Duration = Duration::from_secs(10);
 const BEAT_BYTES_MAX: usize = 4096;
 
 impl Service {
-    /// A service that puts what comes into `inbox`. Up to `outbox_messages` messages may wait for one
-    /// worker.
+    /// A service that puts what comes into `inbox`. Up to `outbox_messages` messages may wait for
+    /// one worker.
     pub(crate) fn new(
         inbox: mpsc::Sender<Inbound>,
         progress: watch::Receiver<Progress>,

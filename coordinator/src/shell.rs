@@ -190,7 +190,8 @@ impl Shell {
         }
     }
 
-    /// Tells the machine and does what it says. Then drops the workers that could not be written to.
+    /// Tells the machine and does what it says. Then drops the workers that could not be written
+    /// to.
     fn tell(&mut self, event: Event) {
         let now = self.started.elapsed();
         for effect in self.run.step(now, event) {
@@ -219,8 +220,8 @@ impl Shell {
         self.recorder.observe(Observation::Warning { reason: Reason::new("tracking", warning) });
     }
 
-    /// Ends the run as failed. The reason for which the last worker was refused is added, because it
-    /// usually explains why no worker is left.
+    /// Ends the run as failed. The reason for which the last worker was refused is added, because
+    /// it usually explains why no worker is left.
     fn give_up(&mut self, reason: &str) {
         let refused = self.connections.take_last_refusal();
         let refused = refused.map(|refusal| format!("; the last one was refused: {refusal}"));

@@ -124,8 +124,8 @@ impl RunState {
     /// The state at the checkpoint, or at the first step, and what computes updates from there.
     ///
     /// # Errors
-    /// If there is no memory for the parameters, if the checkpoint belongs to another experiment, or
-    /// if the next step can't begin.
+    /// If there is no memory for the parameters, if the checkpoint belongs to another experiment,
+    /// or if the next step can't begin.
     pub(crate) fn of(setup: &Setup, checkpoint: Option<&Checkpoint>) -> Result<(RunState, Updater), CoordinatorError> {
         let step = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         let initial = || setup.network.initial(setup.loaded.experiment.seed);

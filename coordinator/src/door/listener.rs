@@ -57,8 +57,8 @@ impl Listener {
         Listener { socket: Socket::Tcp(socket), tls: None, token: None, wants_certificate: false }
     }
 
-    /// Adds TLS. `wants_certificate` says whether every peer has to show a certificate that `config`
-    /// trusts.
+    /// Adds TLS. `wants_certificate` says whether every peer has to show a certificate that
+    /// `config` trusts.
     #[must_use]
     pub fn with_tls(self, config: Arc<ServerConfig>, wants_certificate: bool) -> Listener {
         Listener { tls: Some(config), wants_certificate, ..self }

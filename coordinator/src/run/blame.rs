@@ -6,8 +6,8 @@
 //! is the reason. One piece of work is enough to blame the model. Bad workers are found one after
 //! the other.
 //!
-//! An evaluation needs all of its work, finite or not, so each piece that is not finite is asked for
-//! once more. If two answers agree, they count, and the metrics that depend on them are absent.
+//! An evaluation needs all of its work, finite or not, so each piece that is not finite is asked
+//! for once more. If two answers agree, they count, and the metrics that depend on them are absent.
 //!
 //! If a step is not finite because of the model, the run ends, or the experiment says to skip the
 //! step: it counts as done and changes nothing. Too many skipped steps in a row end the run.
@@ -59,8 +59,8 @@ impl Run {
         Run { skipped, ..self }
     }
 
-    /// Takes the answers with which the shell can't go on. `reason` says what is wrong with the step
-    /// if the model is to blame.
+    /// Takes the answers with which the shell can't go on. `reason` says what is wrong with the
+    /// step if the model is to blame.
     pub(super) fn on_unusable(&mut self, step: u64, reason: &str, answers: Vec<Unusable>, effects: &mut Vec<Effect>) {
         let asking = match self.phase {
             Phase::ComputingGramian => Phase::TaskGradients(Work::Divided),
@@ -151,7 +151,8 @@ impl Run {
         }
         self.settle(&[], effects);
         if self.phase == Phase::ComputingGramian {
-            // These gradients are for the journal alone. The update shows what to do about the step.
+            // These gradients are for the journal alone. The update shows what to do about the
+            // step.
             return self.ask(self.first_of_update(), effects);
         }
         match self.settings.skips_max {

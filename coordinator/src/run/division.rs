@@ -1,5 +1,5 @@
-//! Divides a step over the workers: contiguous shares of its work, of equal duration at the workers'
-//! speeds.
+//! Divides a step over the workers: contiguous shares of its work, of equal duration at the
+//! workers' speeds.
 
 use std::ops::Range;
 

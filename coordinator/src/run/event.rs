@@ -238,8 +238,8 @@ pub enum Notice {
         /// The worker that computes the job too.
         other: WorkerId,
     },
-    /// A worker's answer is not finite. The same is asked for again, from another worker if there is
-    /// one.
+    /// A worker's answer is not finite. The same is asked for again, from another worker if there
+    /// is one.
     Suspected {
         /// Who sent it.
         worker: WorkerId,

@@ -1,34 +1,35 @@
 //! The run as a state machine without IO.
 //!
-//! [`Run::step`] takes the time and an [`Event`] and returns [`Effect`]s. It handles ids, ranges and
-//! coverage only: which worker computes which node of the canonical tree, what is still missing,
-//! what happens next. The shell handles vectors, losses, files and sockets. The same events in the
-//! same order give the same effects: there is no clock, no randomness and no IO inside.
+//! [`Run::step`] takes the time and an [`Event`] and returns [`Effect`]s. It handles ids, ranges
+//! and coverage only: which worker computes which node of the canonical tree, what is still
+//! missing, what happens next. The shell handles vectors, losses, files and sockets. The same
+//! events in the same order give the same effects: there is no clock, no randomness and no IO
+//! inside.
 //!
 //! # The protocol
 //!
 //! A step has these phases. Workers compute in some of them, the shell in the others.
 //!
 //! 1. *Task gradients*, *computing Gramian*: some weightings need no per-task gradients. Every so
-//!    many steps we compute them anyway, for the journal. They never affect the update.
+//! many steps we compute them anyway, for the journal. They never affect the update.
 //! 2. *Losses before*, *computing weights*: if the weighting needs this step's losses first.
 //! 3. *Gradient*: workers compute the nodes of the tree over microbatches until all of it is
-//!    covered.
+//! covered.
 //! 4. *Updating*: the shell adds the gradients, weighs and clips them, and applies the optimizer
-//!    beside the current parameters.
+//! beside the current parameters.
 //! 5. *Losses after*, *updating weighting*: if the weighting needs the losses after the update.
 //!
 //! The step is then done. If it is not finite because of the model, the experiment decides whether
 //! the run ends or the step is skipped (*skipping*). At some steps follow *evaluating* (workers
 //! compute chunks of the validation split), *computing metrics* and *saving* (a checkpoint). After
-//! the last step the selected parameters are evaluated on the validation and the test split, and the
-//! run is over.
+//! the last step the selected parameters are evaluated on the validation and the test split, and
+//! the run is over.
 //!
 //! If a worker is lost or fails, its work returns to the queue and others get it within the same
 //! phase. If a worker is a straggler, another worker computes the same, and the straggler gets
-//! nothing more until it has answered. A worker may join in any phase: it gets waiting work at once,
-//! and a share of the microbatches from the next step on. A worker that gives signs of life but does
-//! not answer is dismissed, and may come back.
+//! nothing more until it has answered. A worker may join in any phase: it gets waiting work at
+//! once, and a share of the microbatches from the next step on. A worker that gives signs of life
+//! but does not answer is dismissed, and may come back.
 //!
 //! # What must hold
 //!
@@ -39,7 +40,7 @@
 //! # What is left out
 //!
 //! - Whether an answer is right: the shell checks its shape, and nothing is computed twice to
-//!   compare it.
+//! compare it.
 //! - Who may take part, and who is kept out for a while: the door and the shell decide that.
 //! - Partial steps: a step counts with all its microbatches or not at all.
 

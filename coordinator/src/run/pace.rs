@@ -14,7 +14,8 @@ use super::{JobKind, WorkerId};
 const KEPT: usize = 33;
 /// The number of durations of which the median of one worker is taken.
 const KEPT_OF_WORKER: usize = 9;
-/// A worker's speed is known after so many phases. In the first one it may have waited for its rows.
+/// A worker's speed is known after so many phases. In the first one it may have waited for its
+/// rows.
 const KNOWN_AFTER: usize = 3;
 /// After so many phases without work a worker's speed is forgotten, so that it is tried again. Each
 /// time the number doubles.
@@ -80,8 +81,8 @@ impl Pace {
         median(&self.durations[place(kind)]).map(Duration::from_secs_f64)
     }
 
-    /// The workers' speeds in units a second. A speed that is not known yet counts as the mean of the
-    /// others.
+    /// The workers' speeds in units a second. A speed that is not known yet counts as the mean of
+    /// the others.
     pub(super) fn speeds(&self, workers: &[WorkerId]) -> Vec<f64> {
         let speeds: Vec<Option<f64>> =
             workers.iter().map(|worker| self.workers.get(worker).and_then(WorkerPace::speed)).collect();

@@ -114,21 +114,33 @@ impl Theatre {
                 Effect::Drop { .. } => {}
                 Effect::Clear => self.covered.clear(),
                 Effect::ComputeGramian { step } => {
-                    assert_eq!(self.leaves(), 2 * self.run.settings.microbatches, "gradients without all microbatches");
+                    assert_eq!(
+                        self.microbatches_covered(),
+                        2 * self.run.settings.microbatches,
+                        "gradients without all microbatches"
+                    );
                     self.conclude(step, format!("measure {step}"), Event::GramianComputed { step });
                 }
                 Effect::ComputeWeights { step } => {
-                    assert_eq!(self.leaves(), self.run.settings.microbatches, "losses without all microbatches");
+                    assert_eq!(
+                        self.microbatches_covered(),
+                        self.run.settings.microbatches,
+                        "losses without all microbatches"
+                    );
                     self.conclude(step, format!("weigh {step}"), Event::WeightsComputed { step });
                 }
                 Effect::UpdateWeighting { step } => {
-                    assert_eq!(self.leaves(), self.run.settings.microbatches, "losses without all microbatches");
+                    assert_eq!(
+                        self.microbatches_covered(),
+                        self.run.settings.microbatches,
+                        "losses without all microbatches"
+                    );
                     self.conclude(step, format!("learn {step}"), Event::WeightingUpdated { step });
                 }
                 Effect::Update { step } => {
                     let feeds = if self.run.settings.mode == Mode::Combined { 1 } else { 2 };
                     assert_eq!(
-                        self.leaves(),
+                        self.microbatches_covered(),
                         feeds * self.run.settings.microbatches,
                         "a step without all its microbatches"
                     );
@@ -140,7 +152,7 @@ impl Theatre {
                     self.tell(Event::Skipped { step });
                 }
                 Effect::ComputeMetrics { evaluation, agreed } => {
-                    let line = format!("decide {evaluation:?} over {} chunks", self.leaves());
+                    let line = format!("decide {evaluation:?} over {} chunks", self.microbatches_covered());
                     if agreed {
                         self.story.push(line);
                         self.tell(Event::MetricsComputed { stop: false });
@@ -180,7 +192,7 @@ impl Theatre {
         self.tell(Event::Unusable { step, reason: format!("step {step} is not finite"), answers });
     }
 
-    fn leaves(&self) -> u32 {
+    fn microbatches_covered(&self) -> u32 {
         self.covered.iter().map(|(_, job)| job.node.hi - job.node.lo).sum()
     }
 
@@ -245,8 +257,8 @@ impl Theatre {
     }
 }
 
-fn quiet_story(leaves: u32, steps: u64) -> Vec<String> {
-    quiet_story_of(settings(leaves, steps))
+fn quiet_story(microbatches: u32, steps: u64) -> Vec<String> {
+    quiet_story_of(settings(microbatches, steps))
 }
 
 fn quiet_story_of(settings: Settings) -> Vec<String> {
@@ -320,14 +332,14 @@ proptest! {
     /// The parameters have the same history, whichever workers join, die and answer in any order.
     #[test]
     fn the_story_is_the_same_whatever_the_workers_do(
-        leaves in 1u32..9,
+        microbatches in 1u32..9,
         mode in prop::sample::select(vec![Mode::Combined, per_task(false), per_task(true)]),
         (losses_before, losses_after, one_vector_per_microbatch) in any::<(bool, bool, bool)>(),
         every in prop::option::of(1u64..4),
         moves in prop::collection::vec((0u8..10, any::<prop::sample::Index>()), 0..200),
     ) {
         let task_gradients = every.filter(|_| mode == Mode::Combined).and_then(measuring);
-        let asked = Settings { mode, task_gradients, one_vector_per_microbatch, losses_before, losses_after, ..settings(leaves, 4) };
+        let asked = Settings { mode, task_gradients, one_vector_per_microbatch, losses_before, losses_after, ..settings(microbatches, 4) };
         let settings = Settings { tries_max: u32::MAX, ..asked };
         let mut theatre = Theatre::new(settings.clone());
         let mut last = 0;

@@ -146,8 +146,8 @@ impl WorkQueue {
         assigned
     }
 
-    /// Hands out the jobs of stragglers once more, to workers that have nothing to do. A worker is a
-    /// straggler once its work has taken both `straggler_multiple` times the usual duration and
+    /// Hands out the jobs of stragglers once more, to workers that have nothing to do. A worker is
+    /// a straggler once its work has taken both `straggler_multiple` times the usual duration and
     /// `patience_min`.
     pub(super) fn hand_out_late(
         &mut self,
@@ -299,8 +299,8 @@ impl WorkQueue {
         self.superseded.remove(&work)
     }
 
-    /// Returns all work of a worker that is gone to the queue. If it `crashed`, its first job counts
-    /// as failed.
+    /// Returns all work of a worker that is gone to the queue. If it `crashed`, its first job
+    /// counts as failed.
     pub(super) fn take_back(&mut self, worker: WorkerId, crashed: bool) -> Vec<Requeued> {
         let works: Vec<u64> =
             self.in_flight.iter().filter(|(_, in_flight)| in_flight.worker == worker).map(|(work, _)| *work).collect();

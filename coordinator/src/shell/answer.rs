@@ -1,5 +1,5 @@
-//! Checks that an answer belongs to its work and has the right shape. The computing thread relies on
-//! that.
+//! Checks that an answer belongs to its work and has the right shape. The computing thread relies
+//! on that.
 
 use aggregation::tree::Node;
 use datasets::Prepared;

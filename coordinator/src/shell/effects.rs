@@ -145,8 +145,8 @@ impl Shell {
         self.order(Job::Save { checkpoint, best, journal })
     }
 
-    /// The state after `step`. `evaluated` says that the evaluation of the step is in the selection's
-    /// state, though the state machine has not heard of it yet.
+    /// The state after `step`. `evaluated` says that the evaluation of the step is in the
+    /// selection's state, though the state machine has not heard of it yet.
     fn checkpoint(&self, step: u64, evaluated: bool) -> Box<Checkpoint> {
         let mut states = self.results.states();
         states.insert(EVALUATION_DUE.into(), (self.run.evaluation_due() && !evaluated).to_string());

@@ -41,8 +41,8 @@ impl Shell {
         }
     }
 
-    /// Refuses a worker before it has joined. However many are refused, they make one record now and
-    /// then.
+    /// Refuses a worker before it has joined. However many are refused, they make one record now
+    /// and then.
     fn turn_away(&mut self, worker: WorkerId, connection: &Connection, kind: RefusalKind, reason: String) {
         self.connections.count_turned_away(worker, connection, kind, &reason);
         let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(Refusal { kind, reason }));
@@ -124,8 +124,9 @@ impl Shell {
     }
 
     /// Whether the next worker that is ready sets the run's fingerprint. The coordinator can't: its
-    /// own processor may differ from the workers'. Until something is computed, the fingerprint goes
-    /// with the last worker that has it, so that one odd worker that came first can be sent away.
+    /// own processor may differ from the workers'. Until something is computed, the fingerprint
+    /// goes with the last worker that has it, so that one odd worker that came first can be sent
+    /// away.
     fn fingerprint_is_free(&self) -> bool {
         let asking = matches!(
             self.run.phase(),

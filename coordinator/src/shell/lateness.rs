@@ -22,8 +22,8 @@ impl Lateness {
         Lateness { bound: interval + (lease / PART).max(INTERVALS * interval), last: now, let_pass: false }
     }
 
-    /// Whether to ignore the tick that comes now, so that workers are heard first. Never ignores two
-    /// in a row, so that a loop that is always late dismisses silent workers all the same.
+    /// Whether to ignore the tick that comes now, so that workers are heard first. Never ignores
+    /// two in a row, so that a loop that is always late dismisses silent workers all the same.
     pub fn lets_pass(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(self.last);
         self.last = now;

@@ -114,8 +114,8 @@ impl Recorder {
         self.unrecorded.take()
     }
 
-    /// Syncs the journal before a checkpoint is written. The inner result says whether the disk took
-    /// all records.
+    /// Syncs the journal before a checkpoint is written. The inner result says whether the disk
+    /// took all records.
     ///
     /// # Errors
     /// If another coordinator has taken over, or the journal is of no use any more.

@@ -17,8 +17,8 @@ pub(super) fn of_task(weighed: &Weighed, task: usize) -> IndexMap<String, Number
     metrics
 }
 
-/// The metrics over all tasks: conflicts, the least inner product of a gradient with the update, and
-/// the certificate.
+/// The metrics over all tasks: conflicts, the least inner product of a gradient with the update,
+/// and the certificate.
 pub(super) fn of_all(weighed: &Weighed) -> IndexMap<String, Number> {
     let mut metrics = IndexMap::new();
     if let Some(gramian) = &weighed.gramian {

@@ -1,6 +1,8 @@
 //! The coordinator around the real state machine, with the real journal, checkpoints and epochs on
 //! a disk that can fail.
 
+mod computing;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -8,19 +10,18 @@ use std::{
     time::Duration,
 };
 
-use aggregation::tree::{self, Node};
 use coordinator::{
     checkpoint::{self, Block, Checkpoint, Found, Keeper, Tensor, Values},
+    disk::Disk,
     folder::{Fence, RunFolder},
     journal::{Journal, JournalError, Number, Outcome, Record, read},
-    run::{self, Effect, Evaluation, Event, Fault, Job, JobKind, Notice, Run, Settings, Skipped, Unusable, WorkerId},
+    run::{self, Effect, Event, Job, Notice, Run, Settings, Skipped, WorkerId},
     selection::Selection,
 };
-use experiment::SplitName;
 
 use super::{
     faulty_disk::FaultyDisk,
-    model::{Course, Model, PARAMETERS, Quiet, Sum, add, evaluated, feeds, is_finite, measured},
+    model::{Course, Model, PARAMETERS, Quiet, Sum},
     tally::Tally,
     world::{Violation, Work, violated},
 };
@@ -99,6 +100,40 @@ pub struct Shell {
     pub tally: Tally,
 }
 
+/// A run folder that is ready for the next step.
+struct OpenRun {
+    folder: RunFolder,
+    fence: Fence,
+    journal: Journal,
+    found: Option<Found>,
+}
+
+/// Opens the run folder in `path`, or creates it.
+fn open_run(path: &Path, disk: &Arc<dyn Disk>) -> Result<OpenRun, Box<dyn std::error::Error>> {
+    let resumed = RunFolder::has_run(path);
+    let folder = if resumed { RunFolder::open(path)? } else { RunFolder::create_again(path)? };
+    let (journal, found) = if resumed {
+        let (found, passed_over) = checkpoint::newest_good(path, Some(&folder.journal()))?;
+        if let Some(passed) = passed_over.first() {
+            return Err(format!("passed over: {}", passed.reason).into());
+        }
+        let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
+        (Some(Journal::open_at(&folder.journal(), step)?.with_disk(Arc::clone(disk))), found)
+    } else {
+        (None, None)
+    };
+    let fence = folder.next_epoch(&**disk)?;
+    let journal = match journal {
+        Some(journal) => journal,
+        None => {
+            folder.write_experiment(&**disk, "name = \"simulated\"\n")?;
+            Journal::create_on(Arc::clone(disk), &folder.journal())?
+        }
+    };
+    folder.sync(&**disk)?;
+    Ok(OpenRun { folder, fence, journal, found })
+}
+
 impl Shell {
     /// Begins the run in `path`, or goes on with it.
     pub fn start(path: &Path, disk: &Arc<FaultyDisk>, course: &Course, mutation: Option<Mutation>) -> Started {
@@ -118,28 +153,8 @@ impl Shell {
         Course { settings, selection, odd }: &Course,
         mutation: Option<Mutation>,
     ) -> Result<Shell, Box<dyn std::error::Error>> {
-        let shared: Arc<dyn coordinator::disk::Disk> = disk.clone();
-        let resumed = RunFolder::has_run(path);
-        let folder = if resumed { RunFolder::open(path)? } else { RunFolder::create_again(path)? };
-        let (journal, found) = if resumed {
-            let (found, passed_over) = checkpoint::newest_good(path, Some(&folder.journal()))?;
-            if let Some(passed) = passed_over.first() {
-                return Err(format!("passed over: {}", passed.reason).into());
-            }
-            let step = found.as_ref().map_or(0, |found| found.checkpoint.step);
-            (Some(Journal::open_at(&folder.journal(), step)?.with_disk(Arc::clone(&shared))), found)
-        } else {
-            (None, None)
-        };
-        let fence = folder.next_epoch(&**disk)?;
-        let journal = match journal {
-            Some(journal) => journal,
-            None => {
-                folder.write_experiment(&**disk, "name = \"simulated\"\n")?;
-                Journal::create_on(Arc::clone(&shared), &folder.journal())?
-            }
-        };
-        folder.sync(&**disk)?;
+        let shared: Arc<dyn Disk> = disk.clone();
+        let OpenRun { folder, fence, journal, found } = open_run(path, &shared)?;
         let mut run = Run::new(settings.clone(), 0);
         let mut model = Model::first(*odd);
         let mut selection = selection.clone();
@@ -248,7 +263,8 @@ impl Shell {
     /// Whether the run is over.
     pub fn finished(&mut self) -> Option<Finished> {
         match self.outcome.as_ref()? {
-            // No worker was left to compute the losses after an update. The next coordinator resumes.
+            // No worker was left to compute the losses after an update. The next coordinator
+            // resumes.
             run::Outcome::Failed(reason) if self.interrupted && reason.starts_with("asked to stop") => {
                 Some(Finished::Early)
             }
@@ -294,7 +310,6 @@ impl Shell {
     }
 
     fn perform(&mut self, effect: Effect) -> Result<(), Violation> {
-        let root = Node::root(self.settings.microbatches);
         match effect {
             Effect::Assign(worker, assignment) => {
                 let Some(host) = self.hosts.get(&worker).copied() else {
@@ -326,13 +341,10 @@ impl Shell {
             | Effect::Update { step }
             | Effect::UpdateWeighting { step }
                 if self.is_unusable(step) => {}
-            Effect::ComputeGramian { step } => {
-                let feeds = self.settings.task_gradients.iter().flat_map(|asked| 0..asked.feeds.len() as u32);
-                let kinds: Vec<JobKind> = feeds.map(|feed| JobKind::TaskGradients { feed }).collect();
-                let sums: Result<Vec<Sum>, Violation> = kinds.into_iter().map(|kind| self.total(kind, root)).collect();
-                self.measured = Some(measured(&sums?));
-                self.done.push(Event::GramianComputed { step });
-            }
+            Effect::ComputeGramian { step } => self.compute_gramian(step)?,
+            Effect::ComputeWeights { step } => self.compute_weights(step)?,
+            Effect::Update { step } => self.update(step)?,
+            Effect::UpdateWeighting { step } => self.update_weighting(step)?,
             Effect::Skip { step } => {
                 self.tally.steps_skipped += 1;
                 self.measured = None;
@@ -345,28 +357,6 @@ impl Shell {
                     return violated("a worker was banned though its answers are right");
                 }
                 self.dismissed.extend(self.hosts.remove(&worker));
-            }
-            Effect::ComputeWeights { step } => {
-                let losses = self.total(JobKind::Losses, root)?;
-                self.alpha = self.model.alpha(&losses);
-                self.done.push(Event::WeightsComputed { step });
-            }
-            Effect::Update { step } => {
-                if !self.settings.losses_before {
-                    self.alpha = self.model.weight as f32;
-                }
-                let kinds = feeds(&self.settings).into_iter().map(|feed| JobKind::Gradient { feed });
-                let sums: Result<Vec<Sum>, Violation> = kinds.map(|kind| self.total(kind, root)).collect();
-                self.next = Some(self.model.updated(self.alpha, &sums?));
-                if !self.kept.is_empty() {
-                    return violated(format!("step {step}: {} results too many", self.kept.len()));
-                }
-                self.done.push(Event::Updated { step });
-            }
-            Effect::UpdateWeighting { step } => {
-                let losses = self.total(JobKind::Losses, root)?;
-                self.next = self.next.map(|next| next.learned(&losses));
-                self.done.push(Event::WeightingUpdated { step });
             }
             Effect::ComputeMetrics { agreed: false, .. }
                 if self.mutation != Some(Mutation::BelieveNotFinite) && self.is_unusable(self.run.done()) => {}
@@ -381,64 +371,6 @@ impl Shell {
             Effect::Notice(Notice::Straggler { .. }) => self.tally.stragglers += 1,
             Effect::Notice(_) => {}
         }
-        Ok(())
-    }
-
-    /// Whether a result that was kept is not finite. If so, the machine will be told.
-    fn is_unusable(&mut self, step: u64) -> bool {
-        let wrong = self.kept.iter().filter(|(.., sum)| !is_finite(sum));
-        let unusable = |(worker, job, _): &(WorkerId, Job, Sum)| {
-            let fault = Fault::NotFinite(job.clone());
-            Unusable { worker: *worker, job: job.clone(), fault }
-        };
-        let answers: Vec<Unusable> = wrong.map(unusable).collect();
-        let some = !answers.is_empty();
-        if some && self.mutation == Some(Mutation::BelieveNotFinite) {
-            self.done.push(Event::NotFinite { step, reason: "not finite".into() });
-        } else if some {
-            self.done.push(Event::Unusable { step, reason: "not finite".into(), answers });
-        }
-        some
-    }
-
-    /// The sum of the results of one kind that were kept. They have to cover the root exactly.
-    fn total(&mut self, kind: JobKind, root: Node) -> Result<Sum, Violation> {
-        let (own, rest) = std::mem::take(&mut self.kept).into_iter().partition(|(_, job, _)| job.kind == kind);
-        self.kept = rest;
-        let own: Vec<(WorkerId, Job, Sum)> = own;
-        let count = own.len();
-        if self.mutation == Some(Mutation::AddAsTheyCome) {
-            return Ok(own.into_iter().map(|(.., sum)| sum).reduce(add).unwrap_or([0.0; PARAMETERS]));
-        }
-        let nodes: BTreeMap<Node, Sum> = own.into_iter().map(|(_, job, sum)| (job.node, sum)).collect();
-        if nodes.len() != count {
-            return violated("a node is counted twice");
-        }
-        tree::fold(root, nodes, &mut add).or_else(|uncovered| violated(uncovered.to_string()))
-    }
-
-    fn decide(&mut self, evaluation: Evaluation) -> Result<(), Violation> {
-        let split = evaluation.split();
-        let mut value = 0.0;
-        for (feed, chunks) in (0u32..).zip(self.settings.chunks.clone()) {
-            let leaves = chunks.of(split);
-            if leaves > 0 {
-                value += f64::from(self.total(JobKind::Evaluate { feed, split }, Node::root(leaves))?[0]);
-            }
-        }
-        let mut stop = false;
-        if evaluation == Evaluation::Progress && split == SplitName::Validation {
-            let step = self.run.done();
-            self.record(step, "validation", value)?;
-            let verdict = self.selection.observe(&evaluated(value));
-            stop = verdict.stop;
-            if verdict.improved {
-                self.tally.improved += 1;
-                self.best = Some((step, self.model.theta.to_vec()));
-                self.save(step, true);
-            }
-        }
-        self.done.push(Event::MetricsComputed { stop });
         Ok(())
     }
 

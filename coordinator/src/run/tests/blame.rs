@@ -18,7 +18,7 @@ fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_banned() {
         assert_eq!(theatre.banned, [bad]);
         assert_eq!(theatre.story, quiet_story(4, 3));
         let doubted = theatre.notices.iter().filter(|notice| matches!(notice, Notice::Suspected { .. })).count();
-        assert_eq!(doubted, 1, "one unit is enough");
+        assert_eq!(doubted, 1, "one piece of work is enough");
     }
 }
 

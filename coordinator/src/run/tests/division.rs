@@ -5,8 +5,9 @@ use super::*;
 #[test]
 fn microbatches_are_divided_evenly_into_nodes() {
     let workers: Vec<WorkerId> = (1..=3).map(WorkerId).collect();
-    let ranges =
-        |leaves| divide(&settings(leaves, 1), &workers).into_iter().map(|share| share.range).collect::<Vec<_>>();
+    let ranges = |microbatches| {
+        divide(&settings(microbatches, 1), &workers).into_iter().map(|share| share.range).collect::<Vec<_>>()
+    };
     assert_eq!(ranges(8), [0..3, 3..5, 5..8]);
     assert_eq!(ranges(2).len(), 2);
 }
@@ -18,8 +19,8 @@ fn microbatches_of_feeds_are_divided_by_cost_so_that_a_worker_has_few_feeds() {
     let share = |worker, feed, range| Share { worker: workers[worker], feed: Some(feed), range };
     assert_eq!(divide(&settings, &workers), [share(0, 0, 0..3), share(1, 0, 3..4), share(1, 1, 0..4)]);
     let many: Vec<WorkerId> = (1..=7).map(WorkerId).collect();
-    let leaves: u32 = divide(&settings, &many).iter().map(|share| share.range.end - share.range.start).sum();
-    assert_eq!(leaves, 8);
+    let microbatches: u32 = divide(&settings, &many).iter().map(|share| share.range.end - share.range.start).sum();
+    assert_eq!(microbatches, 8);
 }
 
 #[test]

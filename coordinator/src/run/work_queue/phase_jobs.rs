@@ -79,13 +79,13 @@ impl WorkQueue {
     /// gradient is.
     pub(in crate::run) fn losses(&mut self, settings: &Settings, ready: &[WorkerId]) {
         self.clear();
-        let leaves = settings.microbatches;
+        let microbatches = settings.microbatches;
         let shares = match settings.mode {
-            Mode::Combined => self.division.shares(&Mode::Combined, leaves, ready, &self.pace),
-            Mode::PerTask { .. } => Division::default().shares(&Mode::Combined, leaves, ready, &self.pace),
+            Mode::Combined => self.division.shares(&Mode::Combined, microbatches, ready, &self.pace),
+            Mode::PerTask { .. } => Division::default().shares(&Mode::Combined, microbatches, ready, &self.pace),
         };
         for share in shares {
-            for node in cover(Node::root(leaves), share.range.start, share.range.end) {
+            for node in cover(Node::root(microbatches), share.range.start, share.range.end) {
                 let job = Job { kind: JobKind::Losses, node };
                 self.waiting.push_back(Pending::new(job, 0, Some(share.worker)));
             }
@@ -97,14 +97,14 @@ impl WorkQueue {
         self.clear();
         let pieces = 2 * workers.max(1) as u32;
         for (feed, chunks) in settings.chunks.iter().enumerate() {
-            let leaves = chunks.of(split);
-            if leaves == 0 {
+            let count = chunks.of(split);
+            if count == 0 {
                 continue;
             }
-            let size = leaves.div_ceil(pieces).next_power_of_two().min(CHUNKS_MAX);
-            let root = Node::root(leaves);
-            for lo in (0..leaves).step_by(size as usize) {
-                for node in cover(root, lo, leaves.min(lo + size)) {
+            let size = count.div_ceil(pieces).next_power_of_two().min(CHUNKS_MAX);
+            let root = Node::root(count);
+            for lo in (0..count).step_by(size as usize) {
+                for node in cover(root, lo, count.min(lo + size)) {
                     let job = Job { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
                     self.waiting.push_back(Pending::new(job, 0, None));
                 }
