@@ -21,7 +21,7 @@ use crate::decode::{self, DecodeError};
 use crate::plan::{ColumnPlan, FilePlan, TablePlan};
 use text::{Rules, Start};
 
-pub(crate) use discover::{extension_format, format_name, size};
+pub(crate) use discover::{extension_format, size};
 
 /// What a file holds under a column's name.
 #[derive(Debug, Clone, PartialEq, Eq)]

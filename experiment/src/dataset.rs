@@ -24,14 +24,14 @@ pub struct Dataset {
     #[serde(default, skip_serializing_if = "CsvOptions::is_default")]
     pub csv: CsvOptions,
     /// Names and globs of the feature columns, `!` before what is left out. By default every column
-    /// that is no task's target on this file, and that the split does not use.
+    /// that is not a task's target on this file, and that the split does not use.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub features: Option<Vec<String>>,
     /// What a row is to the model, instead of `features`: the tables `[dataset.NAME.input.INPUT]`
     /// by name. Each has a `kind` and that kind's parameters, which the crate `datasets` reads.
     #[serde(default, rename = "input", skip_serializing_if = "IndexMap::is_empty")]
     pub inputs: IndexMap<String, Table>,
-    /// What columns are, where the column's own type does not say it.
+    /// By column: what it is, if not what its own type says.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub types: IndexMap<String, ColumnType>,
     /// Which rows train, validate and test.
@@ -156,8 +156,20 @@ impl Default for CsvOptions {
     }
 }
 
+impl Format {
+    /// The name in the experiment file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Parquet => "parquet",
+            Format::Ipc => "ipc",
+            Format::Ndjson => "ndjson",
+        }
+    }
+}
+
 impl CsvOptions {
-    /// Whether nothing was said about CSV.
+    /// Whether all options are the default ones.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -169,7 +181,7 @@ impl CsvOptions {
 pub enum ColumnType {
     /// A quantity: standardised.
     Number,
-    /// One of several values without an order: one-hot or an embedding.
+    /// One of several values without an order: one-hot or embedded.
     Category,
     /// Text; now read as [`ColumnType::Category`] is.
     Text,
@@ -185,8 +197,8 @@ pub enum Order {
     File,
 }
 
-/// Which rows train, validate and test. A function of the table and of this alone, equal for all
-/// feeds on one table.
+/// Which rows train, validate and test. It depends on the table and on these settings only, and is
+/// equal for all feeds on one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Split {
@@ -194,8 +206,8 @@ pub struct Split {
     pub validation: f64,
     /// Share of the rows that test, in `[0, 1)`.
     pub test: f64,
-    /// Seed of the split, not of the training: runs that differ in `seed` alone compare on one
-    /// split.
+    /// Seed of the split, not of the training: runs that differ only in the experiment's `seed` have
+    /// one split.
     pub seed: u64,
     /// Keep the shares of this column's values equal in all parts.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,7 +219,7 @@ pub struct Split {
     /// Order by this column: the oldest rows train, the newest test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// This column names each row's part: `train`, `validation` or `test`. The shares do not matter
+    /// This column names each row's part: `train`, `validation` or `test`. The shares are not used
     /// then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,

@@ -6,7 +6,7 @@ use super::features::FittedTable;
 use super::table::OpenTable;
 use super::tasks::Draft;
 use crate::plan::Plan;
-use crate::source::{Found, format_name};
+use crate::source::Found;
 use crate::summary::{ColumnSummary, FeedSummary, TableSummary};
 
 /// Of the table with this number.
@@ -43,7 +43,7 @@ pub(super) fn table(
     };
     TableSummary {
         name: table.name.to_owned(),
-        format: format_name(written.format).to_owned(),
+        format: written.format.name().to_owned(),
         files: written.files.iter().map(|file| file.path.clone()).collect(),
         bytes: written.files.iter().map(|file| file.bytes).sum(),
         rows: table.table.rows(),

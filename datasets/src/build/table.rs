@@ -143,8 +143,7 @@ fn at_path(loaded: &Loaded, name: &str, error: DataError) -> DataError {
 }
 
 fn format_of(name: &str, files: &[String], loaded: &Loaded) -> Result<Format, DataError> {
-    let formats: BTreeSet<Option<&str>> =
-        files.iter().map(|file| extension_format(file).map(crate::source::format_name)).collect();
+    let formats: BTreeSet<Option<&str>> = files.iter().map(|file| extension_format(file).map(Format::name)).collect();
     let format = files.first().and_then(|file| extension_format(file));
     match (format, formats.len()) {
         (Some(format), 1) => Ok(format),

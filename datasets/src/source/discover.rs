@@ -22,16 +22,6 @@ pub(crate) fn extension_format(name: &str) -> Option<Format> {
     }
 }
 
-/// The name of a format in the experiment file.
-pub(crate) fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Csv => "csv",
-        Format::Parquet => "parquet",
-        Format::Ipc => "ipc",
-        Format::Ndjson => "ndjson",
-    }
-}
-
 /// Looks at new files, which must have the same columns.
 pub(crate) fn files(
     names: &[String],
@@ -142,7 +132,7 @@ fn look(
             (ndjson::discover(&first).map_err(fail)?, blocks, rules)
         }
         Format::Parquet | Format::Ipc => {
-            let wrong = |e: polars::prelude::PolarsError| fail(format!("not a {} file: {e}", format_name(format)));
+            let wrong = |e: polars::prelude::PolarsError| fail(format!("not a {} file: {e}", format.name()));
             let columns = columnar::discover(&path, format).map_err(wrong)?;
             let blocks = columnar::blocks(&path, format).map_err(wrong)?;
             (columns, blocks, Rules { quotes: false, blank_rows: false })

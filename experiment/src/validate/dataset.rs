@@ -15,7 +15,7 @@ pub(super) fn check(dataset: &Dataset) -> Check {
                 }
             }
             require(dataset.split.column.is_none(), &["split", "column"], || {
-                "the files say which rows train, validate and test already (`path` is a table)".to_owned()
+                "`path` is a table that gives the files of each part; remove `split.column`".to_owned()
             })?;
         }
     }
@@ -47,7 +47,7 @@ fn inputs(dataset: &Dataset) -> Check {
 }
 
 fn paths(files: &[String], path: &[&str]) -> Check {
-    require(!files.is_empty(), path, || "the list is empty, so there is no file".to_owned())?;
+    require(!files.is_empty(), path, || "the list is empty; name at least one file".to_owned())?;
     require(files.iter().all(|file| !file.is_empty()), path, || "a path is empty".to_owned())
 }
 
@@ -57,9 +57,12 @@ fn csv(csv: &CsvOptions, format: Option<Format>) -> Check {
     require(fits, &["csv", "separator"], || {
         format!("must be one ASCII character other than a quote or the end of a line, not {separator:?}")
     })?;
-    require(csv.is_default() || matches!(format, None | Some(Format::Csv)), &["csv"], || {
-        "the dataset's `format` is another one, so this says nothing".to_owned()
-    })
+    match format {
+        None | Some(Format::Csv) => Ok(()),
+        Some(format) => require(csv.is_default(), &["csv"], || {
+            format!("`csv` options have no effect: this dataset's format is `{}`; remove them", format.name())
+        }),
+    }
 }
 
 fn split(split: &Split) -> Check {
@@ -73,7 +76,7 @@ fn split(split: &Split) -> Check {
     let ways = [("stratify", &split.stratify), ("group", &split.group), ("by", &split.by), ("column", &split.column)];
     let mut given = ways.iter().filter_map(|(key, column)| column.as_ref().map(|column| (*key, column)));
     if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
-        return Err(Fault::value(&[second], format!("goes with no other way to split, and there is `{first}` too"))
+        return Err(Fault::value(&[second], format!("can't be combined with `{first}`"))
             .help("give at most one of stratify, group, by, column"));
     }
     match ways.iter().find(|(_, column)| column.as_ref().is_some_and(String::is_empty)) {
