@@ -1,5 +1,5 @@
-//! Whatever stands in an experiment file: it is refused in words, or says one thing, which it still
-//! says once it was resolved and written down.
+//! Any experiment file is refused in words, or loads. A loaded experiment stays the same if it is
+//! resolved, written and loaded again.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
-//! Whatever bytes a peer sends: they are refused, or mean one thing, which they still mean after
-//! another way over the wire. Chunks take no more memory than was agreed on. Messages get a
-//! checksum that holds, so that what is behind it is reached too.
+//! Any bytes of a peer are refused, or are a message that survives another way over the wire.
+//! Chunks take no more memory than was agreed on.
+//!
+//! Each message gets its right checksum first, so the code behind that check is reached too.
 
 use prost::Message;
 use proto::{
@@ -10,7 +11,7 @@ use proto::{
     v1,
 };
 
-/// Bytes that the receiver of a chunk waits for.
+/// The length that the receiver of a chunk expects, bytes.
 const AGREED_BYTES: usize = 4096;
 
 /// Holds for any bytes.

@@ -10,13 +10,13 @@ const UNIX: &str = "unix:";
 pub enum Address {
     /// A Unix domain socket.
     Unix(PathBuf),
-    /// A host name or address, and a port.
+    /// `HOST:PORT`; the host is a name or an IP address.
     Tcp(String),
 }
 
-/// The text is no address.
+/// The text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address: use HOST:PORT (127.0.0.1:50051, [::1]:50051) or unix:/PATH")]
+#[error("`{0}` is not an address: use HOST:PORT (127.0.0.1:50051, [::1]:50051) or unix:/PATH")]
 pub struct NoAddress(String);
 
 impl FromStr for Address {
@@ -50,14 +50,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_they_are_written() {
+    fn an_address_is_printed_as_it_was_given() {
         for text in ["unix:/tmp/x.sock", "127.0.0.1:50051", "[::1]:0", "node-3:1234"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn what_has_no_port_or_no_host_is_refused() {
+    fn an_address_without_port_or_host_is_refused() {
         for text in ["", "unix:", "node", "node:", ":5", "node:70000", "http://node"] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }

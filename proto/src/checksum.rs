@@ -1,9 +1,10 @@
-//! Every message carries a checksum of itself, so that what a line does to it is noticed.
+//! Every message carries a checksum of itself, which finds damage on the network.
 //!
-//! TCP's own checksum has 16 bits, and whatever stands between two machines makes it anew; a bit
-//! that flipped in a vector is a plausible gradient. The CRC-32 here goes from sender to receiver:
-//! over the message's encoding without its checksum and without a chunk's data, and then over those
-//! data where they lie, without copying them. (TLS notices by itself, and sooner.)
+//! TCP's own checksum has 16 bits, and each device between two machines computes it again. A bit
+//! that flips in a vector gives another plausible gradient. So each message has a CRC-32 from its
+//! sender to its receiver. It covers the message's encoding without the checksum and without a
+//! chunk's data, followed by these data, which are not copied. TLS finds damage by itself, and
+//! earlier.
 
 use std::{cell::RefCell, mem};
 
@@ -12,22 +13,22 @@ use prost::Message;
 
 use crate::v1;
 
-/// What came is not what was sent.
+/// A message that the network has damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("damaged on the way: the message's checksum is {said:08x}, and what came has {found:08x}")]
+#[error("the message was damaged on the network: its checksum should be {said:08x}, and is {found:08x}")]
 pub struct Damaged {
     /// The checksum in the message.
     pub said: u32,
-    /// The checksum of what came.
+    /// The checksum of the bytes that were received.
     pub found: u32,
 }
 
 /// A message that carries a checksum of all its other fields.
 pub trait Checked: Message {
-    /// The checksum.
+    /// The checksum field.
     fn checksum(&mut self) -> &mut u32;
 
-    /// What is long: a chunk's data.
+    /// The data of a chunk, which are too long to be copied.
     fn data(&mut self) -> Option<&mut Bytes> {
         None
     }
@@ -65,16 +66,16 @@ impl Checked for v1::Beat {
     }
 }
 
-/// The message with its checksum.
+/// Sets a message's checksum.
 pub fn sealed<M: Checked>(mut message: M) -> M {
     *message.checksum() = of(&mut message);
     message
 }
 
-/// The message, if its checksum holds.
+/// Checks a message's checksum.
 ///
 /// # Errors
-/// [`Damaged`].
+/// [`Damaged`] if the checksum is wrong.
 pub fn opened<M: Checked>(mut message: M) -> Result<M, Damaged> {
     let said = *message.checksum();
     let found = of(&mut message);
@@ -82,15 +83,15 @@ pub fn opened<M: Checked>(mut message: M) -> Result<M, Damaged> {
     if said == found { Ok(message) } else { Err(Damaged { said, found }) }
 }
 
-/// What a thread keeps to encode messages in, to see their checksums: nearly all of them are
-/// shorter.
+/// The length of messages up to which a thread encodes into a buffer that it keeps, bytes. Nearly
+/// all messages are shorter.
 const ENCODED_BYTES: usize = 64 << 10;
 
 thread_local! {
     static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The checksum of a message's other fields; leaves the message without one.
+/// The checksum of a message's other fields. Sets the checksum field to 0.
 fn of<M: Checked>(message: &mut M) -> u32 {
     *message.checksum() = 0;
     let data = message.data().map(mem::take);
@@ -127,13 +128,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bit_that_flips_anywhere_in_a_message_is_noticed(data in prop::collection::vec(any::<u8>(), 1..200), at in any::<usize>()) {
+        fn a_flipped_bit_anywhere_in_a_message_is_found(data in prop::collection::vec(any::<u8>(), 1..200), at in any::<usize>()) {
             let sound = sealed(chunk(data));
             prop_assert_eq!(opened(sound.clone()), Ok(sound.clone()));
             let mut bytes = sound.encode_to_vec();
             let bit = at % (8 * bytes.len());
             bytes[bit / 8] ^= 1 << (bit % 8);
-            // What can't be decoded is noticed too; what says the same is the same.
+            // A message that can't be decoded is refused anyway. Two encodings may be one message.
             if let Ok(damaged) = v1::WorkerMessage::decode(&bytes[..]) && damaged != sound {
                 prop_assert!(opened(damaged).is_err());
             }
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_keeps_for_its_messages_stays_small() {
+    fn the_buffer_of_a_thread_stays_small() {
         for length in [10, ENCODED_BYTES, 8 << 20, 20] {
             let failure = v1::Failure { reason: "x".repeat(length), ..Default::default() };
             let message = v1::WorkerMessage { body: Some(Body::Failure(failure)), ..Default::default() };

@@ -1,12 +1,13 @@
 //! The gRPC contract between a coordinator and its workers, and the only place that converts to and
 //! from it.
 //!
-//! [`v1`] is generated from `trunkline/v1/trunkline.proto`; [`message`] has the same content as
-//! plain Rust types, which the state machine and the worker use; [`convert`] goes from one to the
-//! other and refuses what can't be right. Where a vector's elements travel is decided by
-//! [`payload`]: in chunks of the stream, or through [`shared_memory`] between processes of one
-//! machine. What a line does to a message is noticed by its [`checksum`]. How peers prove who they
-//! are is in [`tls`] and [`token`].
+//! [`v1`] is generated from `trunkline/v1/trunkline.proto`. [`message`] has the same content as
+//! plain Rust types, which the state machine and the worker use. [`convert`] converts between the
+//! two and refuses messages that can't be right.
+//!
+//! Vectors travel in chunks of the stream ([`payload`]), or through [`shared_memory`] between
+//! processes of one machine. A [`checksum`] finds messages that the network has damaged. [`tls`]
+//! and [`token`] prove who a peer is.
 
 use std::time::Duration;
 
@@ -32,17 +33,17 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 /// The most bytes that one [`v1::Chunk`] carries.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
-/// The largest message that either side takes; evaluation sums are the largest that are not
-/// chunked.
+/// The largest message that either side accepts, bytes. The largest messages that do not travel in
+/// chunks are evaluation sums.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
 
-/// The metadata key under which a call that is refused carries the [`message::RefusalKind`].
+/// The metadata key that holds the [`message::RefusalKind`] of a refused call.
 pub const REFUSAL: &str = "trunkline-refusal";
 
-/// The longest text of a worker's message, in bytes: names, reasons, hashes.
+/// The longest text in a worker's message (a name, a reason or a hash), bytes.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
-/// How long a worker that was sent away for a fault of its own is kept out.
+/// How long a worker is refused after it was dropped for a fault of its own.
 pub const COOL_DOWN: Duration = Duration::from_secs(60);
 
 /// Flow-control window of one stream, in bytes.

@@ -1,15 +1,15 @@
-//! What a process says of its memory in [`crate::message::Ready`] and [`crate::message::Beat`].
+//! The memory of this process, for [`crate::message::Ready`] and [`crate::message::Beat`].
 
 /// A process's resident memory, bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resident {
-    /// Now.
+    /// The present value.
     pub now_bytes: u64,
-    /// The most since the process began.
+    /// The maximum since the process began.
     pub peak_bytes: u64,
 }
 
-/// This process's resident memory; zeros where the system does not tell.
+/// This process's resident memory. Both values are 0 if the system does not tell it.
 pub fn resident() -> Resident {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bytes = |key: &str| {
@@ -22,7 +22,7 @@ pub fn resident() -> Resident {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_process_that_touches_memory_says_so() {
+    fn the_peak_grows_when_memory_is_touched() {
         let before = super::resident();
         let block = vec![1u8; 64 << 20];
         let after = super::resident();

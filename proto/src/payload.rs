@@ -1,5 +1,5 @@
-//! Long things in pieces: what is sent is cut without copying, what comes is put together in order
-//! and within a bound that the receiver knows beforehand.
+//! Plans and vectors in chunks. A sender cuts them without copying. A receiver puts the chunks
+//! together in order, and takes no more memory than was agreed on before.
 
 use aggregation::lanes::{self, Level};
 use bytes::Bytes;
@@ -9,7 +9,8 @@ use crate::{
     message::{Chunk, ChunkOf},
 };
 
-/// Cuts `bytes` into chunks of at most [`CHUNK_BYTES`], sharing the memory. Nothing for no bytes.
+/// Cuts `bytes` into chunks of at most [`CHUNK_BYTES`], which share the memory. No bytes give no
+/// chunks.
 pub fn chunks(of: ChunkOf, bytes: Bytes) -> impl Iterator<Item = Chunk> {
     let total = bytes.len() as u64;
     (0..bytes.len()).step_by(CHUNK_BYTES).map(move |offset| {
@@ -30,30 +31,30 @@ pub fn vector_bytes(vector: Vec<f32>) -> Bytes {
     Bytes::from_owner(Owner(vector))
 }
 
-/// Why a chunk does not continue what came before it.
+/// Why a chunk does not continue the chunks before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
-    /// Another length than was agreed on.
+    /// The chunk announces another length than was agreed on.
     #[error("{of:?} is announced with {total} bytes and has to have {expected}")]
     Length {
         /// What it is.
         of: ChunkOf,
         /// The chunk's total.
         total: u64,
-        /// What was agreed on.
+        /// The length that was agreed on.
         expected: u64,
     },
-    /// A piece is missing, or came twice.
+    /// A chunk is missing, or came twice.
     #[error("{of:?}: a chunk at byte {offset} where byte {expected} was next")]
     Order {
         /// What it is.
         of: ChunkOf,
         /// Where the chunk starts.
         offset: u64,
-        /// Where it had to start.
+        /// Where the next chunk has to start.
         expected: u64,
     },
-    /// The piece goes beyond the end, or is empty.
+    /// The chunk is empty, too long, or goes beyond the end.
     #[error("{of:?}: a chunk of {bytes} bytes at byte {offset} of {total}")]
     Size {
         /// What it is.
@@ -67,7 +68,7 @@ pub enum Broken {
     },
 }
 
-/// Puts chunks together to bytes.
+/// Puts chunks of bytes together.
 #[derive(Debug)]
 pub struct Assembler {
     of: ChunkOf,
@@ -76,15 +77,15 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// For something of `expected` bytes; no more memory than that is ever taken.
+    /// Starts with nothing, for `expected` bytes. It never takes more memory than that.
     pub fn new(of: ChunkOf, expected: u64) -> Assembler {
         Assembler { of, expected, bytes: Vec::new() }
     }
 
-    /// Takes the next piece; true once all is there.
+    /// Takes the next chunk. Returns true once all chunks are there.
     ///
     /// # Errors
-    /// [`Broken`] when the piece is not the next one.
+    /// [`Broken`] if the chunk is not the next one.
     pub fn push(&mut self, chunk: &Chunk) -> Result<bool, Broken> {
         check(self.of, self.expected, self.bytes.len() as u64, chunk)?;
         if self.bytes.capacity() == 0 {
@@ -94,13 +95,13 @@ impl Assembler {
         Ok(self.bytes.len() as u64 == self.expected)
     }
 
-    /// All bytes.
+    /// The bytes of all chunks.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// Puts chunks together to a vector of f32.
+/// Puts chunks of a vector of f32 together.
 #[derive(Debug)]
 pub struct VectorAssembler {
     of: ChunkOf,
@@ -110,15 +111,15 @@ pub struct VectorAssembler {
 }
 
 impl VectorAssembler {
-    /// For a vector of `elements`.
+    /// Starts with nothing, for a vector of `elements` f32.
     pub fn new(of: ChunkOf, elements: usize) -> VectorAssembler {
         VectorAssembler { of, vector: vec![0.0; elements], filled: 0, is_finite: true }
     }
 
-    /// Takes the next piece; true once all is there.
+    /// Takes the next chunk. Returns true once all chunks are there.
     ///
     /// # Errors
-    /// [`Broken`] when the piece is not the next one.
+    /// [`Broken`] if the chunk is not the next one.
     pub fn push(&mut self, chunk: &Chunk) -> Result<bool, Broken> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.vector);
         check(self.of, bytes.len() as u64, self.filled, chunk)?;
@@ -126,18 +127,18 @@ impl VectorAssembler {
         bytes[start..start + chunk.data.len()].copy_from_slice(&chunk.data);
         self.filled += chunk.data.len() as u64;
         let complete = self.filled == bytes.len() as u64;
-        // While they are in the cache.
+        // Checked now, while the elements are in the cache.
         let elements = start / size_of::<f32>()..self.filled as usize / size_of::<f32>();
         self.is_finite &= lanes::finite(Level::widest(), &self.vector[elements]);
         Ok(complete)
     }
 
-    /// Whether every element that has come is finite.
+    /// Whether all elements so far are finite.
     pub fn is_finite(&self) -> bool {
         self.is_finite
     }
 
-    /// The vector.
+    /// The vector of all chunks.
     pub fn into_vector(self) -> Vec<f32> {
         self.vector
     }
@@ -165,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_vector_of_any_length_comes_back_as_it_went(length in 1usize..700_000) {
+        fn a_vector_of_any_length_survives_the_way_in_chunks(length in 1usize..700_000) {
             let vector: Vec<f32> = (0..length).map(|i| i as f32 * 0.5 - 3.0).collect();
             let of = ChunkOf::Result { work: 1, index: 0 };
             let mut assembler = VectorAssembler::new(of, length);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_that_is_not_finite_is_seen_wherever_the_pieces_are_cut() {
+    fn an_element_that_is_not_finite_is_found_however_the_chunks_are_cut() {
         let of = ChunkOf::Result { work: 1, index: 0 };
         let bytes = vector_bytes(vec![1.0, f32::NAN, 2.0]);
         for cut in 1..bytes.len() {

@@ -1,14 +1,14 @@
 //! Vectors between processes of one machine, without the network: a region of memory that both map.
 //!
-//! A region has slots of one length. Each slot has a *generation*, which its one writer sets after
-//! it has written: 0 means "being written". A reader names the generation that it was told of in a
-//! control message; where the slot has another one, before or after the reading, the reader was too
-//! slow and what it read counts for nothing. That can happen only to work that the coordinator no
-//! longer waits for (it writes over parameters two updates later, and gives a result's slot away
-//! again only when the result has been used), so dropping it is right.
+//! A region has slots of one length. Each slot has one writer and a *generation*. The writer sets
+//! the generation after it has written; 0 means "being written". A reader learns the generation
+//! from a message, and compares it before and after it reads. If the slot then has another
+//! generation, the reader was too slow, and what it read is dropped. That is right, since only
+//! superseded work can be that late: the coordinator overwrites parameters two updates later, and
+//! reuses a result's slot once the result has been used.
 //!
-//! The memory has no name in any file system (`memfd_create`) and is opened by the other side
-//! through its creator's `/proc/PID/fd`, so that nothing is left behind whatever process dies when.
+//! The memory has no name in a file system (`memfd_create`). The other side opens it through
+//! `/proc/PID/fd` of its creator. So nothing is left behind, whichever process dies first.
 
 use std::{
     collections::BTreeSet,
@@ -25,12 +25,13 @@ use crate::message::Slot;
 
 /// The first page holds the generations of the slots.
 const HEADER_BYTES: usize = 4096;
-/// Slots start at multiples of this.
+/// Slots start at multiples of this number of bytes.
 const SLOT_ALIGNMENT_BYTES: usize = 4096;
-/// The most slots that a region has.
+/// The largest number of slots of a region.
 pub const SLOTS_MAX: usize = HEADER_BYTES / size_of::<AtomicU64>();
+/// The generation of a slot while its writer writes.
 const BEING_WRITTEN: u64 = 0;
-/// What the system calls the memory of a region.
+/// The start of the name that `/proc` shows for the memory of a region.
 const MEMORY: &str = "/memfd:trunkline";
 
 /// A mapped region of `slots` vectors of `elements` f32 each.
@@ -42,26 +43,26 @@ pub struct Region {
     elements: usize,
 }
 
-/// The slot holds another generation: the reader is late, or its peer is wrong.
+/// The slot has another generation: the reader is late, or its peer is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("slot {slot} holds generation {found}, not {expected}")]
 pub struct OtherGeneration {
     /// The slot.
     pub slot: u32,
-    /// What stands there.
+    /// The generation of the slot.
     pub found: u64,
-    /// What the reader was told.
+    /// The generation that the reader was told.
     pub expected: u64,
 }
 
 impl Region {
-    /// A new region, zeroed. Memory is taken as slots are written to.
+    /// Creates a zeroed region. The system takes memory for it only as slots are written.
     ///
     /// # Errors
-    /// What the system says when it has no memory to give.
+    /// The system's error if there is no memory.
     ///
     /// # Panics
-    /// For more than [`SLOTS_MAX`] slots.
+    /// If there are more than [`SLOTS_MAX`] slots.
     pub fn create(slots: usize, elements: usize) -> io::Result<Region> {
         let fd = rustix::fs::memfd_create("trunkline", rustix::fs::MemfdFlags::CLOEXEC)?;
         // SAFETY: the descriptor was just made and nobody else owns it.
@@ -73,22 +74,22 @@ impl Region {
     /// Maps the region that another process has created.
     ///
     /// # Errors
-    /// When there is no such region, or it is not of this size.
+    /// If there is no such region, or it has another size.
     pub fn open(path: &Path, slots: usize, elements: usize) -> io::Result<Region> {
         let wrong = |message| Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        // The path came from a peer, and the region is written to: nothing but shared memory is
-        // opened.
+        // The path came from a peer, and this process writes to the region. So nothing but shared
+        // memory may be opened.
         if !path.starts_with("/proc") || !fs::read_link(path)?.to_string_lossy().starts_with(MEMORY) {
-            return wrong(format!("{} is no shared memory", path.display()));
+            return wrong(format!("{} is not shared memory", path.display()));
         }
         if slots > SLOTS_MAX {
-            return wrong(format!("{slots} slots, where {SLOTS_MAX} are the most"));
+            return wrong(format!("the region has {slots} slots, more than the {SLOTS_MAX} that are allowed"));
         }
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let bytes = file.metadata()?.len();
         let expected = region_bytes(slots, elements);
         if bytes != expected {
-            return wrong(format!("shared memory of {bytes} bytes where {expected} were agreed on"));
+            return wrong(format!("the shared memory has {bytes} bytes, and {expected} were announced"));
         }
         Region::map(file, slots, elements)
     }
@@ -99,7 +100,7 @@ impl Region {
         Ok(Region { map, file, slots, elements })
     }
 
-    /// Where another process of this machine finds the region while this one lives.
+    /// The path by which other processes of this machine open the region while this one lives.
     pub fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into()
     }
@@ -109,24 +110,27 @@ impl Region {
         self.slots
     }
 
-    /// Writes a slot and gives it `generation`, which must not be 0.
+    /// Writes a slot and gives it `generation`. The caller makes sure that a slot has one writer at
+    /// a time.
     ///
-    /// A slot has one writer at a time: the caller sees to it.
+    /// # Panics
+    /// If the generation is 0, or the region has no such slot.
     pub fn write<R>(&self, slot: u32, generation: u64, fill: impl FnOnce(&mut [f32]) -> R) -> R {
         assert_ne!(generation, BEING_WRITTEN, "generations start at 1");
         self.generation(slot).store(BEING_WRITTEN, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        // SAFETY: in bounds by `vector`; any bits are an f32; the protocol gives a slot one writer,
-        // and a reader that overlaps with it finds another generation and drops what it read.
+        // SAFETY: `vector` checks the bounds, and any bits are an f32. The protocol gives a slot
+        // one writer. A reader that overlaps with it finds another generation and drops what it
+        // read.
         let filled = fill(unsafe { std::slice::from_raw_parts_mut(self.vector(slot), self.elements) });
         self.generation(slot).store(generation, Ordering::Release);
         filled
     }
 
-    /// Writes several slots at once, each as [`Region::write`] does.
+    /// Writes several slots at once, as [`Region::write`] writes one.
     ///
     /// # Panics
-    /// Where a slot is named twice, or is not of this region.
+    /// If a slot is named twice, a generation is 0, or the region has no such slot.
     pub fn write_all<R>(&self, slots: &[Slot], fill: impl FnOnce(&mut [&mut [f32]]) -> R) -> R {
         let indices: BTreeSet<u32> = slots.iter().map(|slot| slot.index).collect();
         assert_eq!(indices.len(), slots.len(), "a slot is named twice");
@@ -135,7 +139,7 @@ impl Region {
             self.generation(slot.index).store(BEING_WRITTEN, Ordering::Relaxed);
         }
         fence(Ordering::SeqCst);
-        // SAFETY: as in `write`; the slots are different ones, so the slices do not overlap.
+        // SAFETY: as in `write`. All slots are different, so the slices do not overlap.
         let vector = |slot: &Slot| unsafe { std::slice::from_raw_parts_mut(self.vector(slot.index), self.elements) };
         let mut vectors: Vec<&mut [f32]> = slots.iter().map(vector).collect();
         let filled = fill(&mut vectors);
@@ -148,45 +152,46 @@ impl Region {
     /// Reads a slot that was written with `generation`.
     ///
     /// # Errors
-    /// [`OtherGeneration`] where the slot has been written again; what `read` gave is dropped then.
+    /// [`OtherGeneration`] if the slot was written again before `read` ended.
     pub fn read<R>(&self, slot: u32, generation: u64, read: impl FnOnce(&[f32]) -> R) -> Result<R, OtherGeneration> {
         let check = || {
             let found = self.generation(slot).load(Ordering::Acquire);
             (found == generation).then_some(()).ok_or(OtherGeneration { slot, found, expected: generation })
         };
         check()?;
-        // SAFETY: as in `write`; checked again below.
+        // SAFETY: as in `write`. The generation is checked again below.
         let value = read(unsafe { std::slice::from_raw_parts(self.vector(slot), self.elements) });
         fence(Ordering::SeqCst);
         check()?;
         Ok(value)
     }
 
-    /// A slot that was written with `generation`, for the side that says when it may be written
-    /// again: what it has not given away stays as it is.
+    /// Borrows a slot that was written with `generation`. Only the side that decides when the slot
+    /// may be written again can do this: the slot must not be reused while it is borrowed.
     ///
     /// # Errors
-    /// [`OtherGeneration`] where the writer has not written what it said.
+    /// [`OtherGeneration`] if the writer has not written the slot with this generation.
     pub fn hold(&self, slot: u32, generation: u64) -> Result<&[f32], OtherGeneration> {
         if slot as usize >= self.slots {
             return Err(OtherGeneration { slot, found: BEING_WRITTEN, expected: generation });
         }
         self.read(slot, generation, |_| ())?;
-        // SAFETY: in bounds by `vector`; any bits are an f32; the writer waits for the holder.
+        // SAFETY: `vector` checks the bounds, any bits are an f32, and the writer waits until the
+        // slot is given to it again.
         Ok(unsafe { std::slice::from_raw_parts(self.vector(slot), self.elements) })
     }
 
     fn generation(&self, slot: u32) -> &AtomicU64 {
         assert!((slot as usize) < self.slots, "slot {slot} of {}", self.slots);
-        // SAFETY: the header page holds SLOTS_MAX aligned counters, and slots are at most that
-        // many.
+        // SAFETY: the header page holds SLOTS_MAX aligned counters, and a region has at most
+        // SLOTS_MAX slots.
         unsafe { &*self.map.as_mut_ptr().cast::<AtomicU64>().add(slot as usize) }
     }
 
     fn vector(&self, slot: u32) -> *mut f32 {
         assert!((slot as usize) < self.slots, "slot {slot} of {}", self.slots);
         let offset = HEADER_BYTES + slot as usize * slot_bytes(self.elements);
-        // SAFETY: the map has `region_bytes` bytes, which `open` has checked against the file.
+        // SAFETY: the map has `region_bytes` bytes: `open` has compared them with the file's size.
         unsafe { self.map.as_mut_ptr().add(offset).cast() }
     }
 }
@@ -204,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_side_writes_the_other_reads() {
+    fn a_reader_gets_the_vector_that_was_written() {
         let ours = Region::create(2, 1000).unwrap();
         let theirs = Region::open(&ours.path(), 2, 1000).unwrap();
         ours.write(1, 5, |vector| vector.fill(2.5));
@@ -221,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_shared_memory_is_not_opened() {
+    fn a_file_that_is_not_shared_memory_is_not_opened() {
         let file = std::env::temp_dir().join(format!("trunkline-region-{}", std::process::id()));
         std::fs::write(&file, vec![0; region_bytes(1, 4) as usize]).unwrap();
         let held = File::open(&file).unwrap();
         let through_proc = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd()));
         for path in [&file, &through_proc] {
-            assert!(Region::open(path, 1, 4).unwrap_err().to_string().contains("no shared memory"));
+            assert!(Region::open(path, 1, 4).unwrap_err().to_string().contains("is not shared memory"));
         }
         std::fs::remove_file(&file).unwrap();
         let ours = Region::create(1, 4).unwrap();

@@ -1,8 +1,8 @@
-//! TLS from files: what a coordinator shows and asks for, what a worker shows and trusts.
+//! TLS from files: the certificates that coordinators and workers show and trust.
 //!
-//! Both sides speak TLS 1.3 with rustls. A certificate is held against the authority when it is
-//! read, so that one that has expired, or was signed by somebody else, is refused where it lies,
-//! with its file's name, and not by a peer far away.
+//! Both sides use TLS 1.3 with rustls. A certificate is checked against the authority as soon as it
+//! is read. So an expired certificate, or one of another authority, is refused with the name of its
+//! file on its own machine, and not by a remote peer.
 
 use std::{
     fs,
@@ -20,25 +20,25 @@ use tokio_rustls::rustls::{
     version::TLS13,
 };
 
-/// What HTTP/2 is called in a handshake.
+/// The name of HTTP/2 in a handshake.
 const HTTP_2: &[u8] = b"h2";
 
 /// A certificate with the key that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Certificates, PEM: its own first.
+    /// The certificate, PEM, followed by those of its authorities, if any.
     pub cert: PathBuf,
-    /// Its private key, PEM, in a file that only its owner, and perhaps a group, can read.
+    /// The private key, PEM, in a file that only its owner, and perhaps a group, can read.
     pub key: PathBuf,
 }
 
-/// Why TLS can't be spoken with these files.
+/// Why these files can't be used for TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file can't be read, or is no PEM.
+    /// A file can't be read, or is not PEM.
     #[error("{what} file {}: {reason}", path.display())]
     File {
-        /// What it should hold.
+        /// What the file should hold.
         what: &'static str,
         /// The file.
         path: PathBuf,
@@ -46,22 +46,22 @@ pub enum TlsError {
         reason: String,
     },
     /// Everybody on the machine can read the key.
-    #[error("key file {}: other users can read it (mode {mode:04o}): make it `chmod 600`", path.display())]
+    #[error("key file {}: other users can read it (mode {mode:04o}): run `chmod 600` on it", path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// Its mode.
         mode: u32,
     },
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     #[error("key file {}: it does not belong to the certificate in {}: {reason}", identity.key.display(), identity.cert.display())]
     Key {
         /// Both files.
         identity: Identity,
-        /// What rustls said.
+        /// The error of rustls.
         reason: String,
     },
-    /// The certificate is not good for its purpose.
+    /// The certificate can't be used for its purpose.
     #[error("certificate file {}: {reason}", path.display())]
     Unfit {
         /// The file.
@@ -71,11 +71,11 @@ pub enum TlsError {
     },
 }
 
-/// What a coordinator does: shows `identity`, and with `ca` asks its peers for certificates of that
-/// authority.
+/// The TLS configuration of a coordinator: it shows `identity`, and if `ca` is given it requires
+/// certificates of that authority from its peers.
 ///
-/// A peer that shows none still gets through the handshake: it is told what it lacks where it can
-/// be told in words.
+/// A peer without a certificate gets through the handshake. Its call is then refused with a reason
+/// in words.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -99,8 +99,8 @@ pub fn server(identity: &Identity, ca: Option<&Path>) -> Result<Arc<ServerConfig
     Ok(Arc::new(config))
 }
 
-/// What a worker does: trusts coordinators that `ca` has signed, and shows `identity` where it has
-/// one.
+/// The TLS configuration of a worker: it trusts coordinators that `ca` has signed, and shows
+/// `identity` if it has one.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -123,12 +123,12 @@ pub fn client(ca: &Path, identity: Option<&Identity>) -> Result<Arc<ClientConfig
     Ok(Arc::new(config))
 }
 
-/// Whether a certificate can be for this: a name of a machine, or an address.
+/// Whether a certificate can have this name: the name of a machine, or an IP address.
 pub fn is_name(text: &str) -> bool {
     ServerName::try_from(text).is_ok()
 }
 
-/// Says in words why a handshake failed.
+/// The reason in words why a handshake failed.
 pub fn reason(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(why) => certificate_reason(why),
@@ -145,7 +145,7 @@ fn certificate_reason(why: &CertificateError) -> String {
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "the certificate has expired".into(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the certificate is not valid yet: is the clock right?".into()
+            "the certificate is not valid yet: check the clock of this machine".into()
         }
         CertificateError::NotValidForNameContext { expected, presented } => format!(
             "the certificate is not for `{}`, but for {}",
@@ -154,7 +154,7 @@ fn certificate_reason(why: &CertificateError) -> String {
         ),
         CertificateError::NotValidForName => "the certificate is for another name".into(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "the certificate is for another purpose: coordinators and workers have different ones".into()
+            "the certificate is for another purpose: coordinators and workers have different certificates".into()
         }
         other => format!("the certificate can't be trusted: {other:?}"),
     }
@@ -187,8 +187,8 @@ fn read_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
     Ok(Arc::new(roots))
 }
 
-/// Whether the authority that is asked of workers has signed the coordinator's own certificate too,
-/// as one of a server.
+/// Checks that the coordinator's own certificate can be used for a server, against the authority
+/// that workers must have. A certificate of another authority passes.
 fn fits_coordinator(
     identity: &Identity,
     certs: &[CertificateDer<'_>],
@@ -200,8 +200,7 @@ fn fits_coordinator(
     let any = ServerName::try_from("name.invalid").expect("a name");
     use CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
     match verifier.verify_server_cert(&certs[0], &certs[1..], &any, &[], UnixTime::now()) {
-        // Names are the peers' matter; and a public authority may have signed the coordinator's
-        // certificate.
+        // Peers check the name. A public authority may have signed the coordinator's certificate.
         Ok(_)
         | Err(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. } | UnknownIssuer)) => {
             Ok(())

@@ -1,8 +1,8 @@
-//! The join token: a secret that every peer of a coordinator shows with every call.
+//! The join token: a secret that every call to a coordinator carries.
 //!
-//! It comes from a file or the environment, never from a command line, where other users of a
-//! machine could read it, and it can't be printed: [`Token`] has no `Display`, and its `Debug` says
-//! nothing.
+//! It comes from a file or the environment, never from a command line, where other users of the
+//! machine could read it. It can't be printed: [`Token`] has no `Display`, and its `Debug` does not
+//! show it.
 
 use std::{env, fmt, fs, io, os::unix::fs::PermissionsExt, path::Path, path::PathBuf};
 
@@ -12,9 +12,9 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 /// The environment variable that holds the token itself.
 pub const VARIABLE: &str = "TRUNKLINE_TOKEN";
 
-/// Where a call carries it.
+/// The metadata key that holds the token of a call.
 const KEY: &str = "trunkline-token";
-/// Shorter ones can be guessed.
+/// The shortest token. Shorter ones can be guessed.
 const CHARACTERS_MIN: usize = 16;
 const CHARACTERS_MAX: usize = 1024;
 
@@ -22,7 +22,7 @@ const CHARACTERS_MAX: usize = 1024;
 #[derive(Clone)]
 pub struct Token(MetadataValue<Ascii>);
 
-/// Why there is no token.
+/// Why a token can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file can't be read.
@@ -30,18 +30,18 @@ pub enum TokenError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Everybody on the machine can read the file.
-    #[error("token file {}: other users can read it (mode {mode:04o}): make it `chmod 600`", path.display())]
+    #[error("token file {}: other users can read it (mode {mode:04o}): run `chmod 600` on it", path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// Its mode.
         mode: u32,
     },
-    /// What is there is no token. It is not shown.
+    /// The text is not a token. The message does not show it.
     #[error(
         "{place}: a token is {CHARACTERS_MIN} to {CHARACTERS_MAX} visible ASCII characters on one line, and this is not"
     )]
@@ -51,22 +51,23 @@ pub enum TokenError {
     },
 }
 
-/// How a peer's token compares.
+/// How the token of a call compares with the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// It is the one.
+    /// It is the right one.
     Right,
-    /// There is none.
+    /// The call has none.
     Missing,
-    /// It is another.
+    /// It is another one.
     Wrong,
 }
 
 impl Token {
-    /// The token of `file`, else that of the environment, else none.
+    /// The token of `file`, or else that of the environment variable [`VARIABLE`], or else none. An
+    /// empty variable counts as none.
     ///
     /// # Errors
-    /// [`TokenError`]; an empty variable is no token, and no error.
+    /// [`TokenError`] says what is wrong with the file or the variable.
     pub fn find(file: Option<&Path>) -> Result<Option<Token>, TokenError> {
         if let Some(path) = file {
             return Token::read(path).map(Some);
@@ -75,11 +76,11 @@ impl Token {
         variable.map(|value| Token::new(&value).ok_or_else(|| unfit(format!("${VARIABLE}")))).transpose()
     }
 
-    /// The token in a file that only its owner, and perhaps a group, can read; white space around
-    /// it is not part of it.
+    /// Reads the token from a file that only its owner, and perhaps a group, can read. White space
+    /// around the token is removed.
     ///
     /// # Errors
-    /// [`TokenError`].
+    /// [`TokenError`] says what is wrong with the file.
     pub fn read(path: &Path) -> Result<Token, TokenError> {
         let failed = |source| TokenError::Read { path: path.to_owned(), source };
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
@@ -90,7 +91,7 @@ impl Token {
         Token::new(&text).ok_or_else(|| unfit(format!("token file {}", path.display())))
     }
 
-    /// A token of this text, where it can be one.
+    /// The token with this text, if the text can be one.
     pub fn new(text: &str) -> Option<Token> {
         let text = text.trim();
         let fits =
@@ -100,12 +101,12 @@ impl Token {
         Some(Token(value))
     }
 
-    /// Puts the token into a call.
+    /// Adds the token to the metadata of a call.
     pub fn show(&self, call: &mut MetadataMap) {
         call.insert(KEY, self.0.clone());
     }
 
-    /// Compares what a call shows, in a time that tells nothing of how much of it is right.
+    /// Compares the token of a call in constant time, which does not tell how much of it is right.
     pub fn check(&self, call: &MetadataMap) -> Shown {
         match call.get(KEY) {
             None => Shown::Missing,
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_long_or_invisible_is_no_token() {
+    fn a_text_that_is_short_long_or_invisible_is_refused() {
         for text in ["", "short", "two words, and long enough", "line\nline-line-line", "t\u{f6}ken-t\u{f6}ken-token"] {
             assert!(Token::new(text).is_none(), "{text:?}");
         }
