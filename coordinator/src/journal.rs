@@ -1,35 +1,34 @@
-//! The journal: what a run found and what was seen on the way, one JSON object a line, only ever
-//! appended.
+//! The journal: the append-only record of a run, one JSON object a line.
 //!
-//! `journal.jsonl` is the complete record of a run. Everything that follows a run (MLflow, `sync`,
-//! `report`, `compare`) reads it and nothing else, so a tracking server may be slow or gone without
-//! anything being lost.
+//! `journal.jsonl` is the complete record of a run. Everything that shows a run (MLflow, the
+//! commands that print tables) reads the journal and nothing else. So nothing is lost if a tracking
+//! server is slow or down.
 //!
 //! # Two kinds of record
 //!
-//! A `result` is a function of the experiment: for one experiment and build, two runs write the
-//! same results, whatever the number of workers and whatever happened to them; only `time_ms`
-//! differs. Everything else is `observed`: speeds, workers that came and went, warnings. [`Record`]
-//! documents the schema.
+//! A `result` depends on the experiment and the build alone. Two runs write the same results, for
+//! any number of workers and any failures; only `time_ms` differs. Everything else is `observed`:
+//! speeds, workers that join and leave, warnings. [`Record`] documents the schema.
 //!
 //! # What holds
 //!
-//! - A record is one whole line, written with one call. A write that fails half-way is taken back,
-//!   and its records wait for the next try; a line torn by a crash is cut off when the journal is
-//!   next opened ([`Journal::open`]), so that every line of a journal in use parses.
-//! - A time stamp is milliseconds since the Unix epoch, fixed by the caller when the point is made.
-//!   Sending a record twice to a tracking server is therefore sending the same point twice.
-//! - A number that JSON can't hold is the string `"NaN"`, `"Infinity"` or `"-Infinity"`; every
-//!   other number reads back with the same bits. A floating-point number is written with a fraction
-//!   or an exponent, whole numbers are not.
-//! - A run that resumes computes some results again. Those already in the journal are not written a
-//!   second time, and must be equal to what is there: otherwise the promise of same bits is broken,
-//!   and [`JournalError::Differs`] says where.
+//! - A record is one whole line, written with one call. If a write fails in the middle, the bytes
+//!   that were written are cut off, and the records wait for a retry. A line torn by a crash is cut
+//!   off when the journal is next opened ([`Journal::open_at`]). So every line of a journal in use
+//!   parses.
+//! - A time stamp is in milliseconds since the Unix epoch. The caller sets it when the record is
+//!   made. So a record that is sent twice to a tracking server is the same point twice.
+//! - A number that JSON can't hold is the string `"NaN"`, `"Infinity"` or `"-Infinity"`. Every other
+//!   number reads back with the same bits. A floating-point number has a fraction or an exponent in
+//!   the text; a whole number does not.
+//! - A run that resumes computes some results again. A result that is in the journal is not written
+//!   a second time, and must be equal to the recorded one. If it is not, the bits have changed, and
+//!   [`JournalError::Differs`] says which result.
 //!
 //! # What it leaves out
 //!
-//! The journal knows no clock, no network and no thread. Several processes never write one journal:
-//! the run folder's lock ([`crate::folder`]) sees to that.
+//! The journal knows no clock, no network and no thread. The run folder's lock ([`crate::folder`])
+//! makes sure that one process at a time writes it.
 
 mod known;
 mod number;
@@ -48,17 +47,17 @@ pub use writer::{Appended, Journal};
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file could not be created, read, written or synced.
-    #[error("journal {}: {action}: {source}", path.display())]
+    #[error("journal {}: {action} failed: {source}", path.display())]
     Io {
         /// The journal.
         path: PathBuf,
-        /// What was being done.
+        /// What was being done, for example `writing`.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A line before the end of the file is not a record.
-    #[error("journal {}, line {line} is no record: {message}. It was damaged or changed since it was written", path.display())]
+    #[error("journal {}, line {line} is no record: {message}. It was damaged or changed since it was written: restore the file from a copy", path.display())]
     Malformed {
         /// The journal.
         path: PathBuf,
@@ -67,15 +66,15 @@ pub enum JournalError {
         /// What is wrong with it.
         message: String,
     },
-    /// The disk takes no records, and no more of them can wait.
-    #[error("journal {}: {bytes} bytes of records wait for a disk that does not take them, and no more can be held", path.display())]
+    /// The disk accepts no records, and too many of them wait.
+    #[error("journal {}: the disk accepts no records, and {bytes} bytes of them wait, which is too many: make room on the disk and resume the run", path.display())]
     Behind {
         /// The journal.
         path: PathBuf,
-        /// Bytes that wait.
+        /// Length in bytes of the records that wait.
         bytes: usize,
     },
-    /// A result was computed again and is not what the journal has.
+    /// A result that was computed again is not equal to the recorded one.
     #[error(
         "journal {}: {what} is {found} now, but the run recorded {recorded} before: this build, machine or data is not the one that wrote it",
         path.display()
@@ -83,7 +82,7 @@ pub enum JournalError {
     Differs {
         /// The journal.
         path: PathBuf,
-        /// Which result.
+        /// The result's name.
         what: String,
         /// The value in the journal.
         recorded: String,

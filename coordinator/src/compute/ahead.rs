@@ -1,7 +1,7 @@
-//! The next parameters on their way to workers on other machines while the update still goes on.
+//! Sends the next parameters to workers on other machines while the update is still running.
 //!
-//! What was sent ahead counts once the step commits: only then does work name that version. A
-//! worker whose queue was full gets the parameters with its work, as if nothing had been sent.
+//! Workers use them only after the step commits: only then is there work with that version. If a
+//! worker's queue is full, the worker gets the parameters later, with its work.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use proto::{
 
 use crate::{run::WorkerId, server::Outbox};
 
-/// A worker to whom parameters go over the network.
+/// A worker that gets parameters over the network.
 pub struct Recipient {
-    /// Who.
+    /// The worker.
     pub worker: WorkerId,
-    /// What its messages carry.
+    /// The envelope of its messages.
     pub envelope: Envelope,
-    /// Where they go.
+    /// The queue of its messages.
     pub outbox: Outbox,
 }
 
@@ -29,17 +29,20 @@ impl fmt::Debug for Recipient {
     }
 }
 
-/// Those who got everything so far.
+/// The recipients that have got all parts so far.
 #[derive(Debug)]
 pub(super) struct Ahead {
     recipients: Vec<Recipient>,
+    /// The version of the parameters.
     version: u64,
+    /// The vector's length in bytes.
     total: u64,
+    /// Bytes sent so far.
     sent: u64,
 }
 
 impl Ahead {
-    /// Before the first part of `version`, which has so many elements.
+    /// The state before the first part of `version`, which has `elements` elements.
     pub(super) fn new(recipients: Vec<Recipient>, version: u64, elements: usize) -> Ahead {
         Ahead { recipients, version, total: (elements * size_of::<f32>()) as u64, sent: 0 }
     }
@@ -48,7 +51,7 @@ impl Ahead {
         self.recipients.is_empty()
     }
 
-    /// Sends the next part; never waits.
+    /// Sends the next part. Never waits: a recipient with a full queue is dropped.
     pub(super) fn send(&mut self, part: &[f32]) {
         if self.recipients.is_empty() {
             return;
@@ -67,7 +70,7 @@ impl Ahead {
         }
     }
 
-    /// Who has all of it.
+    /// The workers that got the whole vector.
     pub(super) fn into_served(self) -> Vec<WorkerId> {
         if self.sent < self.total {
             return Vec::new();

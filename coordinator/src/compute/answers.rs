@@ -1,13 +1,62 @@
-//! What is wrong with workers' answers, once a step can't be made of them.
+//! Workers' answers, and what is wrong with them if a step fails.
 
 use aggregation::{clip::all_finite, tree::Node};
 use experiment::{Shapes, SplitName, TaskShape};
 use objectives::LossSum;
 
-use super::{Answers, Contribution, Gradient, Losses, Sums};
-use crate::run::{Fault, Job, JobKind, Unusable, WorkerId};
+use super::reduce::Contribution;
+use crate::{
+    evaluation::Part,
+    run::{Fault, Job, JobKind, Unusable, WorkerId},
+};
 
-/// The answers that are of no use, in their order; `counts` are the step's labelled rows by task
+/// A worker's gradients for one node of a step's microbatches.
+#[derive(Debug)]
+pub struct Gradient {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The feed. `None`: all feeds.
+    pub feed: Option<u32>,
+    /// The node.
+    pub node: Node,
+    /// Loss sums by task.
+    pub losses: Vec<LossSum>,
+    /// Gradient sums: one vector for all tasks together, or one for each task.
+    pub vectors: Vec<Contribution>,
+}
+
+/// A worker's losses for one node of a step's microbatches.
+#[derive(Debug)]
+pub struct Losses {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The node.
+    pub node: Node,
+    /// Loss sums by task.
+    pub sums: Vec<LossSum>,
+}
+
+/// A worker's sums for one node of a split's chunks.
+#[derive(Debug)]
+pub struct Sums {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The feed, the node and the sums.
+    pub part: Part,
+}
+
+/// The answers of a step that failed. The shell keeps those that are usable.
+#[derive(Debug)]
+pub enum Answers {
+    /// Gradients for the update.
+    Gradients(Vec<Gradient>),
+    /// Per-task gradients that are only recorded.
+    TaskGradients(Vec<Gradient>),
+    /// Losses.
+    Losses(Vec<Losses>),
+}
+
+/// The unusable ones among `answers`, in their order. `counts` has the step's labelled rows by task
 /// and microbatch.
 pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) -> Vec<Unusable> {
     let tasks = &shapes.tasks;
@@ -44,7 +93,7 @@ pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) 
     }
 }
 
-/// The answers of an evaluation that are not finite, in their order.
+/// The answers of an evaluation that have a sum that is not finite, in their order.
 pub(super) fn not_finite(split: SplitName, sums: &[Sums]) -> Vec<Unusable> {
     let wrong = sums.iter().filter(|sums| !sums.part.sums.iter().all(|(_, sums)| sums.is_finite()));
     let unusable = |Sums { worker, part }: &Sums| {
@@ -54,7 +103,7 @@ pub(super) fn not_finite(split: SplitName, sums: &[Sums]) -> Vec<Unusable> {
     wrong.map(unusable).collect()
 }
 
-/// What is wrong with the labels that a worker counted, if anything is.
+/// What is wrong with a worker's count of labelled rows, in words. `None` if it is right.
 pub(super) fn miscounted(
     tasks: &[TaskShape],
     counts: &[Vec<u64>],
@@ -66,10 +115,10 @@ pub(super) fn miscounted(
     let (task, sum) = of_feed(tasks, feed, sums).find(|(_, sum)| sum.rows != planned(sum.task))?;
     let (name, rows, planned) = (&task.name, sum.rows, planned(sum.task));
     let Node { lo, hi } = node;
-    Some(format!("it counted {rows} labels of task `{name}` in microbatches [{lo}, {hi}), where {planned} are"))
+    Some(format!("it counted {rows} labels of task `{name}` in microbatches [{lo}, {hi}), which have {planned}"))
 }
 
-/// The sums of tasks on the feed, or of all.
+/// The sums of the feed's tasks, or of all tasks if `feed` is `None`.
 fn of_feed<'a>(
     tasks: &'a [TaskShape],
     feed: Option<u32>,

@@ -1,5 +1,5 @@
-//! The tasks' gradients of a step in per-task mode: from the workers' vectors to the statistics
-//! that a weighting needs, and from its answer to one gradient.
+//! Per-task gradients of a step: from the workers' vectors to the statistics of a weighting, and
+//! from its answer to the combined gradient.
 
 use std::{
     borrow::Cow,
@@ -13,22 +13,23 @@ use rayon::prelude::*;
 
 use super::reduce::{Missing, sum_into};
 
-/// The vectors of one task: the range of the layout that they hold, and who sums over which
-/// microbatches.
+/// The vectors of one task.
 #[derive(Debug, Default)]
 pub(super) struct TaskVectors<'a> {
+    /// The range of the layout that the vectors hold.
     pub(super) span: Range<usize>,
+    /// A vector of gradient sums for each node of the microbatches.
     pub(super) nodes: BTreeMap<Node, &'a [f32]>,
 }
 
-/// The vectors of a step by task.
+/// The vectors of a step, by task.
 pub(super) type ByTask<'a> = BTreeMap<usize, TaskVectors<'a>>;
 
-/// J over the shared blocks: a row for each task, in the order of `present`. A row that one worker
-/// has summed up is not copied.
+/// The Jacobian J over the shared blocks, `[present tasks, shared parameters]`: one row for each task
+/// in the order of `present`. A row that one worker has summed is not copied.
 ///
 /// # Errors
-/// [`Missing`] where the vectors do not cover the node.
+/// [`Missing`] if the vectors do not cover the node.
 pub(super) fn rows<'a>(
     layout: &Layout,
     present: &[usize],
@@ -47,7 +48,7 @@ pub(super) fn rows<'a>(
         let mut row = vec![0.0; shared.iter().map(Range::len).sum()];
         let mut start = 0;
         for range in &shared {
-            // Where the task does not reach, the row is zero.
+            // The row stays zero in blocks that the task does not reach.
             let reached = range.start.max(task.span.start)..range.end.min(task.span.end);
             if reached.start < reached.end {
                 let at = start + reached.start - range.start;
@@ -61,11 +62,12 @@ pub(super) fn rows<'a>(
     present.par_iter().map(row).collect()
 }
 
+/// The part `range` of the layout, relative to the start of `span`.
 fn within(range: &Range<usize>, span: &Range<usize>) -> Range<usize> {
     range.start - span.start..range.end - span.start
 }
 
-/// The shared blocks' names and their columns in J, in the order of the layout.
+/// The names of the shared blocks and their columns in J, in layout order.
 pub(super) fn shared_blocks(layout: &Layout) -> Vec<(&str, Range<usize>)> {
     let mut end = 0;
     let shared = layout.blocks().iter().filter(|block| block.is_shared());
@@ -78,7 +80,7 @@ pub(super) fn shared_blocks(layout: &Layout) -> Vec<(&str, Range<usize>)> {
         .collect()
 }
 
-/// The Gramian of each shared block.
+/// The Gramian of each shared block, `[tasks, tasks]`, with the block's name.
 pub(super) fn gramian_by_block<'a>(layout: &'a Layout, rows: &[&[f32]]) -> Vec<(&'a str, Gramian)> {
     let of = |(name, columns): (&'a str, Range<usize>)| {
         let rows: Vec<&[f32]> = rows.iter().map(|row| &row[columns.clone()]).collect();
@@ -87,8 +89,10 @@ pub(super) fn gramian_by_block<'a>(layout: &'a Layout, rows: &[&[f32]]) -> Vec<(
     shared_blocks(layout).into_iter().map(of).collect()
 }
 
-/// The inner products of the averaged gradients of two halves, of whose labelled rows `left` and
-/// `right` are the shares by task: the rows are gradient sums over the rows of both halves.
+/// Inner products between the mean gradients of two halves of the microbatches, `[tasks, tasks]`.
+///
+/// `rows` are each half's per-task gradients, scaled for the whole batch. `shares` are each half's
+/// shares of the labelled rows by task, in [0, 1]. A task without rows in a half has zeros.
 pub(super) fn gramian_cross(rows: [&[Cow<'_, [f32]>]; 2], shares: [&[f64]; 2]) -> Gramian {
     let [left, right] = rows.map(|rows| rows.iter().map(|row| &**row).collect::<Vec<&[f32]>>());
     let sums = Gramian::cross(&left, &right);
@@ -98,8 +102,9 @@ pub(super) fn gramian_cross(rows: [&[Cow<'_, [f32]>]; 2], shares: [&[f64]; 2]) -
     Gramian::new(tasks, (0..tasks * tasks).map(|at| value(at / tasks, at % tasks)).collect())
 }
 
-/// Whether all gradients are finite. A Gramian says so by its diagonal: in f64 no sum of so many
-/// squares of f32 overflows.
+/// Whether all gradients are finite.
+///
+/// The diagonal of a Gramian is enough: a sum of squares of f32 does not overflow in f64.
 pub(super) fn are_finite(rows: &[&[f32]], gramian: Option<&Gramian>) -> bool {
     match gramian {
         Some(gramian) => (0..rows.len()).all(|task| gramian.at(task, task).is_finite()),
@@ -107,11 +112,16 @@ pub(super) fn are_finite(rows: &[&[f32]], gramian: Option<&Gramian>) -> bool {
     }
 }
 
-/// Writes the direction that a combination names into the shared blocks of `gradient`.
-pub(super) fn write_direction(layout: &Layout, rows: &[&[f32]], combination: &Combination, gradient: &mut [f32]) {
+/// Writes the combined direction into the shared blocks of `combined_gradient`.
+pub(super) fn write_direction(
+    layout: &Layout,
+    rows: &[&[f32]],
+    combination: &Combination,
+    combined_gradient: &mut [f32],
+) {
     let mut combined = |range: Range<usize>, columns: Range<usize>, alpha: &[f64]| {
         let rows: Vec<&[f32]> = rows.iter().map(|row| &row[columns.clone()]).collect();
-        combine_into(&rows, alpha, &mut gradient[range]);
+        combine_into(&rows, alpha, &mut combined_gradient[range]);
     };
     match combination {
         Combination::Alpha(alpha) => {
@@ -124,12 +134,12 @@ pub(super) fn write_direction(layout: &Layout, rows: &[&[f32]], combination: &Co
         }
         Combination::Direction(direction) => {
             let parts = shared_columns(layout);
-            parts.for_each(|(range, columns)| gradient[range].copy_from_slice(&direction[columns]));
+            parts.for_each(|(range, columns)| combined_gradient[range].copy_from_slice(&direction[columns]));
         }
     }
 }
 
-/// The shared ranges of the layout and their columns in J.
+/// The shared ranges of the layout, and their columns in J.
 fn shared_columns(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     let mut end = 0;
     layout.shared().into_iter().map(move |range| {
@@ -139,32 +149,32 @@ fn shared_columns(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<
     })
 }
 
-/// The inner product of each task's gradient with the direction in the shared blocks of `gradient`,
-/// and the direction's norm.
-pub(super) fn products(layout: &Layout, rows: &[&[f32]], gradient: &[f32]) -> (Vec<f64>, f64) {
+/// The inner product of each task's gradient with the direction in the shared blocks of
+/// `combined_gradient`, and the direction's norm.
+pub(super) fn products(layout: &Layout, rows: &[&[f32]], combined_gradient: &[f32]) -> (Vec<f64>, f64) {
     let direction = match &layout.shared()[..] {
-        [range] => Cow::Borrowed(&gradient[range.clone()]),
-        ranges => Cow::Owned(ranges.iter().flat_map(|range| &gradient[range.clone()]).copied().collect()),
+        [range] => Cow::Borrowed(&combined_gradient[range.clone()]),
+        ranges => Cow::Owned(ranges.iter().flat_map(|range| &combined_gradient[range.clone()]).copied().collect()),
     };
     let products = rows.par_iter().map(|row| inner(row, &direction)).collect();
     (products, inner(&direction, &direction).sqrt())
 }
 
-/// Writes each present task's own sums into its own blocks of `gradient`, zero into those of the
-/// others.
+/// Writes each present task's sums into the blocks of `combined_gradient` that only this task
+/// reaches. The blocks of absent tasks become zero.
 ///
 /// # Errors
-/// [`Missing`] where the vectors do not cover the node.
+/// [`Missing`] if the vectors do not cover the node.
 pub(super) fn write_own(
     layout: &Layout,
     vectors: &ByTask<'_>,
     present: &[usize],
     node: Node,
-    gradient: &mut [f32],
+    combined_gradient: &mut [f32],
 ) -> Result<(), Missing> {
     let there: BTreeSet<usize> = present.iter().copied().collect();
     for block in layout.blocks().iter().filter(|block| !block.is_shared()) {
-        let own = &mut gradient[block.range()];
+        let own = &mut combined_gradient[block.range()];
         let task = block.tasks.first().filter(|task| there.contains(task)).and_then(|task| vectors.get(task));
         match task {
             Some(task) => sum_into(node, &task.nodes, within(&block.range(), &task.span), own)?,
@@ -179,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gradient_that_is_not_finite_is_seen_with_and_without_a_gramian() {
+    fn a_gradient_that_is_not_finite_is_found_with_and_without_a_gramian() {
         let whole = vec![f32::MAX; 1000];
         for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut other = whole.clone();

@@ -1,4 +1,4 @@
-//! An update in parts, by whatever thread: the bits are the same for every cut.
+//! An update in parts, on any thread. The bits do not depend on where it is cut.
 
 use std::ops::Range;
 
@@ -6,34 +6,34 @@ use aggregation::{
     clip::all_finite,
     optimizer::{StatePart, Update},
 };
+use rayon::prelude::*;
 
-/// Elements that are added, or updated, at a time: with the optimizer's state they fit a core's
+/// How many elements are added or updated at a time. With the optimizer's state they fit a core's
 /// cache.
 pub(super) const PART: usize = 1 << 15;
 
-/// A vector of so few elements is worked through sooner than another thread wakes: passes over it
-/// are not divided, and the whole update is done by the coordinator's loop, which does nothing else
-/// for that long.
+/// A pass over at most this many elements takes less time than waking another thread. Such passes
+/// are not divided, and the coordinator's loop does the whole update itself.
 pub(super) const ALONE_ELEMENTS: usize = 1 << 16;
 
-/// Where the parts begin and end.
+/// The indices at which the parts begin and end.
 pub(super) fn cuts(elements: usize) -> Vec<usize> {
     (0..elements).step_by(PART).chain([elements]).collect()
 }
 
-/// A part of the layout with everything that an update of it touches.
+/// A part of the layout, with all that its update reads and writes.
 pub(super) struct Piece<'a> {
     state: StatePart<'a>,
     current: &'a [f32],
-    gradient: &'a [f32],
+    combined_gradient: &'a [f32],
     next: &'a mut [f32],
 }
 
-/// The whole of an update in parts, in the order of the layout.
+/// All parts of an update, in layout order.
 pub(super) fn pieces<'a>(
     states: Vec<StatePart<'a>>,
     current: &'a [f32],
-    gradient: &'a [f32],
+    combined_gradient: &'a [f32],
     mut next: &'a mut [f32],
 ) -> Vec<Piece<'a>> {
     let mut pieces = Vec::with_capacity(states.len());
@@ -41,15 +41,25 @@ pub(super) fn pieces<'a>(
         let range = state.range.clone();
         let (own_next, rest) = std::mem::take(&mut next).split_at_mut(range.len());
         next = rest;
-        pieces.push(Piece { current: &current[range.clone()], gradient: &gradient[range], next: own_next, state });
+        pieces.push(Piece {
+            current: &current[range.clone()],
+            combined_gradient: &combined_gradient[range],
+            next: own_next,
+            state,
+        });
     }
     pieces
 }
 
+/// Whether every element is finite. Several threads share a long vector.
+pub(super) fn is_finite(vector: &[f32]) -> bool {
+    if vector.len() <= ALONE_ELEMENTS { all_finite(vector) } else { vector.par_chunks(PART).all(all_finite) }
+}
+
 impl<'a> Piece<'a> {
-    /// Gives the new parameters, and whether all of them are finite.
+    /// Updates the part. Returns whether the new parameters are finite, and the parameters.
     pub(super) fn run(mut self, update: &Update, blocks: &[Range<usize>]) -> (bool, &'a [f32]) {
-        update.apply(&mut self.state, blocks, self.current, self.gradient, self.next);
+        update.apply(&mut self.state, blocks, self.current, self.combined_gradient, self.next);
         (all_finite(self.next), self.next)
     }
 }

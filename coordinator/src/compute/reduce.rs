@@ -1,7 +1,7 @@
-//! Adding the workers' vectors in the canonical tree, a part of the layout at a time.
+//! Adds the workers' vectors in the canonical tree, a part of the layout at a time.
 //!
-//! The sums are elementwise, so a part of the vector can be added, and updated with, while it is in
-//! the cache, and parts can be worked on by several threads: the bits are the same for every cut.
+//! The sums are elementwise. So a part can be added and used while it is in a core's cache, and
+//! several threads can work on different parts. The bits do not depend on where the vector is cut.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -11,12 +11,12 @@ use proto::{
     shared_memory::{OtherGeneration, Region},
 };
 
-/// A worker's vector: the elements of `span` of the layout.
+/// A vector from a worker.
 #[derive(Debug)]
 pub struct Contribution {
-    /// The task; `None`: all together.
+    /// The task. `None`: the sum over all tasks.
     pub task: Option<u32>,
-    /// The range of the layout.
+    /// The range of the layout that the vector holds.
     pub span: Range<usize>,
     /// Where its elements are.
     pub place: Place,
@@ -25,9 +25,9 @@ pub struct Contribution {
 /// Where a vector's elements are.
 #[derive(Debug)]
 pub enum Place {
-    /// In memory that is shared with the worker; a slot holds the whole layout.
+    /// In memory that is shared with the worker. A slot holds the whole layout.
     Shared(Arc<Region>, Slot),
-    /// They came in chunks.
+    /// In this process: they came in chunks.
     Owned(Vec<f32>),
 }
 
@@ -35,7 +35,7 @@ impl Contribution {
     /// The elements.
     ///
     /// # Errors
-    /// When the worker has not written what it said.
+    /// The shared memory does not hold the vector that the worker announced.
     pub fn vector(&self) -> Result<&[f32], OtherGeneration> {
         match &self.place {
             Place::Shared(region, slot) => Ok(&region.hold(slot.index, slot.generation)?[self.span.clone()]),
@@ -44,16 +44,16 @@ impl Contribution {
     }
 }
 
-/// A node that nothing covers.
+/// No vector covers this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("nothing covers the microbatches [{}, {})", .0.lo, .0.hi)]
 pub struct Missing(pub Node);
 
-/// Writes the sum over `node` of the vectors' elements `range` into `sum`, which has the range's
-/// length.
+/// Writes the sum over `node` of the vectors' elements `range` into `sum`, which has the length of
+/// `range`.
 ///
 /// # Errors
-/// [`Missing`] where the vectors do not cover the node.
+/// [`Missing`] if the vectors do not cover the node.
 pub fn sum_into(
     node: Node,
     vectors: &BTreeMap<Node, &[f32]>,
@@ -89,16 +89,16 @@ mod tests {
     proptest! {
         #[test]
         fn whoever_adds_which_nodes_the_sum_has_the_same_bits(
-            leaves in 1u32..9, cut in 0u32..9, lo in 0usize..5, values in prop::collection::vec(-1e3f32..1e3, 40),
+            microbatches in 1u32..9, cut in 0u32..9, lo in 0usize..5, values in prop::collection::vec(-1e3f32..1e3, 40),
         ) {
-            let leaf = |v: u32| &values[5 * v as usize % 36..][..5];
-            let root = Node::root(leaves);
-            let single: BTreeMap<Node, &[f32]> = (0..leaves).map(|v| (Node { lo: v, hi: v + 1 }, leaf(v))).collect();
+            let vector_of = |v: u32| &values[5 * v as usize % 36..][..5];
+            let root = Node::root(microbatches);
+            let single: BTreeMap<Node, &[f32]> = (0..microbatches).map(|v| (Node { lo: v, hi: v + 1 }, vector_of(v))).collect();
             let mut expected = vec![0.0; 5];
             sum_into(root, &single, 0..5, &mut expected).unwrap();
 
-            let cut = cut.min(leaves);
-            let nodes = [(0, cut), (cut, leaves)].into_iter().filter(|(lo, hi)| lo < hi);
+            let cut = cut.min(microbatches);
+            let nodes = [(0, cut), (cut, microbatches)].into_iter().filter(|(lo, hi)| lo < hi);
             let nodes: Vec<Node> = nodes.flat_map(|(lo, hi)| tree::cover(root, lo, hi)).collect();
             let vectors: Vec<Vec<f32>> = nodes.iter().map(|node| {
                 let mut sum = vec![0.0; 5];

@@ -1,4 +1,4 @@
-//! What a step came to, and why one could not.
+//! The result of a step, and why a step failed.
 
 use std::time::Duration;
 
@@ -7,45 +7,45 @@ use indexmap::IndexMap;
 
 use crate::run::WorkerId;
 
-/// What an update did.
+/// The result of an update.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepReport {
     /// The step.
     pub step: u64,
-    /// Mean training loss by task; `None` for a task without labelled rows in this step.
+    /// Mean training loss by task. `None` for a task without labelled rows in this step.
     pub losses: Vec<Option<f64>>,
-    /// Global norm of the combined gradient before clipping, where it was computed.
+    /// L2 norm of the combined gradient before clipping. `None` if clipping is off.
     pub gradient_norm: Option<f64>,
     /// The learning rate.
     pub learning_rate: f64,
-    /// How the tasks were weighed.
+    /// How the tasks were weighted.
     pub weighed: Weighed,
-    /// Time that statistics, weighting and combination took.
+    /// How long statistics, weighting and combination took.
     pub aggregation: Duration,
-    /// What the next step's gradients are computed with, where that is known already.
+    /// The factors for the next step's gradients, if they are known already.
     pub next: Option<Factors>,
-    /// Workers to whom the new parameters are on their way already.
+    /// Workers that the new parameters were sent to already.
     pub served: Vec<WorkerId>,
 }
 
-/// A step that changed nothing, because something in it was not finite.
+/// A step that was skipped because something in it was not finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SkipReport {
     /// The step.
     pub step: u64,
-    /// Mean training loss by task, not finite ones included; none where the step was over but for
-    /// what its weighting learns.
+    /// Mean training loss by task, finite or not. `None` if the step was recorded already: only the
+    /// update of the weighting was missing.
     pub losses: Option<Vec<Option<f64>>>,
     /// The learning rate.
     pub learning_rate: f64,
-    /// What the next step's gradients are computed with, where that is known already.
+    /// The factors for the next step's gradients, if they are known already.
     pub next: Option<Factors>,
 }
 
-/// Something in a step is not a finite number.
+/// Why a step failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotFinite {
-    /// A task's loss.
+    /// A task's loss is not finite.
     #[error("step {step}: the training loss of task `{task}` is {loss}")]
     Loss {
         /// The step.
@@ -55,21 +55,22 @@ pub enum NotFinite {
         /// The loss.
         loss: f64,
     },
-    /// A gradient.
+    /// A gradient is not finite.
     #[error("step {step}: the gradient of {} is not finite though every loss is", of_tasks(.tasks))]
     Gradient {
         /// The step.
         step: u64,
-        /// The tasks' names; in combined mode, in which gradients travel together, all of them.
+        /// The names of the tasks. In combined mode the gradients travel as one sum, so these are all
+        /// tasks.
         tasks: Vec<String>,
     },
-    /// The parameters that come from a gradient which is finite.
+    /// The new parameters are not finite.
     #[error("step {step}: the parameters after the update are not finite though the gradient is")]
     Update {
         /// The step.
         step: u64,
     },
-    /// What the workers sent does not add up, or the weighting has no answer.
+    /// The workers' answers do not fit together, or the weighting has no answer.
     #[error("step {step}: {reason}")]
     Impossible {
         /// The step.
@@ -90,7 +91,7 @@ impl NotFinite {
         }
     }
 
-    /// Whether nothing has changed yet, so that the step can be left out.
+    /// Whether the step can be skipped: nothing has changed yet.
     pub fn can_be_skipped(&self) -> bool {
         matches!(self, NotFinite::Loss { .. } | NotFinite::Gradient { .. })
     }
@@ -103,41 +104,41 @@ fn of_tasks(tasks: &[String]) -> String {
     }
 }
 
-/// What workers multiply a step's gradients with.
+/// What workers multiply the gradient sums of a step with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Factors {
-    /// Of gradients by task: weight / labelled rows of the whole batch; zero for a task without
-    /// rows.
+    /// For per-task gradients: task weight / labelled rows of the whole batch. Zero for a task
+    /// without labelled rows.
     pub by_task: Vec<f32>,
-    /// Of the tasks in one gradient: the same times alpha; empty as long as alpha is not known, and
-    /// in per-task mode.
+    /// For the combined gradient: `by_task` times alpha. Empty in per-task mode, and as long as alpha
+    /// is not known.
     pub combined: Vec<f32>,
     /// The tasks that have labelled rows, ascending.
     pub present: Vec<u32>,
 }
 
-/// How a step's tasks were weighed.
+/// How the tasks of a step were weighted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weighed {
-    /// The tasks that have labelled rows, ascending; the other lists are in this order.
+    /// The tasks that have labelled rows, ascending. The other lists are in this order.
     pub present: Vec<usize>,
-    /// Weight times mean loss.
+    /// Task weight times mean loss.
     pub losses: Vec<f64>,
-    /// One alpha for the whole of each task's gradient, where the method gives that.
+    /// The factor of each task's gradient. `None` if the method gives no single factor.
     pub alpha: Option<Vec<f64>>,
-    /// Where it gives one for each shared block: those by the block's name, in a step that is
-    /// written down.
+    /// The factors of each shared block by the block's name, if the method gives factors by block
+    /// and the step is recorded.
     pub alpha_by_block: Option<IndexMap<String, Vec<f64>>>,
-    /// How good the solver's answer is.
+    /// How far the solver's answer may be from the best one.
     pub certificate: Option<Certificate>,
-    /// Of the gradients over the shared blocks, in a step that is written down and computed them
-    /// one by one.
+    /// The Gramian of the per-task gradients over the shared blocks, if they were computed and the
+    /// step is recorded.
     pub gramian: Option<Gramian>,
-    /// Inner products of the gradients with the direction; known where the Gramian is.
+    /// Inner products of the per-task gradients with the direction. Known if the Gramian is.
     pub products: Option<Vec<f64>>,
-    /// The direction's norm over the shared blocks, where the products are known and no alpha is
-    /// that it would follow from.
+    /// The direction's L2 norm over the shared blocks, if `products` are known and `alpha` is not.
+    /// With `alpha` it follows from the Gramian.
     pub direction_norm: Option<f64>,
-    /// Whether the step is one of those that are written down.
+    /// Whether the step's weighting is recorded.
     pub recorded: bool,
 }

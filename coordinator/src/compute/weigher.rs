@@ -1,70 +1,75 @@
-//! The weighting through a run: what it needs, and its state before and within a step.
+//! The weighting during a run: what it needs, and its state before and within a step.
 
 use std::collections::BTreeMap;
 
 use aggregation::weighting::{Failure, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
 
-/// A method with its state. What a step changes counts once the step commits: a step that is begun
-/// again begins from the same state.
+/// A weighting method with its state.
+///
+/// Changes within a step are kept apart until the step commits. So a step that is repeated starts
+/// from the same state.
 pub(super) struct Weigher {
     method: Box<dyn Method>,
     needs: Needs,
     committed: State,
-    begun: Option<State>,
+    /// The state after the step in progress, if its weights are computed.
+    in_progress: Option<State>,
 }
 
 impl Weigher {
-    /// For so many tasks and shared parameters.
+    /// The method in its first state. `shared` is the number of shared parameters.
     pub(super) fn new(method: Box<dyn Method>, tasks: usize, shared: usize) -> Weigher {
-        Weigher { needs: method.needs(), committed: method.state(tasks, shared), method, begun: None }
+        Weigher { needs: method.needs(), committed: method.state(tasks, shared), method, in_progress: None }
     }
 
-    /// Whether workers send a vector for each task.
+    /// Whether workers send one vector for each task.
     pub(super) fn is_per_task(&self) -> bool {
         self.needs.iter().any(|need| need.is_per_task())
     }
 
+    /// Whether the method needs a statistic.
     pub(super) fn needs(&self, need: Need) -> bool {
         self.needs.contains(&need)
     }
 
-    /// Whether alpha depends on losses that have to be asked for before the gradient.
-    pub(super) fn weighs_losses_first(&self) -> bool {
+    /// Whether workers compute losses before the gradient, because alpha depends on them.
+    pub(super) fn needs_losses_first(&self) -> bool {
         !self.is_per_task() && self.needs(Need::LossesBefore)
     }
 
-    /// The combination of the step, whose state is kept aside.
+    /// Computes the combination of the step. The new state is kept apart until
+    /// [`Weigher::learn`].
     pub(super) fn weigh(&mut self, moment: &Moment<'_>, statistics: &Statistics<'_>) -> Result<Outcome, Failure> {
         let mut state = self.committed.clone();
         let outcome = self.method.weigh(moment, statistics, &mut state)?;
-        self.begun = Some(state);
+        self.in_progress = Some(state);
         Ok(outcome)
     }
 
-    /// Ends the step that was weighed last: what it changed counts.
+    /// Updates the method with the step's losses, and commits the new state.
     pub(super) fn learn(&mut self, moment: &Moment<'_>, observed: &Observed<'_>) -> Result<(), Failure> {
-        let mut state = self.begun.take().unwrap_or_else(|| self.committed.clone());
+        let mut state = self.in_progress.take().unwrap_or_else(|| self.committed.clone());
         self.method.learn(moment, observed, &mut state)?;
         self.committed = state;
         Ok(())
     }
 
-    /// Leaves out what the step in progress has changed.
+    /// Drops the changes of the step in progress.
     pub(super) fn forget(&mut self) {
-        self.begun = None;
+        self.in_progress = None;
     }
 
-    /// Takes up the state of a checkpoint.
+    /// Restores the state of a checkpoint.
     pub(super) fn restore(&mut self, committed: State) {
-        (self.committed, self.begun) = (committed, None);
+        (self.committed, self.in_progress) = (committed, None);
     }
 
-    /// The numbers of the state, by name.
+    /// The numbers of the committed state, by name.
     pub(super) fn numbers(&self) -> &BTreeMap<String, Vec<f64>> {
         &self.committed.numbers
     }
 
-    /// The vectors of the state, by name.
+    /// The vectors of the committed state, by name.
     pub(super) fn vectors(&self) -> &BTreeMap<String, Vec<f32>> {
         &self.committed.vectors
     }

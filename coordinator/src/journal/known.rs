@@ -1,4 +1,4 @@
-//! The results that a journal already has, so that a resumed run writes none of them twice.
+//! The results that a journal has already. A resumed run writes none of them twice.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::{Number, Outcome, Weighting};
 
-/// A result that is not what the journal has.
+/// A result that is not equal to the recorded one.
 #[derive(Debug)]
 pub(super) struct Difference {
     pub what: String,
@@ -14,16 +14,16 @@ pub(super) struct Difference {
     pub found: String,
 }
 
-/// Index of the results of a journal that was opened again. Empty for a new journal, and never
-/// added to by appending.
+/// Index of the results in a journal that was opened again. It is empty for a new journal, and
+/// appending does not add to it.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Updates done where the run goes on: what comes before is not computed again, and need not be
-    /// held.
+    /// The number of updates done at which the run goes on. Earlier results are not computed again,
+    /// and are not held.
     from: u64,
     names: IndexSet<String>,
-    /// By (step, split, task, metric); names as indices, since a long run has millions of points
-    /// with few names.
+    /// Values by step, split, task and metric. Names are indices into `names`: a long run has
+    /// millions of points and few names.
     metrics: HashMap<(u64, u32, u32, u32), f64>,
     parameters: IndexMap<String, String>,
     tags: IndexMap<String, String>,
@@ -31,17 +31,17 @@ pub(super) struct Known {
     summary: Option<Outcome>,
 }
 
-/// The split whose metrics are of a selected step, which may lie before the one where the run goes
-/// on.
+/// The split with the metrics of the selected step. That step may be before the one at which the
+/// run goes on.
 const SELECTED: &str = "test";
 
 impl Known {
-    /// For a run that goes on after `from` updates.
+    /// An empty index for a run that goes on after `from` updates.
     pub fn from(from: u64) -> Known {
         Known { from, ..Known::default() }
     }
 
-    /// Takes up a result that was read from the journal.
+    /// Adds a result that was read from the journal.
     pub fn insert(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Metrics { step, split, .. } if step < self.from && split != SELECTED => {}
@@ -61,7 +61,10 @@ impl Known {
         }
     }
 
-    /// What of `outcome` is not in the journal yet, or where it differs from what is.
+    /// The part of `outcome` that is not in the journal yet. `None` if all of it is.
+    ///
+    /// # Errors
+    /// A part of it is not equal to the recorded result.
     pub fn missing(&self, outcome: &Outcome) -> Result<Option<Outcome>, Difference> {
         match outcome {
             Outcome::Metrics { step, split, task, metrics } => {
@@ -126,7 +129,7 @@ impl Known {
         }
     }
 
-    /// Whether nothing is known, so that nothing need be compared.
+    /// Whether the index has no results.
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty()
             && self.parameters.is_empty()

@@ -5,13 +5,13 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An `f64` whose JSON form loses nothing: finite numbers are numbers, the others the strings
-/// `"NaN"`, `"Infinity"`, `"-Infinity"`.
+/// An `f64` that reads back from JSON with the same bits. A finite number is a JSON number. Others
+/// are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 #[derive(Clone, Copy, Debug)]
 pub struct Number(pub f64);
 
 impl Number {
-    /// Whether two numbers are the same result: the same bits, or both not a number.
+    /// Whether two numbers are the same result: they have the same bits, or both are NaN.
     pub fn same(self, other: Number) -> bool {
         self.0.to_bits() == other.0.to_bits() || (self.0.is_nan() && other.0.is_nan())
     }
@@ -78,19 +78,19 @@ impl Visitor<'_> for NumberVisitor {
             "NaN" => Ok(Number(f64::NAN)),
             "Infinity" => Ok(Number(f64::INFINITY)),
             "-Infinity" => Ok(Number(f64::NEG_INFINITY)),
-            // Digits in quotes: what `quote_fractions` made of a number, so that std parses it to
-            // the nearest double.
+            // `quote_fractions` put the number into quotes, so that std parses it to the nearest
+            // double.
             _ => text.parse().map(Number).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self)),
         }
     }
 }
 
-/// Puts every number of a journal line that has a fraction or an exponent into quotes.
+/// Puts quotes around every number with a fraction or an exponent in a journal line.
 ///
-/// `serde_json` parses floating-point numbers to within a unit in the last place only (its exact
-/// parser is a cargo feature that would be turned on for every crate of the build). As text they
-/// come through whole, and [`Number`] parses them exactly. Whole numbers stay as they are: those
-/// that count something are no floating-point numbers, and are exact anyway.
+/// `serde_json` parses floating-point numbers to within a unit in the last place only. (Its exact
+/// parser is a cargo feature, which would be on for every crate of the build.) As text they are
+/// unchanged, and [`Number`] parses them exactly. Whole numbers stay as they are: they parse
+/// exactly.
 pub(super) fn quote_fractions(line: &str) -> String {
     let mut quoted = String::with_capacity(line.len() + 32);
     let mut rest = line;
@@ -110,7 +110,7 @@ pub(super) fn quote_fractions(line: &str) -> String {
     quoted
 }
 
-/// Bytes up to and with the closing quote of the string that `text` begins with.
+/// The length in bytes of the string that `text` begins with, including its quotes.
 fn end_of_string(text: &str) -> usize {
     let mut escaped = false;
     for (i, byte) in text.bytes().enumerate().skip(1) {
@@ -123,7 +123,7 @@ fn end_of_string(text: &str) -> usize {
     text.len()
 }
 
-/// Bytes of the number that `text` begins with.
+/// The length in bytes of the number that `text` begins with.
 fn end_of_number(text: &str) -> usize {
     let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
     text.bytes().position(|byte| !is_part(&byte)).unwrap_or(text.len())

@@ -1,4 +1,4 @@
-//! Reading a journal: all of it, or what has been added since.
+//! Reads a journal: all of it, or what was added since the last read.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -9,12 +9,12 @@ use super::{JournalError, Record};
 
 /// Reads a journal from its start.
 ///
-/// A last line without its line end is one that is being written or was torn by a crash: it is not
-/// part of the journal.
+/// A last line without a line end is being written, or was torn by a crash. It is not part of the
+/// journal.
 ///
 /// # Errors
-/// The file can't be opened. Each item may be an error too: one that can't be read, or a line that
-/// is no record.
+/// The file can't be opened. Each item may be an error too: the file can't be read, or a line is
+/// not a record.
 pub fn read(path: &Path) -> Result<Reader, JournalError> {
     let file =
         File::open(path).map_err(|source| JournalError::Io { path: path.to_owned(), action: "opening", source })?;
@@ -40,7 +40,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Bytes up to the end of the line that was read last.
+    /// The position after the line that was read last, in bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
@@ -72,17 +72,17 @@ impl Iterator for Reader {
     }
 }
 
-/// Parses one line, without its line end.
+/// Parses one line, given without its line end.
 pub(super) fn parse(line: &[u8]) -> Result<Record, String> {
     let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
     serde_json::from_str(&quote_fractions(text)).map_err(|error| {
-        // The parser counts lines of what it was given, and columns with the quotes in them.
+        // The parser's place is removed: it counts from this line, and it counts the added quotes.
         let place = format!(" at line {} column {}", error.line(), error.column());
         error.to_string().replace(&place, "")
     })
 }
 
-/// Follows a journal that another part of the program is writing.
+/// Follows a journal that another part of the program writes.
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
@@ -90,22 +90,21 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Follows the journal at `path` from a byte position, which is 0 or one that
-    /// [`Tail::position`] gave.
+    /// Follows the journal at `path` from a position in bytes: 0, or one that [`Tail::position`]
+    /// returned.
     ///
-    /// A position beyond the file's end (a file whose last bytes were lost with the machine) means
-    /// the start.
+    /// A position after the file's end means the start: the machine lost the file's last bytes.
     pub fn new(path: &Path, position: u64) -> Tail {
         Tail { path: path.to_owned(), position }
     }
 
-    /// Bytes up to the end of the last record returned.
+    /// The position after the last record returned, in bytes.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The next records, at most about `bytes_max` of text; empty where nothing was added. Lines
-    /// that are no record are left out.
+    /// The next records, from at most about `bytes_max` bytes of text. Empty if nothing was added.
+    /// Lines that are not records are left out.
     ///
     /// # Errors
     /// The file can't be read.
@@ -121,7 +120,7 @@ impl Tail {
         let mut text = Vec::new();
         file.by_ref().take(bytes_max as u64).read_to_end(&mut text).map_err(failed("reading"))?;
         if !text.contains(&b'\n') && text.len() == bytes_max {
-            // One line longer than the limit: it is read whole.
+            // A line longer than the limit is read whole.
             BufReader::new(file).read_until(b'\n', &mut text).map_err(failed("reading"))?;
         }
         let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);

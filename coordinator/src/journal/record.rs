@@ -1,12 +1,12 @@
-//! The journal's schema: what a line can be.
+//! The journal's schema: the records that a line can hold.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::Number;
 
-/// The schema's number, written in the first record of a journal. It changes when a reader of an
-/// older one would be wrong.
+/// The schema's number, which is in the first record of a journal. It changes when a reader of an
+/// older schema would misread a journal.
 pub const SCHEMA: u32 = 1;
 
 /// One line of the journal.
@@ -16,11 +16,11 @@ pub const SCHEMA: u32 = 1;
 /// {"record":"observed","time_ms":1795176191007,"kind":"worker_lost","rank":1,"step":599,"reason":{"code":"lease_expired","message":"no heartbeat for 5 s"}}
 /// ```
 ///
-/// Members are added in later versions, so a reader ignores those that it does not know.
+/// Later versions add members. A reader ignores members that it does not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
-    /// A function of the experiment, the same in every run of it.
+    /// A result, which is the same in every run of the experiment.
     Result {
         /// When the point was made, in milliseconds since the Unix epoch.
         time_ms: u64,
@@ -28,7 +28,7 @@ pub enum Record {
         #[serde(flatten)]
         outcome: Outcome,
     },
-    /// Something about this run on these machines.
+    /// An observation of this run on these machines.
     Observed {
         /// When it was seen, in milliseconds since the Unix epoch.
         time_ms: u64,
@@ -57,87 +57,87 @@ impl Record {
     }
 }
 
-/// What a run finds out: equal in every run of one experiment and build.
+/// A result: equal in every run of one experiment and build.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
-    /// Metrics of one split at one step. Each (step, split, task, metric) is there once.
+    /// Metrics of one split at one step. A journal has each (step, split, task, metric) once.
     Metrics {
         /// Updates done.
         step: u64,
         /// `train`, `validation` or `test`.
         split: String,
-        /// The task; none for what is over all tasks (`loss`, `skill`).
+        /// The task. `None` for metrics over all tasks (`loss`, `skill`).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<String>,
         /// The values by metric.
         metrics: IndexMap<String, Number>,
     },
-    /// The resolved experiment as flat keys (`train.batch_size`) and text, but for what no result
-    /// depends on. See [`flatten`].
+    /// The part of the resolved experiment that results depend on, as flat keys
+    /// (`train.batch_size`) and text. See [`flatten`].
     Parameters {
         /// The values by key.
         parameters: IndexMap<String, String>,
     },
-    /// Where the results come from: seed, commit, versions. A tag that is given again with another
-    /// value replaces the first.
+    /// The origin of the results: seed, commit, versions. A later value of a tag replaces the earlier
+    /// one.
     Tags {
         /// The values by name.
         tags: IndexMap<String, String>,
     },
-    /// How the tasks of one step were weighed; every `tracking.weighting_every` steps.
+    /// How the tasks of one step were weighted. Recorded every `tracking.weighting_every` steps.
     Weighting(Weighting),
     /// The run's end.
     Summary {
         /// Updates done.
         step: u64,
-        /// Which parameters the final metrics are of: `best` or `last`.
+        /// The parameters that the final metrics are of: `best` or `last`.
         selected: String,
         /// How many parameters the model has.
         parameters: u64,
-        /// Over the little-endian f32 bytes of the last parameters in layout order.
+        /// The sha256 of the little-endian f32 bytes of the last parameters in layout order.
         parameters_sha256: String,
     },
 }
 
-/// How the tasks of one step were weighed. Lists and the rows and columns of matrices are in the
+/// How the tasks of one step were weighted. Lists, and rows and columns of matrices, are in the
 /// order of `tasks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weighting {
-    /// Updates done with this one.
+    /// Updates done, including this one.
     pub step: u64,
-    /// The method.
+    /// The method's name.
     pub method: String,
     /// The model's learning rate in the step.
     pub learning_rate: Number,
     /// The tasks that had labelled rows.
     pub tasks: Vec<String>,
-    /// Weight times mean training loss.
+    /// Task weight times mean training loss.
     pub losses: Vec<Number>,
-    /// The factor of each task's gradient; none where the method gives no single one.
+    /// The factor of each task's gradient. `None` if the method gives no single factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Vec<Number>>,
-    /// The factors by shared block, where the method gives one for each (`gradvac` by layer or
+    /// The factors by shared block, if the method gives one for each block (`gradvac` by layer or
     /// parameter).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha_by_block: Option<IndexMap<String, Vec<Number>>>,
-    /// Inner products of the tasks' gradients over the shared blocks, `[tasks, tasks]`; none in a
-    /// step without gradients by task: in combined mode there are some every
+    /// Inner products of the per-task gradients over the shared blocks, `[tasks, tasks]`. `None` in a
+    /// step without per-task gradients. In combined mode they are computed every
     /// `tracking.gramian_every` steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gramian: Option<Vec<Vec<Number>>>,
-    /// Their cosines, `[tasks, tasks]`.
+    /// Cosines of the per-task gradients over the shared blocks, `[tasks, tasks]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cosines: Option<Vec<Vec<Number>>>,
-    /// Inner products of each task's gradient with the direction of the update: below 0, the update
-    /// raises that task's loss.
+    /// Inner products of each task's gradient with the direction of the update. If one is below 0,
+    /// the update raises that task's loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub products: Option<Vec<Number>>,
-    /// The norm of that direction over the shared blocks, where there are products and no `alpha`,
-    /// with which it follows from the Gramian.
+    /// The L2 norm of the direction of the update over the shared blocks, if there are `products` and
+    /// no `alpha`. With `alpha` it follows from the Gramian.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction_norm: Option<Number>,
-    /// How good the solver's answer is.
+    /// How far the solver's answer may be from the best one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
 }
@@ -151,14 +151,14 @@ pub struct Certificate {
     pub value: Number,
 }
 
-/// What happened on the way: another run of the experiment has others.
+/// An observation: another run of the experiment has others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Observation {
-    /// A coordinator took the run up: the first record of a journal, and the first after each
+    /// A coordinator took over the run. It is the first record of a journal, and the first after each
     /// resume.
     Started {
-        /// [`SCHEMA`] of the program that writes.
+        /// [`SCHEMA`] of the program that writes the journal.
         schema: u32,
         /// The program's version.
         version: String,
@@ -168,17 +168,17 @@ pub enum Observation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumed_from: Option<u64>,
     },
-    /// What the experiment says of the machines and of tracking, which no result depends on, as
-    /// flat keys and text.
+    /// The part of the experiment that no result depends on (machines, tracking), as flat keys and
+    /// text.
     Settings {
         /// The values by key (`cluster.workers`).
         settings: IndexMap<String, String>,
     },
-    /// Measured values: rows a second, seconds, bytes. The names end in their unit.
+    /// Measured values: rows a second, seconds, bytes. Their names end in the unit.
     Speed {
         /// Updates done.
         step: u64,
-        /// The worker; none for the whole run.
+        /// The worker's rank. `None` for the whole run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rank: Option<u32>,
         /// The values by name.
@@ -190,76 +190,77 @@ pub enum Observation {
         rank: u32,
         /// Updates done.
         step: u64,
-        /// How it calls itself (host and process).
+        /// The worker's own name (host and process).
         name: String,
     },
-    /// A worker is gone; its work is handed to others.
+    /// A worker is gone. Its work is given to others.
     WorkerLost {
-        /// The rank that it joined with; none where it never took part.
+        /// The rank that it joined with. `None` if it never took part.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rank: Option<u32>,
         /// Updates done.
         step: u64,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// A worker was not let in.
+    /// A worker was refused.
     WorkerRefused {
-        /// How it calls itself.
+        /// The worker's own name.
         name: String,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// Peers were turned away before they could take part, all for the same reason.
+    /// Peers were refused before they could take part, all for the same reason.
     TurnedAway {
-        /// Where the last one came from.
+        /// The address of the last of them.
         peer: String,
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// How many since the last such record.
+        /// How many were refused since the last such record.
         count: u64,
-        /// How many since the coordinator took the run up.
+        /// How many were refused since the coordinator took over the run.
         total: u64,
     },
     /// A checkpoint is on disk.
     CheckpointWritten {
         /// Updates done.
         step: u64,
-        /// How long writing took.
+        /// How long writing took, in milliseconds.
         took_ms: u64,
     },
     /// A checkpoint could not be used.
     CheckpointPassedOver {
         /// Its folder, relative to the run folder.
         path: String,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// Anything else worth knowing later.
+    /// Anything else that may be useful later.
     Event {
         /// What happened, in snake case.
         name: String,
-        /// Updates done, where that matters.
+        /// Updates done, if they matter.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<u64>,
-        /// The same in words.
+        /// What happened, in words.
         message: String,
     },
-    /// Something that a person should look at; the run goes on.
+    /// Something that a person should look at. The run goes on.
     Warning {
-        /// What it is.
+        /// What is wrong.
         reason: Reason,
     },
-    /// The coordinator is done with the run: the last record before it exits, unless it was killed.
+    /// The coordinator ends. It is its last record, unless it was killed.
     Finished {
         /// How it ended.
         status: Status,
         /// Updates done.
         step: u64,
-        /// Why, unless it is finished.
+        /// Why the run ended before its last step. `None` if it is finished.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        /// Measured over the whole run: `seconds`, `rows_per_second`, `peak_rss_bytes`...
+        /// Values measured over the whole run: `seconds`, `rows_per_second`, `peak_rss_bytes` and
+        /// others.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         metrics: IndexMap<String, Number>,
     },
@@ -270,12 +271,12 @@ pub enum Observation {
 pub struct Reason {
     /// The typed reason, in snake case, for programs.
     pub code: String,
-    /// The same in words, with the data.
+    /// The reason in words, with the data.
     pub message: String,
 }
 
 impl Reason {
-    /// A reason from its code and words.
+    /// A reason from its code and its words.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Reason {
         Reason { code: code.into(), message: message.into() }
     }
@@ -287,17 +288,19 @@ impl Reason {
 pub enum Status {
     /// All steps are done.
     Finished,
-    /// It stopped with an error.
+    /// The run stopped with an error.
     Failed,
     /// A person or the system asked it to stop.
     Interrupted,
 }
 
-/// Turns any serialisable value into flat keys and text, as [`Outcome::Parameters`] and MLflow hold
-/// parameters.
+/// Turns any serialisable value into flat keys and text, for [`Outcome::Parameters`] and MLflow.
 ///
-/// Objects nest with dots (`train.optimizer.kind`), lists of plain values are written as JSON
-/// (`[128,64]`), other lists nest by index, and what is null is left out.
+/// Keys of nested objects are joined with dots (`train.optimizer.kind`). Lists of plain values are
+/// written as JSON (`[128,64]`), other lists nest by index, and nulls are left out.
+///
+/// # Errors
+/// The value can't be serialised as JSON.
 pub fn flatten(value: &impl Serialize) -> Result<IndexMap<String, String>, serde_json::Error> {
     let mut flat = IndexMap::new();
     flatten_into("", &serde_json::to_value(value)?, &mut flat);

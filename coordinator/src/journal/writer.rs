@@ -1,4 +1,4 @@
-//! Writing a journal: whole lines only, each result once.
+//! Writes a journal: whole lines only, each result once.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::{JournalError, Record, reader};
 use crate::digest;
 use crate::disk::{Disk, LocalDisk, Operation};
 
-/// Records that may wait for a disk that does not take them, in bytes of their text.
+/// How many bytes of records may wait while the disk accepts none: 64 MiB.
 const WAITING_MAX: usize = 64 << 20;
 
 /// A journal open for appending.
@@ -20,11 +20,13 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     disk: Arc<dyn Disk>,
-    /// Bytes of whole records in the file, and their hash.
+    /// The length in bytes of the whole records in the file.
     length: u64,
+    /// A hasher over those records.
     hash: Sha256,
-    /// The file may have more than that: a write failed, and could not be taken back yet.
+    /// Whether the file may have more bytes: a write failed, and its bytes are not cut off yet.
     torn: bool,
+    /// The length in bytes of the torn end that was cut off when the journal was opened.
     cut_off: u64,
     known: Known,
     /// Records that are not in the file yet.
@@ -34,9 +36,9 @@ pub struct Journal {
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It is a line of the journal now (or the part of it that was missing is).
+    /// It is a line of the journal now, or the part of it that was missing.
     Written,
-    /// It is a result that the journal has already, with the same values.
+    /// It is a result that the journal had already, with the same values.
     Known,
 }
 
@@ -44,12 +46,12 @@ impl Journal {
     /// Creates an empty journal.
     ///
     /// # Errors
-    /// There is a file already, or it can't be created.
+    /// The file exists already, or can't be created.
     pub fn create(path: &Path) -> Result<Journal, JournalError> {
         Journal::create_on(Arc::new(LocalDisk), path)
     }
 
-    /// Creates an empty journal that is written by way of `disk`.
+    /// Creates an empty journal that is written through `disk`.
     ///
     /// # Errors
     /// As [`Journal::create`].
@@ -63,7 +65,7 @@ impl Journal {
         Ok(Journal::of(path, file, 0, Sha256::new(), Known::default()).with_disk(disk))
     }
 
-    /// Opens a journal to go on with it from its start: see [`Journal::open_at`].
+    /// Opens a journal for a run that goes on from its first step: see [`Journal::open_at`].
     ///
     /// # Errors
     /// As [`Journal::open_at`].
@@ -71,8 +73,8 @@ impl Journal {
         Journal::open_at(path, 0)
     }
 
-    /// Opens a journal to go on with it after `step` updates: cuts off what a crash left torn at
-    /// its end, and learns which of the results that will be computed again are there.
+    /// Opens a journal for a run that goes on after `step` updates. It cuts off a torn end that a
+    /// crash left, and indexes the results that will be computed again.
     ///
     /// # Errors
     /// The file can't be read or cut, or a line before its last good one is not a record.
@@ -85,7 +87,7 @@ impl Journal {
             match record {
                 Err(error @ JournalError::Malformed { .. }) => drop(torn.get_or_insert(error)),
                 Err(error) => return Err(error),
-                // A good line after a bad one: that is damage in the middle, not a torn end.
+                // A good line after a bad one means damage in the middle, not a torn end.
                 Ok(_) if torn.is_some() => return Err(torn.take().expect("just seen")),
                 Ok(record) => {
                     good = records.offset();
@@ -112,14 +114,14 @@ impl Journal {
         Journal { path: path.to_owned(), file, disk, length, hash, torn: false, cut_off: 0, known, waiting: Vec::new() }
     }
 
-    /// The same journal, written by way of `disk`.
+    /// The journal, written through `disk` from now on.
     #[must_use]
     pub fn with_disk(self, disk: Arc<dyn Disk>) -> Journal {
         Journal { disk, ..self }
     }
 
-    /// Appends one record. It is in the file (not yet on the disk: [`Journal::sync`]) when this
-    /// returns.
+    /// Appends one record. It is in the file when this returns, and on the disk after
+    /// [`Journal::sync`].
     ///
     /// # Errors
     /// As [`Journal::append_all`].
@@ -128,15 +130,15 @@ impl Journal {
         Ok(if written == 0 { Appended::Known } else { Appended::Written })
     }
 
-    /// Appends records with one write, leaving out results that the journal has already; returns
-    /// how many were new.
+    /// Appends records with one write, and returns how many were new. Results that the journal has
+    /// already are left out.
     ///
-    /// Once a write has failed, records wait, in order, until [`Journal::flush`] or
-    /// [`Journal::sync`] gets them into the file.
+    /// After a failed write, records wait in order until [`Journal::flush`] or [`Journal::sync`]
+    /// writes them.
     ///
     /// # Errors
-    /// The write fails: then none of these records is in the file, and all wait. Or more wait than
-    /// can be held, or a result is not equal to the one in the journal.
+    /// The write fails: then none of these records is in the file, and all of them wait. Or too many
+    /// records wait. Or a result is not equal to the recorded one.
     pub fn append_all(&mut self, records: &[Record]) -> Result<usize, JournalError> {
         let behind = self.is_behind();
         let start = self.waiting.len();
@@ -167,15 +169,15 @@ impl Journal {
         Ok(count)
     }
 
-    /// Whether records wait because a write has failed.
+    /// Whether a write has failed and was not repeated yet.
     pub fn is_behind(&self) -> bool {
         self.torn || !self.waiting.is_empty()
     }
 
-    /// Writes what waits.
+    /// Writes the records that wait.
     ///
     /// # Errors
-    /// The write fails: nothing of it stays in the file, and all of it waits.
+    /// The write fails: none of them is in the file, and all of them wait.
     pub fn flush(&mut self) -> Result<(), JournalError> {
         self.cut()?;
         if self.waiting.is_empty() {
@@ -183,8 +185,8 @@ impl Journal {
         }
         if let Err(source) = self.disk.perform(Operation::Append(&self.path, &self.file, &self.waiting)) {
             self.torn = true;
-            // Where even that fails, it is tried again before anything else is written, or by the
-            // next one who opens.
+            // If cutting fails too, it is retried before the next write, or when the journal is opened
+            // again.
             let _ = self.cut();
             return Err(JournalError::Io { path: self.path.clone(), action: "writing", source });
         }
@@ -194,38 +196,41 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes sure that everything appended so far survives a loss of power.
+    /// Makes sure that all records appended so far survive a loss of power.
     ///
     /// # Errors
-    /// The system can't promise that.
+    /// Writing or syncing fails.
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.flush()?;
         let synced = self.disk.perform(Operation::Sync(&self.path));
         synced.map_err(|source| JournalError::Io { path: self.path.clone(), action: "syncing", source })
     }
 
-    /// Bytes of the records in the file.
+    /// The length in bytes of the records in the file.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Their sha256, as lowercase hexadecimal digits; none where somebody else has written to the
-    /// file: a coordinator that was taken over may finish the operation that it was in.
+    /// The sha256 of the records in the file, as 64 lowercase hexadecimal digits.
+    ///
+    /// `None` if somebody else has written to the file: a fenced coordinator may still finish the
+    /// operation that it was in.
     pub fn sha256(&self) -> Option<String> {
         let is_ours = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.length);
         is_ours.then(|| digest::to_hex(self.hash.clone()))
     }
 
-    /// Bytes of a torn last line that [`Journal::open_at`] cut off.
+    /// The length in bytes of the torn end that [`Journal::open_at`] cut off. 0 if there was none.
     pub fn cut_off(&self) -> u64 {
         self.cut_off
     }
 
-    /// The file.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The part of a result that is not in the journal yet.
     fn missing(&self, outcome: &super::Outcome) -> Result<Option<super::Outcome>, JournalError> {
         self.known.missing(outcome).map_err(|d| JournalError::Differs {
             path: self.path.clone(),
@@ -235,7 +240,7 @@ impl Journal {
         })
     }
 
-    /// Cuts off what is not a whole record.
+    /// Cuts off the bytes of a write that failed.
     fn cut(&mut self) -> Result<(), JournalError> {
         if self.torn {
             let cut = self.disk.perform(Operation::Cut(&self.file, self.length));

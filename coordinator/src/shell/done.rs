@@ -16,12 +16,12 @@ impl Shell {
     pub(super) fn on_done(&mut self, done: Done) {
         match done {
             Done::Crashed => self.recorder.fail(CoordinatorError::Crashed),
-            Done::Measured { step } => self.tell(Event::GramianComputed { step }),
-            Done::Weighed { step, factors } => {
+            Done::GramianComputed { step } => self.tell(Event::GramianComputed { step }),
+            Done::WeightsComputed { step, factors } => {
                 self.factors = factors;
                 self.tell(Event::WeightsComputed { step });
             }
-            Done::Learned { step, next } => {
+            Done::WeightingUpdated { step, next } => {
                 self.end_step(next);
                 self.tell(Event::WeightingUpdated { step });
                 self.executor.look_ahead();
@@ -38,8 +38,8 @@ impl Shell {
                 self.tell(Event::Unusable { step: error.step(), reason, answers: unusable });
             }
             Done::Skipped(report) => self.on_skipped(&report),
-            Done::Decided(evaluation, evaluated) => self.on_decided(evaluation, evaluated),
-            Done::Undecided { evaluation, unusable: answers, sums } => {
+            Done::MetricsComputed(evaluation, evaluated) => self.on_decided(evaluation, evaluated),
+            Done::SumsNotFinite { evaluation, unusable: answers, sums } => {
                 self.answers.put_back_sums(sums);
                 let (step, split) = (self.run.done(), evaluation.split().name());
                 let reason = format!("step {step}: the evaluation on the {split} split is not finite");

@@ -30,15 +30,15 @@ impl Shell {
             Effect::Clear => self.answers.clear(),
             Effect::ComputeGramian { step } => {
                 let gradients = self.answers.take_gradients();
-                self.order(Job::Measure { step, gradients })?;
+                self.order(Job::ComputeGramian { step, gradients })?;
             }
             Effect::ComputeWeights { step } => {
                 let losses = self.answers.take_losses();
-                self.order(Job::Weigh { step, losses })?;
+                self.order(Job::ComputeWeights { step, losses })?;
             }
             Effect::UpdateWeighting { step } => {
                 let losses = self.answers.take_losses();
-                self.order(Job::Learn { step, losses })?;
+                self.order(Job::UpdateWeighting { step, losses })?;
             }
             Effect::Update { step } => {
                 let gradients = self.answers.take_gradients();
@@ -49,7 +49,7 @@ impl Shell {
             Effect::Skip { step } => self.order(Job::Skip { step })?,
             Effect::ComputeMetrics { evaluation, agreed } => {
                 let sums = self.answers.take_sums();
-                self.order(Job::Decide { evaluation, sums, agreed })?;
+                self.order(Job::ComputeMetrics { evaluation, sums, agreed })?;
             }
             Effect::Select => self.results.select(self.run.done(), &self.parameters),
             Effect::Save { step } => {

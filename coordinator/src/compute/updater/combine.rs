@@ -1,4 +1,6 @@
-//! From the tasks' gradients to one.
+//! From per-task gradients to the combined gradient.
+
+use std::collections::BTreeMap;
 
 use aggregation::{
     Gramian,
@@ -6,23 +8,26 @@ use aggregation::{
     weighting::{Combination, Need, Statistics},
 };
 
-use super::{Updater, descent::is_finite, present, robust};
+use super::Updater;
 use crate::compute::{
-    Gradient, Missing,
-    jacobian::{self, ByTask},
+    answers::Gradient,
+    jacobian::{self, ByTask, TaskVectors},
+    piece::is_finite,
+    reduce::Missing,
     report::{NotFinite, Weighed},
 };
 
 impl Updater {
-    /// Weighs the tasks with their gradients and writes the combined gradient.
+    /// Weights the tasks by their gradients, and writes the combined gradient. `counts` are labelled
+    /// rows by task.
     pub(super) fn combine(&mut self, counts: &[u64], gradients: &[Gradient]) -> Result<Weighed, NotFinite> {
-        let present = present(counts);
+        let present = self.present(counts);
         let losses = self.weighted(&present, &self.losses);
         let mut vectors = self.vectors_by_task(gradients)?;
         let root = Node::root(self.plan.microbatches());
         let sums = self.robust.map(|robust| self.robust_sums(robust, &vectors)).transpose()?;
         if let Some(sums) = &sums {
-            vectors = robust::in_place(&vectors, sums, root);
+            vectors = with_sums(&vectors, sums, root);
         }
         let missing = |missing: Missing| NotFinite::Impossible { step: self.step, reason: missing.to_string() };
         let rows = jacobian::rows(&self.layout, &present, &vectors, root).map_err(missing)?;
@@ -47,9 +52,9 @@ impl Updater {
             jacobian: self.weigher.needs(Need::Jacobian).then_some(&rows[..]),
         };
         let outcome = self.ask_weighting(&present, |weigher, moment| weigher.weigh(moment, &statistics))?;
-        let (step, gradient) = (self.step, &mut self.gradient[..]);
-        jacobian::write_direction(&layout, &rows, &outcome.combination, gradient);
-        jacobian::write_own(&layout, &vectors, &present, root, gradient)
+        let (step, combined) = (self.step, &mut self.combined_gradient[..]);
+        jacobian::write_direction(&layout, &rows, &outcome.combination, combined);
+        jacobian::write_own(&layout, &vectors, &present, root, combined)
             .map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })?;
         let alpha = outcome.combination.alpha().map(<[f64]>::to_vec);
         let alpha_by_block = match (&outcome.combination, &by_block) {
@@ -63,7 +68,7 @@ impl Updater {
             (None, _) => (None, None),
             (Some(gramian), Some(alpha)) => (Some(gramian.times(alpha)), None),
             (Some(_), None) => {
-                let (products, norm) = jacobian::products(&layout, &rows, gradient);
+                let (products, norm) = jacobian::products(&layout, &rows, combined);
                 (Some(products), Some(norm))
             }
         };
@@ -71,6 +76,8 @@ impl Updater {
         Ok(Weighed { present, losses, alpha, alpha_by_block, certificate, gramian, products, direction_norm, recorded })
     }
 
+    /// Inner products between the mean gradients of the two halves of the microbatches,
+    /// `[tasks, tasks]`.
     fn gramian_cross(
         &self,
         present: &[usize],
@@ -84,11 +91,7 @@ impl Updater {
         };
         let labelled = |half: Node, task: usize| -> u64 {
             let within = gradients.iter().filter(|gradient| half.contains(gradient.node));
-            within
-                .flat_map(|gradient| &gradient.losses)
-                .filter(|sum| sum.task as usize == task)
-                .map(|sum| sum.rows)
-                .sum()
+            within.flat_map(|gradient| &gradient.losses).filter(|sum| sum.task == task).map(|sum| sum.rows).sum()
         };
         let shares = halves.map(|half| {
             let whole = Node::root(self.plan.microbatches());
@@ -98,4 +101,13 @@ impl Updater {
         let [left, right] = [rows(halves[0])?, rows(halves[1])?];
         Ok(jacobian::gramian_cross([&left, &right], [&shares[0], &shares[1]]))
     }
+}
+
+/// `vectors` with one sum over `root` for each task in place of its vectors.
+fn with_sums<'a>(vectors: &ByTask<'_>, sums: &'a BTreeMap<usize, Vec<f32>>, root: Node) -> ByTask<'a> {
+    let of_task = |(task, sum): (&usize, &'a Vec<f32>)| {
+        let nodes = BTreeMap::from([(root, sum.as_slice())]);
+        (*task, TaskVectors { span: vectors[task].span.clone(), nodes })
+    };
+    sums.iter().map(of_task).collect()
 }

@@ -1,8 +1,8 @@
 //! From the combined gradient to the next parameters.
 //!
-//! The gradient is added up and looked through first, part by part while it is in a core's cache,
-//! and applied in a second pass: where it is not finite, nothing has changed yet, and the step can
-//! be made of other answers or left out.
+//! A first pass adds the gradient and checks that it is finite, part by part while a part is in a
+//! core's cache. A second pass applies it. If the gradient is not finite, nothing has changed yet:
+//! the step can be repeated with other answers, or skipped.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use rayon::prelude::*;
 use super::Updater;
 use crate::compute::{
     ahead::Ahead,
-    piece::{ALONE_ELEMENTS, PART, Piece, cuts, pieces},
+    piece::{ALONE_ELEMENTS, PART, Piece, cuts, is_finite, pieces},
     reduce::{Missing, sum_into},
     report::NotFinite,
 };
 
-/// So many parts are worked on before they go over the network: 1 MiB.
+/// How many parts are computed before they are sent over the network: 1 MiB in all.
 const PARTS_AHEAD: usize = 8;
 
 impl Updater {
-    /// Adds the vectors up, unless there is one for the whole; says whether the sum is finite.
+    /// Adds the vectors, unless one of them is the whole sum. Returns whether the sum is finite.
     pub(super) fn add_up(&mut self, root: Node, vectors: &BTreeMap<Node, &[f32]>) -> Result<bool, NotFinite> {
         if let Some(whole) = vectors.get(&root) {
             return Ok(is_finite(whole));
@@ -33,17 +33,17 @@ impl Updater {
         let add = |(i, sum): (usize, &mut [f32])| {
             sum_into(root, vectors, i * PART..i * PART + sum.len(), sum).map(|()| all_finite(sum))
         };
-        let finite: Result<bool, Missing> = if self.gradient.len() <= ALONE_ELEMENTS {
-            self.gradient.chunks_mut(PART).enumerate().map(add).try_fold(true, |all, part| Ok(all & part?))
+        let finite: Result<bool, Missing> = if self.combined_gradient.len() <= ALONE_ELEMENTS {
+            self.combined_gradient.chunks_mut(PART).enumerate().map(add).try_fold(true, |all, part| Ok(all & part?))
         } else {
-            let parts = self.gradient.par_chunks_mut(PART).enumerate().map(add);
+            let parts = self.combined_gradient.par_chunks_mut(PART).enumerate().map(add);
             parts.try_reduce(|| true, |one, other| Ok(one && other))
         };
         finite.map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })
     }
 
-    /// Builds the next parameters with a gradient that is finite: with `whole`, or with the one
-    /// that is added up. Gives the gradient's norm where it was asked for.
+    /// Computes the next parameters from a finite gradient: `whole`, or the sum that was added before.
+    /// Returns the gradient's L2 norm before clipping. `None` if clipping is off.
     pub(super) fn descend(
         &mut self,
         learning_rate: f64,
@@ -54,7 +54,7 @@ impl Updater {
         let elements = self.parameters.elements();
         let blocks = self.layout.ranges();
         let cuts = if self.optimizer.is_elementwise() { cuts(elements) } else { vec![0, elements] };
-        let gradient = whole.unwrap_or(&self.gradient);
+        let gradient = whole.unwrap_or(&self.combined_gradient);
         let norm = self.clip_norm.map(|_| clip::norm(gradient));
         let scale = match (norm, self.clip_norm) {
             (Some(norm), Some(clip_norm)) => clip::scale_for(norm, clip_norm),
@@ -62,7 +62,7 @@ impl Updater {
         };
         let update = self.optimizer.begin(&mut self.state, learning_rate, scale);
         let parts = self.state.parts(&cuts);
-        // What goes over the network leaves in parts; otherwise there is nothing to wait for.
+        // Parts that go over the network are sent in groups. Otherwise one group has all parts.
         let together = if ahead.is_empty() { usize::MAX } else { PARTS_AHEAD };
         let finite = self.parameters.build_next(step, |current, next| {
             let mut work = pieces(parts, current, gradient, next).into_iter().peekable();
@@ -83,9 +83,4 @@ impl Updater {
         });
         if finite { Ok(norm) } else { Err(NotFinite::Update { step }) }
     }
-}
-
-/// Whether every element is finite; a long vector is looked through by several threads.
-pub(super) fn is_finite(vector: &[f32]) -> bool {
-    if vector.len() <= ALONE_ELEMENTS { all_finite(vector) } else { vector.par_chunks(PART).all(all_finite) }
 }

@@ -1,15 +1,15 @@
-//! What a checkpoint keeps of the update, and how it is taken up again.
+//! The parts of a checkpoint that the update saves and restores.
 
 use aggregation::weighting::State;
 
 use super::Updater;
 use crate::checkpoint::{Block, Checkpoint, Tensor, Values};
 
-/// The state's name in a checkpoint.
+/// The name in a checkpoint of the number of steps that the optimizer has done.
 const OPTIMIZER_STEP: &str = "optimizer.step";
 
 impl Updater {
-    /// Puts parameters and states into a checkpoint of the current step.
+    /// Puts the current parameters and the states of optimizer and weighting into a checkpoint.
     pub fn fill(&self, checkpoint: &mut Checkpoint) {
         checkpoint.parameters = self.parameters.read(checkpoint.step, <[f32]>::to_vec);
         let block = |b: &model::Block| Block { name: b.name.clone(), shape: b.shape.clone(), offset: b.offset };
@@ -22,10 +22,12 @@ impl Updater {
         checkpoint.states.insert(OPTIMIZER_STEP.into(), self.state.step.to_string());
     }
 
-    /// Takes up the states of a checkpoint, whose parameters stand already.
+    /// Restores the states of optimizer and weighting from a checkpoint. The parameters must be
+    /// restored before.
     ///
     /// # Errors
-    /// What does not fit this experiment's layout, optimizer or weighting.
+    /// The checkpoint does not fit this experiment's layout, optimizer or weighting. The text says
+    /// what does not fit.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
         let ours = self.layout.blocks().iter().map(|block| (&block.name, &block.shape, block.offset));
         if !ours.eq(checkpoint.blocks.iter().map(|block| (&block.name, &block.shape, block.offset))) {
@@ -35,11 +37,11 @@ impl Updater {
             let saved = checkpoint.optimizer.iter().find(|tensor| tensor.name == *name);
             match saved.map(|tensor| &tensor.values) {
                 Some(Values::F32(values)) if values.len() == slot.len() => slot.copy_from_slice(values),
-                _ => return Err(format!("the optimizer's `{name}` is not in it, or has another length")),
+                _ => return Err(format!("its optimizer has no `{name}`, or one of another length")),
             }
         }
         let step = checkpoint.state(OPTIMIZER_STEP);
-        self.state.step = step.ok_or_else(|| format!("`{OPTIMIZER_STEP}` is not in it"))?;
+        self.state.step = step.ok_or_else(|| format!("it has no `{OPTIMIZER_STEP}`"))?;
         let mut weighting = State::default();
         for Tensor { name, values } in &checkpoint.weighting {
             match values {
