@@ -1,4 +1,4 @@
-//! Checkpoints: whole or not there, checked, and openable by others.
+//! Checkpoints are complete or absent, checked on reading, and open in other programs.
 
 use std::fs;
 use std::path::Path;
@@ -115,7 +115,7 @@ fn the_manifest_has_the_sha256_of_every_file_and_of_the_parameters() {
 }
 
 #[test]
-fn the_newest_good_one_is_taken_and_those_passed_over_are_told() {
+fn the_newest_good_checkpoint_is_taken_and_those_passed_over_are_returned() {
     let run = tempfile::tempdir().expect("a folder");
     assert!(matches!(newest_good(run.path(), None), Ok((None, passed)) if passed.is_empty()));
     for step in [100, 200, 300, 400, 1_000_000] {
@@ -147,7 +147,7 @@ fn damage_to_any_file_is_found() {
 }
 
 #[test]
-fn of_the_best_ones_files_only_the_model_is_needed() {
+fn of_the_best_checkpoint_only_the_model_is_needed() {
     let run = tempfile::tempdir().expect("a folder");
     let best = write(&LocalDisk, run.path(), &checkpoint(100)).expect("writes");
     write(&LocalDisk, run.path(), &Checkpoint { best: Some(100), ..checkpoint(200) }).expect("writes");
@@ -161,10 +161,10 @@ fn of_the_best_ones_files_only_the_model_is_needed() {
 }
 
 #[test]
-fn a_write_that_was_interrupted_is_not_seen_and_is_swept_up() {
+fn what_an_interrupted_write_left_is_ignored_and_removed() {
     let run = tempfile::tempdir().expect("a folder");
     write(&LocalDisk, run.path(), &checkpoint(100)).expect("writes");
-    // What a crash before the rename leaves: the folder beside, whole or not.
+    // A crash before the rename leaves the temporary folder, complete or not.
     let beside = run.path().join("checkpoints/.step-000200.new");
     fs::create_dir(&beside).expect("creates");
     fs::write(beside.join("model.safetensors"), b"half").expect("writes");
@@ -195,7 +195,7 @@ fn the_newest_the_best_and_the_protected_stay() {
 }
 
 #[test]
-fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
+fn a_best_checkpoint_stays_as_long_as_one_that_names_it() {
     let run = tempfile::tempdir().expect("a folder");
     for (step, best) in [(10, 10), (20, 10), (30, 30), (40, 30)] {
         write(&LocalDisk, run.path(), &Checkpoint { best: Some(best), ..checkpoint(step) }).expect("writes");
@@ -215,7 +215,7 @@ fn a_best_one_stays_as_long_as_a_checkpoint_that_names_it() {
 }
 
 #[test]
-fn checkpoints_of_a_lost_future_take_no_place_among_those_that_stay() {
+fn checkpoints_after_the_one_just_written_do_not_count_among_those_that_stay() {
     for (n, stay) in [(1, &[100, 400][..]), (2, &[100, 300, 400]), (3, &[100, 200, 300, 400])] {
         let run = tempfile::tempdir().expect("a folder");
         for step in [100, 200, 300, 500, 600, 700] {
@@ -235,7 +235,7 @@ fn checkpoints_of_a_lost_future_take_no_place_among_those_that_stay() {
 }
 
 #[test]
-fn a_checkpoint_whose_journal_is_lost_is_passed_over() {
+fn a_checkpoint_with_a_lost_journal_is_passed_over() {
     let run = tempfile::tempdir().expect("a folder");
     for step in [100, 200] {
         write(&LocalDisk, run.path(), &checkpoint(step)).expect("writes");
@@ -250,7 +250,7 @@ fn a_checkpoint_whose_journal_is_lost_is_passed_over() {
 }
 
 #[test]
-fn a_checkpoint_whose_journal_was_changed_is_passed_over_for_the_one_before_the_change() {
+fn a_checkpoint_with_a_changed_journal_is_passed_over_for_one_from_before_the_change() {
     let run = tempfile::tempdir().expect("a folder");
     let journal = run.path().join("journal.jsonl");
     let mut text = vec![b'x'; 2000];
@@ -279,7 +279,7 @@ fn blocks_that_do_not_cover_the_parameters_are_refused() {
 }
 
 #[test]
-fn a_checkpoint_of_another_schema_is_named_as_such() {
+fn a_checkpoint_of_another_schema_is_refused_with_its_number() {
     let run = tempfile::tempdir().expect("a folder");
     let path = write(&LocalDisk, run.path(), &checkpoint(1)).expect("writes");
     for found in [0, SCHEMA - 1, SCHEMA + 1] {
@@ -308,7 +308,7 @@ fn what_another_version_wrote_is_not_removed() {
 
 #[test]
 fn every_bit_of_the_manifest_counts() {
-    // Seven thousand manifests: in memory where there is room for them.
+    // Seven thousand manifests are written, in memory if there is room.
     let run = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     let small = Checkpoint { blocks: Vec::new(), parameters: Vec::new(), weighting: Vec::new(), ..checkpoint(5) };
     let path = write(&LocalDisk, run.path(), &small).expect("writes");
@@ -319,7 +319,7 @@ fn every_bit_of_the_manifest_counts() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         fs::write(&manifest, &damaged).expect("writes");
         let refused = load(&path).expect_err("one bit is another");
-        // What no other build has written is damaged, not newer.
+        // No other build has written this, so the error must say that it is damaged.
         assert!(!matches!(refused, CheckpointError::Schema { .. }), "bit {bit}: {refused}");
     }
     eprintln!("{} bits", 8 * sound.len());
@@ -328,7 +328,7 @@ fn every_bit_of_the_manifest_counts() {
 }
 
 #[test]
-fn what_a_manifest_says_in_good_order_is_compared_all_the_same() {
+fn step_and_parameters_are_checked_even_if_the_manifests_hash_matches() {
     let run = tempfile::tempdir().expect("a folder");
     let path = write(&LocalDisk, run.path(), &checkpoint(5)).expect("writes");
     fs::rename(&path, path_of(run.path(), 6)).expect("renames");
@@ -340,8 +340,8 @@ fn what_a_manifest_says_in_good_order_is_compared_all_the_same() {
     let changed = manifest
         .replace(&parameters_sha256(&checkpoint(7).parameters), &parameters_sha256(&checkpoint(8).parameters))
         .replace(&manifest[manifest.find("sha256\": \"").expect("is there") + 10..][..64], "");
-    let seal = coordinator::digest::sha256(changed.as_bytes());
-    let changed = changed.replacen("sha256\": \"", &format!("sha256\": \"{seal}"), 1);
+    let own_hash = coordinator::digest::sha256(changed.as_bytes());
+    let changed = changed.replacen("sha256\": \"", &format!("sha256\": \"{own_hash}"), 1);
     fs::write(path.join("manifest.json"), changed).expect("writes");
     let error = load(&path).expect_err("has other parameters");
     assert!(matches!(&error, CheckpointError::Tensors { file, .. } if file == "model.safetensors"), "{error}");
@@ -357,7 +357,7 @@ fn a_checkpoint_that_turns_out_to_be_the_best_names_itself() {
         kept.written.expect("is written")
     };
     assert!(save(100, Some(100)));
-    // Asked for while it is evaluated, and then found to be better than the one that it names.
+    // Written while it is evaluated, and then found to be better than the best one that it names.
     assert!(save(200, Some(100)) && !save(200, Some(100)) && save(200, Some(200)));
     assert_eq!(load(&path_of(run.path(), 200)).expect("is whole").best, Some(200));
 }

@@ -1,4 +1,4 @@
-//! The run folder: named by time, locked, with an epoch that only grows.
+//! The run folder is named by time and locked, and its epoch only grows.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -60,7 +60,7 @@ fn a_folder_without_an_experiment_is_no_run_and_one_without_a_journal_is_one_tha
     assert!(error.to_string().contains("has journal.jsonl, and no experiment.toml to go on with"), "{error}");
     fs::remove_file(journal).expect("removes");
     fs::write(parent.path().join("experiment.toml"), "").expect("writes");
-    // Somebody's own folder.
+    // A person's own folder.
     assert!(matches!(RunFolder::open(parent.path()), Err(FolderError::NotARun { missing: "journal.jsonl", .. })));
     fs::write(parent.path().join("epoch"), "1\n").expect("writes");
     let past = ResumableRun::find(RunFolder::open(parent.path()).expect("opens")).expect("is there");
@@ -86,9 +86,9 @@ fn a_second_coordinator_is_refused_until_the_first_is_gone() {
     RunFolder::open(&path).expect("opens");
 }
 
-/// A process that a killed coordinator was starting holds its lock for a moment.
+/// A worker process that a killed coordinator was starting holds the lock for a moment.
 #[test]
-fn a_lock_that_ends_in_a_moment_is_waited_for() {
+fn a_lock_that_is_released_soon_is_waited_for() {
     let parent = tempfile::tempdir().expect("a folder");
     let path = parent.path().join("run");
     let first = RunFolder::create_at(&path).expect("creates");
@@ -96,7 +96,7 @@ fn a_lock_that_ends_in_a_moment_is_waited_for() {
     fs::write(first.journal(), "").expect("writes");
     std::thread::scope(|scope| {
         let second = scope.spawn(|| RunFolder::open(&path));
-        // It has opened the lock that the first one holds, or has ended, which it must not.
+        // Two open files: the second one waits for the lock that the first one holds.
         let opened = || {
             let files =
                 fs::read_dir("/proc/self/fd").expect("lists").filter_map(|file| fs::read_link(file.ok()?.path()).ok());

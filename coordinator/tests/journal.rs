@@ -1,4 +1,4 @@
-//! The journal: whole lines, exact numbers, each result once.
+//! The journal has whole lines, exact numbers, and each result once.
 
 use std::fs;
 use std::io::Write as _;
@@ -126,7 +126,7 @@ fn a_member_of_a_later_version_is_ignored() {
 }
 
 #[test]
-fn creating_where_a_journal_is_fails() {
+fn a_journal_is_not_created_over_an_existing_one() {
     let (_folder, path) = place();
     drop(Journal::create(&path).expect("creates"));
     assert!(matches!(Journal::create(&path), Err(JournalError::Io { action: "creating", .. })));
@@ -179,8 +179,8 @@ fn a_result_that_is_there_is_not_written_again() {
     assert_eq!(journal.append(&nan).expect("appends"), Appended::Known);
     assert_eq!(fs::read_to_string(&path).expect("reads"), before);
 
-    // Of a record that is known in part, the rest is written; another task, metric, split or step
-    // is another result.
+    // Only the unknown part of a record is written. Another task, metric, split or step is another
+    // result.
     assert_eq!(
         journal.append(&metrics(1, Some("a"), &[("loss", 0.1), ("accuracy", 0.5)])).expect("appends"),
         Appended::Written
@@ -231,7 +231,7 @@ fn a_tail_sees_each_record_once_and_never_half_a_line() {
     let (mut tail, mut seen) = (Tail::new(&path, 0), Vec::new());
     for piece in whole.chunks(37) {
         fs::OpenOptions::new().append(true).open(&path).and_then(|mut f| f.write_all(piece)).expect("writes");
-        // 16 bytes at a time is less than any line: such lines are read whole.
+        // 16 bytes are less than any line, and such lines are read whole.
         loop {
             let next = tail.next(16).expect("reads");
             if next.is_empty() {
@@ -243,7 +243,7 @@ fn a_tail_sees_each_record_once_and_never_half_a_line() {
     }
     assert_eq!(seen, all);
     assert_eq!(tail.position() as usize, whole.len());
-    // A position that the file no longer reaches means the start.
+    // A position after the file's end means the start.
     assert_eq!(Tail::new(&path, 1 << 40).next(1 << 20).expect("reads"), all);
 }
 
@@ -295,7 +295,7 @@ proptest! {
 }
 
 #[test]
-fn the_hash_is_of_the_file_and_not_said_where_somebody_else_has_written_to_it() {
+fn the_hash_is_that_of_the_file_and_absent_if_somebody_else_has_written_to_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.jsonl");
     let mut journal = Journal::create(&path).expect("creates");

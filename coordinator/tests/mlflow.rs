@@ -1,5 +1,4 @@
-//! Tracking against real MLflow servers, which the tests install and start themselves (see
-//! `scripts/mlflow`).
+//! Tracking with real MLflow servers, which the tests install and start (see `scripts/mlflow`).
 
 mod mlflow_server;
 
@@ -14,11 +13,10 @@ use mlflow_server::{ClosedPort, Proxy, Server, Store};
 use serde_json::json;
 
 const TIME_MS: u64 = 1_795_176_191_000;
-/// Longer than a server ever takes on a busy machine; what waits for it ends as soon as the thing
-/// is there.
+/// Longer than a server ever takes on a busy machine. A wait ends as soon as its condition holds.
 const LONG: Duration = Duration::from_secs(240);
 
-/// A tracker that looks often, so that tests are quick.
+/// A tracker that looks at the journal often, so that tests are quick.
 fn track(uri: &str, run_dir: &Path) -> TrackerHandle {
     let mut config = Config::new(uri, "digits", "2026-11-20T12-03-11-digits");
     config.poll = Duration::from_millis(20);
@@ -44,7 +42,7 @@ fn beginning() -> Vec<Record> {
     ]
 }
 
-/// What a step of two tasks writes.
+/// The records of a step of two tasks.
 fn step(step: u64) -> Vec<Record> {
     let value = |task: u64| 1.0 / (step + task) as f64;
     let metrics = |pairs: &[(&str, f64)]| pairs.iter().map(|(k, v)| (k.to_string(), Number(*v))).collect();
@@ -79,7 +77,7 @@ fn stored(value: f64) -> String {
     }
 }
 
-/// The points that a server must have, from the journal alone.
+/// The points that a server must have, computed from the journal.
 fn expected(journal: &Path) -> BTreeMap<String, Points> {
     let mut points: BTreeMap<String, Points> = BTreeMap::new();
     for record in read(journal).expect("opens") {
@@ -135,7 +133,7 @@ async fn a_server_killed_in_mid_run_has_every_point_once_after_its_restart() {
     journal.append_all(&beginning()).expect("appends");
     append_steps(&mut journal, 1..=40);
     server.wait_for_points("train/digit/loss", 1).await;
-    // Killed while it is being written to: the batch under way is lost, or its answer is.
+    // The server is killed while a batch is sent: the batch or its answer is lost.
     append_steps(&mut journal, 41..=2000);
     server.kill();
     append_steps(&mut journal, 2001..=2100);
@@ -172,7 +170,7 @@ async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing
     let path = run.path().join("journal.jsonl");
     let port = ClosedPort::new();
     let server = Server::start(&store, &port).await;
-    // Every third answer of the server is lost, whatever it answers.
+    // Every third answer of the server is lost.
     let proxy = Proxy::start(server.port, 3).await;
     let mut journal = Journal::create(&path).expect("creates");
     journal.append_all(&beginning()).expect("appends");
@@ -186,7 +184,7 @@ async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing
     let metrics = odd.iter().map(|(k, v)| (k.to_string(), Number(*v))).collect();
     let outcome = Outcome::Metrics { step: 7, split: "test".into(), task: Some("digit".into()), metrics };
     journal.append(&Record::result(TIME_MS + 7, outcome)).expect("appends");
-    // More in one record than a batch takes.
+    // One record has more points than a batch can have.
     let many = (0..2300).map(|i| (format!("m{i}"), Number(f64::from(i)))).collect();
     let outcome = Outcome::Metrics { step: 7, split: "validation".into(), task: None, metrics: many };
     journal.append(&Record::result(TIME_MS + 7, outcome)).expect("appends");
@@ -198,14 +196,14 @@ async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing
     assert_eq!(pairs(&on_server["data"]["params"])["path"].chars().count(), 6000);
     assert!(proxy.lost() > 3, "the proxy lost {} answers", proxy.lost());
 
-    // The run resumes: the same MLflow run goes on, and fails at last.
+    // The run resumes. The same MLflow run goes on, and fails in the end.
     append_steps(&mut journal, 8..=10);
     let failed = track(&proxy.uri(), run.path()).finish(Status::Failed, LONG).await;
     assert_eq!(failed.run_id, interrupted.run_id);
     assert_all_there(&server, &failed, &path, "FAILED").await;
 
-    // Sent again from the first line (a machine that lost what it had not synced): each point is
-    // there once still.
+    // The journal is sent again from its first line, as after a machine lost unsynced bytes. The
+    // server still has each point once.
     let state = run.path().join("tracking.json");
     let mut stored: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&state).expect("reads")).expect("is JSON");

@@ -1,4 +1,4 @@
-//! A disk that fails at an operation of one's choice, or is that of a machine that stops there.
+//! A disk that fails at a chosen operation, or at which a process or a machine stops there.
 #![allow(dead_code)] // each test file uses a part
 
 use std::{
@@ -10,21 +10,21 @@ use std::{
 
 use coordinator::disk::{Disk, LocalDisk, Operation};
 
-/// What happens at the operation of one's choice.
+/// What happens at the chosen operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails, half done, as on a full disk; so do so many that follow.
+    /// It fails half done, as on a full disk. So do as many of the following operations as given.
     Full(u64),
-    /// The process is killed in the midst of it: nothing happens any more.
+    /// The process is killed in the middle of it. No later operation is done.
     Killed,
-    /// The machine loses its power in the midst of it: of files that were not synced half is lost,
-    /// renames are undone, and a new file whose folder was not synced is gone.
+    /// The machine loses its power in the middle of it. Half of the unsynced bytes of each file are
+    /// lost, unsynced renames are undone, and new files in unsynced folders are gone.
     PowerLost,
-    /// The same on a file system that keeps renames before it keeps what was written.
+    /// The machine loses its power, and its file system stores renames before file contents.
     BytesLost,
 }
 
-/// The disk.
+/// A disk with one fault.
 #[derive(Debug)]
 pub struct FaultyDisk {
     at: u64,
@@ -38,26 +38,26 @@ struct State {
     dead: bool,
     failed: bool,
     sync_skipped: bool,
-    /// Files with bytes that are not synced: how many are.
+    /// Files with unsynced bytes, and how many of their bytes are synced.
     unsynced: BTreeMap<PathBuf, u64>,
-    /// New files whose folder is not synced.
+    /// New files in folders that are not synced.
     created: BTreeSet<PathBuf>,
-    /// Renames whose folder is not synced: from, to, and what was in the new place.
+    /// Renames in folders that are not synced: from, to, and the bytes that were at the new path.
     renamed: Vec<(PathBuf, PathBuf, Option<Vec<u8>>)>,
 }
 
 impl FaultyDisk {
-    /// A disk on which the operation number `at`, counted from 1, meets a fault.
+    /// A disk with a fault at the operation number `at`, counted from 1.
     pub fn new(at: u64, fault: Fault) -> FaultyDisk {
         FaultyDisk { at, fault, state: Mutex::default() }
     }
 
-    /// A disk without a fault, which counts.
+    /// A disk without a fault. It counts operations.
     pub fn sound() -> FaultyDisk {
         FaultyDisk::new(u64::MAX, Fault::Killed)
     }
 
-    /// The same disk under another process: what was not synced before is not now.
+    /// Takes over the unsynced state of the disk `before`: another process uses the same disk.
     pub fn inherit(&self, before: &FaultyDisk) {
         let mut before = before.state();
         let mut state = self.state();
@@ -66,12 +66,12 @@ impl FaultyDisk {
         state.renamed = std::mem::take(&mut before.renamed);
     }
 
-    /// From now on nothing is synced, and nobody is told.
+    /// From now on the disk says that it syncs, and does not.
     pub fn skip_sync(&self) {
         self.state().sync_skipped = true;
     }
 
-    /// The machine loses its power now.
+    /// Makes the machine lose its power now.
     pub fn lose_power(&self) {
         let mut state = self.state();
         state.lose(true).expect("files can be cut");
@@ -83,7 +83,7 @@ impl FaultyDisk {
         self.state().failed
     }
 
-    /// Operations so far.
+    /// The number of operations so far.
     pub fn performed(&self) -> u64 {
         self.state().performed
     }
@@ -132,7 +132,7 @@ impl Disk for FaultyDisk {
             _ => {
                 state.note(operation)?;
                 match operation {
-                    // What is lost is decided here: the machine's own disk need not be waited for.
+                    // This disk decides what is lost, so there is no need to wait for the real one.
                     Operation::Sync(path) => fs::metadata(path).map(drop),
                     other => LocalDisk.perform(other),
                 }
@@ -141,7 +141,7 @@ impl Disk for FaultyDisk {
     }
 }
 
-/// What can happen in part does.
+/// Does half of an operation, if it can be done in part.
 fn half(operation: Operation<'_>) -> io::Result<()> {
     match operation {
         Operation::Write(path, bytes) => LocalDisk.perform(Operation::Write(path, &bytes[..bytes.len() / 2])),
@@ -153,7 +153,7 @@ fn half(operation: Operation<'_>) -> io::Result<()> {
 }
 
 impl State {
-    /// Remembers what a loss of power would undo.
+    /// Notes what a loss of power would undo.
     fn note(&mut self, operation: Operation<'_>) -> io::Result<()> {
         match operation {
             Operation::Write(path, _) => {

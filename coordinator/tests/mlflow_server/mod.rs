@@ -1,4 +1,4 @@
-//! A real MLflow server on loopback with a store in a temporary folder, and a proxy that loses
+//! A real MLflow server on loopback with its store in a temporary folder, and a proxy that loses
 //! answers.
 
 use std::collections::BTreeMap;
@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// MLflow needs about 20 s to start on an idle machine.
+/// How long a server may take to start. On an idle machine it takes about 20 s.
 const START: Duration = Duration::from_secs(240);
 
-/// A port of loopback that nothing listens on, and that nobody is given as long as this is there;
-/// whoever asks for it by its number gets it.
+/// A port of loopback that nothing listens on. As long as this value lives, the system gives the
+/// port only to those who ask for its number.
 pub struct ClosedPort(Socket);
 
 impl ClosedPort {
     pub fn new() -> ClosedPort {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        // Servers ask for the same, so that both can be bound to it.
+        // Servers set this option too, so that both can bind to the port.
         socket.set_reuse_address(true).expect("is set");
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
         ClosedPort(socket)
@@ -35,7 +35,7 @@ impl ClosedPort {
     }
 }
 
-/// Where a server keeps its data; outlives the server.
+/// A server's data. It outlives the server.
 pub struct Store(tempfile::TempDir);
 
 impl Store {
@@ -93,7 +93,7 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// SIGKILL for every process of the server.
+    /// Kills every process of the server with SIGKILL.
     pub fn kill(&mut self) {
         let group = rustix::process::Pid::from_child(&self.process);
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -129,7 +129,7 @@ impl Server {
         runs.iter().map(|run| run["info"]["run_id"].as_str().expect("text").to_owned()).collect()
     }
 
-    /// Waits until the first run of the experiment `digits` has so many points of a metric.
+    /// Waits until the first run of the experiment `digits` has `count` points of a metric.
     pub async fn wait_for_points(&self, metric: &str, count: usize) {
         let seen = async {
             loop {
@@ -187,7 +187,7 @@ impl Server {
     }
 }
 
-/// A value as MLflow gives it, in Rust's way of writing it.
+/// A value from MLflow, as Rust writes it.
 fn value(of: &Value) -> String {
     let text = of.as_str().expect("text");
     format!("{:?}", text.parse::<f64>().expect("a number or NaN"))
@@ -208,8 +208,8 @@ fn values_as_text(json: &str) -> String {
     text
 }
 
-/// Passes connections on to a port, and loses every n-th answer: the server has done what it was
-/// asked, and nobody hears of it.
+/// Passes connections on to a port, and loses every n-th answer after the server has carried out
+/// the call.
 pub struct Proxy {
     port: u16,
     lost: Arc<AtomicU64>,
@@ -263,7 +263,7 @@ async fn pass(
     let answering = async {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
-            // Each answer starts with this; what is in between passes.
+            // Each answer starts with this. The rest of an answer passes.
             if buffer.starts_with(b"HTTP/1.1") && (answers.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(every) {
                 lost.fetch_add(1, Ordering::SeqCst);
                 return;
