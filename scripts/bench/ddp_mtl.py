@@ -1,10 +1,12 @@
-"""The peer: multi-task training with PyTorch's DistributedDataParallel over gloo, one thread a process.
+"""The peer: multi-task training with PyTorch's DistributedDataParallel over gloo, one thread a
+process.
 
 usage: ddp_mtl.py WORKLOAD PROCESSES STEPS, prints one JSON object
 
-The batch of a step is divided among the processes. Each draws rows of its own from every task's table, runs the trunk once a
-task (the tables differ, so there is no shared forward pass), goes backward once through the sum of the losses while DDP averages
-the gradients, and updates with Adam. The clock starts after ten steps and a barrier, and stops at a barrier.
+The batch of a step is divided among the processes. Each process draws its own rows from every
+task's table. It runs the trunk once for each task: the tables differ, so there is no shared forward
+pass. It runs one backward pass through the sum of the losses, while DDP averages the gradients, and
+updates with Adam. The clock starts after ten steps and a barrier, and stops at a barrier.
 """
 
 import json

@@ -47,7 +47,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     for task in range(workload.tasks):
         parquet.write_table(table(workload, task), folder / f"table{task}.parquet")
-    # Last: the file says that the tables are whole.
+    # Written last: the file means that the tables are complete.
     (folder / "experiment.toml").write_text(experiment(name, workload))
 
 

@@ -1,7 +1,8 @@
 """The benchmark's workloads, in one place for both sides.
 
-Every task has a table of its own: 20,000 rows of standard normal features and one of ten classes. A step takes the same number
-of rows of each, sends them through one trunk and a linear head a task, and updates all parameters with Adam.
+Every task has its own table: 20,000 rows of standard normal features and one of ten classes. A step
+draws the same number of rows from each table, runs them through one trunk and a linear head for
+each task, and updates all parameters with Adam.
 """
 
 from dataclasses import dataclass

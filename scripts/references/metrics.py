@@ -1,7 +1,8 @@
 """Reference values of the metrics, for model/tests/metrics.rs.
 
-Computes scikit-learn 1.9.1's metrics on one made table for each kind of task and prints JSON: the head's outputs, the labels and the values.
-Outputs are multiples of 1/8, so that scores tie; those of classes are finer, as equal probabilities are no longer equal once they are rounded.
+Computes scikit-learn 1.9.1's metrics on one artificial table for each kind of task, and prints
+JSON: the head's outputs, the labels and the values. Outputs are multiples of 1/8, so that scores
+tie. Those of classes are finer: equal probabilities may differ after rounding.
 
     python scripts/references/metrics.py > model/tests/goldens/metrics.json
 """

@@ -1,7 +1,8 @@
 """Reference trajectories of the optimizers, for aggregation/tests/optimizers.rs.
 
-Runs PyTorch 2.9.1's optimizers on the CPU over one fixed sequence of gradients and prints JSON: the parameters after each
-update, by configuration. Lion and LAMB, which PyTorch has not, are transcribed from their papers in float64.
+Runs PyTorch 2.9.1's optimizers on the CPU with one fixed sequence of gradients, and prints JSON:
+the parameters after each update, by configuration. PyTorch has no Lion and no LAMB, so these are
+written from their papers in float64.
 
     python scripts/references/optimizers.py > aggregation/tests/goldens/optimizers.json
 """
