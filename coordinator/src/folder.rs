@@ -21,6 +21,7 @@
 mod error;
 mod fence;
 mod lock;
+mod names;
 
 use std::fs::{self, File};
 use std::io;
@@ -29,16 +30,11 @@ use std::path::{Path, PathBuf};
 pub use error::FolderError;
 use error::failed;
 pub use fence::{Fence, Fenced, FencedDisk};
-use lock::{LOCK, lock};
+use lock::lock;
+use names::{BEGINNINGS, CHECKPOINTS, EPOCH, EXPERIMENT, JOURNAL, LOCK};
 
 use crate::disk::{Disk, Operation, write_atomically};
 
-const EPOCH: &str = "epoch";
-const EXPERIMENT: &str = "experiment.toml";
-const JOURNAL: &str = "journal.jsonl";
-const CHECKPOINTS: &str = "checkpoints";
-/// The files that a coordinator may leave if it is stopped before the first record of its run.
-const BEGINNINGS: [&str; 5] = [LOCK, EPOCH, EXPERIMENT, ".epoch.new", ".experiment.toml.new"];
 /// How many runs of one experiment may start in the same second.
 const SAME_SECOND_MAX: u32 = 100;
 

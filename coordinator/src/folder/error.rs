@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::EXPERIMENT;
+use super::names::EXPERIMENT;
 
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]

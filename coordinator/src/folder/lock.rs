@@ -10,9 +10,7 @@ use rustix::fs::{FlockOperation, flock, fstat, stat};
 use rustix::io::Errno;
 
 use super::error::{FolderError, failed};
-
-/// The lock's file name.
-pub(super) const LOCK: &str = "lock";
+use super::names::LOCK;
 
 /// A lock that is held is tried 100 times, with 20 ms between two tries: 2 s in all.
 ///
