@@ -55,10 +55,9 @@ impl TryFrom<Table> for Robust {
             Some(Value::Text(kind)) => kind.as_str(),
             Some(value) => return Err(Invalid::value("kind", value, one_of())),
         };
-        let mut reader = Reader::new(&table, kind);
-        let _ = reader.value("kind");
-        let mut count = |key: &'static str, least| {
-            let value = reader.count(key, 1, least)?;
+        let mut reader = Reader::new(&table, kind).tagged("kind");
+        let mut count = |key: &'static str, least: u64| {
+            let value = reader.count(key, 1, least.., "how many microbatches may be wrong")?;
             u32::try_from(value).map_err(|_| Invalid::value(key, value, format!("at most {}", u32::MAX)))
         };
         let robust = match kind {
@@ -154,7 +153,7 @@ mod tests {
             ("kind = \"krum\"\nbyzantine = -1", "byzantine"),
             ("kind = \"krum\"\nbyzantine = 5000000000", "byzantine"),
         ] {
-            assert_eq!(read(text).expect_err(text).key, key, "{text}");
+            assert_eq!(read(text).expect_err(text).key(), key, "{text}");
         }
     }
 

@@ -94,27 +94,28 @@ impl TryFrom<Table> for Schedule {
         if !KINDS.contains(&kind) {
             return Err(Invalid::name("kind", kind, &KINDS));
         }
-        let mut r = Reader::new(&table, kind);
-        r.value("kind");
-        let warmup_steps = r.count("warmup_steps", 0, 0)?;
+        let mut r = Reader::new(&table, kind).tagged("kind");
+        let warmup_steps = r.count("warmup_steps", 0, 0.., "steps of linear warm-up")?;
         let kind = match kind {
             "constant" => ScheduleKind::Constant,
-            "linear" => ScheduleKind::Linear { end_factor: r.number("end_factor", 0.0, Range::NotNegative)? },
-            "cosine" => ScheduleKind::Cosine { eta_min: r.number("eta_min", 0.0, Range::NotNegative)? },
-            "step" => ScheduleKind::Step {
-                step_size: r
-                    .optional_count("step_size", 1)?
-                    .ok_or_else(|| Invalid::missing("step_size", "a whole number of at least 1"))?,
-                gamma: r.number("gamma", 0.1, Range::LeftOpen(0.0, 1.0))?,
+            "linear" => ScheduleKind::Linear {
+                end_factor: r.number("end_factor", 0.0, Range::NotNegative, "share of the rate at the end")?,
             },
-            "exponential" => {
-                ScheduleKind::Exponential { gamma: r.required_number("gamma", Range::LeftOpen(0.0, 1.0))? }
+            "cosine" => {
+                ScheduleKind::Cosine { eta_min: r.number("eta_min", 0.0, Range::NotNegative, "rate at the end")? }
             }
+            "step" => ScheduleKind::Step {
+                step_size: r.required_count("step_size", 1.., "steps between two falls")?,
+                gamma: r.number("gamma", 0.1, Range::LeftOpen(0.0, 1.0), "factor of a fall")?,
+            },
+            "exponential" => ScheduleKind::Exponential {
+                gamma: r.required_number("gamma", Range::LeftOpen(0.0, 1.0), "factor of a step")?,
+            },
             _ => ScheduleKind::OneCycle {
-                pct_start: r.number("pct_start", 0.3, Range::Closed(0.0, 1.0))?,
-                div_factor: r.number("div_factor", 25.0, Range::Positive)?,
-                final_div_factor: r.number("final_div_factor", 1e4, Range::Positive)?,
-                anneal_strategy: match r.name("anneal_strategy", "cos", &["cos", "linear"])? {
+                pct_start: r.number("pct_start", 0.3, Range::Closed(0.0, 1.0), "share of the steps on the way up")?,
+                div_factor: r.number("div_factor", 25.0, Range::Positive, "base rate over first rate")?,
+                final_div_factor: r.number("final_div_factor", 1e4, Range::Positive, "first rate over last rate")?,
+                anneal_strategy: match r.name("anneal_strategy", "cos", &["cos", "linear"], "the curve")? {
                     "linear" => Anneal::Linear,
                     _ => Anneal::Cos,
                 },

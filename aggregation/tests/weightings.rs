@@ -45,8 +45,8 @@ fn constant_weights_that_do_not_fit_the_tasks_are_refused() {
     );
     let unknown = refuse("method = \"constant\"\nweights = { digits = 1 }");
     assert_eq!(
-        (unknown.key.as_str(), unknown.known.as_slice()),
-        ("weights", &["digit".to_owned(), "parity".to_owned()][..])
+        (unknown.key().as_str(), unknown.known.as_slice()),
+        ("weights.digits", &["digit".to_owned(), "parity".to_owned()][..])
     );
 }
 

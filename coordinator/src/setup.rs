@@ -58,10 +58,11 @@ impl Setup {
         device.burn()?;
         let prepared = datasets::prepare(&loaded)?;
         let plan = &prepared.plan;
-        let method = loaded.experiment.weighting.build(&task_names(plan)).map_err(|invalid| {
-            let key = ["weighting", invalid.key.as_str()];
-            Box::new(loaded.source.error_at(&key, invalid.to_string()))
-        })?;
+        let method = loaded
+            .experiment
+            .weighting
+            .build(&task_names(plan))
+            .map_err(|invalid| Box::new(loaded.source.refused(&["weighting"], invalid)))?;
         refuse_without_halves(&loaded, method.as_ref(), plan)?;
         let feeds = 0..plan.feeds().len();
         let sizes = feeds.map(|feed| (plan.rows(feed, SplitName::Train), plan.batch_size(feed)));

@@ -10,7 +10,7 @@ mod table;
 use std::fmt;
 
 use experiment::{Dataset, InputShape};
-use settings::{Entry, Invalid, Reader, Registry, Table, Value};
+use settings::{Component, Entry, Invalid, Reader, Registry, Table};
 
 use crate::column::{Column, ColumnKind};
 use crate::encoding::Encoding;
@@ -18,24 +18,12 @@ use crate::encoding::Encoding;
 /// Reads the parameters of an input.
 pub type InputFn = fn(&mut Reader<'_>) -> Result<Box<dyn Input>, Invalid>;
 
-const ORIGIN: &str = concat!("trunkline ", env!("CARGO_PKG_VERSION"));
-
 /// The kinds of input that this binary knows.
 pub static INPUTS: Registry<InputFn> = Registry::new(
     "input",
     &[
-        Entry {
-            name: "table",
-            summary: "columns side by side: numbers standardised, text one-hot or embedded",
-            origin: ORIGIN,
-            part: table::read,
-        },
-        Entry {
-            name: "image",
-            summary: "a list or array column with the values of an image",
-            origin: ORIGIN,
-            part: image::read,
-        },
+        Entry::built_in("table", "columns side by side: numbers standardised, text one-hot or embedded", table::read),
+        Entry::built_in("image", "a list or array column with the values of an image", image::read),
     ],
 );
 
@@ -98,19 +86,8 @@ pub struct Offered<'a> {
 /// # Errors
 /// [`Invalid`] with the key of this table that is wrong.
 pub(crate) fn read(table: &Table) -> Result<(Box<dyn Input>, Table), Invalid> {
-    let kind = match table.get("kind") {
-        None => return Err(Invalid::missing("kind", format!("one of {}", INPUTS.names().join(", ")))),
-        Some(Value::Text(kind)) => kind.as_str(),
-        Some(other) => return Err(Invalid::value("kind", other, format!("one of {}", INPUTS.names().join(", ")))),
-    };
-    let entry = INPUTS.get("kind", kind)?;
-    let mut reader = Reader::new(table, &format!("the input `{kind}`"));
-    reader.value("kind");
-    let input = (entry.part)(&mut reader)?;
-    let mut completed = table.clone();
-    completed.extend(reader.completed().clone());
-    reader.finish()?;
-    Ok((input, completed))
+    let (input, completed) = INPUTS.read(&Component::from(table.clone()), |part, reader| part(reader))?;
+    Ok((input, completed.into()))
 }
 
 /// Checks the inputs of a dataset, and fills in the defaults of their parameters.

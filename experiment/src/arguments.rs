@@ -7,7 +7,7 @@ use toml::Table;
 
 use crate::decode::decode;
 use crate::fault::Fault;
-use crate::{methods, overrides};
+use crate::overrides;
 
 /// Why arguments or parameters make no weighting: what is wrong, and below it what may help, one
 /// line each.
@@ -51,15 +51,14 @@ pub fn parameters(arguments: &[String]) -> Result<Parameters, ArgumentError> {
 /// where a value is not.
 pub fn weighting(method: &str, mut parameters: Parameters) -> Result<Weighting, ArgumentError> {
     parameters.insert("method".to_owned(), Value::Text(method.to_owned()));
-    Weighting::try_from(parameters.clone()).map_err(|invalid| explain(invalid, &parameters))
+    Weighting::try_from(parameters).map_err(explain)
 }
 
 /// What a weighting's parameters are refused for, with the nearest known name.
-pub fn explain(invalid: Invalid, parameters: &Parameters) -> ArgumentError {
-    let table = Table::try_from(parameters).unwrap_or_default();
-    let Fault { help, .. } = &methods::located(invalid.clone(), &table, &["weighting"]);
-    let known = help.iter().filter(|line| !invalid.message.contains(line.as_str()));
-    ArgumentError { message: invalid.to_string(), help: known.cloned().collect() }
+pub fn explain(invalid: Invalid) -> ArgumentError {
+    let message = invalid.to_string();
+    let help = Fault::from(invalid).help;
+    ArgumentError { help: help.into_iter().filter(|line| !message.contains(line.as_str())).collect(), message }
 }
 
 fn refused(message: String) -> ArgumentError {

@@ -6,9 +6,8 @@ use indexmap::IndexMap;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use settings::Table;
+use settings::{Component, Table};
 
-use crate::component::Component;
 use crate::strings::{self, Strings};
 
 /// One table.

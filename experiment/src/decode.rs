@@ -10,6 +10,7 @@ use std::fmt::{self, Display};
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
+use settings::Invalid;
 use toml::{Table, Value};
 
 use crate::fault::{Complaint, Fault, index_key};
@@ -20,8 +21,12 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(table: &'de Table) -> Result<T, F
 }
 
 impl de::Error for Fault {
+    // A part refuses its parameters with an `Invalid`, whose alternate form keeps key and known names.
     fn custom<T: Display>(message: T) -> Self {
-        Fault::value(&[], message.to_string())
+        match Invalid::unpack(&format!("{message:#}")) {
+            Some(invalid) => Fault::from(invalid),
+            None => Fault::value(&[], message.to_string()),
+        }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use settings::{Invalid, Problem};
+
 /// A key or value that is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fault {
@@ -42,12 +44,6 @@ impl Fault {
         self
     }
 
-    /// The same fault, at a key of the table that it was about.
-    pub(crate) fn at_key(mut self, key: &str) -> Self {
-        self.path.push(key.to_owned());
-        self
-    }
-
     pub(crate) fn help(mut self, line: impl Into<String>) -> Self {
         self.help.push(line.into());
         self
@@ -78,6 +74,27 @@ impl Fault {
             (Complaint::MissingKey(key), _) => format!("missing key `{key}` {}", in_table(&self.path)),
             (Complaint::Value(message), None) => message.clone(),
             (Complaint::Value(message), Some(_)) => format!("{}: {message}", dotted(&self.path)),
+        }
+    }
+}
+
+/// What a part refuses of its parameters, seen from the part's table.
+impl From<Invalid> for Fault {
+    fn from(invalid: Invalid) -> Self {
+        let Invalid { mut path, problem, message, known } = invalid;
+        let known = || known.iter().map(String::as_str);
+        let fault = |path, complaint| Fault { path, complaint, help: Vec::new() };
+        match problem {
+            Problem::UnknownKey => {
+                let key = path.last().cloned().unwrap_or_default();
+                fault(path, Complaint::UnknownKey).known(&key, "keys", known())
+            }
+            Problem::MissingKey => {
+                let key = path.pop().unwrap_or_default();
+                fault(path, Complaint::MissingKey(key)).help(message.replace("this key is missing; ", ""))
+            }
+            Problem::Value => fault(path, Complaint::Value(message)),
+            Problem::Name(name) => fault(path, Complaint::Value(message)).nearest(&name, known()),
         }
     }
 }

@@ -13,7 +13,6 @@
 mod added;
 pub mod arguments;
 mod cluster;
-mod component;
 mod dataset;
 mod decode;
 mod error;
@@ -33,7 +32,6 @@ mod validate;
 
 pub use aggregation::{Optimizer, Schedule, Weighting};
 pub use cluster::{Cluster, Tracking};
-pub use component::Component;
 pub use dataset::{ColumnType, CsvOptions, Dataset, Format, Order, Paths, Split};
 pub use error::{ExperimentError, Origin, Refusal};
 pub use experiment::Experiment;
@@ -41,6 +39,7 @@ pub use load::{Loaded, load, parse};
 pub use loss::Loss;
 pub use network::{Activation, Head, Misfit, Model, ModelParts, UncheckedModel};
 pub use objectives::{Kind, MetricRef as Metric};
+pub use settings::Component;
 pub use shape::{EmbeddingShape, FeedShape, InputShape, Shapes, SplitName, TaskShape};
 pub use source::Source;
 pub use task::{Scalar, Target, TargetScale, Task};

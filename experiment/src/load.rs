@@ -59,11 +59,11 @@ pub fn parse(text: &str, path: &Path, sets: &[String], parts: &dyn ModelParts) -
     }
     source.set_overrides(overrides::apply(&mut table, sets)?);
     methods::name_default_kinds(&mut table);
-    let mut experiment: Experiment = decode(&table).map_err(|fault| source.error(methods::explained(fault, &table)))?;
+    let mut experiment: Experiment = decode(&table).map_err(|fault| source.error(fault))?;
     validate::experiment(&experiment)
         .and_then(|()| methods::check_robust(&experiment))
-        .and_then(|()| methods::check_weighting(&experiment, &table))
-        .and_then(|()| parts.complete(&mut experiment).map_err(|misfit| methods::misfit(misfit, &table)))
+        .and_then(|()| methods::check_weighting(&experiment))
+        .and_then(|()| parts.complete(&mut experiment).map_err(methods::misfit))
         .map_err(|fault| source.error(fault))?;
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Loaded { experiment, source, base })

@@ -61,14 +61,11 @@ impl Loss {
     /// [`Invalid`] if the loss does not fit the kind, or a parameter is not what it may be.
     pub fn build(&self, kind: Kind) -> Result<Box<dyn objectives::Loss>, Invalid> {
         if !self.fits(kind) {
-            let known = loss::of_kind(kind).map(|entry| entry.name.to_owned()).collect();
+            let known: Vec<&str> = loss::of_kind(kind).map(|entry| entry.name).collect();
             let message = format!("`{}` is not a loss for tasks of kind {kind}", self.name());
-            return Err(Invalid { key: KIND.to_owned(), message, known });
+            return Err(Invalid { message, ..Invalid::name(KIND, self.name(), &known) });
         }
-        let mut table = self.parameters.clone();
-        table.insert(KIND.to_owned(), Value::Text(self.name().to_owned()));
-        let mut reader = Reader::new(&table, self.name());
-        reader.value(KIND);
+        let mut reader = Reader::new(&self.parameters, self.name()).tagged(KIND);
         let built = (self.entry.part.read)(&mut reader, kind)?;
         reader.finish()?;
         Ok(built)

@@ -1,9 +1,8 @@
 //! `[model]` and the layers of datasets and tasks: architecture, trunk, encoders, heads.
 
 use serde::{Deserialize, Serialize};
-use settings::Invalid;
+use settings::{Component, Invalid};
 
-use crate::component::Component;
 use crate::experiment::Experiment;
 
 /// What all tasks share. The kinds of its parts are those of the crate that builds the model:

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use settings::Invalid;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use crate::error::{ExperimentError, Origin, Refusal};
@@ -58,6 +59,11 @@ impl Source {
     /// default, at the last one that set another value of its table.
     pub fn error_at(&self, key_path: &[&str], message: impl Into<String>) -> ExperimentError {
         self.error(Fault::value(key_path, message))
+    }
+
+    /// What a part at this key refuses of its parameters.
+    pub fn refused(&self, key_path: &[&str], invalid: Invalid) -> ExperimentError {
+        self.error(key_path.iter().rfold(Fault::from(invalid), |fault, key| fault.under(*key)))
     }
 
     /// The fault with its place in the text.

@@ -1,7 +1,7 @@
 //! `[model]` of an experiment, read by the registries of trunks and architectures.
 
 use experiment::{Component, Experiment, ExperimentError, Loaded, Misfit, ModelParts};
-use settings::{Invalid, Reader, Registry};
+use settings::{Invalid, Problem, Reader, Registry};
 
 use std::path::Path;
 
@@ -46,8 +46,7 @@ impl ModelParts for KnownModels {
             model.trunk = completed;
         } else if !model.trunk.is_default() {
             let message = format!("`{}` stands in the trunk's place; leave `trunk` out", model.architecture.kind());
-            let invalid = Invalid { key: "kind".to_owned(), message, known: Vec::new() };
-            return Err(at(&["model", "trunk"])(invalid));
+            return Err(at(&["model", "trunk"])(Invalid::new("kind", message)));
         }
         if let Some(given) = &mut model.encoder {
             (_, *given) = encoder(given, &*trunk).map_err(at(&["model", "encoder"]))?;
@@ -101,16 +100,13 @@ fn read<T, P>(
     others: &[&'static str],
     read: impl FnOnce(&T, &mut Reader<'_>) -> Result<P, Invalid>,
 ) -> Result<(P, Component), Invalid> {
-    let given = given.clone().or(default);
-    let entry = registry.find(given.kind()).ok_or_else(|| {
-        let known: Vec<&str> = others.iter().copied().chain(registry.names()).collect();
-        Invalid::name("kind", given.kind(), &known)
-    })?;
-    let mut reader = Reader::new(given.parameters(), entry.name);
-    let part = read(&entry.part, &mut reader)?;
-    let completed = Component::new(entry.name, reader.completed().clone());
-    reader.finish()?;
-    Ok((part, completed))
+    registry.read(&given.clone().or(default), read).map_err(|invalid| match &invalid.problem {
+        Problem::Name(name) if invalid.path == ["kind"] => {
+            let known: Vec<&str> = others.iter().copied().chain(registry.names()).collect();
+            Invalid::name("kind", name, &known)
+        }
+        _ => invalid,
+    })
 }
 
 /// A refusal of a part when the network is built.

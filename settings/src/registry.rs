@@ -7,7 +7,10 @@
 use std::sync::OnceLock;
 
 use crate::catalogue::{self, AddedPart};
-use crate::table::Invalid;
+use crate::component::{Component, KIND};
+use crate::invalid::Invalid;
+use crate::reader::{Parameter, Reader};
+use crate::table::Value;
 
 /// A named part.
 #[derive(Debug, Clone, Copy)]
@@ -22,10 +25,29 @@ pub struct Entry<T> {
     pub part: T,
 }
 
+impl<T> Entry<T> {
+    /// A part of this project.
+    pub const fn built_in(name: &'static str, summary: &'static str, part: T) -> Self {
+        Self { name, summary, origin: concat!("trunkline ", env!("CARGO_PKG_VERSION")), part }
+    }
+}
+
+/// A part as the reference shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The name in the experiment file.
+    pub name: &'static str,
+    /// One line: what the part is, with its source.
+    pub summary: &'static str,
+    /// Its parameters, in the order in which it reads them.
+    pub parameters: Vec<Parameter>,
+}
+
 /// All parts of one kind, in the order of the reference.
 #[derive(Debug)]
 pub struct Registry<T: 'static> {
     what: &'static str,
+    tag: &'static str,
     built_in: &'static [Entry<T>],
     added: OnceLock<Vec<Entry<T>>>,
 }
@@ -54,7 +76,12 @@ pub enum AddError {
 impl<T> Registry<T> {
     /// A registry of these built-in parts; `what` is one of them in words, such as `weighting`.
     pub const fn new(what: &'static str, built_in: &'static [Entry<T>]) -> Self {
-        Self { what, built_in, added: OnceLock::new() }
+        Self::with_tag(what, KIND, built_in)
+    }
+
+    /// The same, for parts whose name stands at another key than `kind`.
+    pub const fn with_tag(what: &'static str, tag: &'static str, built_in: &'static [Entry<T>]) -> Self {
+        Self { what, tag, built_in, added: OnceLock::new() }
     }
 
     /// What the registry holds, in the singular.
@@ -107,11 +134,46 @@ impl<T> Registry<T> {
     pub fn get(&self, key: &str, name: &str) -> Result<&Entry<T>, Invalid> {
         self.find(name).ok_or_else(|| Invalid::name(key, name, &self.names()))
     }
+
+    /// Reads the part that `component` names. `read` makes it with the entry's function and a
+    /// reader of the parameters. The component that comes back has every default filled in.
+    ///
+    /// # Errors
+    /// [`Invalid`] if the name is missing or unknown, for what `read` refuses, and for parameters
+    /// that it does not ask for.
+    pub fn read<P>(
+        &self,
+        component: &Component,
+        read: impl FnOnce(&T, &mut Reader<'_>) -> Result<P, Invalid>,
+    ) -> Result<(P, Component), Invalid> {
+        let one_of = || format!("one of {}", self.names().join(", "));
+        let entry = match component.given_kind() {
+            Some(Value::Text(name)) => self.get(self.tag, name)?,
+            Some(value) => return Err(Invalid::value(self.tag, value, one_of())),
+            None => return Err(Invalid::missing(self.tag, one_of())),
+        };
+        let mut reader = Reader::new(component.parameters(), entry.name).tagged(self.tag);
+        let part = read(&entry.part, &mut reader)?;
+        Ok((part, Component::new(entry.name, reader.finish()?)))
+    }
+
+    /// All parts with their parameters, for the reference; `read` is as for [`Registry::read`]. A
+    /// part is described by what it asks for, up to where it refuses what stands in for a value that
+    /// has to be given.
+    pub fn describe<P>(&self, read: impl Fn(&T, &mut Reader<'_>) -> Result<P, Invalid>) -> Vec<Description> {
+        let describe = |entry: &Entry<T>| {
+            let mut reader = Reader::describing(entry.name);
+            let _ = read(&entry.part, &mut reader);
+            Description { name: entry.name, summary: entry.summary, parameters: reader.parameters().to_vec() }
+        };
+        self.entries().map(describe).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::range::Range;
 
     const BUILT_IN: &[Entry<u8>] = &[
         Entry { name: "one", summary: "the first", origin: "here 1.0.0", part: 1 },
@@ -144,6 +206,35 @@ mod tests {
         let registry = Registry::new("number", BUILT_IN);
         assert!(registry.find("nine").is_none());
         assert_eq!(registry.add(vec![entry("nine")]), Err(AddError::InUse { what: "number" }));
+    }
+
+    const FACTORS: &[Entry<f64>] = &[Entry::built_in("times", "multiplies", 2.0)];
+
+    fn factor(default: &f64, reader: &mut Reader<'_>) -> Result<f64, Invalid> {
+        reader.number("factor", *default, Range::Positive, "what it multiplies by")
+    }
+
+    #[test]
+    fn a_component_is_read_and_completed_by_its_entry() {
+        let registry = Registry::new("factor", FACTORS);
+        let (part, completed) = registry.read(&Component::named("times"), factor).expect("is right");
+        assert_eq!((part, completed), (2.0, Component::named("times").with("factor", 2.0)));
+        for (component, key) in [
+            (Component::named("plus"), "kind"),
+            (Component::default(), "kind"),
+            (Component::named("times").with("factor", -1.0), "factor"),
+            (Component::named("times").with("fcator", 1.0), "fcator"),
+        ] {
+            assert_eq!(registry.read(&component, factor).expect_err("is wrong").key(), key);
+        }
+        let tagged = Registry::with_tag("factor", "method", FACTORS);
+        assert_eq!(tagged.read(&Component::named("plus"), factor).expect_err("is wrong").key(), "method");
+    }
+
+    #[test]
+    fn parts_are_described_with_their_parameters() {
+        let described = Registry::new("factor", FACTORS).describe(factor);
+        assert_eq!((described[0].name, described[0].parameters.len()), ("times", 1));
     }
 
     #[test]

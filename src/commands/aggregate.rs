@@ -170,7 +170,7 @@ fn aggregate(defaults: &Defaults, line: &Line) -> Result<Answer, String> {
     parameters.extend(line.params.clone());
     let weighting: Weighting = arguments::weighting(method, parameters).map_err(|error| error.in_one_line())?;
     aggregation::aggregate::aggregate(&weighting, &line.request(defaults.seed)).map_err(|error| match error {
-        AggregateError::Invalid(invalid) => arguments::explain(invalid, weighting.parameters()).in_one_line(),
+        AggregateError::Invalid(invalid) => arguments::explain(invalid).in_one_line(),
         other => other.to_string(),
     })
 }

@@ -161,60 +161,120 @@ impl TryFrom<Table> for Optimizer {
         if !KINDS.contains(&kind) {
             return Err(Invalid::name("kind", kind, &KINDS));
         }
-        let mut r = Reader::new(&table, kind);
-        r.value("kind");
-        let learning_rate = r.number("learning_rate", 1e-3, Range::Positive)?;
+        let mut r = Reader::new(&table, kind).tagged("kind");
+        let learning_rate = r.number("learning_rate", 1e-3, Range::Positive, "step size")?;
         let optimizer = match kind {
             "sgd" => Optimizer::Sgd(Sgd {
                 learning_rate,
-                momentum: r.number("momentum", 0.0, BETA)?,
-                dampening: r.number("dampening", 0.0, Range::Closed(0.0, 1.0))?,
-                nesterov: r.flag("nesterov", false)?,
-                weight_decay: r.number("weight_decay", 0.0, Range::NotNegative)?,
-                decoupled_weight_decay: r.flag("decoupled_weight_decay", false)?,
+                momentum: r.number("momentum", 0.0, BETA, "factor of the running direction; 0 for none")?,
+                dampening: r.number(
+                    "dampening",
+                    0.0,
+                    Range::Closed(0.0, 1.0),
+                    "what the gradient loses on its way into the running direction",
+                )?,
+                nesterov: r.flag("nesterov", false, "look ahead as Nesterov does")?,
+                weight_decay: r.number(
+                    "weight_decay",
+                    0.0,
+                    Range::NotNegative,
+                    "pull of the parameters towards zero",
+                )?,
+                decoupled_weight_decay: r.flag(
+                    "decoupled_weight_decay",
+                    false,
+                    "pull the parameters themselves, not the gradient",
+                )?,
             }),
             "adam" => Optimizer::Adam(Adam {
                 learning_rate,
-                betas: r.pair("betas", [0.9, 0.999], BETA)?,
-                eps: r.number("eps", 1e-8, Range::NotNegative)?,
-                weight_decay: r.number("weight_decay", 0.0, Range::NotNegative)?,
-                amsgrad: r.flag("amsgrad", false)?,
-                decoupled_weight_decay: r.flag("decoupled_weight_decay", false)?,
+                betas: r.pair("betas", [0.9, 0.999], BETA, "decay of the first and second moment")?,
+                eps: r.number("eps", 1e-8, Range::NotNegative, "added to the root of the second moment")?,
+                weight_decay: r.number(
+                    "weight_decay",
+                    0.0,
+                    Range::NotNegative,
+                    "pull of the parameters towards zero",
+                )?,
+                amsgrad: r.flag("amsgrad", false, "divide by the largest second moment so far")?,
+                decoupled_weight_decay: r.flag(
+                    "decoupled_weight_decay",
+                    false,
+                    "pull the parameters themselves, not the gradient",
+                )?,
             }),
             "adamw" => Optimizer::AdamW(AdamW {
                 learning_rate,
-                betas: r.pair("betas", [0.9, 0.999], BETA)?,
-                eps: r.number("eps", 1e-8, Range::NotNegative)?,
-                weight_decay: r.number("weight_decay", 0.01, Range::NotNegative)?,
-                amsgrad: r.flag("amsgrad", false)?,
+                betas: r.pair("betas", [0.9, 0.999], BETA, "decay of the first and second moment")?,
+                eps: r.number("eps", 1e-8, Range::NotNegative, "added to the root of the second moment")?,
+                weight_decay: r.number(
+                    "weight_decay",
+                    0.01,
+                    Range::NotNegative,
+                    "pull of the parameters towards zero",
+                )?,
+                amsgrad: r.flag("amsgrad", false, "divide by the largest second moment so far")?,
             }),
             "rmsprop" => Optimizer::RmsProp(RmsProp {
                 learning_rate,
-                alpha: r.number("alpha", 0.99, BETA)?,
-                eps: r.number("eps", 1e-8, Range::NotNegative)?,
-                momentum: r.number("momentum", 0.0, BETA)?,
-                centered: r.flag("centered", false)?,
-                weight_decay: r.number("weight_decay", 0.0, Range::NotNegative)?,
-                decoupled_weight_decay: r.flag("decoupled_weight_decay", false)?,
+                alpha: r.number("alpha", 0.99, BETA, "decay of the mean square")?,
+                eps: r.number("eps", 1e-8, Range::NotNegative, "added to the root of the second moment")?,
+                momentum: r.number("momentum", 0.0, BETA, "factor of the running direction; 0 for none")?,
+                centered: r.flag("centered", false, "subtract the squared mean")?,
+                weight_decay: r.number(
+                    "weight_decay",
+                    0.0,
+                    Range::NotNegative,
+                    "pull of the parameters towards zero",
+                )?,
+                decoupled_weight_decay: r.flag(
+                    "decoupled_weight_decay",
+                    false,
+                    "pull the parameters themselves, not the gradient",
+                )?,
             }),
             "adagrad" => Optimizer::Adagrad(Adagrad {
                 learning_rate,
-                lr_decay: r.number("lr_decay", 0.0, Range::NotNegative)?,
-                initial_accumulator_value: r.number("initial_accumulator_value", 0.0, Range::NotNegative)?,
-                eps: r.number("eps", 1e-10, Range::NotNegative)?,
-                weight_decay: r.number("weight_decay", 0.0, Range::NotNegative)?,
-                decoupled_weight_decay: r.flag("decoupled_weight_decay", false)?,
+                lr_decay: r.number("lr_decay", 0.0, Range::NotNegative, "fall of the step size")?,
+                initial_accumulator_value: r.number(
+                    "initial_accumulator_value",
+                    0.0,
+                    Range::NotNegative,
+                    "what the sums of squares begin with",
+                )?,
+                eps: r.number("eps", 1e-10, Range::NotNegative, "added to the root of the second moment")?,
+                weight_decay: r.number(
+                    "weight_decay",
+                    0.0,
+                    Range::NotNegative,
+                    "pull of the parameters towards zero",
+                )?,
+                decoupled_weight_decay: r.flag(
+                    "decoupled_weight_decay",
+                    false,
+                    "pull the parameters themselves, not the gradient",
+                )?,
             }),
             "lion" => Optimizer::Lion(Lion {
                 learning_rate,
-                betas: r.pair("betas", [0.9, 0.99], BETA)?,
-                weight_decay: r.number("weight_decay", 0.0, Range::NotNegative)?,
+                betas: r.pair("betas", [0.9, 0.99], BETA, "decay of the first and second moment")?,
+                weight_decay: r.number(
+                    "weight_decay",
+                    0.0,
+                    Range::NotNegative,
+                    "pull of the parameters towards zero",
+                )?,
             }),
             _ => Optimizer::Lamb(Lamb {
                 learning_rate,
-                betas: r.pair("betas", [0.9, 0.999], BETA)?,
-                eps: r.number("eps", 1e-6, Range::NotNegative)?,
-                weight_decay: r.number("weight_decay", 0.0, Range::NotNegative)?,
+                betas: r.pair("betas", [0.9, 0.999], BETA, "decay of the first and second moment")?,
+                eps: r.number("eps", 1e-6, Range::NotNegative, "added to the root of the second moment")?,
+                weight_decay: r.number(
+                    "weight_decay",
+                    0.0,
+                    Range::NotNegative,
+                    "pull of the parameters towards zero",
+                )?,
             }),
         };
         r.finish()?;
@@ -256,14 +316,14 @@ impl Optimizer {
     /// # Errors
     /// [`Invalid`] with the key, its value and what is allowed.
     pub fn validate(&self) -> Result<(), Invalid> {
-        let decay = |value| Range::NotNegative.check("weight_decay", value);
-        let eps = |value| Range::NotNegative.check("eps", value);
-        let betas = |pair: [f64; 2]| pair.iter().try_for_each(|&beta| BETA.check("betas", beta));
-        Range::Positive.check("learning_rate", self.learning_rate())?;
+        let decay = |value| check(Range::NotNegative, "weight_decay", value);
+        let eps = |value| check(Range::NotNegative, "eps", value);
+        let betas = |pair: [f64; 2]| pair.iter().try_for_each(|&beta| check(BETA, "betas", beta));
+        check(Range::Positive, "learning_rate", self.learning_rate())?;
         match self {
             Optimizer::Sgd(o) => {
-                BETA.check("momentum", o.momentum)?;
-                Range::Closed(0.0, 1.0).check("dampening", o.dampening)?;
+                check(BETA, "momentum", o.momentum)?;
+                check(Range::Closed(0.0, 1.0), "dampening", o.dampening)?;
                 decay(o.weight_decay)?;
                 if o.nesterov && (o.momentum == 0.0 || o.dampening != 0.0) {
                     return Err(Invalid::value("nesterov", true, "used with momentum above 0 and dampening 0"));
@@ -273,17 +333,21 @@ impl Optimizer {
             Optimizer::Adam(o) => betas(o.betas).and(eps(o.eps)).and(decay(o.weight_decay)),
             Optimizer::AdamW(o) => betas(o.betas).and(eps(o.eps)).and(decay(o.weight_decay)),
             Optimizer::RmsProp(o) => {
-                BETA.check("alpha", o.alpha)?;
-                BETA.check("momentum", o.momentum)?;
+                check(BETA, "alpha", o.alpha)?;
+                check(BETA, "momentum", o.momentum)?;
                 eps(o.eps).and(decay(o.weight_decay))
             }
             Optimizer::Adagrad(o) => {
-                Range::NotNegative.check("lr_decay", o.lr_decay)?;
-                Range::NotNegative.check("initial_accumulator_value", o.initial_accumulator_value)?;
+                check(Range::NotNegative, "lr_decay", o.lr_decay)?;
+                check(Range::NotNegative, "initial_accumulator_value", o.initial_accumulator_value)?;
                 eps(o.eps).and(decay(o.weight_decay))
             }
             Optimizer::Lion(o) => betas(o.betas).and(decay(o.weight_decay)),
             Optimizer::Lamb(o) => betas(o.betas).and(eps(o.eps)).and(decay(o.weight_decay)),
         }
     }
+}
+
+fn check(range: Range, key: &str, value: f64) -> Result<(), Invalid> {
+    if range.contains(value) { Ok(()) } else { Err(Invalid::value(key, value, range)) }
 }

@@ -20,7 +20,7 @@ struct AlignedMtl {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
-    let scale = reader.name("scale", "min", &["min", "median", "rmse"])?;
+    let scale = reader.name("scale", "min", &["min", "median", "rmse"], "common length: root of this eigenvalue of the Gramian")?;
     Ok(Box::new(AlignedMtl { scale, preference: Preference::read(reader, tasks)? }))
 }
 

@@ -22,8 +22,8 @@ struct CaGrad {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let c = reader.number("c", 0.5, Range::NotNegative)?;
-    let divisor = match reader.name("rescale", "none", &["none", "square", "linear"])? {
+    let c = reader.number("c", 0.5, Range::NotNegative, "radius around the mean gradient, as a share of its norm")?;
+    let divisor = match reader.name("rescale", "none", &["none", "square", "linear"], "divide by nothing, by 1 + c^2 or by 1 + c")? {
         "square" => 1.0 + c * c,
         "linear" => 1.0 + c,
         _ => 1.0,

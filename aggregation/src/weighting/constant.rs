@@ -14,22 +14,31 @@ struct Constant {
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let allowed = "a list with a number of at least 0 for each task, or a table of them by task";
-    let weights = match reader.value("weights") {
-        None => return Err(Invalid::missing("weights", allowed)),
-        Some(Value::List(_)) => reader.numbers("weights", Range::NotNegative)?.unwrap_or_default(),
-        Some(Value::Table(table)) => by_name(table, tasks)?,
-        Some(value) => return Err(Invalid::value("weights", value, allowed)),
+    let documentation = "factor of each task's loss; a task that the table leaves out has 1";
+    let weights = match reader.required_value("weights", allowed, Value::List(Vec::new()), documentation)? {
+        Value::List(values) => in_order(&values)?,
+        Value::Table(table) => by_name(&table, tasks)?,
+        value => return Err(Invalid::value("weights", value, allowed)),
     };
     match tasks {
         Some(tasks) if tasks.len() != weights.len() => {
             let message = format!("weights given: {}; tasks: {} ({})", weights.len(), tasks.len(), tasks.join(", "));
-            Err(Invalid { key: "weights".to_owned(), message, known: Vec::new() })
+            Err(Invalid::new("weights", message))
         }
         _ => Ok(Box::new(Constant { weights })),
     }
 }
 
-/// Weights in the order of the tasks; while these are not known, the numbers are checked only.
+/// Weights that stand in the order of the tasks.
+fn in_order(values: &[Value]) -> Result<Vec<f64>, Invalid> {
+    let number = |value: &Value| {
+        let number = value.number().filter(|number| Range::NotNegative.contains(*number));
+        number.ok_or_else(|| Invalid::value("weights", value, format!("a list; each entry {}", Range::NotNegative)))
+    };
+    values.iter().map(number).collect()
+}
+
+/// Weights by task, in the order of the tasks; while these are not known, the numbers are checked only.
 fn by_name(table: &Table, tasks: Option<&[&str]>) -> Result<Vec<f64>, Invalid> {
     for (task, value) in table {
         if !value.number().is_some_and(|number| Range::NotNegative.contains(number)) {
@@ -38,7 +47,7 @@ fn by_name(table: &Table, tasks: Option<&[&str]>) -> Result<Vec<f64>, Invalid> {
         if let Some(tasks) = tasks
             && !tasks.contains(&task.as_str())
         {
-            return Err(Invalid::name("weights", task, tasks));
+            return Err(Invalid { path: vec!["weights".to_owned(), task.clone()], ..Invalid::name("weights", task, tasks) });
         }
     }
     let weight = |task: &&str| table.get(*task).and_then(Value::number).unwrap_or(1.0);

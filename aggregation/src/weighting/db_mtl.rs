@@ -23,8 +23,8 @@ struct DbMtl {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let beta = reader.number("beta", 0.9, Range::HalfOpen(0.0, 1.0))?;
-    Ok(Box::new(DbMtl { beta, beta_sigma: reader.number("beta_sigma", 0.0, Range::NotNegative)? }))
+    let beta = reader.number("beta", 0.9, Range::HalfOpen(0.0, 1.0), "share of the moving average that is kept in a step")?;
+    Ok(Box::new(DbMtl { beta, beta_sigma: reader.number("beta_sigma", 0.0, Range::NotNegative, "power of the step by which `beta` falls")? }))
 }
 
 impl Method for DbMtl {

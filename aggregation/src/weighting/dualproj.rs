@@ -7,9 +7,9 @@
 use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
-use super::upgrad::RIDGE;
+use super::upgrad::ridge;
 use crate::solver::cone::project_unless_harmful;
-use settings::{Range, Reader};
+use settings::Reader;
 
 pub(super) const NAME: &str = "dualproj";
 
@@ -20,7 +20,7 @@ struct DualProj {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
-    let ridge = reader.number("reg_eps", RIDGE, Range::NotNegative)?;
+    let ridge = ridge(reader)?;
     Ok(Box::new(DualProj { preference: Preference::read(reader, tasks)?, ridge }))
 }
 

@@ -14,7 +14,7 @@ struct Dwa {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(Dwa { tau: reader.number("tau", 2.0, Range::Positive)? }))
+    Ok(Box::new(Dwa { tau: reader.number("tau", 2.0, Range::Positive, "temperature: the larger, the more equal the weights")? }))
 }
 
 /// By task: the running sum and count of its epoch, that epoch, and the means of its two epochs

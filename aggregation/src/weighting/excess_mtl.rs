@@ -26,7 +26,7 @@ struct ExcessMtl {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(ExcessMtl { eta: reader.number("eta", 1.0, Range::Positive)? }))
+    Ok(Box::new(ExcessMtl { eta: reader.number("eta", 1.0, Range::Positive, "rate at which weights follow the excess risks")? }))
 }
 
 /// Partial sums of the risk, added in order at the end.

@@ -15,7 +15,7 @@ struct FairGrad {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let alpha = reader.number("alpha", 1.0, Range::Closed(0.1, 10.0))?;
+    let alpha = reader.number("alpha", 1.0, Range::Closed(0.1, 10.0), "fairness: the larger, the more the worst task counts")?;
     Ok(Box::new(FairGrad { power: 1.0 / alpha }))
 }
 

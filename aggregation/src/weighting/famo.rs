@@ -23,8 +23,8 @@ struct Famo {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let learning_rate = reader.number("learning_rate", 0.025, Range::Positive)?;
-    let weight_decay = reader.number("gamma", 1e-3, Range::NotNegative)?;
+    let learning_rate = reader.number("learning_rate", 0.025, Range::Positive, "step size of the learned weights")?;
+    let weight_decay = reader.number("gamma", 1e-3, Range::NotNegative, "weight decay of the learned weights")?;
     let adam = Adam { learning_rate, betas: [0.9, 0.999], eps: 1e-8, weight_decay, amsgrad: false, decoupled_weight_decay: false };
     Ok(Box::new(Famo { optimizer: Optimizer::Adam(adam) }))
 }

@@ -18,7 +18,7 @@ struct GradDrop {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(GradDrop { leak: reader.number("leak", 0.0, Range::Closed(0.0, 1.0))? }))
+    Ok(Box::new(GradDrop { leak: reader.number("leak", 0.0, Range::Closed(0.0, 1.0), "factor of the values that are dropped")? }))
 }
 
 impl Method for GradDrop {

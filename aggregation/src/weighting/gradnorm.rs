@@ -20,7 +20,7 @@ struct GradNorm {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(GradNorm { alpha: reader.number("alpha", 1.5, Range::NotNegative)? }))
+    Ok(Box::new(GradNorm { alpha: reader.number("alpha", 1.5, Range::NotNegative, "power of the relative training rate")? }))
 }
 
 impl Method for GradNorm {

@@ -23,8 +23,8 @@ struct GradVac {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let beta = reader.number("beta", 0.5, Range::Closed(0.0, 1.0))?;
-    let granularity = reader.name("granularity", "whole", &["whole", "layer", "parameter"])?;
+    let beta = reader.number("beta", 0.5, Range::Closed(0.0, 1.0), "rate at which the target follows the cosine")?;
+    let granularity = reader.name("granularity", "whole", &["whole", "layer", "parameter"], "what cosines are taken over: all shared parameters, a layer or one block")?;
     Ok(Box::new(GradVac { beta, granularity }))
 }
 

@@ -21,11 +21,12 @@ struct Krum {
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     if let Some(tasks) = tasks.filter(|tasks| tasks.len() < 3) {
         let message = format!("krum looks at who is near to whom and needs at least 3 tasks; there are {}", tasks.len());
-        return Err(Invalid { key: "method".to_owned(), message, known: Vec::new() });
+        return Err(Invalid::new("method", message));
     }
-    let byzantine = reader.optional_count("byzantine", 0)?;
-    let byzantine = byzantine.ok_or_else(|| Invalid::missing("byzantine", "a whole number of at least 0"))? as usize;
-    let selected = reader.count("selected", 1, 1)? as usize;
+    let byzantine =
+        reader.required_count("byzantine", 0.., "gradients that may be wrong; at most 3 below the number of tasks")?;
+    let selected = reader.count("selected", 1, 1.., "how many of the nearest gradients are averaged")?;
+    let (byzantine, selected) = (byzantine as usize, selected as usize);
     if let Some(tasks) = tasks {
         if tasks.len() < byzantine + 3 {
             return Err(Invalid::value("byzantine", byzantine, format!("at least 3 below the number of tasks, {}", tasks.len())));

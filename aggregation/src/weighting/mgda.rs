@@ -20,7 +20,7 @@ struct Mgda {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let normalize = reader.name("normalize", "none", &["none", "l2", "loss", "loss+"])?;
+    let normalize = reader.name("normalize", "none", &["none", "l2", "loss", "loss+"], "divide gradients first by nothing, their norm, their loss or both")?;
     Ok(Box::new(Mgda { by_norm: matches!(normalize, "l2" | "loss+"), by_loss: matches!(normalize, "loss" | "loss+") }))
 }
 

@@ -28,11 +28,11 @@ struct MoCo {
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(MoCo {
-        beta: reader.number("beta", 0.5, Range::LeftOpen(0.0, 1.0))?,
-        beta_sigma: reader.number("beta_sigma", 0.5, Range::NotNegative)?,
-        gamma: reader.number("gamma", 0.1, Range::Positive)?,
-        gamma_sigma: reader.number("gamma_sigma", 0.5, Range::NotNegative)?,
-        rho: reader.number("rho", 0.0, Range::NotNegative)?,
+        beta: reader.number("beta", 0.5, Range::LeftOpen(0.0, 1.0), "share of a new gradient in the moving average")?,
+        beta_sigma: reader.number("beta_sigma", 0.5, Range::NotNegative, "power of the step by which `beta` falls")?,
+        gamma: reader.number("gamma", 0.1, Range::Positive, "step size of the weights")?,
+        gamma_sigma: reader.number("gamma_sigma", 0.5, Range::NotNegative, "power of the step by which `gamma` falls")?,
+        rho: reader.number("rho", 0.0, Range::NotNegative, "pull of the weights towards zero")?,
     }))
 }
 

@@ -75,7 +75,7 @@ impl TryFrom<Table> for Weighting {
 
     fn try_from(mut table: Table) -> Result<Self, Invalid> {
         let names = Weighting::names();
-        let method = match table.remove("method") {
+        let method = match table.shift_remove("method") {
             None => "sum".to_owned(),
             Some(Value::Text(name)) if names.contains(&name.as_str()) => name,
             Some(Value::Text(name)) => return Err(Invalid::name("method", &name, &names)),
@@ -127,7 +127,7 @@ impl Weighting {
         let Some(entry) = METHODS.iter().find(|entry| entry.name == self.method) else {
             return Err(Invalid::name("method", &self.method, &Weighting::names()));
         };
-        let mut reader = Reader::new(&self.parameters, entry.name);
+        let mut reader = Reader::new(&self.parameters, entry.name).tagged("method");
         let method = (entry.build)(&mut reader, tasks)?;
         let method = smoothing::wrap(&mut reader, method)?;
         reader.finish()?;

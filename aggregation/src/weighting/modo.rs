@@ -19,8 +19,8 @@ struct MoDo {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let gamma = reader.number("gamma", 1e-3, Range::Positive)?;
-    Ok(Box::new(MoDo { gamma, rho: reader.number("rho", 0.1, Range::NotNegative)? }))
+    let gamma = reader.number("gamma", 1e-3, Range::Positive, "step size of the weights")?;
+    Ok(Box::new(MoDo { gamma, rho: reader.number("rho", 0.1, Range::NotNegative, "pull of the weights towards zero")? }))
 }
 
 /// The cross-Gramian, or that it is missing.

@@ -23,8 +23,8 @@ struct NashMtl {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let max_norm = reader.number("max_norm", 1.0, Range::NotNegative)?;
-    Ok(Box::new(NashMtl { max_norm, every: reader.count("every", 1, 1)? }))
+    let max_norm = reader.number("max_norm", 1.0, Range::NotNegative, "largest norm of the direction; 0 for no limit")?;
+    Ok(Box::new(NashMtl { max_norm, every: reader.count("every", 1, 1.., "steps for which a solution is kept")? }))
 }
 
 impl NashMtl {

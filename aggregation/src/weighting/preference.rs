@@ -9,9 +9,14 @@ pub(super) struct Preference(Option<Vec<f64>>);
 impl Preference {
     /// Reads `preference`: a number of at least 0 for each task, not all 0.
     pub fn read(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Result<Self, Invalid> {
-        let given = reader.numbers("preference", Range::NotNegative)?;
+        let given = reader.optional_numbers(
+            "preference",
+            Range::NotNegative,
+            "equal",
+            "how much each task counts; not all 0",
+        )?;
         if let Some(given) = &given {
-            let refuse = |message: String| Err(Invalid { key: "preference".to_owned(), message, known: Vec::new() });
+            let refuse = |message: String| Err(Invalid::new("preference", message));
             if let Some(tasks) = tasks.filter(|tasks| tasks.len() != given.len()) {
                 return refuse(format!(
                     "{} numbers are given for {} tasks ({})",

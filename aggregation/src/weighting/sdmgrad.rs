@@ -25,9 +25,9 @@ struct SdmGrad {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let lambda = reader.number("lambda", 0.3, Range::NotNegative)?;
-    let iterations = reader.count("iterations", 20, 1)?;
-    Ok(Box::new(SdmGrad { lambda, iterations, learning_rate: reader.number("learning_rate", 10.0, Range::Positive)? }))
+    let lambda = reader.number("lambda", 0.3, Range::NotNegative, "pull towards the mean gradient")?;
+    let iterations = reader.count("iterations", 20, 1.., "descents of the weights in each step")?;
+    Ok(Box::new(SdmGrad { lambda, iterations, learning_rate: reader.number("learning_rate", 10.0, Range::Positive, "step size of the weights")? }))
 }
 
 impl Method for SdmGrad {

@@ -42,7 +42,12 @@ pub(super) fn wrap(reader: &mut Reader<'_>, inner: Box<dyn Method>) -> Built {
     if needs.is_empty() || needs.contains(&Need::Jacobian) {
         return Ok(inner);
     }
-    let rate = reader.number("smoothing", 0.0, Range::HalfOpen(0.0, 1.0))?;
+    let rate = reader.number(
+        "smoothing",
+        0.0,
+        Range::HalfOpen(0.0, 1.0),
+        "share of the last step's weights in a moving average",
+    )?;
     Ok(if rate == 0.0 { inner } else { Box::new(Smoothed { inner, rate }) })
 }
 

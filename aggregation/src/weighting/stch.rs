@@ -22,8 +22,8 @@ struct Stch {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let mu = reader.number("mu", 1.0, Range::Positive)?;
-    let warmup_epochs = reader.count("warmup_epochs", 4, 0)?;
+    let mu = reader.number("mu", 1.0, Range::Positive, "smoothness of the maximum: the smaller, the nearer to it")?;
+    let warmup_epochs = reader.count("warmup_epochs", 4, 0.., "epochs after which losses are compared to their means")?;
     Ok(Box::new(Stch { mu, warmup_epochs }))
 }
 

@@ -15,8 +15,8 @@ struct TrimmedMean {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
-    let trim = reader.optional_count("trim", 0)?;
-    let trim = trim.ok_or_else(|| Invalid::missing("trim", "a whole number of at least 0"))? as usize;
+    let trim = reader.required_count("trim", 0.., "values left out at each end; below half of the number of tasks")?;
+    let trim = trim as usize;
     if let Some(tasks) = tasks
         && tasks.len() <= 2 * trim
     {

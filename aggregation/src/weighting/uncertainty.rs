@@ -18,7 +18,7 @@ struct Uncertainty {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let initial = reader.number("initial", -0.5, Range::Closed(-20.0, 20.0))?;
+    let initial = reader.number("initial", -0.5, Range::Closed(-20.0, 20.0), "logarithm of the variances at the start")?;
     Ok(Box::new(Uncertainty { s: Learned { name: "uncertainty.s", initial } }))
 }
 

@@ -12,12 +12,15 @@ use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
 use crate::solver::cone::project_unless_harmful;
-use settings::{Range, Reader};
+use settings::{Invalid, Range, Reader};
 
 pub(super) const NAME: &str = "upgrad";
 
-/// The ridge of torchjd's projector.
-pub(super) const RIDGE: f64 = 1e-4;
+/// Reads the ridge of the projections; the default is torchjd's.
+pub(super) fn ridge(reader: &mut Reader<'_>) -> Result<f64, Invalid> {
+    let documentation = "share of the Gramian's trace that is added to its diagonal; 0 for the exact cone";
+    reader.number("reg_eps", 1e-4, Range::NotNegative, documentation)
+}
 
 #[derive(Debug)]
 struct UpGrad {
@@ -26,7 +29,7 @@ struct UpGrad {
 }
 
 pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
-    let ridge = reader.number("reg_eps", RIDGE, Range::NotNegative)?;
+    let ridge = ridge(reader)?;
     Ok(Box::new(UpGrad { preference: Preference::read(reader, tasks)?, ridge }))
 }
 

@@ -125,11 +125,8 @@ fn read_input<'a>(
     loaded: &Loaded,
 ) -> Result<(Option<&'a str>, Box<dyn Input>), DataError> {
     let Some((input, table)) = dataset.inputs.first() else { return Ok((None, input::default())) };
-    let (read, _) = input::read(table).map_err(|invalid| {
-        let at = ["dataset", name, "input", input, &invalid.key];
-        let message = if loaded.source.has(&at) { invalid.message.clone() } else { invalid.to_string() };
-        loaded.source.error_at(&at, message)
-    })?;
+    let at = ["dataset", name, "input", input];
+    let (read, _) = input::read(table).map_err(|invalid| loaded.source.refused(&at, invalid))?;
     Ok((Some(input), read))
 }
 

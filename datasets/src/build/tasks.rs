@@ -227,12 +227,9 @@ fn check(
         let name = &opened.names[*column];
         let (kind, bytes, shown) = (opened.kinds[*column], opened.found[*column].bytes, opened.shown_kind(*column));
         let offered = Offered { name, kind, bytes, shown: &shown };
-        kinds.push(opened.input.kind_of(&offered).map_err(|invalid| {
-            let at = match opened.input_name {
-                Some(input) => vec!["dataset", opened.name, "input", input, invalid.key.as_str()],
-                None => key.to_vec(),
-            };
-            loaded.source.error_at(&at, invalid.message)
+        kinds.push(opened.input.kind_of(&offered).map_err(|invalid| match opened.input_name {
+            Some(input) => loaded.source.refused(&["dataset", opened.name, "input", input], invalid),
+            None => loaded.source.error_at(key, invalid.message),
         })?);
         if draft.columns.contains(column) {
             let message = format!("column `{name}` is the target of task `{}` and one of its features", draft.name);

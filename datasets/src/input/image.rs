@@ -45,20 +45,23 @@ enum Normalize {
 
 /// Reads the input's parameters.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Input>, Invalid> {
-    let column = match reader.value("column") {
-        Some(Value::Text(column)) if !column.is_empty() => column.clone(),
-        None => return Err(Invalid::missing("column", "the name of a list or array column")),
-        Some(other) => return Err(Invalid::value("column", other, "the name of a list or array column")),
-    };
-    let [channels, height, width] = shape(reader.value("shape"))?;
-    let scale = reader.optional_number("scale", Range::Positive)?;
-    let normalize = normalize(reader.value("normalize"), channels)?;
+    let column = reader.required_text("column", "the name of a list or array column", "the column of the images")?;
+    let example = Value::List(vec![Value::Integer(1), Value::Integer(28), Value::Integer(28)]);
+    let documentation = "what an image's values are, the last one varying fastest";
+    let [channels, height, width] = shape(&reader.required_value("shape", SHAPE, example, documentation)?)?;
+    let documentation = "factor of the values, before they are standardised";
+    let scale = reader.optional_number("scale", Range::Positive, "1/255 for bytes, else 1", documentation)?;
+    let documentation = "by channel, take off the mean and divide by the standard deviation: those of the training \
+                         images, or given ones";
+    let normalize = normalize(reader.optional_value("normalize", NORMALIZE, "false", documentation), channels)?;
     Ok(Box::new(Image { column, channels, height, width, scale, normalize }))
 }
 
-fn shape(value: Option<&Value>) -> Result<[usize; 3], Invalid> {
+const SHAPE: &str = "a list of channels, height and width, each at least 1";
+const NORMALIZE: &str = "true, false, or { mean = [..], std = [..] } with a number for each channel";
+
+fn shape(value: &Value) -> Result<[usize; 3], Invalid> {
     let allowed = format!("[channels, height, width], each at least 1, with at most {VALUES_MAX} values together");
-    let Some(value) = value else { return Err(Invalid::missing("shape", allowed)) };
     let size = |value: &Value| match value {
         Value::Integer(size @ 1..) => usize::try_from(*size).ok(),
         _ => None,
@@ -97,9 +100,10 @@ fn normalize(value: Option<&Value>, channels: usize) -> Result<Normalize, Invali
 /// `mean` and `std` of a table; `None` if one is missing.
 fn given_statistics(table: &Table) -> Result<Option<(Vec<f64>, Vec<f64>)>, Invalid> {
     let mut reader = Reader::new(table, "`normalize`");
-    let (mean, std) = (reader.numbers("mean", Range::Finite), reader.numbers("std", Range::Positive));
-    let lists = mean.and_then(|mean| Ok(mean.zip(std?))).and_then(|lists| reader.finish().map(|()| lists));
-    lists.map_err(|invalid| Invalid { key: "normalize".to_owned(), message: invalid.to_string(), known: Vec::new() })
+    let mean = reader.optional_numbers("mean", Range::Finite, "none", "the mean of each channel");
+    let std = reader.optional_numbers("std", Range::Positive, "none", "the standard deviation of each channel");
+    let lists = mean.and_then(|mean| Ok(mean.zip(std?))).and_then(|lists| reader.finish().map(|_| lists));
+    lists.map_err(|invalid| invalid.under("normalize"))
 }
 
 impl Image {
@@ -114,7 +118,7 @@ impl Input for Image {
     }
 
     fn kind_of(&self, column: &Offered<'_>) -> Result<ColumnKind, Invalid> {
-        let refuse = |key: &str, message: String| Err(Invalid { key: key.to_owned(), message, known: Vec::new() });
+        let refuse = |key: &str, message: String| Err(Invalid::new(key, message));
         let count = self.count();
         match column.kind {
             Some(ColumnKind::List { width }) if width == count => Ok(ColumnKind::Pixels { count, bytes: column.bytes }),

@@ -22,12 +22,10 @@ pub(super) struct TableInput {
 
 /// Reads the input's parameters.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Input>, Invalid> {
-    let columns = match reader.value("columns") {
-        None => None,
-        Some(value) => Some(patterns(value).ok_or_else(|| {
-            Invalid::value("columns", value, "a list of names and globs of columns, `!` before what is left out")
-        })?),
-    };
+    let allowed = "a list of names and globs of columns, `!` before what is left out";
+    let given = reader.optional_value("columns", allowed, "all features", "the columns that stand side by side");
+    let columns =
+        given.map(|value| patterns(value).ok_or_else(|| Invalid::value("columns", value, allowed))).transpose()?;
     Ok(Box::new(TableInput { columns }))
 }
 
@@ -49,10 +47,11 @@ impl Input for TableInput {
     }
 
     fn kind_of(&self, column: &Offered<'_>) -> Result<ColumnKind, Invalid> {
-        column.kind.ok_or_else(|| Invalid {
-            key: "columns".to_owned(),
-            message: format!("column `{}` holds {}, which cannot be a feature", column.name, column.shown),
-            known: Vec::new(),
+        column.kind.ok_or_else(|| {
+            Invalid::new(
+                "columns",
+                format!("column `{}` holds {}, which cannot be a feature", column.name, column.shown),
+            )
         })
     }
 

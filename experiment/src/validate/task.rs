@@ -2,11 +2,10 @@
 
 use indexmap::IndexMap;
 use objectives::{Kind, MetricRef as Metric, loss};
-use settings::{Invalid, Value};
 
 use super::{Check, Range, columns, in_range, item, network, require};
 use crate::dataset::Dataset;
-use crate::fault::{Complaint, Fault, index_key};
+use crate::fault::{Fault, index_key};
 use crate::loss::Loss;
 use crate::task::{Scalar, TargetScale, Task};
 
@@ -70,25 +69,7 @@ fn check_loss(loss: &Loss, kind: Kind) -> Check {
         let fault = Fault::value(&["loss"], format!("`{}` is not a loss for tasks of kind {kind}", loss.name()));
         return Err(fault.help(format!("losses of kind {kind}: {}", names.join(", "))));
     }
-    loss.build(kind).map(drop).map_err(|invalid| refused(loss, invalid).under("loss"))
-}
-
-/// What a loss refuses of its parameters, as a fault of its table. The key may go into a list or a
-/// table: `class_weights[1]`, `class_weights.cat`.
-fn refused(loss: &Loss, invalid: Invalid) -> Fault {
-    let Invalid { key, message, known } = invalid;
-    let end = key.find(['[', '.']).unwrap_or(key.len());
-    let (outer, inner) = (&key[..end], key[end..].trim_start_matches('.'));
-    let names = known.iter().map(String::as_str);
-    match loss.parameters().get(outer) {
-        None => Fault::missing(&[], outer).help(message.replace("this key is missing; ", "")),
-        Some(_) if message.contains("no such key") => {
-            Fault { complaint: Complaint::UnknownKey, ..Fault::value(&[outer], message) }.known(outer, "keys", names)
-        }
-        Some(Value::Text(text)) => Fault::value(&[outer], message).nearest(text, names),
-        Some(_) if inner.is_empty() => Fault::value(&[outer], message),
-        Some(_) => Fault::value(&[outer, inner], message),
-    }
+    loss.build(kind).map(drop).map_err(|invalid| Fault::from(invalid).under("loss"))
 }
 
 fn check_target_scale(task: &Task, scale: TargetScale) -> Check {

@@ -33,11 +33,8 @@ impl Mmoe {
     /// # Errors
     /// [`Invalid`] for values that can't be.
     pub fn read(reader: &mut Reader<'_>) -> Result<Box<dyn ArchitectureKind>, Invalid> {
-        const MOST: u64 = 1024;
-        match reader.count("experts", 4, 1)? {
-            experts if experts <= MOST => Ok(Box::new(Self { experts: experts as usize })),
-            experts => Err(Invalid::value("experts", experts, format!("a whole number from 1 to {MOST}"))),
-        }
+        let experts = reader.count("experts", 4, 1..=1024, "how many trunks there are")?;
+        Ok(Box::new(Self { experts: experts as usize }))
     }
 }
 

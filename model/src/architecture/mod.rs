@@ -28,14 +28,10 @@ pub type ArchitectureFn = fn(&mut Reader<'_>) -> Result<Box<dyn ArchitectureKind
 pub static ARCHITECTURES: Registry<ArchitectureFn> = Registry::new("architecture", BUILT_IN);
 
 const BUILT_IN: &[Entry<ArchitectureFn>] = &[
-    entry("hard_sharing", "one trunk for all tasks, and a head for each (Caruana 1997)", HardSharing::read),
-    entry("mmoe", "experts, and a gate a task (Ma et al. 2018)", Mmoe::read),
-    entry("module", "a researcher's own burn module", ModuleArchitecture::read),
+    Entry::built_in("hard_sharing", "one trunk for all tasks, and a head for each (Caruana 1997)", HardSharing::read),
+    Entry::built_in("mmoe", "experts, and a gate a task (Ma et al. 2018)", Mmoe::read),
+    Entry::built_in("module", "a researcher's own burn module", ModuleArchitecture::read),
 ];
-
-const fn entry(name: &'static str, summary: &'static str, part: ArchitectureFn) -> Entry<ArchitectureFn> {
-    Entry { name, summary, origin: concat!("trunkline ", env!("CARGO_PKG_VERSION")), part }
-}
 
 /// What an architecture is made of.
 #[derive(Debug)]

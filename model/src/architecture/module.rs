@@ -10,7 +10,7 @@ use std::fmt;
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Int, Tensor};
-use settings::{Invalid, Reader, Registry, Value as Setting};
+use settings::{Invalid, Reader, Registry};
 
 use super::{Architecture, ArchitectureKind, Parts, Wanted};
 use crate::ModelError;
@@ -287,20 +287,15 @@ impl ModuleArchitecture {
     /// [`Invalid`] if it is missing, or if this binary has no such module.
     pub fn read(reader: &mut Reader<'_>) -> Result<Box<dyn ArchitectureKind>, Invalid> {
         const KEY: &str = "module";
-        let name = match reader.value(KEY) {
-            Some(Setting::Text(name)) => name,
-            Some(value) => return Err(Invalid::value(KEY, value, "the name of a module of this binary")),
-            None => return Err(Invalid::missing(KEY, "the name of a module of this binary")),
-        };
-        let Some(entry) = MODULES.find(name) else {
+        let name = reader.required_text(KEY, "the name of a module of this binary", "the module")?;
+        let Some(entry) = MODULES.find(&name) else {
             let known = MODULES.names();
             let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let message =
                 format!("this binary has no module `{name}`; it has {has}. A researcher's own binary adds some");
-            let known = known.into_iter().map(str::to_owned).collect();
-            return Err(Invalid { key: KEY.to_owned(), message, known });
+            return Err(Invalid { message, ..Invalid::name(KEY, &name, &known) });
         };
-        Ok(Box::new(Self { name: name.clone(), make: entry.part }))
+        Ok(Box::new(Self { name, make: entry.part }))
     }
 }
 

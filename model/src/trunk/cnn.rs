@@ -46,18 +46,31 @@ impl Cnn {
     /// # Errors
     /// [`Invalid`] for values that can't be.
     pub fn read(reader: &mut Reader<'_>, role: Role) -> Result<Box<dyn TrunkKind>, Invalid> {
-        let channels = reader.counts("channels", &[32, 64], 1..=WIDTH_MAX)?;
+        let channels =
+            reader.counts("channels", &[32, 64], 1..=WIDTH_MAX, "the channels of each convolution; at least one")?;
         if channels.is_empty() {
             return Err(Invalid::value("channels", "[]", "a list with at least one number of channels"));
         }
-        let kernel = small(reader, "kernel", 3)?;
-        let stride = small(reader, "stride", 1)?;
-        let norm = reader.name("norm", "group", &["group", "none"])?;
-        let groups = reader.count("groups", 8, 1)? as usize;
+        let kernel = small(reader, "kernel", 3, "the sides of a convolution's kernel, in pixels")?;
+        let stride = small(reader, "stride", 1, "the step of a convolution, in pixels")?;
+        let norm = reader.name("norm", "group", &["group", "none"], "group normalisation after each convolution")?;
+        let groups =
+            reader.count("groups", 8, 1.., "the most groups of the normalisation; they divide the channels")? as usize;
         let activation = role.activation(reader)?;
-        let pool = reader.name("pool", "max", &["max", "none"])?;
-        let dropout = reader.number("dropout", 0.0, Range::HalfOpen(0.0, 1.0))? as f32;
-        let ending = reader.name("ending", "flatten", &["flatten", "mean"])?;
+        let pool =
+            reader.name("pool", "max", &["max", "none"], "the largest of each 2 x 2 pixels after each convolution")?;
+        let dropout = reader.number(
+            "dropout",
+            0.0,
+            Range::HalfOpen(0.0, 1.0),
+            "share of each layer's outputs that is dropped in training",
+        )? as f32;
+        let ending = reader.name(
+            "ending",
+            "flatten",
+            &["flatten", "mean"],
+            "what follows the convolutions: all values, or the mean of each channel",
+        )?;
         let width = role.width(reader)?;
         Ok(Box::new(Self {
             channels: channels.iter().map(|&channels| channels as usize).collect(),
@@ -121,12 +134,13 @@ impl TrunkKind for Cnn {
 }
 
 /// A side or a step of a kernel, in pixels.
-fn small(reader: &mut Reader<'_>, key: &'static str, default: u64) -> Result<usize, Invalid> {
-    const MOST: u64 = 64;
-    match reader.count(key, default, 1)? {
-        count if count <= MOST => Ok(count as usize),
-        count => Err(Invalid::value(key, count, format!("a whole number from 1 to {MOST}"))),
-    }
+fn small(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    default: u64,
+    documentation: &'static str,
+) -> Result<usize, Invalid> {
+    Ok(reader.count(key, default, 1..=64, documentation)? as usize)
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {

@@ -28,7 +28,8 @@ impl Mlp {
     /// [`Invalid`] for values that can't be.
     pub fn read(reader: &mut Reader<'_>, role: Role) -> Result<Box<dyn TrunkKind>, Invalid> {
         let default: &[u64] = if role == Role::Trunk { &[128, 64] } else { &[] };
-        let hidden = reader.counts("hidden", default, 1..=WIDTH_MAX)?;
+        let hidden =
+            reader.counts("hidden", default, 1..=WIDTH_MAX, "the width of each layer; a trunk has at least one")?;
         if role == Role::Trunk && hidden.is_empty() {
             return Err(Invalid::value(
                 "hidden",
@@ -38,8 +39,13 @@ impl Mlp {
         }
         let last = role.width(reader)?;
         let activation = role.activation(reader)?;
-        let dropout = reader.number("dropout", 0.0, Range::HalfOpen(0.0, 1.0))? as f32;
-        let layer_norm = reader.flag("layer_norm", false)?;
+        let dropout = reader.number(
+            "dropout",
+            0.0,
+            Range::HalfOpen(0.0, 1.0),
+            "share of each layer's outputs that is dropped in training",
+        )? as f32;
+        let layer_norm = reader.flag("layer_norm", false, "normalise each layer's outputs before the activation")?;
         let widths = hidden.iter().map(|&width| width as usize).chain(last).collect();
         let unfinished = role != Role::Trunk && last.is_none();
         Ok(Box::new(Self { widths, style: Hidden { activation, dropout, layer_norm }, unfinished }))

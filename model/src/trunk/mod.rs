@@ -23,13 +23,9 @@ pub type TrunkFn = fn(&mut Reader<'_>, Role) -> Result<Box<dyn TrunkKind>, Inval
 pub static TRUNKS: Registry<TrunkFn> = Registry::new("trunk", BUILT_IN);
 
 const BUILT_IN: &[Entry<TrunkFn>] = &[
-    entry("mlp", "fully connected layers", Mlp::read),
-    entry("cnn", "convolutions of images, with group norm, pooling and dropout", Cnn::read),
+    Entry::built_in("mlp", "fully connected layers", Mlp::read),
+    Entry::built_in("cnn", "convolutions of images, with group norm, pooling and dropout", Cnn::read),
 ];
-
-const fn entry(name: &'static str, summary: &'static str, part: TrunkFn) -> Entry<TrunkFn> {
-    Entry { name, summary, origin: concat!("trunkline ", env!("CARGO_PKG_VERSION")), part }
-}
 
 /// What a kind is read for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,9 +50,12 @@ impl Role {
     /// # Errors
     /// [`Invalid`] if there is none of that name.
     pub fn activation(self, reader: &mut Reader<'_>) -> Result<Activation, Invalid> {
+        const DOCUMENTATION: &str = "the function after each layer";
         let name = match self {
-            Role::Trunk => Some(reader.name("activation", "relu", Activation::NAMES)?),
-            Role::Encoder { .. } => reader.optional_name("activation", Activation::NAMES)?,
+            Role::Trunk => Some(reader.name("activation", "relu", Activation::NAMES, DOCUMENTATION)?),
+            Role::Encoder { .. } => {
+                reader.optional_name("activation", Activation::NAMES, "the trunk's", DOCUMENTATION)?
+            }
         };
         Ok(match (name.and_then(Activation::named), self) {
             (Some(activation), _) => activation,
@@ -72,13 +71,9 @@ impl Role {
     /// [`Invalid`] if it is no whole number of at least 1.
     pub fn width(self, reader: &mut Reader<'_>) -> Result<Option<usize>, Invalid> {
         let Role::Encoder { width: inherited, .. } = self else { return Ok(None) };
-        match reader.optional_count("width", 1)? {
-            Some(width) if width > WIDTH_MAX => {
-                Err(Invalid::value("width", width, format!("a whole number from 1 to {WIDTH_MAX}")))
-            }
-            Some(width) => Ok(Some(width as usize)),
-            None => Ok(inherited),
-        }
+        let documentation = "the width of the last layer, which is the trunk's input";
+        let width = reader.optional_count("width", 1..=WIDTH_MAX, "the trunk's first", documentation)?;
+        Ok(width.map(|width| width as usize).or(inherited))
     }
 }
 

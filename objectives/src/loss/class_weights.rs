@@ -23,33 +23,32 @@ const BALANCED: &str = "balanced";
 const SHOWN_MAX: usize = 8;
 
 impl ClassWeights {
+    /// The values that can be read, in words.
+    pub(super) const ALLOWED: &str = "\"balanced\", a list of numbers, or a table of numbers by class";
+
     /// Reads the value of `key`.
     pub(super) fn read(key: &str, value: &Value) -> Result<Self, Invalid> {
-        let weight = |place: String, value: &Value| match value.number() {
-            Some(weight) => Range::NotNegative.check(&place, weight).map(|()| weight),
-            None => Err(Invalid::value(&place, value, Range::NotNegative)),
+        let weight = |place: String, value: &Value| {
+            let weight = value.number().filter(|weight| Range::NotNegative.contains(*weight));
+            weight.ok_or_else(|| Invalid::value(key, value, Range::NotNegative).at(place))
         };
         let weights = match value {
             Value::Text(text) if text == BALANCED => ClassWeights::Balanced,
             Value::Text(text) => return Err(Invalid::name(key, text, &[BALANCED])),
             Value::List(list) => {
-                let weights = list.iter().enumerate().map(|(at, value)| weight(format!("{key}[{at}]"), value));
+                let weights = list.iter().enumerate().map(|(at, value)| weight(format!("[{at}]"), value));
                 let weights: Vec<f64> = weights.collect::<Result<_, _>>()?;
                 if !weights.is_empty() && weights.iter().all(|weight| *weight == 0.0) {
                     let message = "all weights are 0, so there is nothing to learn; raise one of them".to_owned();
-                    return Err(Invalid { key: key.to_owned(), message, known: Vec::new() });
+                    return Err(Invalid::new(key, message));
                 }
                 ClassWeights::List(weights)
             }
             Value::Table(table) => {
-                let weights =
-                    table.iter().map(|(class, value)| Ok((class.clone(), weight(format!("{key}.{class}"), value)?)));
+                let weights = table.iter().map(|(class, value)| Ok((class.clone(), weight(class.clone(), value)?)));
                 ClassWeights::ByClass(weights.collect::<Result<_, Invalid>>()?)
             }
-            _ => {
-                let allowed = "\"balanced\", a list of numbers, or a table of numbers by class";
-                return Err(Invalid::value(key, value, allowed));
-            }
+            _ => return Err(Invalid::value(key, value, Self::ALLOWED)),
         };
         match &weights {
             ClassWeights::List(list) if list.is_empty() => Err(no_weight(key)),
@@ -74,7 +73,7 @@ impl ClassWeights {
     /// weight 0.
     pub(super) fn fitted(&self, key: &str, classes: &Classes<'_>) -> Result<Self, Invalid> {
         let names = classes.names;
-        let refuse = |message: String| Err(Invalid { key: key.to_owned(), message, known: names.to_vec() });
+        let refuse = |message: String| Err(Invalid::new(key, message).knowing(names.to_vec()));
         let more = if names.len() > SHOWN_MAX { ", ..." } else { "" };
         let known = || format!("`{}`{more}", names[..names.len().min(SHOWN_MAX)].join("`, `"));
         let weights = match self {
@@ -108,5 +107,5 @@ impl ClassWeights {
 
 fn no_weight(key: &str) -> Invalid {
     let message = "there is no weight; give one for each class, or leave the key out".to_owned();
-    Invalid { key: key.to_owned(), message, known: Vec::new() }
+    Invalid::new(key, message)
 }

@@ -30,15 +30,19 @@ const SMOOTHING: &str = "label_smoothing";
 const WEIGHTS: &str = "class_weights";
 
 fn read(reader: &mut Reader<'_>, kind: Kind) -> Result<Box<dyn Loss>, Invalid> {
-    let smoothing = reader.number(SMOOTHING, 0.0, Range::HalfOpen(0.0, 1.0))?;
-    let weights = reader.value(WEIGHTS).map(|value| ClassWeights::read(WEIGHTS, value)).transpose()?;
+    let documentation = "multiclass: share of the target that is spread over all classes";
+    let smoothing = reader.number(SMOOTHING, 0.0, Range::HalfOpen(0.0, 1.0), documentation)?;
+    let documentation = "multiclass: factor of the losses of a class's rows, 1 for a class that the table leaves out; \
+                         \"balanced\": rows / (classes * rows of the class)";
+    let weights = reader.optional_value(WEIGHTS, ClassWeights::ALLOWED, "none", documentation);
+    let weights = weights.map(|value| ClassWeights::read(WEIGHTS, value)).transpose()?;
     if kind == Kind::Multiclass {
         return Ok(Box::new(Softmax { smoothing, weights }));
     }
     for (key, given) in [(SMOOTHING, smoothing != 0.0), (WEIGHTS, weights.is_some())] {
         if given {
             let message = format!("is for tasks of kind multiclass only, and this one is {kind}; leave it out");
-            return Err(Invalid { key: key.to_owned(), message, known: Vec::new() });
+            return Err(Invalid::new(key, message));
         }
     }
     Ok(Box::new(Logistic))

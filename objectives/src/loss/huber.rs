@@ -14,9 +14,11 @@ pub(super) const ENTRY: Entry<LossPart> = Entry {
     part: LossPart {
         kinds: &[Kind::Regression],
         unscaled: false,
-        read: |reader, _| Ok(Box::new(Huber { delta: reader.number("delta", 1.0, Range::Positive)? })),
+        read: |reader, _| Ok(Box::new(Huber { delta: reader.number("delta", 1.0, Range::Positive, DELTA)? })),
     },
 };
+
+const DELTA: &str = "error beyond which the loss grows linearly";
 
 #[derive(Debug)]
 struct Huber {

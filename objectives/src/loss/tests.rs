@@ -225,7 +225,7 @@ fn class_weights_are_put_in_the_order_of_the_classes() {
 #[test]
 fn parameters_read_back_to_the_same_loss_and_wrong_ones_are_refused_by_key() {
     let key = |name: &str, kind: Kind, key: &str, value: Value| {
-        read(name, kind, &[(key, value)]).expect_err("it is refused").key
+        read(name, kind, &[(key, value)]).expect_err("it is refused").key()
     };
     let (multiclass, list) =
         (Kind::Multiclass, |weights: &[f64]| Value::List(weights.iter().copied().map(Value::Number).collect()));
