@@ -23,8 +23,7 @@ impl Arguments {
     /// The weighting or a parameter is unknown, or does not fit the tasks.
     pub fn build(&self, tasks: &[&str]) -> Result<(Weighting, Box<dyn Method>), Failure> {
         let weighting = self.weighting()?;
-        let unfit = |invalid| Failure::refused(arguments::explain(invalid, weighting.parameters()));
-        let method = weighting.build(tasks).map_err(unfit)?;
+        let method = weighting.build(tasks).map_err(|invalid| Failure::refused(arguments::explain(invalid)))?;
         Ok((weighting, method))
     }
 
