@@ -199,5 +199,5 @@ fn values_made_in_code_are_validated_too() {
     if let Optimizer::Adam(adam) = &mut bad {
         adam.eps = -1.0;
     }
-    assert_eq!(bad.validate().expect_err("eps is negative").key, "eps");
+    assert_eq!(bad.validate().expect_err("eps is negative").key(), "eps");
 }
