@@ -13,7 +13,11 @@ use trunkline::{
 pub const PART: LossPart = LossPart {
     kinds: &[Kind::Binary],
     unscaled: false,
-    read: |reader, _| Ok(Box::new(SquaredHinge { margin: reader.number("margin", 1.0, Range::Positive)? })),
+    read: |reader, _| {
+        Ok(Box::new(SquaredHinge {
+            margin: reader.number("margin", 1.0, Range::Positive, "score beyond which a row costs nothing")?,
+        }))
+    },
 };
 
 #[derive(Debug)]
