@@ -1,5 +1,5 @@
-//! What fuzzing looks for, on its corpus and on seeded changes of it. `fuzz/` goes on from there
-//! with cargo-fuzz.
+//! Checks the properties that fuzzing checks, on its corpus and on seeded changes of it. `fuzz/` has
+//! the targets of cargo-fuzz for the same properties.
 
 use std::{fs, path::Path};
 
@@ -12,8 +12,8 @@ mod experiment_file;
 #[path = "../fuzz/properties/wire.rs"]
 mod wire;
 
-/// Checks every seed of a corpus and the `sound` ones, and so many changes of each: bytes replaced,
-/// removed, repeated, and the ends of two seeds exchanged.
+/// Checks every seed of a corpus and the `sound` ones, and this number of changes of each. A change
+/// replaces, removes or repeats bytes, or exchanges the ends of two seeds.
 fn corpus(name: &str, sound: Vec<Vec<u8>>, changes: u64, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let mut files: Vec<_> =

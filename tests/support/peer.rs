@@ -1,4 +1,4 @@
-//! A worker made by hand.
+//! A hand-made worker, which sends what a test says.
 #![allow(dead_code)] // each test file uses a part
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -16,19 +16,19 @@ use worker::{access::Access, compute::Computer, connection::connect};
 
 use crate::support::Coordinator;
 
-/// A worker made by hand, which can do all that a real one does and sends what the test says.
+/// A hand-made worker. It can do all that a real worker does, and sends what the test says.
 pub struct Peer {
     pub runtime: Arc<Runtime>,
     pub to: mpsc::Sender<v1::WorkerMessage>,
     from: tonic::Streaming<v1::CoordinatorMessage>,
-    /// What its stay is known by, once it is welcome.
+    /// The run, epoch and lease of its session, from the welcome on.
     pub stay: v1::Envelope,
     pub parameters: Vec<f32>,
-    /// The coordinator's parameters and this worker's vectors, where both are on one machine.
+    /// The coordinator's parameters and this worker's vectors, if both are on one machine.
     shared: Option<(Region, Region)>,
 }
 
-/// What a peer was asked for.
+/// A piece of work that a peer was asked for.
 pub struct Asked {
     pub envelope: v1::Envelope,
     pub work: v1::Work,
@@ -69,7 +69,7 @@ impl Peer {
         Peer::open(coordinator, runtime, first).expect("is heard")
     }
 
-    /// Joins as a worker does, with the fingerprint of this processor.
+    /// Joins as a real worker does, with the fingerprint of this processor.
     pub fn join(coordinator: &Coordinator, runtime: &Arc<Runtime>) -> (Peer, Computer) {
         Peer::join_with(coordinator, runtime, None)
     }
@@ -104,7 +104,7 @@ impl Peer {
     }
 
     pub fn say(&self, envelope: v1::Envelope, body: Body) {
-        // A coordinator that has heard enough does not listen any more.
+        // A coordinator that has refused the peer reads no more.
         let _ = self.runtime.block_on(self.to.send(message(envelope, body)));
     }
 
@@ -115,7 +115,7 @@ impl Peer {
         Some((message.envelope?, message.body?))
     }
 
-    /// Does the steps' work well until an evaluation is asked for.
+    /// Does the work of all steps correctly until the coordinator asks for an evaluation.
     pub fn answer_until_evaluated(&mut self, computer: &mut Computer) -> Asked {
         loop {
             let asked = self.work();
@@ -127,12 +127,12 @@ impl Peer {
         }
     }
 
-    /// Waits for work, and takes the parameters that come with it.
+    /// Waits for work, and receives the parameters that come with it.
     pub fn work(&mut self) -> Asked {
         self.work_or_end().expect("the stream goes on")
     }
 
-    /// The same; none where the run is over.
+    /// Waits for work like [`Peer::work`]. `None` if the run is over.
     pub fn work_or_end(&mut self) -> Option<Asked> {
         loop {
             match self.hear()? {
@@ -157,7 +157,7 @@ impl Peer {
         }
     }
 
-    /// Sends a result with its vector, through shared memory where there is some.
+    /// Sends a result with its vector, through shared memory if there is some.
     pub fn answer(&self, asked: Asked, mut result: v1::Result, vector: &[f32]) {
         if let (Some((_, results)), Some(slot)) = (&self.shared, asked.work.slots.first()) {
             results.write(slot.index, slot.generation, |into| into.copy_from_slice(vector));
@@ -187,7 +187,7 @@ pub fn message(envelope: v1::Envelope, body: Body) -> v1::WorkerMessage {
 }
 
 impl Asked {
-    /// A right answer to work for a gradient: its result and its vector.
+    /// The correct answer to work for a gradient: its result and its vector.
     pub fn gradient(&self, computer: &mut Computer, parameters: &[f32]) -> (v1::Result, Vec<f32>) {
         let v1::Node { lo, hi } = self.work.node.expect("a node");
         computer.set_parameters(parameters).expect("fit");
@@ -216,7 +216,7 @@ pub fn bytes(vector: &[f32]) -> Vec<u8> {
 }
 
 impl Asked {
-    /// A right answer to work for an evaluation.
+    /// The correct answer to work for an evaluation.
     pub fn evaluation(&self, computer: &mut Computer, parameters: &[f32]) -> v1::Result {
         let v1::Node { lo, hi } = self.work.node.expect("a node");
         let split = match self.work.split() {
