@@ -1,5 +1,5 @@
-//! What README says of one's own table works as it stands there, and the tests that a document
-//! names are there.
+//! What README says of one's own table works as it stands there, the tests that a document names
+//! are there, and the tutorial shows the files of `examples/custom`.
 
 mod support;
 
@@ -81,4 +81,22 @@ fn every_row_of_the_table_of_faults_names_a_test_that_is_there() {
             assert!(code.contains(&format!("fn {function}()")), "there is no test `{function}`: {row}");
         }
     }
+}
+
+#[test]
+fn the_tutorial_shows_the_files_of_the_custom_crate_as_they_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/own-parts.md")).expect("there is one");
+    let parts: Vec<&str> = text.split("```").collect();
+    let mut shown = 0;
+    // Text and blocks take turns. The line before a block of a file is the file's name.
+    for pair in parts.chunks_exact(2) {
+        let Some(name) = pair[0].trim_end().lines().last().and_then(|line| line.strip_suffix("`:")) else { continue };
+        let path = root.join("examples/custom").join(name.trim_start_matches('`'));
+        let file = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (_, block) = pair[1].split_once('\n').expect("a block has lines");
+        assert_eq!(block, file, "{} and docs/own-parts.md differ", path.display());
+        shown += 1;
+    }
+    assert_eq!(shown, 6);
 }
