@@ -1,4 +1,4 @@
-//! The same bits whatever the workers do: real processes, real data, real kills.
+//! Bits do not depend on what the workers do: real processes, real data, real kills.
 
 mod support;
 

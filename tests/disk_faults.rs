@@ -57,7 +57,7 @@ checkpoint = { every = 1, keep = 1, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 9 }
 ";
 
-/// The same in which what is evaluated first is the best, and most evaluations come between
+/// Training in which the first evaluation is the best one, and most evaluations come between
 /// checkpoints.
 const EARLY_BEST: &str = "
 steps = 9
@@ -121,7 +121,7 @@ impl Stage {
         self.take_up(Form::Auto, run, disk)
     }
 
-    /// The same, in either form.
+    /// Begins or resumes a run in either form, until its end or until the disk is dead.
     fn take_up(&self, form: Form, run: &Path, disk: &Arc<FaultyDisk>) -> Option<Result<Report, String>> {
         let dead = async {
             let mut ticks = tokio::time::interval(Duration::from_millis(1));
@@ -132,7 +132,7 @@ impl Stage {
         self.train_until(form, run, Scene::quiet(Arc::clone(disk) as _), dead)
     }
 
-    /// The same in any scene, until its end or until `dead`.
+    /// Trains in any scene, until the run's end or until `dead`.
     fn train_until(
         &self,
         form: Form,

@@ -179,7 +179,7 @@ fn skipped(run: &Path) -> Vec<u64> {
     records.map(|record| record["step"].as_u64().expect("a number")).collect()
 }
 
-/// The same run with 1, 2 and 3 workers, and one that is resumed from the middle.
+/// Compares runs with 1, 2 and 3 workers, and one that is resumed from the middle.
 fn same_whatever_happens(experiment: &Path, folder: &Path, more: &[&str]) -> (Value, Vec<u64>) {
     let run = folder.join("quiet");
     let quiet = report(&train(experiment, &run, &[more, &SKIP].concat()).output().expect("starts"));

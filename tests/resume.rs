@@ -34,7 +34,7 @@ const LONG: [&str; 8] = [
     "--set",
     "model.trunk.hidden=[512, 256]",
 ];
-/// The same on three tables, with a weighting that remembers, gradients by task for the record,
+/// Long training on three tables, with a weighting that has a state, recorded per-task gradients,
 /// best parameters, and early stopping after 675 steps.
 const MIXED: [&str; 12] = [
     "--set",

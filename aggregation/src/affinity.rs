@@ -1,4 +1,5 @@
-//! Which tasks help each other: what the Gramians and losses of a run's steps say about its tasks.
+//! Task affinity: what the Gramians and losses of a run's steps say about how its tasks affect each
+//! other.
 //!
 //! Two measures of task j's gain from task i, each a mean over the recorded steps in which both had
 //! labels:
@@ -127,7 +128,7 @@ impl Affinity {
         self.rows(&self.transfers)
     }
 
-    /// Which tasks to train together, by the mean cosines that are told apart from 0; none where no
+    /// The tasks to train together, by the mean cosines that are told apart from 0; none where no
     /// two tasks met in [`STEPS_MIN`] steps.
     pub fn grouping(&self) -> Option<Grouping> {
         let cosines = self.cosines();

@@ -45,7 +45,7 @@ pub enum AggregateError {
     /// The numbers are no matrix.
     #[error("`{name}`: {source}")]
     Matrix {
-        /// Which matrix.
+        /// The matrix, in words.
         name: &'static str,
         /// Why.
         source: MatrixError,

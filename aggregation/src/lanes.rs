@@ -16,7 +16,7 @@ pub enum Level {
     Baseline,
     /// 256-bit vectors, and fused multiplication and addition where it is asked for.
     Avx2,
-    /// The same with 512-bit vectors.
+    /// 512-bit vectors of AVX-512.
     Avx512,
 }
 

@@ -96,7 +96,7 @@ pub fn combine(rows: &[&[f32]], alpha: &[f64]) -> Vec<f32> {
     out
 }
 
-/// The same, written into `out`.
+/// Writes the sum of the rows, weighted by alpha, into `out`.
 ///
 /// # Panics
 /// Where there are no rows, alpha has another length than the rows, or `out` another than each of

@@ -23,7 +23,7 @@ pub enum Purpose {
     Shuffle = 3,
     /// Training, validation or test.
     Split = 4,
-    /// Which partition a row is in.
+    /// The partition that a row is in.
     Partition = 5,
     /// Changes to inputs; indices: step, feed, microbatch.
     Augmentation = 6,

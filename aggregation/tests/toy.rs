@@ -1,5 +1,5 @@
-//! Which methods reach the Pareto set of the toy problems, and from which starts: the papers'
-//! tables, with all steps.
+//! The papers' tables of the toy problems, with all steps: which methods reach the Pareto set, and
+//! from which starts.
 
 use aggregation::Weighting;
 use aggregation::toy::{Problem, Trajectory, trajectories};

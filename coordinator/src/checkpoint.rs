@@ -4,7 +4,8 @@
 //! checkpoints/
 //!   best                      the step that `checkpoint.best` chose, in decimal digits
 //!   step-000600/
-//!     manifest.json           step, epoch, best step, the journal's length and sha256, layout, states, schema, the sha256 of every file and of the manifest
+//!     manifest.json           step, epoch, best step, the journal's length and sha256, layout,
+//!                             states, schema, the sha256 of every file and of the manifest
 //!     model.safetensors       one f32 tensor for each block, with the layout's names and shapes
 //!     optimizer.safetensors   the optimizer's vectors
 //!     weighting.safetensors   the weighting's vectors
@@ -20,8 +21,8 @@
 //!   its own text, computed while `manifest_sha256` is empty. [`load`] checks all of them, the
 //!   parameters' own sha256, and that the step is the folder's. [`newest_good`] takes the newest
 //!   checkpoint that passes, and reports the ones it passed over.
-//! - The best parameters are never lost. They are in an earlier checkpoint, which is kept as long as
-//!   a kept checkpoint names it.
+//! - The best parameters are never lost. They are in an earlier checkpoint, which is kept as long
+//!   as a kept checkpoint names it.
 //! - Floating-point state comes back with the same bits. It is stored in tensors or as text, never
 //!   as a JSON number.
 //!

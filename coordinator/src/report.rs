@@ -22,7 +22,7 @@ pub struct Report {
     /// The step from which the run was resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<u64>,
-    /// Which parameters were evaluated for `tasks`: `best` or `last`.
+    /// The parameters that were evaluated for `tasks`: `best` or `last`.
     pub selected: &'static str,
     /// The step of those parameters.
     pub selected_step: u64,

@@ -1,4 +1,4 @@
-//! Which parameters are the best so far, and whether early stopping ends training.
+//! The best parameters so far, and whether early stopping ends training.
 
 use experiment::{Criterion, EarlyStopping, Observed, Train};
 use indexmap::IndexMap;

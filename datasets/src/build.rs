@@ -33,7 +33,7 @@ const SHUFFLED_ROWS_MAX: u64 = 1_000_000;
 pub struct Prepared {
     /// Everything about the data but the rows.
     pub plan: Arc<Plan>,
-    /// Which rows have a label.
+    /// The rows that have a label.
     pub labels: Labels,
     /// What was found.
     pub summary: Summary,

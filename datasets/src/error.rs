@@ -48,7 +48,7 @@ pub enum DataError {
     Different {
         /// The feed's name.
         feed: String,
-        /// Which rows.
+        /// The rows that differ.
         part: Part,
         /// The digest of what was read here.
         found: String,

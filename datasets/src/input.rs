@@ -1,8 +1,8 @@
 //! Inputs: which columns of a dataset a feed takes, how they become numbers, and what a row is to
 //! the model.
 //!
-//! `[dataset.NAME.input.INPUT]` names a kind with its parameters. Each kind is one file here and one
-//! line in [`INPUTS`]. A dataset without inputs has one `table` input of all features.
+//! `[dataset.NAME.input.INPUT]` names a kind with its parameters. Each kind is one file here and
+//! one line in [`INPUTS`]. A dataset without inputs has one `table` input of all features.
 
 mod image;
 mod table;

@@ -1,4 +1,4 @@
-//! Which training rows have a label, and how many labelled rows each step and each chunk has.
+//! The training rows that have a label, and the labelled rows of each step and each chunk.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -86,7 +86,7 @@ impl Labels {
 }
 
 impl Plan {
-    /// Which rows of partition `v` a feed's microbatch takes in a step.
+    /// The rows of partition `v` that a feed's microbatch takes in a step.
     pub(crate) fn draw(&self, feed: usize, step: u64, v: u32) -> Draw {
         let batch_size = u64::from(self.batch_size(feed));
         Draw {

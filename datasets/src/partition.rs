@@ -1,4 +1,4 @@
-//! Which rows a microbatch of a step takes.
+//! The rows that a microbatch of a step takes.
 //!
 //! The training rows of a feed, numbered in the file's order from 0, are cut into V partitions of
 //! equal size (to one row). In file order, partition v is the contiguous range [`range`]; shuffled,
@@ -44,7 +44,7 @@ pub fn order(split_seed: u64, rows: u64) -> Permutation {
     Permutation::new(rows, Stream::new(split_seed, Purpose::Partition, &[]))
 }
 
-/// Which rows of a partition a microbatch takes.
+/// The rows of a partition that a microbatch takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
     /// The training seed.

@@ -53,7 +53,7 @@ pub struct TablePlan {
     pub files: Vec<FilePlan>,
     /// The columns that are read, in the table's order.
     pub columns: Vec<ColumnPlan>,
-    /// Which rows train, validate and test.
+    /// The rows that train, validate and test.
     pub split: Assignment,
     /// The split's seed, which shuffles partitions too.
     pub split_seed: u64,

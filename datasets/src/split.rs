@@ -1,4 +1,4 @@
-//! Which rows train, validate and test.
+//! The rows that train, validate and test.
 //!
 //! | `split` has | rows |
 //! |---|---|

@@ -104,7 +104,8 @@ pub struct TaskSummary {
     /// Class labels with their rows by split, for classifications; multilabel: target columns with
     /// their positive rows.
     pub classes: Vec<(String, BTreeMap<SplitName, u64>)>,
-    /// Mean and standard deviation of each target over the training rows in original units, for regressions.
+    /// Mean and standard deviation of each target over the training rows in original units, for
+    /// regressions.
     pub targets_scale: Vec<(f64, f64)>,
     /// Loss of the best constant prediction, by split.
     pub baseline_loss: BTreeMap<SplitName, f64>,

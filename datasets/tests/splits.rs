@@ -119,7 +119,7 @@ fn file_order_and_shuffled_order_draw_the_same_rows_in_an_epoch() {
     }
 }
 
-/// The same without the labels of a quarter of the rows.
+/// The table of [`table`] without the labels of a quarter of the rows.
 fn table_with_gaps(rows: usize) -> String {
     let whole = table(rows);
     let lines = whole.lines().enumerate().map(|(i, line)| match line.rsplit_once(',') {

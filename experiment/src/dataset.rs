@@ -33,7 +33,7 @@ pub struct Dataset {
     /// By column: what it is, if not what its own type says.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub types: IndexMap<String, ColumnType>,
-    /// Which rows train, validate and test.
+    /// The rows that train, validate and test.
     #[serde(default)]
     pub split: Split,
     /// Rows a step of each feed on this table, over all workers; default: `train.batch_size`.
@@ -196,8 +196,8 @@ pub enum Order {
     File,
 }
 
-/// Which rows train, validate and test. It depends on the table and on these settings only, and is
-/// equal for all feeds on one table.
+/// The rows that train, validate and test. It depends on the table and on these settings only, and
+/// is equal for all feeds on one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Split {
@@ -205,8 +205,8 @@ pub struct Split {
     pub validation: f64,
     /// Share of the rows that test, in `[0, 1)`.
     pub test: f64,
-    /// Seed of the split, not of the training: runs that differ only in the experiment's `seed` have
-    /// one split.
+    /// Seed of the split, not of the training: runs that differ only in the experiment's `seed`
+    /// have one split.
     pub seed: u64,
     /// Keep the shares of this column's values equal in all parts.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,7 @@ impl Fault {
         Self { path, complaint: Complaint::MissingKey(key.into()), help: Vec::new() }
     }
 
-    /// The same fault, seen from the table or list that has it at `key`.
+    /// This fault, seen from the table or list that has it at `key`.
     pub(crate) fn under(mut self, key: impl Into<String>) -> Self {
         self.path.insert(0, key.into());
         self

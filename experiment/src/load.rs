@@ -44,7 +44,8 @@ pub fn load(path: &Path, sets: &[String], parts: &dyn ModelParts) -> Result<Load
     Ok(loaded)
 }
 
-/// Reads, checks and completes the text of an experiment, as if it stood in the file `path`, which need not exist.
+/// Reads, checks and completes the text of an experiment, as if it stood in the file `path`, which
+/// need not exist.
 ///
 /// # Errors
 /// As [`load`].

@@ -71,13 +71,13 @@ impl Loss {
         Ok(built)
     }
 
-    /// The same loss with the parameters of a loss function of its name.
+    /// This loss with the parameters of a loss function of its name.
     #[must_use]
     pub fn with_parameters_of(&self, built: &dyn objectives::Loss) -> Self {
         Self { entry: self.entry, parameters: built.parameters() }
     }
 
-    /// The same loss with its defaults filled in, if it can be built for the kind.
+    /// This loss with its defaults filled in, if it can be built for the kind.
     pub(crate) fn completed(self, kind: Kind) -> Self {
         match self.build(kind) {
             Ok(built) => self.with_parameters_of(built.as_ref()),

@@ -18,7 +18,7 @@ pub(crate) fn serialize<S: Serializer>(strings: &[String], serializer: S) -> Res
     }
 }
 
-/// The same for a key that may be left out.
+/// Strings at a key that may be left out.
 pub(crate) mod optional {
     use super::{Deserialize, Deserializer, Serializer, Strings, serialize as serialize_strings};
 

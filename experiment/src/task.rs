@@ -26,8 +26,8 @@ pub struct Task {
     pub each_target: Option<Vec<String>>,
     /// What the target is.
     pub kind: Kind,
-    /// The task's loss is multiplied by this under every weighting. It is 0 or more, and above 0 for
-    /// at least one task.
+    /// The task's loss is multiplied by this under every weighting. It is 0 or more, and above 0
+    /// for at least one task.
     pub weight: f64,
     /// The loss; the default depends on the kind.
     pub loss: Loss,

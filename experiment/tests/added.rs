@@ -1,4 +1,4 @@
-//! Which of a binary's added parts an experiment uses.
+//! The added parts of a binary that an experiment uses.
 
 use std::path::Path;
 

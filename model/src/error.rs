@@ -120,7 +120,7 @@ pub enum ModelError {
     /// A vector has another length than the layout, or than the list of tasks.
     #[error("{what} has {given} values where {expected} belong")]
     Length {
-        /// Which vector.
+        /// The vector, in words.
         what: &'static str,
         /// Its length.
         given: usize,

@@ -17,7 +17,7 @@ pub struct Forward<'a> {
     pub(crate) tracked: bool,
     pub(crate) device: &'a Device,
     pub(crate) pass: Pass,
-    /// Which rows of the value are which feed's.
+    /// The rows of each feed in the value.
     pub(crate) spans: Vec<Span>,
 }
 

@@ -5,10 +5,11 @@
 //! heads of its tasks. All of these consist of [`Layer`]s, which declare their parameters through a
 //! [`Scope`].
 //!
-//! Parameters and gradients are flat vectors in the order of the [`Layout`]. A microbatch's gradient
-//! is a pure function of parameters, rows and counters. Losses and their derivatives by the heads'
-//! outputs are computed on the host. From there on an engine walks the gradient back: one that is
-//! written by hand for layers that it knows on the processor, burn's autodiff for everything else.
+//! Parameters and gradients are flat vectors in the order of the [`Layout`]. A microbatch's
+//! gradient is a pure function of parameters, rows and counters. Losses and their derivatives by
+//! the heads' outputs are computed on the host. From there on an engine walks the gradient back:
+//! one that is written by hand for layers that it knows on the processor, burn's autodiff for
+//! everything else.
 
 mod activation;
 mod dropout;

@@ -141,14 +141,14 @@ impl Network {
         Ok(losses)
     }
 
-    /// The per-task gradients of one feed's microbatch: overwrites the whole of `gradients[i]`
-    /// with what [`Network::combined_gradient`] gives for the feed's rows and `tasks[i]` alone, and returns
-    /// the loss sums of all targets of `input` in the order of the tasks. The rows go forward once
-    /// where the device allows it.
+    /// The per-task gradients of one feed's microbatch: overwrites the whole of `gradients[i]` with
+    /// what [`Network::combined_gradient`] gives for the feed's rows and `tasks[i]` alone, and
+    /// returns the loss sums of all targets of `input` in the order of the tasks. The rows go
+    /// forward once where the device allows it.
     ///
     /// # Errors
-    /// As [`Network::combined_gradient`]; `tasks` are among the targets of `input`, and there are as many
-    /// vectors.
+    /// As [`Network::combined_gradient`]; `tasks` are among the targets of `input`, and there are
+    /// as many vectors.
     pub fn task_gradients(
         &self,
         at: MicrobatchKey,
@@ -179,7 +179,8 @@ impl Network {
         Ok(losses)
     }
 
-    /// The loss sums that [`Network::combined_gradient`] returns for the same rows, without a gradient.
+    /// The loss sums that [`Network::combined_gradient`] returns for the same rows, without a
+    /// gradient.
     ///
     /// # Errors
     /// As [`Network::combined_gradient`].

@@ -1,5 +1,4 @@
-//! The same bits for any number of threads, any run, and any division of the work that the design
-//! allows.
+//! Bits do not depend on the number of threads, on the run, or on the division of the work.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

@@ -100,7 +100,7 @@ pub struct AllLabels<'a> {
     /// Label values in f64, `[rows, outputs]`, or `[rows]` for a multiclass task. Any finite number
     /// stands for a label that is missing.
     pub values: &'a [f64],
-    /// Which rows are training rows with a label, `[rows]`.
+    /// Whether each row is a training row with a label, `[rows]`.
     pub is_training: &'a [bool],
 }
 

@@ -29,7 +29,7 @@ pub struct Objective {
 pub struct Labels<'a> {
     /// [`Kind::label_width`] values a row. Values of rows without a label are not read.
     pub values: &'a [f32],
-    /// Which rows have a label, `[rows]`.
+    /// Whether each row has a label, `[rows]`.
     pub labelled: &'a [bool],
 }
 

@@ -255,7 +255,7 @@ impl Coordinator {
         self.worker_by_way_of(&self.address, more)
     }
 
-    /// The same, where the way to the coordinator begins at another address.
+    /// A worker that reaches the coordinator by another address.
     pub fn worker_by_way_of(&self, address: &str, more: &[&str]) -> Command {
         let mut command = trunkline();
         command.args(["worker", "--wait", "120", "--coordinator", address]).args(more);

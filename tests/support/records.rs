@@ -22,7 +22,7 @@ pub fn journal(run: &Path) -> Vec<Value> {
     whole.lines().map(record).collect()
 }
 
-/// The same for what waits for a record: none where there is no journal yet.
+/// The journal's records so far; none if there is no journal yet.
 pub fn journal_so_far(run: &Path) -> Vec<Value> {
     let text = std::fs::read(run.join("journal.jsonl")).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

@@ -17,7 +17,7 @@ pub struct Access {
     pub insecure: bool,
 }
 
-/// Which coordinators are trusted.
+/// The coordinators that are trusted.
 #[derive(Debug, Clone)]
 pub struct Tls {
     /// The trusted authority, and this side's certificate.

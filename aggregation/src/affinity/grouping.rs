@@ -1,4 +1,4 @@
-//! Which tasks to train together.
+//! The search for the tasks to train together.
 
 /// Tasks up to which the best grouping is searched for exactly.
 pub const EXACT_MAX: usize = 12;

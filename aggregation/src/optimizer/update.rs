@@ -175,7 +175,7 @@ impl Update {
         }
     }
 
-    /// The same update on another level; tests compare levels.
+    /// This update on another level; tests compare levels.
     #[cfg(test)]
     pub(crate) fn on(self, level: Level) -> Self {
         Self { level, ..self }

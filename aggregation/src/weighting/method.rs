@@ -104,7 +104,7 @@ impl<'a> Statistics<'a> {
 pub struct Observed<'a> {
     /// Weighted mean loss of each present task, with the parameters before the update.
     pub losses: &'a [f64],
-    /// The same with the parameters after the update, on the same rows, where the method needs it.
+    /// Losses with the parameters after the update, on the same rows, if the method needs them.
     pub losses_after: Option<&'a [f64]>,
 }
 
@@ -113,7 +113,7 @@ pub struct Observed<'a> {
 pub enum Combination {
     /// d = sum over tasks of alpha_t g_t.
     Alpha(Vec<f64>),
-    /// The same with an alpha for each shared block: [blocks, present].
+    /// Alpha for each shared block: [blocks, present].
     AlphaByBlock(Vec<Vec<f64>>),
     /// The direction itself, over the shared blocks.
     Direction(Vec<f32>),
@@ -159,7 +159,7 @@ impl Outcome {
         Self { combination: Combination::Direction(direction), certificate: None }
     }
 
-    /// The same with a solver's certificate.
+    /// This outcome with a solver's certificate.
     #[must_use]
     pub fn certified(self, certificate: Certificate) -> Self {
         Self { certificate: Some(certificate), ..self }

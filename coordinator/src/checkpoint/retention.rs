@@ -1,4 +1,4 @@
-//! Which checkpoints of a run stay, and which of them is the best.
+//! Retention: the checkpoints of a run that stay, and the best of them.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -124,7 +124,8 @@ pub(super) fn to_blocks(file: &[u8], blocks: &[Block]) -> Result<Vec<f32>, Strin
         }
         by_offset.push((block, tensor));
     }
-    // The lengths below are those of the file's tensors. A manifest that lies can't make us allocate.
+    // The lengths below are those of the file's tensors. A manifest that lies can't make us
+    // allocate.
     by_offset.sort_by_key(|(block, _)| block.offset);
     let mut parameters = Vec::new();
     for (block, tensor) in by_offset {

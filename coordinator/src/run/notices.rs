@@ -2,7 +2,7 @@
 
 use super::Notice;
 
-/// Which notices were given last.
+/// The notices that were given last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notices {
     /// Whether the run waits for workers, and said so.

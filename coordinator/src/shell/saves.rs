@@ -1,4 +1,4 @@
-//! Which checkpoints are asked for, written or failed.
+//! The checkpoints that are asked for, written or failed.
 
 /// The checkpoints of a run, as far as the loop follows them.
 #[derive(Debug)]

@@ -125,8 +125,8 @@ impl Batch {
         self.tags.push(Text { key: key(&[name]), value: cut(value, TAG_VALUE_MAX) });
     }
 
-    /// Cuts it into batches within MLflow's limits. Params and tags come first, so that a run can be
-    /// recognised before it has curves.
+    /// Cuts it into batches within MLflow's limits. Params and tags come first, so that a run can
+    /// be recognised before it has curves.
     fn cut(self) -> Vec<Batch> {
         let params = self.params.chunks(PARAMS_MAX).map(|p| Batch { params: p.to_vec(), ..Batch::default() });
         let tags = self.tags.chunks(TAGS_MAX).map(|t| Batch { tags: t.to_vec(), ..Batch::default() });

@@ -92,8 +92,8 @@ impl Client {
         Ok(found.pointer("/runs/0/info/run_id").and_then(Value::as_str).map(str::to_owned))
     }
 
-    /// Creates a run with the key `key`, and returns its id. `start_ms` is in milliseconds since the
-    /// Unix epoch.
+    /// Creates a run with the key `key`, and returns its id. `start_ms` is in milliseconds since
+    /// the Unix epoch.
     pub async fn create_run(
         &self,
         experiment_id: &str,

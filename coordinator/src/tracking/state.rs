@@ -40,8 +40,8 @@ impl StateFile {
 
     /// Stores the state atomically.
     ///
-    /// It is neither synced nor fenced. After a loss of power, or if a fenced coordinator stores its
-    /// position once more, some points are sent twice. MLflow stores them once.
+    /// It is neither synced nor fenced. After a loss of power, or if a fenced coordinator stores
+    /// its position once more, some points are sent twice. MLflow stores them once.
     pub fn store(&self, state: &State) -> io::Result<()> {
         let beside = self.0.with_extension("json.new");
         fs::write(&beside, serde_json::to_vec(state)?)?;

@@ -1,4 +1,4 @@
-//! Which tasks there are, on which columns, and on which feeds.
+//! The tasks of a run, with their columns and feeds.
 
 use std::collections::BTreeSet;
 

@@ -7,8 +7,8 @@
 //! | `scale` | what every value is multiplied by | 1/255 if the file holds bytes (`u8`), else 1 |
 //! | `normalize` | `true`: after scaling, subtract the mean of the training images and divide by their standard deviation, channel by channel; `{ mean = [..], std = [..] }` gives both | `false` |
 //!
-//! So bytes become numbers from 0 to 1, as `ToTensor` of torchvision and `Rescaling(1/255)` of Keras
-//! give them, and `normalize` is `Normalize` of torchvision.
+//! So bytes become numbers from 0 to 1, as `ToTensor` of torchvision and `Rescaling(1/255)` of
+//! Keras give them, and `normalize` is `Normalize` of torchvision.
 
 use experiment::InputShape;
 use settings::{Invalid, Range, Reader, Table, Value};
@@ -32,7 +32,7 @@ struct Image {
     normalize: Normalize,
 }
 
-/// Which mean and standard deviation the values of a channel are standardised with.
+/// Standardisation of a channel's values: where mean and standard deviation come from.
 #[derive(Debug, Clone)]
 enum Normalize {
     /// None.

@@ -114,8 +114,8 @@ impl Columns {
     }
 }
 
-/// Some columns of an Arrow IPC file, record batch by record batch. Polars' own reader begins at the
-/// first row.
+/// Some columns of an Arrow IPC file, record batch by record batch. Polars' own reader begins at
+/// the first row.
 pub(crate) struct IpcColumns {
     reader: FileReader<File>,
     empty: DataFrame,

@@ -1,4 +1,5 @@
-//! `residual`: fully connected layers with a path around each (He et al. 2016), shared by all tasks.
+//! `residual`: fully connected layers with a path around each (He et al. 2016), shared by all
+//! tasks.
 
 use burn::{
     module::Module,

@@ -3,8 +3,8 @@
 //! The module stands between the encoders and the heads. It is written as any burn module is, with
 //! `#[derive(Module)]`. Its parameters become blocks of the layout by their paths in the module, so
 //! that weightings, optimizers, checkpoints and any number of workers work as for built-in parts.
-//! Nothing that burn would initialise at random is: first values come from [`MultiTaskModule::init`]
-//! and the experiment's seed.
+//! Nothing that burn would initialise at random is: first values come from
+//! [`MultiTaskModule::init`] and the experiment's seed.
 
 use std::fmt;
 
@@ -61,7 +61,8 @@ pub static MODULES: Registry<ModuleFn> = Registry::new("module", &[]);
 ///     fn forward(&self, x: Value, wanted: &[Wanted], random: &Random<'_>) -> Vec<Tensor<2>> {
 ///         let x = activation::relu(self.shared.forward(x.into_vectors()));
 ///         let x = random.dropout(x, 0.1, 0);
-///         let of_task = |w: &Wanted| self.own[w.task].forward(x.clone().narrow(0, w.rows.start, w.rows.len()));
+///         let rows = |w: &Wanted| x.clone().narrow(0, w.rows.start, w.rows.len());
+///         let of_task = |w: &Wanted| self.own[w.task].forward(rows(w));
 ///         wanted.iter().map(of_task).collect()
 ///     }
 ///
@@ -86,8 +87,8 @@ pub trait MultiTaskModule: Module + Sync + 'static {
     fn output(&self, task: usize) -> usize;
 
     /// What the heads of the wanted tasks get, in the order of `wanted`: for each of them
-    /// `[rows, width]`, of its own rows. `x` holds the rows of all feeds of the pass. Random numbers
-    /// come from `random` alone.
+    /// `[rows, width]`, of its own rows. `x` holds the rows of all feeds of the pass. Random
+    /// numbers come from `random` alone.
     fn forward(&self, x: Value, wanted: &[Wanted], random: &Random<'_>) -> Vec<Tensor<2>>;
 
     /// The tasks, by index, whose outputs depend on the parameter at this path (such as
@@ -98,8 +99,8 @@ pub trait MultiTaskModule: Module + Sync + 'static {
     }
 
     /// Distribution of the first values of the parameter at this path. By default: one for `gamma`
-    /// and zero for other vectors, and PyTorch's for linear layers (`[inputs, outputs]`, as burn has
-    /// them) and for convolutions.
+    /// and zero for other vectors, and PyTorch's for linear layers (`[inputs, outputs]`, as burn
+    /// has them) and for convolutions.
     fn init(&self, path: &str, shape: &[usize]) -> Init {
         match shape {
             [_] if path.ends_with("gamma") => Init::Constant(1.0),

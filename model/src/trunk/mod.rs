@@ -64,8 +64,8 @@ impl Role {
         })
     }
 
-    /// Reads an encoder's `width`, by default the trunk's first; none if there is neither, and for a
-    /// trunk.
+    /// Reads an encoder's `width`, by default the trunk's first; none if there is neither, and for
+    /// a trunk.
     ///
     /// # Errors
     /// [`Invalid`] if it is no whole number of at least 1.

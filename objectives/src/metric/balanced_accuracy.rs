@@ -1,5 +1,5 @@
-//! `balanced_accuracy`: the mean over the classes of the share of their rows that are right. Classes
-//! without rows are left out.
+//! `balanced_accuracy`: the mean over the classes of the share of their rows that are right.
+//! Classes without rows are left out.
 
 use settings::Entry;
 

@@ -1,5 +1,5 @@
-//! `auroc` and `average_precision`: metrics of the order of the scores. Rows with equal scores count
-//! as one threshold.
+//! `auroc` and `average_precision`: metrics of the order of the scores. Rows with equal scores
+//! count as one threshold.
 //!
 //! Multiclass: the mean over the classes, each against the rest by its probability. Multilabel: the
 //! mean over the labels. Classes and labels without a positive or without a negative row are left

@@ -24,7 +24,7 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    /// The same values, rows and columns exchanged.
+    /// The transpose: rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
