@@ -42,8 +42,16 @@ fn said(folder: &Path, command: &str) -> String {
     process.current_dir(folder).env("COLUMNS", "80").args(command.split(' '));
     let done = process.output().expect("starts");
     let text = String::from_utf8_lossy(&done.stderr).replace(&folder.display().to_string(), "FOLDER");
+    let text = without_port(&text);
     let code = done.status.code().expect("is not killed");
     format!("$ trunkline {command}\n{}\nexit code {code}\n", text.trim_end())
+}
+
+/// A text with `PORT` in the place of a port that the system chose.
+fn without_port(text: &str) -> String {
+    const ANY: &str = "0.0.0.0:";
+    let Some((before, after)) = text.split_once(ANY) else { return text.to_owned() };
+    format!("{before}{ANY}PORT{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// Compares what commands say with the snapshot of that name.
