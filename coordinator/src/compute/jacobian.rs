@@ -25,8 +25,8 @@ pub(super) struct TaskVectors<'a> {
 /// The vectors of a step, by task.
 pub(super) type ByTask<'a> = BTreeMap<usize, TaskVectors<'a>>;
 
-/// The Jacobian J over the shared blocks, `[present tasks, shared parameters]`: one row for each task
-/// in the order of `present`. A row that one worker has summed is not copied.
+/// The Jacobian J over the shared blocks, `[present tasks, shared parameters]`: one row for each
+/// task in the order of `present`. A row that one worker has summed is not copied.
 ///
 /// # Errors
 /// [`Missing`] if the vectors do not cover the node.

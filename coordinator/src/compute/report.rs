@@ -60,8 +60,8 @@ pub enum NotFinite {
     Gradient {
         /// The step.
         step: u64,
-        /// The names of the tasks. In combined mode the gradients travel as one sum, so these are all
-        /// tasks.
+        /// The names of the tasks. In combined mode the gradients travel as one sum, so these are
+        /// all tasks.
         tasks: Vec<String>,
     },
     /// The new parameters are not finite.
@@ -110,8 +110,8 @@ pub struct Factors {
     /// For per-task gradients: task weight / labelled rows of the whole batch. Zero for a task
     /// without labelled rows.
     pub by_task: Vec<f32>,
-    /// For the combined gradient: `by_task` times alpha. Empty in per-task mode, and as long as alpha
-    /// is not known.
+    /// For the combined gradient: `by_task` times alpha. Empty in per-task mode, and as long as
+    /// alpha is not known.
     pub combined: Vec<f32>,
     /// The tasks that have labelled rows, ascending.
     pub present: Vec<u32>,

@@ -158,8 +158,8 @@ impl Updater {
         NotFinite::Impossible { step: self.step, reason: reason.into() }
     }
 
-    /// Adds the gradients in the canonical tree, and computes the next parameters beside the current
-    /// ones.
+    /// Adds the gradients in the canonical tree, and computes the next parameters beside the
+    /// current ones.
     ///
     /// # Errors
     /// Losses, gradients or parameters are not finite, or the answers do not fit together. If the
@@ -247,7 +247,8 @@ impl Updater {
         self.learn_and_begin(&counts, Some(&after))
     }
 
-    /// Ends the step and begins the next. `after` are the losses after the update, if they are known.
+    /// Ends the step and begins the next. `after` are the losses after the update, if they are
+    /// known.
     fn learn_and_begin(&mut self, counts: &[u64], after: Option<&[f64]>) -> Result<Option<Factors>, NotFinite> {
         let present = self.present(counts);
         let before = self.weighted(&present, &self.losses);

@@ -79,8 +79,8 @@ pub enum Outcome {
         /// The values by key.
         parameters: IndexMap<String, String>,
     },
-    /// The origin of the results: seed, commit, versions. A later value of a tag replaces the earlier
-    /// one.
+    /// The origin of the results: seed, commit, versions. A later value of a tag replaces the
+    /// earlier one.
     Tags {
         /// The values by name.
         tags: IndexMap<String, String>,
@@ -121,8 +121,8 @@ pub struct Weighting {
     /// parameter).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha_by_block: Option<IndexMap<String, Vec<Number>>>,
-    /// Inner products of the per-task gradients over the shared blocks, `[tasks, tasks]`. `None` in a
-    /// step without per-task gradients. In combined mode they are computed every
+    /// Inner products of the per-task gradients over the shared blocks, `[tasks, tasks]`. `None` in
+    /// a step without per-task gradients. In combined mode they are computed every
     /// `tracking.gramian_every` steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gramian: Option<Vec<Vec<Number>>>,
@@ -133,8 +133,8 @@ pub struct Weighting {
     /// the update raises that task's loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub products: Option<Vec<Number>>,
-    /// The L2 norm of the direction of the update over the shared blocks, if there are `products` and
-    /// no `alpha`. With `alpha` it follows from the Gramian.
+    /// The L2 norm of the direction of the update over the shared blocks, if there are `products`
+    /// and no `alpha`. With `alpha` it follows from the Gramian.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction_norm: Option<Number>,
     /// How far the solver's answer may be from the best one.
@@ -155,8 +155,8 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Observation {
-    /// A coordinator took over the run. It is the first record of a journal, and the first after each
-    /// resume.
+    /// A coordinator took over the run. It is the first record of a journal, and the first after
+    /// each resume.
     Started {
         /// [`SCHEMA`] of the program that writes the journal.
         schema: u32,

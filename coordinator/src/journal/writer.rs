@@ -137,8 +137,8 @@ impl Journal {
     /// writes them.
     ///
     /// # Errors
-    /// The write fails: then none of these records is in the file, and all of them wait. Or too many
-    /// records wait. Or a result is not equal to the recorded one.
+    /// The write fails: then none of these records is in the file, and all of them wait. Or too
+    /// many records wait. Or a result is not equal to the recorded one.
     pub fn append_all(&mut self, records: &[Record]) -> Result<usize, JournalError> {
         let behind = self.is_behind();
         let start = self.waiting.len();
@@ -185,8 +185,8 @@ impl Journal {
         }
         if let Err(source) = self.disk.perform(Operation::Append(&self.path, &self.file, &self.waiting)) {
             self.torn = true;
-            // If cutting fails too, it is retried before the next write, or when the journal is opened
-            // again.
+            // If cutting fails too, it is retried before the next write, or when the journal is
+            // opened again.
             let _ = self.cut();
             return Err(JournalError::Io { path: self.path.clone(), action: "writing", source });
         }

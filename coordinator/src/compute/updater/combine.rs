@@ -18,8 +18,8 @@ use crate::compute::{
 };
 
 impl Updater {
-    /// Weights the tasks by their gradients, and writes the combined gradient. `counts` are labelled
-    /// rows by task.
+    /// Weights the tasks by their gradients, and writes the combined gradient. `counts` are
+    /// labelled rows by task.
     pub(super) fn combine(&mut self, counts: &[u64], gradients: &[Gradient]) -> Result<Weighed, NotFinite> {
         let present = self.present(counts);
         let losses = self.weighted(&present, &self.losses);

@@ -42,8 +42,8 @@ impl Updater {
         finite.map_err(|missing| NotFinite::Impossible { step, reason: missing.to_string() })
     }
 
-    /// Computes the next parameters from a finite gradient: `whole`, or the sum that was added before.
-    /// Returns the gradient's L2 norm before clipping. `None` if clipping is off.
+    /// Computes the next parameters from a finite gradient: `whole`, or the sum that was added
+    /// before. Returns the gradient's L2 norm before clipping. `None` if clipping is off.
     pub(super) fn descend(
         &mut self,
         learning_rate: f64,

@@ -29,8 +29,8 @@ impl Updater {
         self.weigh_combined(&counts, None)
     }
 
-    /// Computes the inner products of the per-task gradients for the journal. The update of the step
-    /// does not use them.
+    /// Computes the inner products of the per-task gradients for the journal. The update of the
+    /// step does not use them.
     ///
     /// # Errors
     /// The workers' vectors do not cover all microbatches, or are not finite. Then the step has no
