@@ -21,7 +21,8 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(table: &'de Table) -> Result<T, F
 }
 
 impl de::Error for Fault {
-    // A part refuses its parameters with an `Invalid`, whose alternate form keeps key and known names.
+    // A part refuses its parameters with an `Invalid`, whose alternate form keeps key and known
+    // names.
     fn custom<T: Display>(message: T) -> Self {
         match Invalid::unpack(&format!("{message:#}")) {
             Some(invalid) => Fault::from(invalid),

@@ -158,8 +158,8 @@ impl<T> Registry<T> {
     }
 
     /// All parts with their parameters, for the reference; `read` is as for [`Registry::read`]. A
-    /// part is described by what it asks for, up to where it refuses what stands in for a value that
-    /// has to be given.
+    /// part is described by what it asks for, up to where it refuses what stands in for a value
+    /// that has to be given.
     pub fn describe<P>(&self, read: impl Fn(&T, &mut Reader<'_>) -> Result<P, Invalid>) -> Vec<Description> {
         let describe = |entry: &Entry<T>| {
             let mut reader = Reader::describing(entry.name);

@@ -38,7 +38,8 @@ fn in_order(values: &[Value]) -> Result<Vec<f64>, Invalid> {
     values.iter().map(number).collect()
 }
 
-/// Weights by task, in the order of the tasks; while these are not known, the numbers are checked only.
+/// Weights by task, in the order of the tasks; while these are not known, the numbers are checked
+/// only.
 fn by_name(table: &Table, tasks: Option<&[&str]>) -> Result<Vec<f64>, Invalid> {
     for (task, value) in table {
         if !value.number().is_some_and(|number| Range::NotNegative.contains(number)) {
