@@ -1,5 +1,5 @@
-//! Checks the properties that fuzzing checks, on its corpus and on seeded changes of it. `fuzz/` has
-//! the targets of cargo-fuzz for the same properties.
+//! Checks the properties that fuzzing checks, on its corpus and on seeded changes of it. `fuzz/`
+//! has the targets of cargo-fuzz for the same properties.
 
 use std::{fs, path::Path};
 
