@@ -3,11 +3,25 @@
 use aggregation::Robust;
 use aggregation::random::{Permutation, Purpose, Stream};
 use proptest::prelude::*;
+use settings::{Component, Value};
 
-const TRIMMED: Robust = Robust::TrimmedMean { trim: 1 };
-const KRUM: Robust = Robust::Krum { byzantine: 1 };
+fn robust(component: Component) -> Robust {
+    Robust::try_from(component).expect("the parameters are in range")
+}
 
-fn sum(robust: Robust, vectors: &[Vec<f32>]) -> Vec<f32> {
+fn median() -> Robust {
+    robust(Component::named("median"))
+}
+
+fn trimmed(trim: i64) -> Robust {
+    robust(Component::named("trimmed_mean").with("trim", Value::Integer(trim)))
+}
+
+fn krum(byzantine: i64) -> Robust {
+    robust(Component::named("krum").with("byzantine", Value::Integer(byzantine)))
+}
+
+fn sum(robust: &Robust, vectors: &[Vec<f32>]) -> Vec<f32> {
     robust.sum(&vectors.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
@@ -15,24 +29,24 @@ fn sum(robust: Robust, vectors: &[Vec<f32>]) -> Vec<f32> {
 fn small_examples_are_as_by_hand() {
     let five = [vec![1.0, 9.0], vec![2.0, -100.0], vec![4.0, 7.0], vec![8.0, 6.0], vec![1e30, 8.0]];
     // Medians 4 and 7; means of 2, 4, 8 and of 6, 7, 8: five times each.
-    assert_eq!(sum(Robust::Median, &five), [20.0, 35.0]);
-    assert_eq!(sum(TRIMMED, &five), [5.0 * 14.0 / 3.0, 35.0]);
-    assert_eq!(sum(Robust::TrimmedMean { trim: 2 }, &five), [20.0, 35.0]);
+    assert_eq!(sum(&median(), &five), [20.0, 35.0]);
+    assert_eq!(sum(&trimmed(1), &five), [5.0 * 14.0 / 3.0, 35.0]);
+    assert_eq!(sum(&trimmed(2), &five), [20.0, 35.0]);
     // Of an even number, the mean of the middle two.
-    assert_eq!(sum(Robust::Median, &[vec![1.0], vec![3.0], vec![4.0], vec![100.0]]), [14.0]);
+    assert_eq!(sum(&median(), &[vec![1.0], vec![3.0], vec![4.0], vec![100.0]]), [14.0]);
     // f = 1 of 5: the sum of the distances to the two nearest others. 0: 1 + 4, 1: 1 + 1, 2: 1 + 4,
     // 4: 4 + 9, 50: far.
-    assert_eq!(sum(KRUM, &[vec![0.0], vec![1.0], vec![2.0], vec![4.0], vec![50.0]]), [5.0]);
+    assert_eq!(sum(&krum(1), &[vec![0.0], vec![1.0], vec![2.0], vec![4.0], vec![50.0]]), [5.0]);
 }
 
 #[test]
 fn of_one_or_two_vectors_nothing_can_be_left_out() {
-    for robust in [Robust::Median, TRIMMED] {
-        assert_eq!(sum(robust, &[vec![3.0]]), [3.0]);
-        assert_eq!(sum(robust, &[vec![3.0], vec![5.0]]), [8.0]);
+    for robust in [median(), trimmed(1)] {
+        assert_eq!(sum(&robust, &[vec![3.0]]), [3.0]);
+        assert_eq!(sum(&robust, &[vec![3.0], vec![5.0]]), [8.0]);
     }
-    assert_eq!(sum(KRUM, &[vec![3.0]]), [3.0]);
-    assert_eq!(sum(KRUM, &[vec![5.0], vec![3.0]]), [6.0]);
+    assert_eq!(sum(&krum(1), &[vec![3.0]]), [3.0]);
+    assert_eq!(sum(&krum(1), &[vec![5.0], vec![3.0]]), [6.0]);
 }
 
 /// Vectors around a common one, as microbatches' gradients are.
@@ -51,13 +65,13 @@ proptest! {
         let vectors = vectors(count, length, seed);
         let permutation = Permutation::new(count as u64, Stream::new(seed, Purpose::Shuffle, &[1]));
         let other: Vec<Vec<f32>> = (0..count as u64).map(|i| vectors[permutation.at(i) as usize].clone()).collect();
-        for robust in [Robust::Median, TRIMMED, Robust::TrimmedMean { trim: 3 }] {
-            prop_assert_eq!(sum(robust, &vectors), sum(robust, &other));
+        for robust in [median(), trimmed(1), trimmed(3)] {
+            prop_assert_eq!(sum(&robust, &vectors), sum(&robust, &other));
         }
         // Equal scores are decided by length and place: of vectors that are drawn only three or
         // fewer have them.
         if count > 3 {
-            prop_assert_eq!(sum(KRUM, &vectors), sum(KRUM, &other));
+            prop_assert_eq!(sum(&krum(1), &vectors), sum(&krum(1), &other));
         }
     }
 
@@ -65,8 +79,8 @@ proptest! {
     fn of_equal_vectors_it_is_the_sum(count in 1usize..12, values in prop::collection::vec(-1e30f32..1e30, 1..40)) {
         let vectors = vec![values.clone(); count];
         let expected: Vec<f32> = values.iter().map(|value| (count as f64 * f64::from(*value)) as f32).collect();
-        for robust in [Robust::Median, TRIMMED, KRUM] {
-            prop_assert_eq!(sum(robust, &vectors), expected.clone());
+        for robust in [median(), trimmed(1), krum(1)] {
+            prop_assert_eq!(sum(&robust, &vectors), expected.clone());
         }
     }
 
@@ -83,8 +97,8 @@ proptest! {
         let bad = |i: usize| (0..length as u64).map(|at| if draw(i).u32_at(at) % 2 == 0 { size } else { -size }).collect();
         let all: Vec<Vec<f32>> = good.iter().cloned().chain((0..wrong).map(bad)).collect();
         let n = count as f32;
-        for robust in [Robust::Median, Robust::TrimmedMean { trim: wrong as u32 }] {
-            for (at, value) in sum(robust, &all).into_iter().enumerate() {
+        for robust in [median(), trimmed(wrong as i64)] {
+            for (at, value) in sum(&robust, &all).into_iter().enumerate() {
                 let column = || good.iter().map(|vector| vector[at]);
                 let (least, most) = (column().fold(f32::INFINITY, f32::min), column().fold(f32::NEG_INFINITY, f32::max));
                 let rounding = 1e-5 * (1.0 + value.abs());
@@ -92,7 +106,7 @@ proptest! {
             }
         }
         if size > 1e3 {
-            let chosen = sum(Robust::Krum { byzantine: wrong as u32 }, &all);
+            let chosen = sum(&krum(wrong as i64), &all);
             prop_assert!(good.iter().any(|vector| vector.iter().zip(&chosen).all(|(one, n_times)| n * one == *n_times)));
         }
     }

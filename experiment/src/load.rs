@@ -59,7 +59,6 @@ pub fn parse(text: &str, path: &Path, sets: &[String], parts: &dyn ModelParts) -
         ));
     }
     source.set_overrides(overrides::apply(&mut table, sets)?);
-    methods::name_default_kinds(&mut table);
     let mut experiment: Experiment = decode(&table).map_err(|fault| source.error(fault))?;
     validate::experiment(&experiment)
         .and_then(|()| methods::check_robust(&experiment))

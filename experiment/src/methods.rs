@@ -1,30 +1,10 @@
 //! What robust sum and weighting ask of the rest of the experiment.
 
-use aggregation::Optimizer;
 use aggregation::weighting::Need;
-use toml::{Table, Value};
 
 use crate::experiment::Experiment;
 use crate::fault::Fault;
 use crate::network::Misfit;
-
-/// A table of optimizer or schedule without `kind` changes the default one:
-/// `--set train.optimizer.learning_rate=0.1` works on a file that says nothing about the optimizer.
-pub(crate) fn name_default_kinds(table: &mut Table) {
-    let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) else { return };
-    for (key, kind) in [("optimizer", Optimizer::default().kind()), ("schedule", "constant")] {
-        if let Some(table) = train.get_mut(key).and_then(Value::as_table_mut) {
-            table.entry("kind").or_insert_with(|| kind.into());
-        }
-    }
-    // `robust = "median"` is short for a table with the defaults of that kind.
-    if let Some(value) = train.get_mut("robust")
-        && value.is_str()
-    {
-        let kind = std::mem::replace(value, Value::Table(Table::new()));
-        *value = Value::Table(Table::from_iter([("kind".to_owned(), kind)]));
-    }
-}
 
 /// A robust sum has to fit the number of microbatches, and the weighting.
 pub(crate) fn check_robust(experiment: &Experiment) -> Result<(), Fault> {

@@ -7,14 +7,57 @@
 
 use std::ops::Range;
 
+use settings::{Entry, Invalid, Range as Allowed, Reader};
+
+use super::rule::{Kernel, Rule, Vectors};
 use super::state::StatePart;
-use super::update::Vectors;
+use super::{Read, parameters};
 use crate::clip;
 use crate::lanes::vectorised;
 
-/// The scalars of one update.
+pub(super) const ENTRY: Entry<Read> = Entry::built_in("lamb", "LAMB (You et al., ICLR 2020)", read);
+
+#[derive(Debug)]
+struct Lamb {
+    betas: [f64; 2],
+    eps: f64,
+    weight_decay: f64,
+}
+
+fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Rule>, Invalid> {
+    let (betas, eps) = (parameters::betas(reader)?, parameters::eps(reader, 1e-6)?);
+    let documentation = "pull of the parameters towards zero, part of the direction whose length is adapted";
+    let weight_decay = reader.number("weight_decay", 0.0, Allowed::NotNegative, documentation)?;
+    Ok(Box::new(Lamb { betas, eps, weight_decay }))
+}
+
+impl Rule for Lamb {
+    fn slots(&self) -> Vec<(&'static str, f32)> {
+        vec![("exp_avg", 0.0), ("exp_avg_sq", 0.0)]
+    }
+
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
+    fn kernel(&self, learning_rate: f64, step: u64) -> Box<dyn Kernel> {
+        let [beta1, beta2] = self.betas;
+        let step = step as f64;
+        Box::new(LambKernel {
+            learning_rate,
+            weight_decay: self.weight_decay as f32,
+            first: (1.0 - beta1) as f32,
+            beta2: beta2 as f32,
+            second: (1.0 - beta2) as f32,
+            correction1: (1.0 - libm::pow(beta1, step)) as f32,
+            correction2: libm::sqrt(1.0 - libm::pow(beta2, step)) as f32,
+            eps: self.eps as f32,
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rule {
+struct LambKernel {
     learning_rate: f64,
     weight_decay: f32,
     first: f32,
@@ -25,23 +68,8 @@ pub(super) struct Rule {
     eps: f32,
 }
 
-impl Rule {
-    pub fn new(lamb: &super::Lamb, learning_rate: f64, step: u64) -> Self {
-        let [beta1, beta2] = lamb.betas;
-        let step = step as f64;
-        Self {
-            learning_rate,
-            weight_decay: lamb.weight_decay as f32,
-            first: (1.0 - beta1) as f32,
-            beta2: beta2 as f32,
-            second: (1.0 - beta2) as f32,
-            correction1: (1.0 - libm::pow(beta1, step)) as f32,
-            correction2: libm::sqrt(1.0 - libm::pow(beta2, step)) as f32,
-            eps: lamb.eps as f32,
-        }
-    }
-
-    pub fn apply(&self, part: &mut StatePart<'_>, blocks: &[Range<usize>], vectors: Vectors<'_>) {
+impl Kernel for LambKernel {
+    fn apply(&self, part: &mut StatePart<'_>, blocks: &[Range<usize>], vectors: Vectors<'_>) {
         let Vectors { current, gradient, next, gradient_scale, level } = vectors;
         let start = part.range.start;
         let whole = part.range.clone();
@@ -63,16 +91,16 @@ impl Rule {
 }
 
 vectorised! {
-    fn direction(rule: &Rule, scale: f32, current: &[f32], gradient: &[f32], next: &mut [f32], m: &mut [f32], v: &mut [f32]) {
-        let rule = *rule;
+    fn direction(kernel: &LambKernel, scale: f32, current: &[f32], gradient: &[f32], next: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+        let kernel = *kernel;
         let n = next.len();
         let (current, gradient, m, v) = (&current[..n], &gradient[..n], &mut m[..n], &mut v[..n]);
         for i in 0..n {
             let g = gradient[i] * scale;
-            m[i] += rule.first * (g - m[i]);
-            v[i] = rule.beta2 * v[i] + rule.second * g * g;
-            let denominator = v[i].sqrt() / rule.correction2 + rule.eps;
-            next[i] = m[i] / rule.correction1 / denominator + rule.weight_decay * current[i];
+            m[i] += kernel.first * (g - m[i]);
+            v[i] = kernel.beta2 * v[i] + kernel.second * g * g;
+            let denominator = v[i].sqrt() / kernel.correction2 + kernel.eps;
+            next[i] = m[i] / kernel.correction1 / denominator + kernel.weight_decay * current[i];
         }
     }
 }

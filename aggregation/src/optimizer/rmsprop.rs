@@ -5,13 +5,67 @@
 //! PyTorch's form, but for q' - h' h' that rounding made negative, which is 0 here (and not a
 //! number there).
 
+use std::ops::Range;
+
+use settings::{Entry, Invalid, Reader};
+
+use super::Read;
+use super::parameters::{self, BETA};
+use super::rule::{Decay, Kernel, Rule, Vectors};
 use super::state::StatePart;
-use super::update::{Decay, Vectors};
 use crate::lanes::vectorised;
 
-/// The scalars of one update.
+pub(super) const ENTRY: Entry<Read> = Entry::built_in("rmsprop", "RMSprop (Tieleman and Hinton, 2012)", read);
+
+#[derive(Debug)]
+struct RmsProp {
+    alpha: f64,
+    eps: f64,
+    momentum: f64,
+    centered: bool,
+    weight_decay: f64,
+    decoupled: bool,
+}
+
+fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Rule>, Invalid> {
+    Ok(Box::new(RmsProp {
+        alpha: reader.number("alpha", 0.99, BETA, "decay of the mean square")?,
+        eps: parameters::eps(reader, 1e-8)?,
+        momentum: parameters::momentum(reader)?,
+        centered: reader.flag("centered", false, "subtract the squared mean from the mean square")?,
+        weight_decay: parameters::decay(reader)?,
+        decoupled: parameters::decoupled(reader)?,
+    }))
+}
+
+impl Rule for RmsProp {
+    fn slots(&self) -> Vec<(&'static str, f32)> {
+        let mut slots = vec![("square_avg", 0.0)];
+        if self.centered {
+            slots.push(("grad_avg", 0.0));
+        }
+        if self.momentum != 0.0 {
+            slots.push(("momentum_buffer", 0.0));
+        }
+        slots
+    }
+
+    fn kernel(&self, learning_rate: f64, _: u64) -> Box<dyn Kernel> {
+        Box::new(RmsPropKernel {
+            decay: Decay::new(self.weight_decay, self.decoupled, learning_rate),
+            learning_rate: learning_rate as f32,
+            alpha: self.alpha as f32,
+            rest: (1.0 - self.alpha) as f32,
+            eps: self.eps as f32,
+            mu: self.momentum as f32,
+            momentum: self.momentum != 0.0,
+            centered: self.centered,
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rule {
+struct RmsPropKernel {
     decay: Decay,
     learning_rate: f32,
     alpha: f32,
@@ -22,21 +76,8 @@ pub(super) struct Rule {
     centered: bool,
 }
 
-impl Rule {
-    pub fn new(rmsprop: &super::RmsProp, learning_rate: f64) -> Self {
-        Self {
-            decay: Decay::new(rmsprop.weight_decay, rmsprop.decoupled_weight_decay, learning_rate),
-            learning_rate: learning_rate as f32,
-            alpha: rmsprop.alpha as f32,
-            rest: (1.0 - rmsprop.alpha) as f32,
-            eps: rmsprop.eps as f32,
-            mu: rmsprop.momentum as f32,
-            momentum: rmsprop.momentum != 0.0,
-            centered: rmsprop.centered,
-        }
-    }
-
-    pub fn apply(&self, part: &mut StatePart<'_>, vectors: Vectors<'_>) {
+impl Kernel for RmsPropKernel {
+    fn apply(&self, part: &mut StatePart<'_>, _: &[Range<usize>], vectors: Vectors<'_>) {
         let Vectors { current, gradient, next, gradient_scale, level } = vectors;
         // The ratio r goes to `next` first; the second loop makes the parameter of it.
         if self.centered {
@@ -56,49 +97,49 @@ impl Rule {
 }
 
 vectorised! {
-    fn ratio(rule: &Rule, scale: f32, current: &[f32], gradient: &[f32], next: &mut [f32], square: &mut [f32]) {
-        let rule = *rule;
+    fn ratio(kernel: &RmsPropKernel, scale: f32, current: &[f32], gradient: &[f32], next: &mut [f32], square: &mut [f32]) {
+        let kernel = *kernel;
         let n = next.len();
         let (current, gradient, square) = (&current[..n], &gradient[..n], &mut square[..n]);
         for i in 0..n {
-            let g = gradient[i] * scale + rule.decay.into_gradient * current[i];
-            square[i] = rule.alpha * square[i] + rule.rest * g * g;
-            next[i] = g / (square[i].sqrt() + rule.eps);
+            let g = gradient[i] * scale + kernel.decay.into_gradient * current[i];
+            square[i] = kernel.alpha * square[i] + kernel.rest * g * g;
+            next[i] = g / (square[i].sqrt() + kernel.eps);
         }
     }
 }
 
 vectorised! {
-    fn centered_ratio(rule: &Rule, scale: f32, current: &[f32], gradient: &[f32], next: &mut [f32], square: &mut [f32], mean: &mut [f32]) {
-        let rule = *rule;
+    fn centered_ratio(kernel: &RmsPropKernel, scale: f32, current: &[f32], gradient: &[f32], next: &mut [f32], square: &mut [f32], mean: &mut [f32]) {
+        let kernel = *kernel;
         let n = next.len();
         let (current, gradient, square, mean) = (&current[..n], &gradient[..n], &mut square[..n], &mut mean[..n]);
         for i in 0..n {
-            let g = gradient[i] * scale + rule.decay.into_gradient * current[i];
-            square[i] = rule.alpha * square[i] + rule.rest * g * g;
-            mean[i] += rule.rest * (g - mean[i]);
+            let g = gradient[i] * scale + kernel.decay.into_gradient * current[i];
+            square[i] = kernel.alpha * square[i] + kernel.rest * g * g;
+            mean[i] += kernel.rest * (g - mean[i]);
             let variance = square[i] - mean[i] * mean[i];
             let variance = if variance > 0.0 { variance } else { 0.0 };
-            next[i] = g / (variance.sqrt() + rule.eps);
+            next[i] = g / (variance.sqrt() + kernel.eps);
         }
     }
 }
 
 vectorised! {
-    fn plain(rule: &Rule, current: &[f32], next: &mut [f32]) {
-        let rule = *rule;
+    fn plain(kernel: &RmsPropKernel, current: &[f32], next: &mut [f32]) {
+        let kernel = *kernel;
         for (next, current) in next.iter_mut().zip(current) {
-            *next = rule.decay.keep * current - rule.learning_rate * *next;
+            *next = kernel.decay.keep * current - kernel.learning_rate * *next;
         }
     }
 }
 
 vectorised! {
-    fn momentum(rule: &Rule, current: &[f32], next: &mut [f32], buffer: &mut [f32]) {
-        let rule = *rule;
+    fn momentum(kernel: &RmsPropKernel, current: &[f32], next: &mut [f32], buffer: &mut [f32]) {
+        let kernel = *kernel;
         for ((next, current), buffer) in next.iter_mut().zip(current).zip(buffer) {
-            *buffer = rule.mu * *buffer + *next;
-            *next = rule.decay.keep * current - rule.learning_rate * *buffer;
+            *buffer = kernel.mu * *buffer + *next;
+            *next = kernel.decay.keep * current - kernel.learning_rate * *buffer;
         }
     }
 }

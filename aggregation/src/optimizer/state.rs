@@ -28,7 +28,7 @@ impl OptimizerState {
     /// The part of one range.
     ///
     /// # Panics
-    /// Where the range is outside of the parameters.
+    /// If the range is outside of the parameters.
     pub fn part(&mut self, range: Range<usize>) -> StatePart<'_> {
         let slots = self.slots.iter_mut().map(|(_, slot)| &mut slot[range.clone()]).collect();
         StatePart { range, slots }
@@ -38,7 +38,7 @@ impl OptimizerState {
     /// 10..25.
     ///
     /// # Panics
-    /// Where the cuts don't ascend or leave the parameters.
+    /// If the cuts don't ascend or leave the parameters.
     pub fn parts(&mut self, cuts: &[usize]) -> Vec<StatePart<'_>> {
         let mut parts: Vec<StatePart<'_>> = cuts
             .windows(2)
@@ -58,18 +58,27 @@ impl OptimizerState {
 
 impl StatePart<'_> {
     /// The first slots of the part.
-    pub(super) fn slots<const N: usize>(&mut self) -> [&mut [f32]; N] {
+    ///
+    /// # Panics
+    /// If the state has fewer: it was made by another optimizer.
+    pub fn slots<const N: usize>(&mut self) -> [&mut [f32]; N] {
         let mut slots = self.slots.iter_mut();
         std::array::from_fn(|_| &mut **slots.next().expect("the state was made by this optimizer"))
     }
 
     /// The last slot.
-    pub(super) fn last(&mut self) -> &mut [f32] {
+    ///
+    /// # Panics
+    /// If the state has none: it was made by another optimizer.
+    pub fn last(&mut self) -> &mut [f32] {
         self.slots.last_mut().expect("the state was made by this optimizer")
     }
 
     /// The slots of a range inside the part, given in places of the flat vector.
-    pub(super) fn inner(&mut self, range: &Range<usize>) -> StatePart<'_> {
+    ///
+    /// # Panics
+    /// If the range is not inside.
+    pub fn inner(&mut self, range: &Range<usize>) -> StatePart<'_> {
         let (from, to) = (range.start - self.range.start, range.end - self.range.start);
         StatePart { range: range.clone(), slots: self.slots.iter_mut().map(|slot| &mut slot[from..to]).collect() }
     }

@@ -5,13 +5,16 @@
 //! s is the root of the smallest (`min`), `median` (the lower of two) or mean (`rmse`) eigenvalue
 //! that is not 0; w is `preference`.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
+use super::{Build, Built};
 use crate::solver::linear;
-use settings::Reader;
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "aligned_mtl";
+const NAME: &str = "aligned_mtl";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "gradients made orthogonal and of one length (Senushkin et al., CVPR 2023)", build);
 
 #[derive(Debug)]
 struct AlignedMtl {
@@ -19,8 +22,13 @@ struct AlignedMtl {
     preference: Preference,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
-    let scale = reader.name("scale", "min", &["min", "median", "rmse"], "common length: root of this eigenvalue of the Gramian")?;
+fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+    let scale = reader.name(
+        "scale",
+        "min",
+        &["min", "median", "rmse"],
+        "common length: root of this eigenvalue of the Gramian",
+    )?;
     Ok(Box::new(AlignedMtl { scale, preference: Preference::read(reader, tasks)? }))
 }
 

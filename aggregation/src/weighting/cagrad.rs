@@ -6,14 +6,17 @@
 //! norm(g_w) = l c norm(g0), so that l is searched and each trial solved exactly. `rescale` divides
 //! d by 1 + c^2 (`square`) or 1 + c (`linear`).
 
-use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::gramian::{Gramian, dot};
 use crate::solver::cone::DualCone;
 use crate::solver::simplex;
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "cagrad";
+const NAME: &str = "cagrad";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "the best worst case near the mean gradient (Liu et al., NeurIPS 2021)", build);
 
 #[derive(Debug)]
 struct CaGrad {
@@ -21,9 +24,14 @@ struct CaGrad {
     divisor: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     let c = reader.number("c", 0.5, Range::NotNegative, "radius around the mean gradient, as a share of its norm")?;
-    let divisor = match reader.name("rescale", "none", &["none", "square", "linear"], "divide by nothing, by 1 + c^2 or by 1 + c")? {
+    let divisor = match reader.name(
+        "rescale",
+        "none",
+        &["none", "square", "linear"],
+        "divide by nothing, by 1 + c^2 or by 1 + c",
+    )? {
         "square" => 1.0 + c * c,
         "linear" => 1.0 + c,
         _ => 1.0,

@@ -4,21 +4,27 @@
 //! With unit rows U and C = U U^T the direction is U^T y, y = pinv(C) 1; with a `preference` in
 //! place of 1 the cosines stand as it says.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
+use super::{Build, Built};
 use crate::gramian::dot;
 use crate::solver::linear;
-use settings::Reader;
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "config";
+const NAME: &str = "config";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "the direction with one cosine to all gradients (ConFIG; Liu, Chu and Thuerey, ICLR 2025)",
+    build,
+);
 
 #[derive(Debug)]
 struct Config {
     preference: Preference,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     Ok(Box::new(Config { preference: Preference::read(reader, tasks)? }))
 }
 
@@ -35,7 +41,9 @@ impl Method for Config {
         let towards = cosines.times(&y);
         let length = dot(&y, &towards).max(0.0).sqrt();
         let projections: f64 = norms.iter().zip(&towards).map(|(norm, towards)| norm * towards).sum();
-        let scale = |y: f64, norm: f64| if norm > 0.0 && length > 0.0 { y / length * (projections / length / norm) } else { 0.0 };
+        let scale = |y: f64, norm: f64| {
+            if norm > 0.0 && length > 0.0 { y / length * (projections / length / norm) } else { 0.0 }
+        };
         Ok(Outcome::alpha(y.iter().zip(&norms).map(|(&y, &norm)| scale(y, norm)).collect()))
     }
 }

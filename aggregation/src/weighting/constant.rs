@@ -1,18 +1,20 @@
 //! `constant`: alpha is given, as a list in the tasks' order or as a table by task name (tasks that
 //! it leaves out have 1).
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
-use settings::{Invalid, Range, Reader, Table, Value};
+use super::{Build, Built};
+use settings::{Entry, Invalid, Range, Reader, Table, Value};
 
-pub(super) const NAME: &str = "constant";
+const NAME: &str = "constant";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(NAME, "each task's loss times its given weight", build);
 
 #[derive(Debug)]
 struct Constant {
     weights: Vec<f64>,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let allowed = "a list with a number of at least 0 for each task, or a table of them by task";
     let documentation = "factor of each task's loss; a task that the table leaves out has 1";
     let weights = match reader.required_value("weights", allowed, Value::List(Vec::new()), documentation)? {
@@ -48,7 +50,10 @@ fn by_name(table: &Table, tasks: Option<&[&str]>) -> Result<Vec<f64>, Invalid> {
         if let Some(tasks) = tasks
             && !tasks.contains(&task.as_str())
         {
-            return Err(Invalid { path: vec!["weights".to_owned(), task.clone()], ..Invalid::name("weights", task, tasks) });
+            return Err(Invalid {
+                path: vec!["weights".to_owned(), task.clone()],
+                ..Invalid::name("weights", task, tasks)
+            });
         }
     }
     let weight = |task: &&str| table.get(*task).and_then(Value::number).unwrap_or(1.0);

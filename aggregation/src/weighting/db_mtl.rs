@@ -5,13 +5,19 @@
 //! At step k, from 1: a_t = b a_t + (1 - b) g_t / l_t, from 0, with b = beta k^(-beta_sigma); d =
 //! sum over t of (max norm(a) / norm(a_t)) a_t. Losses get 1e-8 added, as in the authors' code.
 
-use super::Built;
 use super::averaged::Averaged;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, not_negative};
-use settings::{Range, Reader};
+use super::{Build, Built};
 use crate::{clip, matrix};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "db_mtl";
+const NAME: &str = "db_mtl";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "moving averages of the gradients of log losses, all as long as the longest (Lin et al., 2023)",
+    build,
+);
 
 const AVERAGE: Averaged = Averaged { name: "db_mtl.average" };
 const GUARD: f64 = 1e-8;
@@ -22,9 +28,13 @@ struct DbMtl {
     beta_sigma: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let beta = reader.number("beta", 0.9, Range::HalfOpen(0.0, 1.0), "share of the moving average that is kept in a step")?;
-    Ok(Box::new(DbMtl { beta, beta_sigma: reader.number("beta_sigma", 0.0, Range::NotNegative, "power of the step by which `beta` falls")? }))
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let beta =
+        reader.number("beta", 0.9, Range::HalfOpen(0.0, 1.0), "share of the moving average that is kept in a step")?;
+    Ok(Box::new(DbMtl {
+        beta,
+        beta_sigma: reader.number("beta_sigma", 0.0, Range::NotNegative, "power of the step by which `beta` falls")?,
+    }))
 }
 
 impl Method for DbMtl {

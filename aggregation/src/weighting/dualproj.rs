@@ -4,14 +4,20 @@
 //!
 //! With a `preference` the mean is weighted by it. `reg_eps` is as in `upgrad`.
 
-use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
 use super::upgrad::ridge;
+use super::{Build, Built};
 use crate::solver::cone::project_unless_harmful;
-use settings::Reader;
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "dualproj";
+const NAME: &str = "dualproj";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "the mean gradient projected on the cone of directions that harm no task (GEM; Lopez-Paz and Ranzato, NeurIPS 2017)",
+    build,
+);
 
 #[derive(Debug)]
 struct DualProj {
@@ -19,7 +25,7 @@ struct DualProj {
     ridge: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let ridge = ridge(reader)?;
     Ok(Box::new(DualProj { preference: Preference::read(reader, tasks)?, ridge }))
 }

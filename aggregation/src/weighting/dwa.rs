@@ -2,19 +2,29 @@
 //! before (Liu, Johns and Davison, CVPR 2019, equation 7). While a present task has not two whole
 //! epochs behind it, alpha is 1 for all.
 
-use super::Built;
-use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, TINY, not_negative, softmax};
-use settings::{Range, Reader};
+use super::method::{
+    Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, TINY, not_negative, softmax,
+};
+use super::{Build, Built};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "dwa";
+const NAME: &str = "dwa";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "by how slowly a task's loss fell over the last two epochs (Liu, Johns and Davison, CVPR 2019)",
+    build,
+);
 
 #[derive(Debug)]
 struct Dwa {
     tau: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(Dwa { tau: reader.number("tau", 2.0, Range::Positive, "temperature: the larger, the more equal the weights")? }))
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(Dwa {
+        tau: reader.number("tau", 2.0, Range::Positive, "temperature: the larger, the more equal the weights")?,
+    }))
 }
 
 /// By task: the running sum and count of its epoch, that epoch, and the means of its two epochs

@@ -9,12 +9,18 @@
 // Lanes of several arrays, walked side by side by their number, become vector instructions.
 #![allow(clippy::needless_range_loop)]
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
+use super::{Build, Built};
 use crate::lanes::{Level, vectorised};
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "excess_mtl";
+const NAME: &str = "excess_mtl";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "weights that grow with the estimated excess risk relative to the first one (He et al., ICML 2024)",
+    build,
+);
 
 const SQUARES: &str = "excess_mtl.squares";
 const FIRST: &str = "excess_mtl.first_risk";
@@ -25,8 +31,10 @@ struct ExcessMtl {
     eta: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(ExcessMtl { eta: reader.number("eta", 1.0, Range::Positive, "rate at which weights follow the excess risks")? }))
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(ExcessMtl {
+        eta: reader.number("eta", 1.0, Range::Positive, "rate at which weights follow the excess risks")?,
+    }))
 }
 
 /// Partial sums of the risk, added in order at the end.

@@ -2,20 +2,27 @@
 //! resource allocation in multi-task learning, ICML 2024, equation 6). Certificate: the relative
 //! residual.
 
-use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::solver::fixed_point;
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "fairgrad";
+const NAME: &str = "fairgrad";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(NAME, "the alpha-fair solution (Ban and Ji, ICML 2024)", build);
 
 #[derive(Debug)]
 struct FairGrad {
     power: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let alpha = reader.number("alpha", 1.0, Range::Closed(0.1, 10.0), "fairness: the larger, the more the worst task counts")?;
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let alpha = reader.number(
+        "alpha",
+        1.0,
+        Range::Closed(0.1, 10.0),
+        "fairness: the larger, the more the worst task counts",
+    )?;
     Ok(Box::new(FairGrad { power: 1.0 / alpha }))
 }
 

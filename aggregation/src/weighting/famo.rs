@@ -6,13 +6,21 @@
 //! with rate `learning_rate` and weight decay `gamma` follows it. Losses get 1e-8 added, as in the
 //! authors' code.
 
-use super::Built;
 use super::learned::Learned;
-use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative, softmax};
-use crate::optimizer::{Adam, Optimizer};
-use settings::{Range, Reader};
+use super::method::{
+    Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative, softmax,
+};
+use super::{Build, Built};
+use crate::optimizer::Optimizer;
+use settings::{Component, Entry, Range, Reader};
 
-pub(super) const NAME: &str = "famo";
+const NAME: &str = "famo";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "equal rates of decrease, learned from the losses after the update (FAMO; Liu et al., NeurIPS 2023)",
+    build,
+);
 
 const W: Learned = Learned { name: "famo.w", initial: 0.0 };
 const GUARD: f64 = 1e-8;
@@ -22,11 +30,11 @@ struct Famo {
     optimizer: Optimizer,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     let learning_rate = reader.number("learning_rate", 0.025, Range::Positive, "step size of the learned weights")?;
     let weight_decay = reader.number("gamma", 1e-3, Range::NotNegative, "weight decay of the learned weights")?;
-    let adam = Adam { learning_rate, betas: [0.9, 0.999], eps: 1e-8, weight_decay, amsgrad: false, decoupled_weight_decay: false };
-    Ok(Box::new(Famo { optimizer: Optimizer::Adam(adam) }))
+    let adam = Component::named("adam").with("learning_rate", learning_rate).with("weight_decay", weight_decay);
+    Ok(Box::new(Famo { optimizer: adam.try_into()? }))
 }
 
 impl Method for Famo {
@@ -52,7 +60,8 @@ impl Method for Famo {
         not_negative(NAME, moment.present, observed.losses)?;
         not_negative(NAME, moment.present, after)?;
         let log = |loss: &f64| libm::log(loss + GUARD);
-        let delta: Vec<f64> = observed.losses.iter().zip(after).map(|(before, after)| log(before) - log(after)).collect();
+        let delta: Vec<f64> =
+            observed.losses.iter().zip(after).map(|(before, after)| log(before) - log(after)).collect();
         let z = softmax(&W.present(moment, state));
         let mean: f64 = z.iter().zip(&delta).map(|(z, delta)| z * delta).sum();
         let slopes: Vec<f64> = z.iter().zip(&delta).map(|(z, delta)| z * (delta - mean)).collect();

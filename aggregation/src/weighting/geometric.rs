@@ -2,16 +2,22 @@
 //! (prod l)^(1/T) / (T l) (GLS; Chennupati et al., MultiNet++, CVPR workshops 2019, equation 2).
 //! Losses below 1e-12 count as 1e-12.
 
-use super::Built;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative};
-use settings::Reader;
+use super::{Build, Built};
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "geometric";
+const NAME: &str = "geometric";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "the gradient of the losses' geometric mean (GLS; Chennupati et al., CVPR workshops 2019)",
+    build,
+);
 
 #[derive(Debug)]
 struct Geometric;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(Geometric))
 }
 

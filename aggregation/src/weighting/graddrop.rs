@@ -4,21 +4,29 @@
 //!
 //! What is dropped comes through with the factor `leak`.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::lanes::{Level, vectorised};
 use crate::matrix;
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "graddrop";
+const NAME: &str = "graddrop";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "of each coordinate one sign is kept, drawn by its purity (Chen et al., NeurIPS 2020)",
+    build,
+);
 
 #[derive(Debug)]
 struct GradDrop {
     leak: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(GradDrop { leak: reader.number("leak", 0.0, Range::Closed(0.0, 1.0), "factor of the values that are dropped")? }))
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(GradDrop {
+        leak: reader.number("leak", 0.0, Range::Closed(0.0, 1.0), "factor of the values that are dropped")?,
+    }))
 }
 
 impl Method for GradDrop {

@@ -4,12 +4,17 @@
 //! (Chen et al., GradNorm, ICML 2018, equation 2). w is learned with the model's kind of optimizer
 //! and rate; mean and r are constants in the gradient.
 
-use super::Built;
 use super::learned::Learned;
-use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax};
-use settings::{Range, Reader};
+use super::method::{
+    Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax,
+};
+use super::{Build, Built};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "gradnorm";
+const NAME: &str = "gradnorm";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "gradients of equal norm but for the relative training rate (Chen et al., ICML 2018)", build);
 
 const W: Learned = Learned { name: "gradnorm.w", initial: 0.0 };
 const FIRST: &str = "gradnorm.first_loss";
@@ -19,8 +24,10 @@ struct GradNorm {
     alpha: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    Ok(Box::new(GradNorm { alpha: reader.number("alpha", 1.5, Range::NotNegative, "power of the relative training rate")? }))
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    Ok(Box::new(GradNorm {
+        alpha: reader.number("alpha", 1.5, Range::NotNegative, "power of the relative training rate")?,
+    }))
 }
 
 impl Method for GradNorm {
@@ -55,7 +62,8 @@ impl Method for GradNorm {
         let sign = |value: f64| if value == 0.0 { 0.0 } else { value.signum() };
         let slopes: Vec<f64> = (0..norms.len()).map(|t| sign(miss(t)) * norms[t]).collect();
         let average: f64 = shares.iter().zip(&slopes).map(|(share, slope)| share * slope).sum();
-        let of_w: Vec<f64> = shares.iter().zip(&slopes).map(|(share, slope)| tasks * share * (slope - average)).collect();
+        let of_w: Vec<f64> =
+            shares.iter().zip(&slopes).map(|(share, slope)| tasks * share * (slope - average)).collect();
         W.update(moment, moment.optimizer, moment.learning_rate, &of_w, state);
         Ok(Outcome::alpha(alpha))
     }

@@ -7,14 +7,17 @@
 //! 0. `granularity` says over what cosines are taken: all shared parameters (`whole`), a layer's
 //! (`layer`: blocks whose names agree up to the last dot) or one block's (`parameter`).
 
-use super::Built;
 use super::method::{Combination, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::pcgrad::others;
+use super::{Build, Built};
 use crate::gramian::{Gramian, dot};
 use crate::random::Stream;
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "gradvac";
+const NAME: &str = "gradvac";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "cosines raised to moving targets (Wang et al., ICLR 2021)", build);
 
 #[derive(Debug)]
 struct GradVac {
@@ -22,9 +25,14 @@ struct GradVac {
     granularity: &'static str,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     let beta = reader.number("beta", 0.5, Range::Closed(0.0, 1.0), "rate at which the target follows the cosine")?;
-    let granularity = reader.name("granularity", "whole", &["whole", "layer", "parameter"], "what cosines are taken over: all shared parameters, a layer or one block")?;
+    let granularity = reader.name(
+        "granularity",
+        "whole",
+        &["whole", "layer", "parameter"],
+        "what cosines are taken over: all shared parameters, a layer or one block",
+    )?;
     Ok(Box::new(GradVac { beta, granularity }))
 }
 

@@ -4,18 +4,21 @@
 //!
 //! alpha is 0 where v adds up to 0, and no direction has equal projections.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::gramian::Gramian;
 use crate::solver::linear;
-use settings::Reader;
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "imtl_g";
+const NAME: &str = "imtl_g";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "equal projections on all gradients (IMTL-G; Liu et al., ICLR 2021)", build);
 
 #[derive(Debug)]
 struct ImtlG;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(ImtlG))
 }
 

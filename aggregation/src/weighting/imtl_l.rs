@@ -4,19 +4,22 @@
 //! s is learned with the model's kind of optimizer and rate, from 0; its gradient is e^s l - 1.
 //! Needs losses that are not negative.
 
-use super::Built;
 use super::learned::Learned;
 use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative};
-use settings::Reader;
+use super::{Build, Built};
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "imtl_l";
+const NAME: &str = "imtl_l";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "losses brought to one scale by learned factors (IMTL-L; Liu et al., ICLR 2021)", build);
 
 const S: Learned = Learned { name: "imtl_l.s", initial: 0.0 };
 
 #[derive(Debug)]
 struct ImtlL;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(ImtlL))
 }
 

@@ -5,12 +5,18 @@
 //! the lowest scores are selected. Two gradients that are each other's nearest can tie: the shorter
 //! one comes first, then the task's number decides.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::gramian::Gramian;
-use settings::{Invalid, Reader};
+use settings::{Entry, Invalid, Reader};
 
-pub(super) const NAME: &str = "krum";
+const NAME: &str = "krum";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "the mean of the gradients that are nearest to their neighbours (Blanchard et al., NeurIPS 2017)",
+    build,
+);
 
 #[derive(Debug)]
 struct Krum {
@@ -18,9 +24,10 @@ struct Krum {
     selected: usize,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     if let Some(tasks) = tasks.filter(|tasks| tasks.len() < 3) {
-        let message = format!("krum looks at who is near to whom and needs at least 3 tasks; there are {}", tasks.len());
+        let message =
+            format!("krum looks at who is near to whom and needs at least 3 tasks; there are {}", tasks.len());
         return Err(Invalid::new("method", message));
     }
     let byzantine =
@@ -29,7 +36,11 @@ pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let (byzantine, selected) = (byzantine as usize, selected as usize);
     if let Some(tasks) = tasks {
         if tasks.len() < byzantine + 3 {
-            return Err(Invalid::value("byzantine", byzantine, format!("at least 3 below the number of tasks, {}", tasks.len())));
+            return Err(Invalid::value(
+                "byzantine",
+                byzantine,
+                format!("at least 3 below the number of tasks, {}", tasks.len()),
+            ));
         }
         if tasks.len() < selected {
             return Err(Invalid::value("selected", selected, format!("at most the number of tasks ({})", tasks.len())));
@@ -60,7 +71,7 @@ impl Method for Krum {
 pub(crate) fn nearest_first(gramian: &Gramian, byzantine: usize) -> Vec<usize> {
     let rows = gramian.tasks();
     // With few rows in a step the nearest one decides.
-    let nearest = rows.saturating_sub(byzantine + 2).max(1);
+    let nearest = rows.saturating_sub(byzantine.saturating_add(2)).max(1);
     let score = |i: usize| {
         let distance = |j: usize| (gramian.at(i, i) + gramian.at(j, j) - 2.0 * gramian.at(i, j)).max(0.0);
         let mut distances: Vec<f64> = (0..rows).filter(|&j| j != i).map(distance).collect();

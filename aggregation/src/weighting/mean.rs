@@ -1,15 +1,18 @@
 //! `mean`: alpha_t = 1 / T, T the tasks that are present in the step.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
-use settings::Reader;
+use super::{Build, Built};
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "mean";
+const NAME: &str = "mean";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "the losses are averaged over the tasks that have labels in the step", build);
 
 #[derive(Debug)]
 struct Mean;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(Mean))
 }
 

@@ -5,13 +5,19 @@
 //! `normalize` divides the gradients first, for the search of a alone, by their norm (`l2`), loss
 //! (`loss`) or both (`loss+`), as Sener and Koltun's code does.
 
-use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::gramian::Gramian;
 use crate::solver::simplex;
-use settings::Reader;
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "mgda";
+const NAME: &str = "mgda";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "the shortest vector in the gradients' convex hull (Désidéri 2012; Sener and Koltun, NeurIPS 2018)",
+    build,
+);
 
 #[derive(Debug)]
 struct Mgda {
@@ -19,8 +25,13 @@ struct Mgda {
     by_loss: bool,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let normalize = reader.name("normalize", "none", &["none", "l2", "loss", "loss+"], "divide gradients first by nothing, their norm, their loss or both")?;
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let normalize = reader.name(
+        "normalize",
+        "none",
+        &["none", "l2", "loss", "loss+"],
+        "divide gradients first by nothing, their norm, their loss or both",
+    )?;
     Ok(Box::new(Mgda { by_norm: matches!(normalize, "l2" | "loss+"), by_loss: matches!(normalize, "loss" | "loss+") }))
 }
 
@@ -40,9 +51,11 @@ impl Method for Mgda {
             divisors.iter_mut().zip(statistics.losses(NAME)?).for_each(|(divisor, loss)| *divisor *= loss.abs());
         }
         // A divisor of 0 belongs to a task that is solved: leave its gradient as it is.
-        let divisors: Vec<f64> = divisors.into_iter().map(|divisor| if divisor > 0.0 { divisor } else { 1.0 }).collect();
+        let divisors: Vec<f64> =
+            divisors.into_iter().map(|divisor| if divisor > 0.0 { divisor } else { 1.0 }).collect();
         let tasks = gramian.tasks();
-        let values = (0..tasks * tasks).map(|k| gramian.values()[k] / divisors[k / tasks] / divisors[k % tasks]).collect();
+        let values =
+            (0..tasks * tasks).map(|k| gramian.values()[k] / divisors[k / tasks] / divisors[k % tasks]).collect();
         let shortest = simplex::shortest(&Gramian::new(tasks, values));
         Ok(Outcome::alpha(shortest.weights).certified(Certificate::DualityGap(shortest.gap)))
     }

@@ -6,14 +6,20 @@
 //! At step k, from 1: Y = Y - beta k^(-beta_sigma) (Y - g / norm(g)), from 0, and l = softmax(l -
 //! gamma k^(-gamma_sigma) (Y Y^T + rho I) l), from 1 / T.
 
-use super::Built;
 use super::averaged::Averaged;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
 use super::modo::on_simplex;
-use settings::{Range, Reader};
+use super::{Build, Built};
 use crate::{Gramian, clip, matrix};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "moco";
+const NAME: &str = "moco";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "moving averages of unit gradients, with weights that follow their shortest combination (Fernando et al., ICLR 2023)",
+    build,
+);
 
 const Y: Averaged = Averaged { name: "moco.y" };
 
@@ -26,12 +32,17 @@ struct MoCo {
     rho: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(MoCo {
         beta: reader.number("beta", 0.5, Range::LeftOpen(0.0, 1.0), "share of a new gradient in the moving average")?,
         beta_sigma: reader.number("beta_sigma", 0.5, Range::NotNegative, "power of the step by which `beta` falls")?,
         gamma: reader.number("gamma", 0.1, Range::Positive, "step size of the weights")?,
-        gamma_sigma: reader.number("gamma_sigma", 0.5, Range::NotNegative, "power of the step by which `gamma` falls")?,
+        gamma_sigma: reader.number(
+            "gamma_sigma",
+            0.5,
+            Range::NotNegative,
+            "power of the step by which `gamma` falls",
+        )?,
         rho: reader.number("rho", 0.0, Range::NotNegative, "pull of the weights towards zero")?,
     }))
 }

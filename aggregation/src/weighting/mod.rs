@@ -5,14 +5,44 @@
 //! of an explicit [`State`] and of explicit randomness. A method says what it [needs](Need); the
 //! step computes and sends that and nothing else.
 //!
-//! A method is one file in this folder and one line in `methods!` below. Its file has a `NAME`, a
-//! function `build` that reads its parameters and the type that implements [`Method`].
+//! A method is one file in this folder: an `ENTRY` with its name, a function `build` that reads its
+//! parameters, and the type that implements [`Method`]. It has one line in [`WEIGHTINGS`].
 
+mod aligned_mtl;
 mod averaged;
+mod cagrad;
+mod config;
+mod constant;
+mod db_mtl;
+mod dualproj;
+mod dwa;
+mod excess_mtl;
+mod fairgrad;
+mod famo;
+mod geometric;
+mod graddrop;
+mod gradnorm;
+mod gradvac;
+mod imtl_g;
+mod imtl_l;
+mod krum;
 mod learned;
+mod mean;
 mod method;
+mod mgda;
+mod moco;
+mod modo;
+mod nash_mtl;
+mod pcgrad;
 mod preference;
+mod random;
+mod sdmgrad;
 mod smoothing;
+mod stch;
+mod sum;
+mod trimmed_mean;
+mod uncertainty;
+mod upgrad;
 
 use std::fmt;
 
@@ -22,36 +52,53 @@ pub use method::{
     Certificate, Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics,
 };
 
-use settings::{Invalid, Reader, Table, Value};
+use settings::{Component, Description, Invalid, Reader, Registry, Table, Value};
 
 pub(crate) use krum::nearest_first;
 
-/// What a method's file makes of its parameters. The tasks' names are none while a file is read,
-/// before its tasks are known.
-type Build = fn(&mut Reader<'_>, Option<&[&str]>) -> Built;
+/// Reads a method's parameters. The tasks' names are none while a file is read, before its tasks are
+/// known.
+pub type Build = fn(&mut Reader<'_>, Option<&[&str]>) -> Built;
 /// A method, or the parameter that is refused.
-type Built = Result<Box<dyn Method>, Invalid>;
+pub type Built = Result<Box<dyn Method>, Invalid>;
 
-/// A method's entry in the registry.
-struct Entry {
-    name: &'static str,
-    build: Build,
-}
-
-macro_rules! methods {
-    ($($module:ident),* $(,)?) => {
-        $(mod $module;)*
-        /// All methods, in the order of the manual.
-        const METHODS: &[Entry] = &[$(Entry { name: $module::NAME, build: $module::build }),*];
-    };
-}
-
-methods! {
-    sum, mean, constant,
-    random, uncertainty, dwa, geometric, imtl_l, stch, famo,
-    gradnorm, mgda, pcgrad, gradvac, imtl_g, cagrad, nash_mtl, aligned_mtl, fairgrad, upgrad, dualproj, config, krum, sdmgrad, modo,
-    graddrop, trimmed_mean, moco, db_mtl, excess_mtl,
-}
+/// All methods, in the order of the reference.
+pub static WEIGHTINGS: Registry<Build> = Registry::with_tag(
+    "weighting",
+    "method",
+    &[
+        sum::ENTRY,
+        mean::ENTRY,
+        constant::ENTRY,
+        random::ENTRY,
+        uncertainty::ENTRY,
+        dwa::ENTRY,
+        geometric::ENTRY,
+        imtl_l::ENTRY,
+        stch::ENTRY,
+        famo::ENTRY,
+        gradnorm::ENTRY,
+        mgda::ENTRY,
+        pcgrad::ENTRY,
+        gradvac::ENTRY,
+        imtl_g::ENTRY,
+        cagrad::ENTRY,
+        nash_mtl::ENTRY,
+        aligned_mtl::ENTRY,
+        fairgrad::ENTRY,
+        upgrad::ENTRY,
+        dualproj::ENTRY,
+        config::ENTRY,
+        krum::ENTRY,
+        sdmgrad::ENTRY,
+        modo::ENTRY,
+        graddrop::ENTRY,
+        trimmed_mean::ENTRY,
+        moco::ENTRY,
+        db_mtl::ENTRY,
+        excess_mtl::ENTRY,
+    ],
+);
 
 /// A method with its parameters: `method = "sum"`, further keys are the method's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,12 +121,10 @@ impl TryFrom<Table> for Weighting {
     type Error = Invalid;
 
     fn try_from(mut table: Table) -> Result<Self, Invalid> {
-        let names = Weighting::names();
-        let method = match table.shift_remove("method") {
-            None => "sum".to_owned(),
-            Some(Value::Text(name)) if names.contains(&name.as_str()) => name,
-            Some(Value::Text(name)) => return Err(Invalid::name("method", &name, &names)),
-            Some(value) => return Err(Invalid::value("method", value, format!("one of {}", names.join(", ")))),
+        let kind = table.shift_remove("method").unwrap_or_else(|| "sum".into());
+        let method = match &kind {
+            Value::Text(name) => WEIGHTINGS.get("method", name)?.name.to_owned(),
+            value => return Err(Invalid::value("method", value, format!("one of {}", Weighting::names().join(", ")))),
         };
         let weighting = Self { method, parameters: table };
         weighting.make(None)?;
@@ -97,7 +142,7 @@ impl fmt::Display for Weighting {
 impl Weighting {
     /// The names of all methods.
     pub fn names() -> Vec<&'static str> {
-        METHODS.iter().map(|entry| entry.name).collect()
+        WEIGHTINGS.names()
     }
 
     /// The method's name.
@@ -124,15 +169,19 @@ impl Weighting {
     }
 
     fn make(&self, tasks: Option<&[&str]>) -> Result<Box<dyn Method>, Invalid> {
-        let Some(entry) = METHODS.iter().find(|entry| entry.name == self.method) else {
-            return Err(Invalid::name("method", &self.method, &Weighting::names()));
-        };
-        let mut reader = Reader::new(&self.parameters, entry.name).tagged("method");
-        let method = (entry.build)(&mut reader, tasks)?;
-        let method = smoothing::wrap(&mut reader, method)?;
-        reader.finish()?;
-        Ok(method)
+        let component = Component::new(&self.method, self.parameters.clone());
+        WEIGHTINGS.read(&component, |build, reader| read(*build, reader, tasks)).map(|(method, _)| method)
     }
+}
+
+fn read(build: Build, reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+    let method = build(reader, tasks)?;
+    smoothing::wrap(reader, method)
+}
+
+/// All methods with their parameters, for the reference.
+pub fn reference() -> Vec<Description> {
+    WEIGHTINGS.describe(|build, reader| read(*build, reader, None))
 }
 
 #[cfg(test)]
@@ -181,6 +230,6 @@ mod tests {
         let mut names = Weighting::names();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), METHODS.len());
+        assert_eq!(names.len(), Weighting::names().len());
     }
 }

@@ -4,13 +4,19 @@
 //!
 //! J1 and J2 are the gradients of the two subtrees of the root, in place of extra batches.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::gramian::Gramian;
 use crate::solver::simplex;
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "modo";
+const NAME: &str = "modo";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "weights that follow the simplex, from two halves of the batch (MoDo; Chen et al., JMLR 2024)",
+    build,
+);
 
 #[derive(Debug)]
 struct MoDo {
@@ -18,9 +24,12 @@ struct MoDo {
     rho: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     let gamma = reader.number("gamma", 1e-3, Range::Positive, "step size of the weights")?;
-    Ok(Box::new(MoDo { gamma, rho: reader.number("rho", 0.1, Range::NotNegative, "pull of the weights towards zero")? }))
+    Ok(Box::new(MoDo {
+        gamma,
+        rho: reader.number("rho", 0.1, Range::NotNegative, "pull of the weights towards zero")?,
+    }))
 }
 
 /// The cross-Gramian, or that it is missing.
@@ -30,7 +39,12 @@ pub(super) fn cross<'a>(method: &'static str, statistics: &Statistics<'a>) -> Re
 
 /// Weights on the simplex of all tasks; `change` gets and gives those of the present ones, scaled
 /// to the simplex of these alone.
-pub(super) fn on_simplex(name: &str, moment: &Moment<'_>, state: &mut State, change: impl FnOnce(Vec<f64>) -> Vec<f64>) -> Vec<f64> {
+pub(super) fn on_simplex(
+    name: &str,
+    moment: &Moment<'_>,
+    state: &mut State,
+    change: impl FnOnce(Vec<f64>) -> Vec<f64>,
+) -> Vec<f64> {
     let all = state.numbers_or(name, || vec![1.0 / moment.tasks as f64; moment.tasks]);
     let mass: f64 = moment.present.iter().map(|&task| all[task]).sum();
     let present = moment.present.len() as f64;
@@ -49,8 +63,11 @@ impl Method for MoDo {
         let cross = cross(NAME, statistics)?;
         let step = |weights: Vec<f64>| {
             let product = cross.times(&weights);
-            let moved: Vec<f64> =
-                weights.iter().zip(product).map(|(weight, product)| weight - self.gamma * (product + self.rho * weight)).collect();
+            let moved: Vec<f64> = weights
+                .iter()
+                .zip(product)
+                .map(|(weight, product)| weight - self.gamma * (product + self.rho * weight))
+                .collect();
             simplex::project(&moved)
         };
         Ok(Outcome::alpha(on_simplex("modo.weights", moment, state, step)))

@@ -6,13 +6,16 @@
 //! Newton's method is used here. `every` is the number of steps for which an answer is kept; a task
 //! that comes back within them makes a new one.
 
-use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::gramian::Gramian;
 use crate::solver::fixed_point;
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "nash_mtl";
+const NAME: &str = "nash_mtl";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "the Nash bargaining solution (Navon et al., ICML 2022)", build);
 
 const KEPT: &str = "nash_mtl.alpha";
 
@@ -22,8 +25,9 @@ struct NashMtl {
     every: u64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let max_norm = reader.number("max_norm", 1.0, Range::NotNegative, "largest norm of the direction; 0 for no limit")?;
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let max_norm =
+        reader.number("max_norm", 1.0, Range::NotNegative, "largest norm of the direction; 0 for no limit")?;
     Ok(Box::new(NashMtl { max_norm, every: reader.count("every", 1, 1.., "steps for which a solution is kept")? }))
 }
 

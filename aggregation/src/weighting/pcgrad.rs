@@ -2,18 +2,24 @@
 //! in random order; their sum is the direction (Yu et al., Gradient surgery for multi-task
 //! learning, NeurIPS 2020, algorithm 1). Computed on coefficients over G.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
+use super::{Build, Built};
 use crate::gramian::dot;
 use crate::random::Stream;
-use settings::Reader;
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "pcgrad";
+const NAME: &str = "pcgrad";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "each gradient projected off those that it conflicts with, in random order (Yu et al., NeurIPS 2020)",
+    build,
+);
 
 #[derive(Debug)]
 struct PcGrad;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(PcGrad))
 }
 

@@ -7,13 +7,19 @@
 //! J1 and J2 are the gradients of the two subtrees of the root, in place of extra batches; w goes
 //! on from the last step.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::modo::{cross, on_simplex};
+use super::{Build, Built};
 use crate::solver::simplex;
-use settings::{Range, Reader};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "sdmgrad";
+const NAME: &str = "sdmgrad";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "a direction near the mean gradient, from two halves of the batch (Xiao, Ban and Ji, NeurIPS 2023)",
+    build,
+);
 
 const MOMENTUM: f64 = 0.5;
 
@@ -24,10 +30,14 @@ struct SdmGrad {
     learning_rate: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     let lambda = reader.number("lambda", 0.3, Range::NotNegative, "pull towards the mean gradient")?;
     let iterations = reader.count("iterations", 20, 1.., "descents of the weights in each step")?;
-    Ok(Box::new(SdmGrad { lambda, iterations, learning_rate: reader.number("learning_rate", 10.0, Range::Positive, "step size of the weights")? }))
+    Ok(Box::new(SdmGrad {
+        lambda,
+        iterations,
+        learning_rate: reader.number("learning_rate", 10.0, Range::Positive, "step size of the weights")?,
+    }))
 }
 
 impl Method for SdmGrad {

@@ -6,11 +6,19 @@
 //! is a task's mean loss over the last of them, and without warm-up its first loss. Losses below
 //! 1e-12 count as 1e-12.
 
-use super::Built;
-use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax};
-use settings::{Range, Reader};
+use super::method::{
+    Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax,
+};
+use super::{Build, Built};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "stch";
+const NAME: &str = "stch";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "smooth maximum of losses over their means of the warm-up epochs (STCH; Lin et al., ICML 2024)",
+    build,
+);
 
 const SUM: &str = "stch.sum";
 const COUNT: &str = "stch.count";
@@ -21,9 +29,10 @@ struct Stch {
     warmup_epochs: u64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     let mu = reader.number("mu", 1.0, Range::Positive, "smoothness of the maximum: the smaller, the nearer to it")?;
-    let warmup_epochs = reader.count("warmup_epochs", 4, 0.., "epochs after which losses are compared to their means")?;
+    let warmup_epochs =
+        reader.count("warmup_epochs", 4, 0.., "epochs after which losses are compared to their means")?;
     Ok(Box::new(Stch { mu, warmup_epochs }))
 }
 
@@ -52,7 +61,8 @@ impl Method for Stch {
             return Ok(Outcome::alpha(losses.iter().map(|loss| 1.0 / loss).collect()));
         }
         let nadir = |task: usize| state.numbers[SUM][task] / state.numbers[COUNT][task];
-        let logs: Vec<f64> = moment.present.iter().zip(&losses).map(|(&task, loss)| libm::log(loss / nadir(task)) / self.mu).collect();
+        let logs: Vec<f64> =
+            moment.present.iter().zip(&losses).map(|(&task, loss)| libm::log(loss / nadir(task)) / self.mu).collect();
         let present = losses.len() as f64;
         Ok(Outcome::alpha(softmax(&logs).iter().zip(&losses).map(|(share, loss)| present * share / loss).collect()))
     }

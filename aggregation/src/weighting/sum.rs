@@ -1,15 +1,17 @@
 //! `sum`: alpha_t = 1 for every task, so that task weights (part of g_t) decide alone.
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
-use settings::Reader;
+use super::{Build, Built};
+use settings::{Entry, Reader};
 
-pub(super) const NAME: &str = "sum";
+const NAME: &str = "sum";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(NAME, "the losses are added", build);
 
 #[derive(Debug)]
 struct Sum;
 
-pub(super) fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(Sum))
 }
 

@@ -2,19 +2,25 @@
 //! `trim` smallest values (Yin et al., Byzantine-robust distributed learning, ICML 2018, definition
 //! 2).
 
-use super::Built;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
-use settings::{Invalid, Reader};
+use super::{Build, Built};
 use crate::trimmed;
+use settings::{Entry, Invalid, Reader};
 
-pub(super) const NAME: &str = "trimmed_mean";
+const NAME: &str = "trimmed_mean";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "the mean of each coordinate without its largest and smallest values (Yin et al., ICML 2018)",
+    build,
+);
 
 #[derive(Debug)]
 struct TrimmedMean {
     trim: usize,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let trim = reader.required_count("trim", 0.., "values left out at each end; below half of the number of tasks")?;
     let trim = trim as usize;
     if let Some(tasks) = tasks

@@ -5,20 +5,24 @@
 //! s is learned with the model's kind of optimizer and rate, from `initial`; its gradient is (1 - l
 //! / e^s) / 2.
 
-use super::Built;
 use super::learned::Learned;
 use super::method::{Failure, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
-use settings::{Range, Reader};
+use super::{Build, Built};
+use settings::{Entry, Range, Reader};
 
-pub(super) const NAME: &str = "uncertainty";
+const NAME: &str = "uncertainty";
+
+pub(super) const ENTRY: Entry<Build> =
+    Entry::built_in(NAME, "losses divided by learned variances (Kendall, Gal and Cipolla, CVPR 2018)", build);
 
 #[derive(Debug)]
 struct Uncertainty {
     s: Learned,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
-    let initial = reader.number("initial", -0.5, Range::Closed(-20.0, 20.0), "logarithm of the variances at the start")?;
+fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
+    let initial =
+        reader.number("initial", -0.5, Range::Closed(-20.0, 20.0), "logarithm of the variances at the start")?;
     Ok(Box::new(Uncertainty { s: Learned { name: "uncertainty.s", initial } }))
 }
 
@@ -34,7 +38,8 @@ impl Method for Uncertainty {
 
     fn learn(&self, moment: &Moment<'_>, observed: &Observed<'_>, state: &mut State) -> Result<(), Failure> {
         let s = self.s.present(moment, state);
-        let slopes: Vec<f64> = s.iter().zip(observed.losses).map(|(s, loss)| (1.0 - loss * libm::exp(-s)) / 2.0).collect();
+        let slopes: Vec<f64> =
+            s.iter().zip(observed.losses).map(|(s, loss)| (1.0 - loss * libm::exp(-s)) / 2.0).collect();
         self.s.update(moment, moment.optimizer, moment.learning_rate, &slopes, state);
         Ok(())
     }

@@ -8,13 +8,19 @@
 //! library's direction would have a cosine below -0.2 with it, it is the paper's, with <g_t, d> >=
 //! 0.
 
-use super::Built;
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
+use super::{Build, Built};
 use crate::solver::cone::project_unless_harmful;
-use settings::{Invalid, Range, Reader};
+use settings::{Entry, Invalid, Range, Reader};
 
-pub(super) const NAME: &str = "upgrad";
+const NAME: &str = "upgrad";
+
+pub(super) const ENTRY: Entry<Build> = Entry::built_in(
+    NAME,
+    "the mean of the gradients, each projected on the cone of directions that harm no task (Quinton and Rey 2024)",
+    build,
+);
 
 /// Reads the ridge of the projections; the default is torchjd's.
 pub(super) fn ridge(reader: &mut Reader<'_>) -> Result<f64, Invalid> {
@@ -28,7 +34,7 @@ struct UpGrad {
     ridge: f64,
 }
 
-pub(super) fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
+fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     let ridge = ridge(reader)?;
     Ok(Box::new(UpGrad { preference: Preference::read(reader, tasks)?, ridge }))
 }

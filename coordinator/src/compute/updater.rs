@@ -85,7 +85,7 @@ impl Updater {
             optimizer: experiment.train.optimizer.clone(),
             schedule: experiment.train.schedule.clone(),
             clip_norm: experiment.train.clip_norm,
-            robust: experiment.train.robust,
+            robust: experiment.train.robust.clone(),
             seed: experiment.seed,
             combined_gradient: vec![0.0; elements],
             counts: BTreeMap::new(),
@@ -182,8 +182,8 @@ impl Updater {
         } else {
             (None, self.vectors(gradients)?)
         };
-        let sum = match self.robust.filter(|_| weighed.is_none()) {
-            Some(robust) => Some(self.timed(|updater| updater.robust_sum(robust, &vectors))?),
+        let sum = match self.robust.clone().filter(|_| weighed.is_none()) {
+            Some(robust) => Some(self.timed(|updater| updater.robust_sum(&robust, &vectors))?),
             None => None,
         };
         if let Some(sum) = &sum {

@@ -25,7 +25,7 @@ impl Updater {
         let losses = self.weighted(&present, &self.losses);
         let mut vectors = self.vectors_by_task(gradients)?;
         let root = Node::root(self.plan.microbatches());
-        let sums = self.robust.map(|robust| self.robust_sums(robust, &vectors)).transpose()?;
+        let sums = self.robust.as_ref().map(|robust| self.robust_sums(robust, &vectors)).transpose()?;
         if let Some(sums) = &sums {
             vectors = with_sums(&vectors, sums, root);
         }

@@ -14,7 +14,7 @@ use crate::compute::{
 impl Updater {
     /// The robust sum of the vectors, over the microbatches that have labelled rows. Zero if none
     /// has.
-    pub(super) fn robust_sum(&self, robust: Robust, vectors: &BTreeMap<Node, &[f32]>) -> Result<Vec<f32>, NotFinite> {
+    pub(super) fn robust_sum(&self, robust: &Robust, vectors: &BTreeMap<Node, &[f32]>) -> Result<Vec<f32>, NotFinite> {
         let counts = &self.counts[&self.step];
         let tasks: Vec<usize> = (0..counts.len()).filter(|task| counts[*task].iter().any(|rows| *rows > 0)).collect();
         self.sum_of(robust, vectors, &tasks, self.parameters.elements())
@@ -23,7 +23,7 @@ impl Updater {
     /// The robust sum for each task, over its part of the layout.
     pub(super) fn robust_sums(
         &self,
-        robust: Robust,
+        robust: &Robust,
         vectors: &ByTask<'_>,
     ) -> Result<BTreeMap<usize, Vec<f32>>, NotFinite> {
         let sum = |(task, TaskVectors { span, nodes }): (&usize, &TaskVectors<'_>)| {
@@ -35,7 +35,7 @@ impl Updater {
     /// The robust sum over the microbatches in which one of the tasks has labelled rows.
     fn sum_of(
         &self,
-        robust: Robust,
+        robust: &Robust,
         vectors: &BTreeMap<Node, &[f32]>,
         tasks: &[usize],
         elements: usize,
