@@ -96,7 +96,7 @@ impl Affinity {
     /// share.
     ///
     /// # Panics
-    /// Where a task is none of those, or the Gramian or the losses are of other tasks.
+    /// If a task is none of those, or the Gramian or the losses are of other tasks.
     pub fn add(&mut self, present: &[usize], gramian: &Gramian, losses: &[f64], learning_rate: f64) {
         assert!(present.len() == gramian.tasks() && present.len() == losses.len(), "one row and one loss a task");
         let (cosines, norms) = (gramian.cosines(), gramian.norms());

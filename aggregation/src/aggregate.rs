@@ -6,7 +6,6 @@
 //! it in f32 as a step of training does.
 
 use crate::gramian::Gramian;
-use crate::matrix::MatrixError;
 use crate::optimizer::Optimizer;
 use crate::random::{Purpose, Stream};
 use crate::weighting::{Certificate, Combination, Failure, Method, Moment, Need, Outcome, Statistics, Weighting};
@@ -37,6 +36,32 @@ pub struct Answer {
     pub aggregate: Vec<f64>,
     /// The solver's certificate, where there is one.
     pub certificate: Option<Certificate>,
+}
+
+/// Why rows of numbers are not a matrix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MatrixError {
+    /// No rows, or rows without values.
+    #[error("give at least one row and one column")]
+    Empty,
+    /// Rows of unequal length.
+    #[error("row {row} is {len} long and the first row {expected}")]
+    Ragged {
+        /// The row, from 0.
+        row: usize,
+        /// Its values.
+        len: usize,
+        /// The first row's.
+        expected: usize,
+    },
+    /// A value that is infinite or no number.
+    #[error("row {row}, column {column} is not finite")]
+    NotFinite {
+        /// The row, from 0.
+        row: usize,
+        /// The column, from 0.
+        column: usize,
+    },
 }
 
 /// Why a matrix has no answer.

@@ -19,7 +19,7 @@ impl Gramian {
     /// A matrix from its values, row by row.
     ///
     /// # Panics
-    /// Where there are not tasks x tasks values.
+    /// If there are not tasks x tasks values.
     pub fn new(tasks: usize, values: Vec<f64>) -> Self {
         assert_eq!(values.len(), tasks * tasks, "a Gramian is square");
         Self { tasks, values }
@@ -28,7 +28,7 @@ impl Gramian {
     /// The Gramian of rows of equal length; the same bits for the same rows on every processor.
     ///
     /// # Panics
-    /// Where the rows' lengths differ.
+    /// If the rows' lengths differ.
     pub fn of_rows(rows: &[&[f32]]) -> Self {
         equally_long(rows);
         let mut gramian = Self { tasks: rows.len(), values: kernel::products_below(rows) };
@@ -40,7 +40,7 @@ impl Gramian {
     /// same gradients.
     ///
     /// # Panics
-    /// Where the numbers or lengths of rows differ.
+    /// If the numbers or lengths of rows differ.
     pub fn cross(left: &[&[f32]], right: &[&[f32]]) -> Self {
         assert_eq!(left.len(), right.len(), "both halves have the same tasks");
         equally_long(left);
@@ -160,7 +160,7 @@ fn equally_long(rows: &[&[f32]]) {
 /// The inner product of two gradients, with the bits that it has in [`Gramian::of_rows`].
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn inner(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "gradients of one length");
     kernel::products(&[a], &[b])[0]

@@ -24,7 +24,6 @@ pub mod trimmed;
 pub mod weighting;
 
 pub use gramian::Gramian;
-pub use matrix::GradientMatrix;
 pub use optimizer::{Optimizer, OptimizerState};
 pub use robust::Robust;
 pub use schedule::Schedule;

@@ -212,7 +212,7 @@ impl Permutation {
     /// The order of `n` places that `stream` stands for.
     ///
     /// # Panics
-    /// Where `n` is 0 or above 2^62.
+    /// If `n` is 0 or above 2^62.
     pub fn new(n: u64, stream: Stream) -> Self {
         assert!((1..=1 << 62).contains(&n), "a permutation is of 1 to 2^62 places");
         let rows = n.isqrt().max(1);
@@ -229,7 +229,7 @@ impl Permutation {
     /// What stands at place `i`; a bijection of [0, n).
     ///
     /// # Panics
-    /// Where `i` is not below n.
+    /// If `i` is not below n.
     pub fn at(&self, i: u64) -> u64 {
         assert!(i < self.n, "place {i} of {}", self.n);
         self.walk(i, Self::forward)
@@ -238,7 +238,7 @@ impl Permutation {
     /// The place where `x` stands: `at(position_of(x)) == x`.
     ///
     /// # Panics
-    /// Where `x` is not below n.
+    /// If `x` is not below n.
     pub fn position_of(&self, x: u64) -> u64 {
         assert!(x < self.n, "value {x} of {}", self.n);
         self.walk(x, Self::backward)

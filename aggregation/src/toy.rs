@@ -18,7 +18,7 @@ use crate::gramian::Gramian;
 use crate::matrix::combine;
 use crate::optimizer::Optimizer;
 use crate::random::{Purpose, Stream};
-use crate::weighting::{Combination, Failure, Loss, Method, Moment, Need, Observed, State, Statistics};
+use crate::weighting::{Combination, Failure, LossDomain, Method, Moment, Need, Observed, State, Statistics};
 
 mod pareto;
 
@@ -54,7 +54,7 @@ impl Problem {
         }
     }
 
-    /// Where the paper starts.
+    /// The points from which the paper's descents start.
     pub fn starts(self) -> &'static [Point] {
         match self {
             Problem::CaGrad => &[[-8.5, 7.5], [-8.5, -5.0], [9.0, 9.0]],
@@ -146,7 +146,7 @@ impl<'a> Descent<'a> {
     /// tasks.
     ///
     /// # Panics
-    /// Where the setting has no such start.
+    /// If the setting has no such start.
     pub fn new(problem: Problem, method: &'a dyn Method, start: usize, seed: u64) -> Self {
         let optimizer = Optimizer::default();
         let slots = optimizer.state(2);
@@ -155,7 +155,7 @@ impl<'a> Descent<'a> {
         Self { problem, method, seed, start: start as u64, optimizer, slots, state, parameters, step: 0 }
     }
 
-    /// Where the descent is.
+    /// The point that the descent has reached.
     pub fn point(&self) -> Point {
         self.parameters.map(f64::from)
     }
@@ -163,7 +163,7 @@ impl<'a> Descent<'a> {
     /// One step.
     ///
     /// # Errors
-    /// [`Failure`] where the weighting has no answer.
+    /// [`Failure`] if the weighting has no answer.
     pub fn advance(&mut self) -> Result<(), Failure> {
         let (optimizer, method) = (self.optimizer.clone(), self.method);
         let learning_rate = optimizer.learning_rate();
@@ -204,12 +204,12 @@ impl<'a> Descent<'a> {
         Ok(())
     }
 
-    /// The losses as the method sees them: above their infimum where it takes logarithms, which
-    /// moves no gradient.
+    /// The losses as the method sees them. A method that takes logarithms sees them above their
+    /// infimum; this changes no gradient.
     fn seen(&self, losses: [f64; 2]) -> [f64; 2] {
         match self.method.accepts() {
-            Loss::Any => losses,
-            Loss::NotNegative => {
+            LossDomain::Any => losses,
+            LossDomain::NotNegative => {
                 let scales = self.problem.scales();
                 [losses[0] - scales[0] * INFIMUM, losses[1] - scales[1] * INFIMUM]
             }
@@ -220,18 +220,18 @@ impl<'a> Descent<'a> {
 /// What a descent came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trajectory {
-    /// Where it started.
+    /// The point of its start.
     pub start: Point,
-    /// Where it was after 0, k, 2k, ... steps and after the last.
+    /// Its points after 0, k, 2k, ... steps and after the last.
     pub points: Vec<Point>,
     /// (f1, f2) at the end.
     pub losses: [f64; 2],
-    /// From the end to the Pareto set.
+    /// The distance from its last point to the Pareto set.
     pub distance: f64,
 }
 
 impl Trajectory {
-    /// Where it ended.
+    /// Its last point.
     pub fn end(&self) -> Point {
         self.points.last().copied().unwrap_or(self.start)
     }
@@ -245,7 +245,7 @@ impl Trajectory {
 /// The trajectories from all starts of a setting; each keeps about `points_max` of its points.
 ///
 /// # Errors
-/// [`Failure`] where the weighting has no answer.
+/// [`Failure`] if the weighting has no answer.
 pub fn trajectories(
     problem: Problem,
     method: &dyn Method,

@@ -23,7 +23,7 @@ impl Node {
     /// The root of the tree over `leaves` leaves.
     ///
     /// # Panics
-    /// Where there are no leaves.
+    /// If there are no leaves.
     pub fn root(leaves: u32) -> Self {
         assert!(leaves > 0, "a tree has at least one leaf");
         Self { lo: 0, hi: leaves }
@@ -118,7 +118,7 @@ pub enum Uncovered {
 /// nodes are.
 ///
 /// # Errors
-/// [`Uncovered`] where leaves have no value, or a value has no place.
+/// [`Uncovered`] if leaves have no value, or a value has no place.
 pub fn fold<T>(root: Node, mut values: BTreeMap<Node, T>, add: &mut impl FnMut(T, T) -> T) -> Result<T, Uncovered> {
     let total = fold_at(root, &mut values, add)?;
     match values.keys().next() {
@@ -155,7 +155,7 @@ pub fn fold_leaves<T>(root: Node, leaf: &mut impl FnMut(u32) -> T, add: &mut imp
 /// `into[i] += other[i]`: left plus right, where `into` is the left.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn add_assign(into: &mut [f32], other: &[f32]) {
     assert_eq!(into.len(), other.len(), "vectors of one length are added");
     lanes::add(Level::widest(), into, other);
@@ -164,7 +164,7 @@ pub fn add_assign(into: &mut [f32], other: &[f32]) {
 /// `out[i] = left[i] + right[i]`.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn add_into(left: &[f32], right: &[f32], out: &mut [f32]) {
     assert!(left.len() == right.len() && left.len() == out.len(), "vectors of one length are added");
     lanes::sum(Level::widest(), left, right, out);

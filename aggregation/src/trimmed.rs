@@ -11,7 +11,7 @@ use crate::matrix;
 /// of the rows does not matter. `rows` are finite.
 ///
 /// # Panics
-/// Where nothing is left, or the rows' lengths differ.
+/// If nothing is left, or the rows' lengths differ.
 pub fn mean(rows: &[&[f32]], trim: usize, factor: f64) -> Vec<f32> {
     assert!(2 * trim < rows.len(), "something is left of {} values without {trim} at both ends", rows.len());
     let network = sorting_network(rows.len());

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A test of the crate that has the registry calls [`hold`] with a table for each marker.
-//! `UPDATE_DOCS=1 cargo test --test reference` writes the document anew.
+//! `UPDATE=1 cargo test --test reference` writes the document anew.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub enum ReferenceError {
         name: String,
     },
     /// What is generated is another text.
-    #[error("{path} is not what the registries say under `{name}`; run the test again with UPDATE_DOCS=1")]
+    #[error("{path} is not what the registries say under `{name}`; run the test again with UPDATE=1")]
     Outdated {
         /// The document.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum ReferenceError {
 }
 
 /// Holds a document to its generated parts, each a marker's name and its text; or writes them, if
-/// the environment has `UPDATE_DOCS`.
+/// the environment has `UPDATE`.
 ///
 /// # Errors
 /// [`ReferenceError`] if a marker is not there, if a part is another text and is not to be written,
@@ -54,7 +54,7 @@ pub enum ReferenceError {
 pub fn hold(path: &Path, parts: &[(&str, String)]) -> Result<(), ReferenceError> {
     let failed = |source| ReferenceError::File { path: path.to_owned(), source };
     let mut document = std::fs::read_to_string(path).map_err(failed)?;
-    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    let update = std::env::var_os("UPDATE").is_some();
     for (name, text) in parts {
         let (path, name) = (path.to_owned(), (*name).to_owned());
         match replaced(&document, &name, text) {

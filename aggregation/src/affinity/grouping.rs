@@ -20,7 +20,7 @@ pub struct Grouping {
 /// none loses.
 ///
 /// # Panics
-/// Where the matrix is not square.
+/// If the matrix is not square.
 pub fn grouping(affinity: &[Vec<Option<f64>>]) -> Grouping {
     assert!(affinity.iter().all(|row| row.len() == affinity.len()), "an affinity is square");
     let known = |i: usize, j: usize| affinity[i][j].unwrap_or(0.0);

@@ -6,7 +6,7 @@
 
 use super::linear::cholesky_solve;
 
-/// Where a quadratic is least.
+/// The point of the nonnegative vectors at which a quadratic is least.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nonnegative {
     /// The answer; not negative.

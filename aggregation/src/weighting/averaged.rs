@@ -4,7 +4,7 @@
 use super::method::{Moment, State};
 use crate::lanes::{Level, vectorised};
 
-/// Where the rows are in the state: `NAME`, all tasks one after the other.
+/// The place of the rows in the state: `NAME`, all tasks one after the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Averaged {
     pub name: &'static str,

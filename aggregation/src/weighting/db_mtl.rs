@@ -6,7 +6,7 @@
 //! sum over t of (max norm(a) / norm(a_t)) a_t. Losses get 1e-8 added, as in the authors' code.
 
 use super::averaged::Averaged;
-use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, not_negative};
+use super::method::{Failure, LossDomain, Method, Moment, Need, Needs, Outcome, State, Statistics, not_negative};
 use super::{Build, Built};
 use crate::{clip, matrix};
 use settings::{Entry, Range, Reader};
@@ -42,8 +42,8 @@ impl Method for DbMtl {
         [Need::LossesWith, Need::Jacobian].into()
     }
 
-    fn accepts(&self) -> Loss {
-        Loss::NotNegative
+    fn accepts(&self) -> LossDomain {
+        LossDomain::NotNegative
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {

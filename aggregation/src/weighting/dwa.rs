@@ -3,7 +3,7 @@
 //! epochs behind it, alpha is 1 for all.
 
 use super::method::{
-    Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, TINY, not_negative, softmax,
+    Failure, LossDomain, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, TINY, not_negative, softmax,
 };
 use super::{Build, Built};
 use settings::{Entry, Range, Reader};
@@ -53,8 +53,8 @@ impl Method for Dwa {
         [Need::LossesWith].into()
     }
 
-    fn accepts(&self) -> Loss {
-        Loss::NotNegative
+    fn accepts(&self) -> LossDomain {
+        LossDomain::NotNegative
     }
 
     fn weigh(&self, moment: &Moment<'_>, _: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {

@@ -8,7 +8,7 @@
 
 use super::learned::Learned;
 use super::method::{
-    Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative, softmax,
+    Failure, LossDomain, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative, softmax,
 };
 use super::{Build, Built};
 use crate::optimizer::Optimizer;
@@ -42,8 +42,8 @@ impl Method for Famo {
         [Need::LossesBefore, Need::LossesAfter].into()
     }
 
-    fn accepts(&self) -> Loss {
-        Loss::NotNegative
+    fn accepts(&self) -> LossDomain {
+        LossDomain::NotNegative
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {

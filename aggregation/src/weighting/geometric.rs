@@ -2,7 +2,7 @@
 //! (prod l)^(1/T) / (T l) (GLS; Chennupati et al., MultiNet++, CVPR workshops 2019, equation 2).
 //! Losses below 1e-12 count as 1e-12.
 
-use super::method::{Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative};
+use super::method::{Failure, LossDomain, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative};
 use super::{Build, Built};
 use settings::{Entry, Reader};
 
@@ -26,8 +26,8 @@ impl Method for Geometric {
         [Need::LossesBefore].into()
     }
 
-    fn accepts(&self) -> Loss {
-        Loss::NotNegative
+    fn accepts(&self) -> LossDomain {
+        LossDomain::NotNegative
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {

@@ -6,7 +6,7 @@
 
 use super::learned::Learned;
 use super::method::{
-    Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax,
+    Failure, LossDomain, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax,
 };
 use super::{Build, Built};
 use settings::{Entry, Range, Reader};
@@ -35,8 +35,8 @@ impl Method for GradNorm {
         [Need::LossesWith, Need::Gramian].into()
     }
 
-    fn accepts(&self) -> Loss {
-        Loss::NotNegative
+    fn accepts(&self) -> LossDomain {
+        LossDomain::NotNegative
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {

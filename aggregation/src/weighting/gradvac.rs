@@ -2,7 +2,7 @@
 //! is at least a moving target (Wang et al., Gradient vaccine, ICLR 2021, algorithm 1). Computed on
 //! coefficients over G.
 //!
-//! Where cos < target: g_i += g_j norm(g_i) (target sqrt(1 - cos^2) - cos sqrt(1 - target^2)) /
+//! If cos < target: g_i += g_j norm(g_i) (target sqrt(1 - cos^2) - cos sqrt(1 - target^2)) /
 //! (norm(g_j) sqrt(1 - target^2)); the target moves by target = (1 - beta) target + beta cos, from
 //! 0. `granularity` says over what cosines are taken: all shared parameters (`whole`), a layer's
 //! (`layer`: blocks whose names agree up to the last dot) or one block's (`parameter`).

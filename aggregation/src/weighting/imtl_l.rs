@@ -5,7 +5,9 @@
 //! Needs losses that are not negative.
 
 use super::learned::Learned;
-use super::method::{Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative};
+use super::method::{
+    Failure, LossDomain, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, not_negative,
+};
 use super::{Build, Built};
 use settings::{Entry, Reader};
 
@@ -28,8 +30,8 @@ impl Method for ImtlL {
         [Need::LossesWith].into()
     }
 
-    fn accepts(&self) -> Loss {
-        Loss::NotNegative
+    fn accepts(&self) -> LossDomain {
+        LossDomain::NotNegative
     }
 
     fn weigh(&self, moment: &Moment<'_>, _: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {

@@ -4,7 +4,7 @@
 use super::method::{Moment, State};
 use crate::optimizer::{Optimizer, OptimizerState};
 
-/// Where the scalars are in the state: `NAME` and, for the optimizer's slots, `NAME.SLOT` and
+/// The place of the scalars in the state: `NAME` and, for the optimizer's slots, `NAME.SLOT` and
 /// `NAME.step`, all by task.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Learned {

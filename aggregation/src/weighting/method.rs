@@ -1,8 +1,8 @@
 //! What every weighting is: its needs, its state, its statistics and its outcome.
 //!
 //! A step goes: [`Method::weigh`] gives the combination of the tasks' gradients from what the
-//! method needs before or with the gradients; after the update [`Method::learn`] sees the losses
-//! (and those after the update, where the method needs them) and changes the state. Both change
+//! method needs before or with the gradients. After the update [`Method::learn`] sees the losses
+//! (and those after the update, if the method needs them) and changes the state. Both change
 //! only the state that they are handed; the caller keeps the old one until the step commits.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +120,7 @@ pub enum Combination {
 }
 
 impl Combination {
-    /// alpha, where the combination is one alpha for the whole vector.
+    /// alpha, if the combination is one alpha for the whole vector.
     pub fn alpha(&self) -> Option<&[f64]> {
         match self {
             Combination::Alpha(alpha) => Some(alpha),
@@ -144,7 +144,7 @@ pub enum Certificate {
 pub struct Outcome {
     /// How gradients are combined.
     pub combination: Combination,
-    /// The solver's certificate, where there is one.
+    /// The solver's certificate, if the method has a solver.
     pub certificate: Option<Certificate>,
 }
 
@@ -176,7 +176,7 @@ pub struct State {
 }
 
 impl State {
-    /// The named numbers; `first` where they aren't there yet.
+    /// The named numbers; `first` makes them if the state does not have them yet.
     pub fn numbers_or(&mut self, name: &str, first: impl FnOnce() -> Vec<f64>) -> &mut Vec<f64> {
         self.numbers.entry(name.to_owned()).or_insert_with(first)
     }
@@ -185,7 +185,7 @@ impl State {
 /// A logarithm's guard, for losses that reach 0.
 pub(super) const TINY: f64 = 1e-12;
 
-/// Refuses losses that are negative or no numbers, for methods that take logarithms.
+/// Fails if any loss is negative or not a number, for methods that take logarithms.
 pub(super) fn not_negative(method: &'static str, present: &[usize], losses: &[f64]) -> Result<(), Failure> {
     match losses.iter().position(|loss| loss.is_nan() || *loss < 0.0) {
         None => Ok(()),
@@ -201,12 +201,12 @@ pub(super) fn softmax(values: &[f64]) -> Vec<f64> {
     powers.into_iter().map(|power| power / total).collect()
 }
 
-/// What kind of losses a method can work with.
+/// The losses that a method can work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// Any.
+pub enum LossDomain {
+    /// Losses of any sign.
     Any,
-    /// Not negative: the method takes logarithms or ratios.
+    /// Losses of at least 0: the method takes logarithms or ratios.
     NotNegative,
 }
 
@@ -248,8 +248,8 @@ pub trait Method: fmt::Debug + Send + Sync {
 
     /// What losses the method works with. Those of tasks are never negative; those of the toy
     /// problems can be, and are moved up for it.
-    fn accepts(&self) -> Loss {
-        Loss::Any
+    fn accepts(&self) -> LossDomain {
+        LossDomain::Any
     }
 
     /// The state before the first step, for so many tasks and shared parameters.
@@ -261,13 +261,13 @@ pub trait Method: fmt::Debug + Send + Sync {
     /// The combination of this step.
     ///
     /// # Errors
-    /// [`Failure`] where a statistic is missing or out of the method's domain.
+    /// [`Failure`] if a statistic is missing or out of the method's domain.
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure>;
 
     /// What the method learns of this step's losses; nothing unless said.
     ///
     /// # Errors
-    /// [`Failure`] where a statistic is missing or out of the method's domain.
+    /// [`Failure`] if a statistic is missing or out of the method's domain.
     fn learn(&self, moment: &Moment<'_>, observed: &Observed<'_>, state: &mut State) -> Result<(), Failure> {
         let _ = (moment, observed, state);
         Ok(())

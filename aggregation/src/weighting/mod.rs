@@ -49,7 +49,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use method::{
-    Certificate, Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics,
+    Certificate, Combination, Failure, LossDomain, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics,
 };
 
 use settings::{Component, Description, Invalid, Reader, Registry, Table, Value};
@@ -158,7 +158,7 @@ impl Weighting {
     /// The method for these tasks, in the experiment's order.
     ///
     /// # Errors
-    /// [`Invalid`] where a parameter is unknown, has an impossible value or doesn't fit the tasks.
+    /// [`Invalid`] if a parameter is unknown, has an impossible value or doesn't fit the tasks.
     pub fn build(&self, tasks: &[&str]) -> Result<Box<dyn Method>, Invalid> {
         self.make(Some(tasks))
     }

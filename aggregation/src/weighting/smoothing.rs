@@ -7,7 +7,9 @@
 //! Jacobian don't have this parameter.
 
 use super::Built;
-use super::method::{Combination, Failure, Loss, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};
+use super::method::{
+    Combination, Failure, LossDomain, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics,
+};
 use settings::{Range, Reader};
 
 const SMOOTHED: &str = "smoothing.alpha";
@@ -56,7 +58,7 @@ impl Method for Smoothed {
         self.inner.needs()
     }
 
-    fn accepts(&self) -> Loss {
+    fn accepts(&self) -> LossDomain {
         self.inner.accepts()
     }
 

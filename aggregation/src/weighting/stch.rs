@@ -7,7 +7,7 @@
 //! 1e-12 count as 1e-12.
 
 use super::method::{
-    Failure, Loss, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax,
+    Failure, LossDomain, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax,
 };
 use super::{Build, Built};
 use settings::{Entry, Range, Reader};
@@ -41,8 +41,8 @@ impl Method for Stch {
         [Need::LossesBefore].into()
     }
 
-    fn accepts(&self) -> Loss {
-        Loss::NotNegative
+    fn accepts(&self) -> LossDomain {
+        LossDomain::NotNegative
     }
 
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure> {
