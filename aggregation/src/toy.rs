@@ -36,9 +36,9 @@ const INFIMUM: f64 = -20.0;
 /// A setting of the toy problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
-    /// That of the paper on `cagrad`.
+    /// The problem of the paper on `cagrad`.
     CaGrad,
-    /// That of the paper on `nash_mtl`: the first loss has a tenth of the scale.
+    /// The problem of the paper on `nash_mtl`: the first loss has a tenth of the scale.
     Nash,
 }
 

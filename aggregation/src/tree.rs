@@ -109,7 +109,7 @@ pub enum Uncovered {
     /// No value is there for this node or for the nodes that make it up.
     #[error("no value covers the leaves {} to {}", .0.lo, .0.hi)]
     Missing(Node),
-    /// This value is no node of the tree, or one that another value covers.
+    /// The place of a value is not a node of the tree, or another value covers it.
     #[error("the value of the leaves {} to {} has no place in the tree", .0.lo, .0.hi)]
     Surplus(Node),
 }

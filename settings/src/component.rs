@@ -35,14 +35,14 @@ impl Component {
         Self { kind: Some(kind.into()), parameters }
     }
 
-    /// The same with one parameter set.
+    /// This part with one parameter set.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.parameters.insert(key.to_owned(), value.into());
         self
     }
 
-    /// The same, of this kind if none is given: `{ learning_rate = 0.1 }` changes the default
+    /// This part, of the given kind if it has none: `{ learning_rate = 0.1 }` changes the default
     /// optimizer.
     #[must_use]
     pub fn or(mut self, kind: &str) -> Self {

@@ -68,21 +68,21 @@ impl Invalid {
         }
     }
 
-    /// The same refusal, seen from the table that has the part's table at `key`.
+    /// This refusal, seen from the table that has the part's table at `key`.
     #[must_use]
     pub fn under(mut self, key: &str) -> Self {
         self.path.insert(0, key.to_owned());
         self
     }
 
-    /// The same refusal, at a key or an index (`[1]`) of the value that it was about.
+    /// This refusal, at a key or an index (`[1]`) of the value that it was about.
     #[must_use]
     pub fn at(mut self, key: impl Into<String>) -> Self {
         self.path.push(key.into());
         self
     }
 
-    /// The same refusal, with the names that are known at its place.
+    /// This refusal, with the names that are known at its place.
     #[must_use]
     pub fn knowing(self, known: Vec<String>) -> Self {
         Self { known, ..self }

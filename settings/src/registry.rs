@@ -79,7 +79,7 @@ impl<T> Registry<T> {
         Self::with_tag(what, KIND, built_in)
     }
 
-    /// The same, for parts whose name stands at another key than `kind`.
+    /// A registry of parts whose name stands at the key `tag` instead of `kind`.
     pub const fn with_tag(what: &'static str, tag: &'static str, built_in: &'static [Entry<T>]) -> Self {
         Self { what, tag, built_in, added: OnceLock::new() }
     }
