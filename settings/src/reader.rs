@@ -81,10 +81,14 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Invalid`] with the first key that nothing asked for, and the known ones.
     pub fn finish(self) -> Result<Table, Invalid> {
-        let known = || self.tag.into_iter().chain(self.parameters.iter().map(|parameter| parameter.key));
-        match self.table.and_then(|table| table.keys().find(|key| !known().any(|known| known == key.as_str()))) {
+        let own: Vec<&str> = self.parameters.iter().map(|parameter| parameter.key).collect();
+        let known: Vec<&str> = self.tag.into_iter().chain(own.iter().copied()).collect();
+        match self.table.and_then(|table| table.keys().find(|key| !known.contains(&key.as_str()))) {
             None => Ok(self.completed),
-            Some(key) => Err(Invalid::unknown_key(key, &self.owner, &known().collect::<Vec<_>>())),
+            Some(key) => {
+                let known = known.into_iter().map(str::to_owned).collect();
+                Err(Invalid::unknown_key(key, &self.owner, &own).knowing(known))
+            }
         }
     }
 
@@ -545,7 +549,7 @@ mod tests {
             ("gamma = 1\nhidden = 3", "hidden", "a list"),
             ("gamma = 1\nlayer_norm = 1", "layer_norm", "true or false"),
             ("gamma = 1\ncurve = \"cosine\"", "curve", "one of cos, linear"),
-            ("gamma = 1\ncurves = \"cos\"", "curves", "part has no such key; it has kind, rate, gamma"),
+            ("gamma = 1\ncurves = \"cos\"", "curves", "part has no such key; it has rate, gamma"),
         ] {
             let given = table(given);
             let mut reader = Reader::new(&given, "part").tagged("kind");

@@ -49,8 +49,8 @@ pub type Read = fn(&mut Reader<'_>) -> Result<Box<dyn Estimator>, Invalid>;
 pub static ROBUST_SUMS: Registry<Read> =
     Registry::new("robust sum", &[median::ENTRY, trimmed_mean::ENTRY, krum::ENTRY]);
 
-/// How the microbatches' vectors of a step become one: `"median"`, or `{ kind = "trimmed_mean", trim
-/// = 1 }`. All defaults are written out.
+/// How the microbatches' vectors of a step become one: `"median"`, or
+/// `{ kind = "trimmed_mean", trim = 1 }`. All defaults are written out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Component", into = "Component")]
 pub struct Robust {
@@ -109,8 +109,8 @@ impl Robust {
     }
 }
 
-/// The values from `least` to `most` that a number of microbatches allows, in words; `needed` is the
-/// least number of microbatches that allows any.
+/// The values from `least` to `most` that a number of microbatches allows, in words. `needed` is
+/// the least number of microbatches that allows any.
 fn allowed(least: u64, most: Option<u64>, microbatches: u32, needed: u32) -> String {
     match most {
         Some(most) if most > least => format!("from {least} to {most} of {microbatches} microbatches"),

@@ -41,7 +41,8 @@ pub fn shortest(gramian: &Gramian) -> Shortest {
     Shortest { weights, gap }
 }
 
-/// |d|^2 - min over tasks of <g_t, d> for d = J^T weights; 0 for the shortest vector, never negative.
+/// |d|^2 - min over tasks of <g_t, d> for d = J^T weights; 0 for the shortest vector, never
+/// negative.
 pub fn gap(gramian: &Gramian, weights: &[f64]) -> f64 {
     let products = gramian.times(weights);
     let least = products.iter().copied().fold(f64::INFINITY, f64::min);

@@ -56,8 +56,8 @@ use settings::{Component, Description, Invalid, Reader, Registry, Table, Value};
 
 pub(crate) use krum::nearest_first;
 
-/// Reads a method's parameters. The tasks' names are none while a file is read, before its tasks are
-/// known.
+/// Reads a method's parameters. The tasks' names are none while a file is read, before its tasks
+/// are known.
 pub type Build = fn(&mut Reader<'_>, Option<&[&str]>) -> Built;
 /// A method, or the parameter that is refused.
 pub type Built = Result<Box<dyn Method>, Invalid>;
