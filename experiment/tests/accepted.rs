@@ -166,7 +166,7 @@ fn full_file_is_read_as_it_says() {
     assert_eq!(encoder.kind(), "mlp");
     assert_eq!(
         parameters.join(", "),
-        "activation = \"tanh\", dropout = 0.25, hidden = [32], layer_norm = true, width = 16"
+        "hidden = [32], width = 16, activation = \"tanh\", dropout = 0.25, layer_norm = true"
     );
     let balanced = Value::Text("balanced".to_owned());
     let smoothed = loss("cross_entropy", &[("label_smoothing", Value::Number(0.1)), ("class_weights", balanced)]);

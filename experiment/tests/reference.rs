@@ -80,7 +80,7 @@ fn every_value_stands_in_the_reference() {
     check_values("`[task.NAME]`", "task.t.target_scale=zzz");
     check_values("Losses and metrics by kind", "task.t.metrics=[\"zzz\"]");
     check_values("`loss`", "task.t.loss=zzz");
-    check_values("`[model]`", "model.architecture=zzz");
+    check_values("`architecture`", "model.architecture=zzz");
     check_values("`trunk`", "model.trunk.kind=zzz");
     check_values("`trunk`", "model.trunk.activation=zzz");
     check_values("`encoder`", "model.encoder=zzz");
