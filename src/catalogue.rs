@@ -1,5 +1,6 @@
 //! The parts that a binary adds to the built-in ones, and the crate that it comes from.
 
+use aggregation::{optimizer, robust, schedule, weighting};
 use model::{
     architecture::{ARCHITECTURES, ArchitectureFn},
     module::{MODULES, ModuleFn},
@@ -57,6 +58,14 @@ pub struct Catalogue {
     pub losses: Added<LossPart>,
     /// Metrics: `metrics` of a task.
     pub metrics: Added<&'static dyn Metric>,
+    /// Weightings: `method` of `[weighting]`.
+    pub weightings: Added<weighting::Build>,
+    /// Optimizers: `optimizer` of `[train]`.
+    pub optimizers: Added<optimizer::Read>,
+    /// Learning-rate schedules: `schedule` of `[train]`.
+    pub schedules: Added<schedule::Read>,
+    /// Robust sums over microbatches: `robust` of `[train]`.
+    pub robust_sums: Added<robust::Read>,
 }
 
 /// The parts of one kind that a binary adds.
@@ -102,6 +111,10 @@ impl Catalogue {
             modules: Added::default(),
             losses: Added::default(),
             metrics: Added::default(),
+            weightings: Added::default(),
+            optimizers: Added::default(),
+            schedules: Added::default(),
+            robust_sums: Added::default(),
         }
     }
 
@@ -127,7 +140,11 @@ impl Catalogue {
         self.architectures.register(&ARCHITECTURES, origin)?;
         self.modules.register(&MODULES, origin)?;
         self.losses.register(&LOSSES, origin)?;
-        self.metrics.register(&METRICS, origin)
+        self.metrics.register(&METRICS, origin)?;
+        self.weightings.register(&weighting::WEIGHTINGS, origin)?;
+        self.optimizers.register(&optimizer::OPTIMIZERS, origin)?;
+        self.schedules.register(&schedule::SCHEDULES, origin)?;
+        self.robust_sums.register(&robust::ROBUST_SUMS, origin)
     }
 }
 

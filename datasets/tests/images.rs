@@ -187,7 +187,7 @@ fn an_input_that_does_not_fit_is_refused_at_its_key() {
     says(&base.replace("\"photo\"\nshape", "\"label\"\nshape"), &["experiment.toml:6", "`label` holds number"]);
     says(&base.replace("\"photo\"\nshape", "\"foto\"\nshape"), &["experiment.toml:6", "did you mean `photo`?"]);
     says(&base.replace("kind = \"image\"", "kind = \"picture\""), &["experiment.toml:5", "table, image"]);
-    says(&base.replace("shape = [3, 2, 2]\n", ""), &["`shape`: this key is missing"]);
+    says(&base.replace("shape = [3, 2, 2]\n", ""), &["experiment.toml:4", "missing key `shape`"]);
     says(&base.replace("path =", "features = [\"photo\"]\npath ="), &["give either `features` or `input`, not both"]);
     says(&base.replace("kind = \"binary\"", "kind = \"binary\"\nfeatures = [\"photo\"]"), &["has the input `photo`"]);
     says(&format!("{base}[dataset.t.input.more]\nkind = \"table\"\n"), &["there are 2 inputs (`photo`, `more`)"]);

@@ -7,7 +7,7 @@ use crate::experiment::Experiment;
 
 /// Keys that name a part, beside the key that the kind of part has itself, such as `loss` or
 /// `metrics`.
-const NAMING: [&str; 4] = ["kind", "method", "module", "encoder"];
+const NAMING: [&str; 5] = ["kind", "method", "module", "encoder", "robust"];
 
 impl Experiment {
     /// The parts among `added` that this experiment names, in the order of `added`.

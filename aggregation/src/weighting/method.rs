@@ -86,15 +86,27 @@ pub struct Statistics<'a> {
 }
 
 impl<'a> Statistics<'a> {
-    pub(super) fn losses(&self, method: &'static str) -> Result<&'a [f64], Failure> {
+    /// The losses of the present tasks, for a method that needs them before or with the gradients.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if the step was computed without it.
+    pub fn losses(&self, method: &'static str) -> Result<&'a [f64], Failure> {
         self.losses.ok_or(Failure::Missing { method, need: Need::LossesBefore })
     }
 
-    pub(super) fn gramian(&self, method: &'static str) -> Result<&'a Gramian, Failure> {
+    /// The Gramian of the present tasks' gradients.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if the step was computed without it.
+    pub fn gramian(&self, method: &'static str) -> Result<&'a Gramian, Failure> {
         self.gramian.ok_or(Failure::Missing { method, need: Need::Gramian })
     }
 
-    pub(super) fn jacobian(&self, method: &'static str) -> Result<&'a [&'a [f32]], Failure> {
+    /// The gradients of the present tasks.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if the step was computed without it.
+    pub fn jacobian(&self, method: &'static str) -> Result<&'a [&'a [f32]], Failure> {
         self.jacobian.ok_or(Failure::Missing { method, need: Need::Jacobian })
     }
 }

@@ -204,7 +204,7 @@ mod tests {
         let shaped = |more: &str| image(&format!(r#", "shape": [3, 2, 2], {more}"#));
         assert!(shaped(r#""scale": 0"#).starts_with("`scale`: 0 is not allowed here"));
         assert!(shaped(r#""normalize": {"mean": [0.5], "std": [0.5]}"#).contains("3 numbers each"));
-        assert!(shaped(r#""normalize": {"mean": [0, 0, 0], "std": [1, 0, 1]}"#).contains("`std`"));
+        assert!(shaped(r#""normalize": {"mean": [0, 0, 0], "std": [1, 0, 1]}"#).contains("`normalize.std`"));
         assert!(shaped(r#""augment": true"#).contains("has no such key"));
         assert!(refused(r#"{"kind": "picture"}"#).contains("table, image"));
         assert!(refused(r#"{"column": "x"}"#).contains("`kind`: this key is missing"));
