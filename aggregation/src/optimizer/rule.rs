@@ -12,8 +12,8 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// PyTorch's, and the same in each run of an experiment: checkpoints keep them.
     fn slots(&self) -> Vec<(&'static str, f32)>;
 
-    /// Whether each parameter's update depends on its own gradient alone. If not, an update's ranges
-    /// are cut between blocks.
+    /// Whether each parameter's update depends on its own gradient alone. If not, an update's
+    /// ranges are cut between blocks.
     fn is_elementwise(&self) -> bool {
         true
     }
@@ -24,8 +24,8 @@ pub trait Rule: fmt::Debug + Send + Sync {
 
 /// The scalars of one update, and the loop over parameters.
 pub trait Kernel: fmt::Debug + Send + Sync {
-    /// Updates one range of the parameters and of the state. `blocks` are the ranges of the layout's
-    /// blocks, in order and without gaps.
+    /// Updates one range of the parameters and of the state. `blocks` are the ranges of the
+    /// layout's blocks, in order and without gaps.
     fn apply(&self, part: &mut StatePart<'_>, blocks: &[Range<usize>], vectors: Vectors<'_>);
 }
 
