@@ -107,3 +107,24 @@ fn code(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).expect("text");
     text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect()
 }
+
+/// Dependencies with the features that they are built with, for these arguments of `cargo tree`.
+fn features(arguments: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root()).args(["tree", "--offline", "--prefix", "none", "--format", "{p} {f}"]).args(arguments);
+    let done = command.output().expect("cargo starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = String::from_utf8(done.stdout).expect("text");
+    let lines = text.lines().map(|line| line.trim_end_matches(" (*)").to_owned());
+    lines.filter(|line| !line.contains(&root().display().to_string())).collect()
+}
+
+/// One feature more in the tests would build polars and burn a second time.
+#[test]
+fn the_program_and_the_tests_build_dependencies_with_the_same_features() {
+    let program = features(&["--package", "trunkline", "--edges", "normal,no-proc-macro"]);
+    let tests = features(&["--workspace", "--edges", "normal,dev,no-proc-macro"]);
+    let twice: Vec<&String> = program.difference(&tests).collect();
+    assert!(program.len() > 200, "{} dependencies", program.len());
+    assert!(twice.is_empty(), "built twice, with other features: {twice:?}");
+}
