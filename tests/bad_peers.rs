@@ -320,7 +320,7 @@ fn whoever_does_not_begin_as_a_worker_is_refused_at_once() {
     let long = v1::Hello { host: "x".repeat(1 << 20), ..hello(2) };
     let first = message(v1::Envelope::default(), Body::Hello(long));
     let refused = Peer::open(&coordinator, &runtime, first).err().expect("refused");
-    assert!(refused.message().contains("a text of 1048576 bytes"), "{refused}");
+    assert!(refused.message().contains("a text has 1048576 bytes"), "{refused}");
     let leave = v1::Leave { kind: "data".into(), reason: "x".into() };
     let refused = Peer::open(&coordinator, &runtime, message(v1::Envelope::default(), Body::Leave(leave))).err();
     assert!(refused.expect("refused").message().contains("has to be a hello"));

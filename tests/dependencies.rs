@@ -1,7 +1,7 @@
 //! Dependencies point one way, the state machine has no IO, and commands do not call each other.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
 };

@@ -1,6 +1,7 @@
 //! Trunkline with parts of its own. The program has all of Trunkline's commands.
 
 mod brier;
+mod easiest_first;
 mod residual;
 mod squared_hinge;
 
@@ -15,5 +16,6 @@ fn main() -> ExitCode {
     });
     parts.losses.add("squared_hinge", "squared hinge loss of a yes or no", squared_hinge::PART);
     parts.metrics.add("brier", "mean squared error of the probability (Brier 1950)", &brier::Brier);
+    parts.weightings.add("easiest_first", "tasks with a small loss count more", easiest_first::read);
     trunkline::run(parts)
 }

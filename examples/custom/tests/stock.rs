@@ -34,6 +34,6 @@ fn a_worker_that_lacks_a_part_is_refused_by_its_name_and_origin() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success(), "{said}");
     let origin = concat!("custom ", env!("CARGO_PKG_VERSION"));
-    let names_a_part = ["residual", "squared_hinge", "brier"].iter().any(|part| said.contains(part));
+    let names_a_part = ["residual", "squared_hinge", "brier", "easiest_first"].iter().any(|part| said.contains(part));
     assert!(names_a_part && said.contains(origin), "{said}");
 }
