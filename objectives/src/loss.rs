@@ -25,6 +25,9 @@ pub use regression::mean_over_outputs;
 pub static LOSSES: Registry<LossPart> =
     Registry::new("loss", &[cross_entropy::ENTRY, mse::ENTRY, huber::ENTRY, mae::ENTRY, poisson::ENTRY]);
 
+/// Makes a loss of its parameters, for a task of this kind.
+pub type ReadLoss = fn(&mut Reader<'_>, Kind) -> Result<Box<dyn Loss>, Invalid>;
+
 /// What the registry holds of a loss.
 #[derive(Debug, Clone, Copy)]
 pub struct LossPart {
@@ -34,7 +37,7 @@ pub struct LossPart {
     pub unscaled: bool,
     /// Reads the parameters for a task of one of the kinds. The caller has read `kind`, and refuses
     /// keys that are left over.
-    pub read: fn(&mut Reader<'_>, Kind) -> Result<Box<dyn Loss>, Invalid>,
+    pub read: ReadLoss,
 }
 
 /// A loss function with its parameters.

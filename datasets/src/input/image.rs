@@ -97,8 +97,11 @@ fn normalize(value: Option<&Value>, channels: usize) -> Result<Normalize, Invali
     }
 }
 
+/// The mean and the standard deviation of each channel.
+type ChannelStatistics = (Vec<f64>, Vec<f64>);
+
 /// `mean` and `std` of a table; `None` if one is missing.
-fn given_statistics(table: &Table) -> Result<Option<(Vec<f64>, Vec<f64>)>, Invalid> {
+fn given_statistics(table: &Table) -> Result<Option<ChannelStatistics>, Invalid> {
     let mut reader = Reader::new(table, "`normalize`");
     let mean = reader.optional_numbers("mean", Range::Finite, "none", "the mean of each channel");
     let std = reader.optional_numbers("std", Range::Positive, "none", "the standard deviation of each channel");

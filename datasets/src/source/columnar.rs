@@ -87,14 +87,14 @@ pub(crate) fn read(path: &Path, format: Format, wanted: &[&str], first: u64, row
 /// Some columns of a file, to be read from front to back.
 pub(crate) enum Columns {
     Parquet { path: PathBuf, wanted: Vec<String> },
-    Ipc(IpcColumns),
+    Ipc(Box<IpcColumns>),
 }
 
 impl Columns {
     /// The columns `wanted` of a file.
     pub fn open(path: &Path, format: Format, wanted: &[&str]) -> PolarsResult<Self> {
         match format {
-            Format::Ipc => IpcColumns::open(path, wanted).map(Self::Ipc),
+            Format::Ipc => IpcColumns::open(path, wanted).map(Box::new).map(Self::Ipc),
             _ => {
                 let wanted = wanted.iter().map(|name| (*name).to_owned()).collect();
                 Ok(Self::Parquet { path: path.to_owned(), wanted })

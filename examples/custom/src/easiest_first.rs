@@ -1,5 +1,6 @@
-//! `easiest_first`: tasks with a small loss count more, `alpha_t = T a_t / sum_i a_i` with `a_t = 1 /
-//! (l_t + floor)`, T the number of tasks that have labels in the step. The weights add up to T.
+//! `easiest_first`: tasks with a small loss count more, `alpha_t = T a_t / sum_i a_i` with
+//! `a_t = 1 / (l_t + floor)`, T the number of tasks that have labels in the step. The weights add
+//! up to T.
 
 use trunkline::{
     aggregation::weighting::{Built, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics},

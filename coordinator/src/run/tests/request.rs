@@ -27,7 +27,7 @@ fn a_run_that_is_to_end_needs_a_worker_for_the_losses_after_its_update_alone() {
         let mut run = Run::new(Settings { losses_after, ..settings(2, 9) }, 0);
         let mut tell = |event| {
             run.step(Duration::ZERO, event);
-            (run.phase().clone(), run.ends_without_workers())
+            (*run.phase(), run.ends_without_workers())
         };
         tell(Event::Joined(WorkerId(1)));
         assert_eq!(tell(Event::Ready(WorkerId(1))), (Phase::Gradient(Work::Divided), false));
