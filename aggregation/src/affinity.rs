@@ -6,8 +6,8 @@
 //!
 //! - the cosine of their gradients, cos(g_i, g_j), symmetric and without a scale;
 //! - the first-order transfer, learning rate * G_ij / l_j: by what share of itself loss j falls
-//! where one step of plain descent follows task i alone (the first-order term of Fifty et al.,
-//! Efficiently identifying task groupings, NeurIPS 2021, equation 1).
+//!   where one step of plain descent follows task i alone (the first-order term of Fifty et al.,
+//!   Efficiently identifying task groupings, NeurIPS 2021, equation 1).
 //!
 //! A mean comes with its standard error, for which the steps are taken as independent.
 //! [`Affinity::grouping`] recommends which tasks to train together: groups with the largest sum of

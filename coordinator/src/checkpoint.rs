@@ -15,16 +15,16 @@
 //! # What holds
 //!
 //! - A checkpoint is complete or absent. It is written under a name that starts with a dot. Every
-//! file and the folder are synced, and then the folder is renamed. Readers ignore names that
-//! start with a dot.
+//!   file and the folder are synced, and then the folder is renamed. Readers ignore names that
+//!   start with a dot.
 //! - Damage is found. The manifest has the sha256 of every other file. It also has the sha256 of
-//! its own text, computed while `manifest_sha256` is empty. [`load`] checks all of them, the
-//! parameters' own sha256, and that the step is the folder's. [`newest_good`] takes the newest
-//! checkpoint that passes, and reports the ones it passed over.
+//!   its own text, computed while `manifest_sha256` is empty. [`load`] checks all of them, the
+//!   parameters' own sha256, and that the step is the folder's. [`newest_good`] takes the newest
+//!   checkpoint that passes, and reports the ones it passed over.
 //! - The best parameters are never lost. They are in an earlier checkpoint, which is kept as long
-//! as a kept checkpoint names it.
+//!   as a kept checkpoint names it.
 //! - Floating-point state comes back with the same bits. It is stored in tensors or as text, never
-//! as a JSON number.
+//!   as a JSON number.
 //!
 //! # What it leaves out
 //!

@@ -13,17 +13,17 @@
 //! # What holds
 //!
 //! - A record is one whole line, written with one call. If a write fails in the middle, the bytes
-//! that were written are cut off, and the records wait for a retry. A line torn by a crash is cut
-//! off when the journal is next opened ([`Journal::open_at`]). So every line of a journal in use
-//! parses.
+//!   that were written are cut off, and the records wait for a retry. A line torn by a crash is cut
+//!   off when the journal is next opened ([`Journal::open_at`]). So every line of a journal in use
+//!   parses.
 //! - A time stamp is in milliseconds since the Unix epoch. The caller sets it when the record is
-//! made. So a record that is sent twice to a tracking server is the same point twice.
+//!   made. So a record that is sent twice to a tracking server is the same point twice.
 //! - A number that JSON can't hold is the string `"NaN"`, `"Infinity"` or `"-Infinity"`. Every
-//! other number reads back with the same bits. A floating-point number has a fraction or an
-//! exponent in the text; a whole number does not.
+//!   other number reads back with the same bits. A floating-point number has a fraction or an
+//!   exponent in the text; a whole number does not.
 //! - A run that resumes computes some results again. A result that is in the journal is not written
-//! a second time, and must be equal to the recorded one. If it is not, the bits have changed, and
-//! [`JournalError::Differs`] says which result.
+//!   a second time, and must be equal to the recorded one. If it is not, the bits have changed, and
+//!   [`JournalError::Differs`] says which result.
 //!
 //! # What it leaves out
 //!

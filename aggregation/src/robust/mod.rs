@@ -4,13 +4,13 @@
 //! it is n times an estimate of the mean that holds as long as few of the vectors are wrong:
 //!
 //! - the coordinate-wise *median*, and the coordinate-wise *trimmed mean* (Yin et al.,
-//! Byzantine-robust distributed learning, ICML 2018, definitions 1 and 2). With f wrong vectors
-//! of n, f at most `trim` or below n / 2, each coordinate stays between the smallest and the
-//! largest of the others';
+//!   Byzantine-robust distributed learning, ICML 2018, definitions 1 and 2). With f wrong vectors
+//!   of n, f at most `trim` or below n / 2, each coordinate stays between the smallest and the
+//!   largest of the others';
 //! - *Krum* (Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4): the
-//! vector with the smallest sum of squared distances to its n - f - 2 nearest others; n is at
-//! least 2 f + 3. Distances are over the whole vector. Of vectors with equal sums the shortest is
-//! taken, then the first.
+//!   vector with the smallest sum of squared distances to its n - f - 2 nearest others; n is at
+//!   least 2 f + 3. Distances are over the whole vector. Of vectors with equal sums the shortest is
+//!   taken, then the first.
 //!
 //! The vectors are what microbatches add to the sum: gradients that are scaled and not divided by
 //! the microbatch's own labelled rows. Where these differ much, so do honest vectors, and median

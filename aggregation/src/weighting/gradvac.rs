@@ -5,7 +5,7 @@
 //! If cos < target: g_i += g_j norm(g_i) (target sqrt(1 - cos^2) - cos sqrt(1 - target^2)) /
 //! (norm(g_j) sqrt(1 - target^2)); the target moves by target = (1 - beta) target + beta cos, from
 //! 0. `granularity` says over what cosines are taken: all shared parameters (`whole`), a layer's
-//! (`layer`: blocks whose names agree up to the last dot) or one block's (`parameter`).
+//!    (`layer`: blocks whose names agree up to the last dot) or one block's (`parameter`).
 
 use super::method::{Combination, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::pcgrad::others;

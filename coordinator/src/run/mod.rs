@@ -11,12 +11,12 @@
 //! A step has these phases. Workers compute in some of them, the shell in the others.
 //!
 //! 1. *Task gradients*, *computing Gramian*: some weightings need no per-task gradients. Every so
-//! many steps we compute them anyway, for the journal. They never affect the update.
+//!    many steps we compute them anyway, for the journal. They never affect the update.
 //! 2. *Losses before*, *computing weights*: if the weighting needs this step's losses first.
 //! 3. *Gradient*: workers compute the nodes of the tree over microbatches until all of it is
-//! covered.
+//!    covered.
 //! 4. *Updating*: the shell adds the gradients, weighs and clips them, and applies the optimizer
-//! beside the current parameters.
+//!    beside the current parameters.
 //! 5. *Losses after*, *updating weighting*: if the weighting needs the losses after the update.
 //!
 //! The step is then done. If it is not finite because of the model, the experiment decides whether
@@ -40,7 +40,7 @@
 //! # What is left out
 //!
 //! - Whether an answer is right: the shell checks its shape, and nothing is computed twice to
-//! compare it.
+//!   compare it.
 //! - Who may take part, and who is kept out for a while: the door and the shell decide that.
 //! - Partial steps: a step counts with all its microbatches or not at all.
 

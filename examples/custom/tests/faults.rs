@@ -98,7 +98,7 @@ fn workers_and_coordinator_that_are_killed_leave_the_bits_as_they_are() {
     running.0.kill().expect("the coordinator is there");
     drop(running);
 
-    let resumed = report(custom(&["train", "--resume"]).arg(&killed));
+    let resumed = report(&mut custom(&["train", "--resume", &killed.to_string_lossy()]));
     assert!(resumed["resumed_from"].as_u64().is_some_and(|step| step > 0), "{resumed}");
     assert_eq!(bits(&resumed), bits(&quiet));
 }
