@@ -117,7 +117,7 @@ const DEEDS: [Case; 12] = [
             result.losses[1].rows -= 1;
             peer.answer(asked, result, &gradient);
         },
-        "labels of task `odd` in microbatches [0, 4), where 64 are",
+        "labels of task `odd` in microbatches [0, 4), which have 64",
     ),
     (
         "another step",

@@ -1,8 +1,8 @@
 //! The shortest vector in the convex hull of the gradients: the least of a^T G a over the simplex.
 //!
 //! With unit rows (G = D C D, x = D a) and e = 1 / norms it is the direction of the least of
-//! `x^T (C + e e^T) x / 2 - e^T x` over x >= 0, normalised so that a adds up to 1 (Wolfe, Mathematical
-//! Programming 11, 1976, theorem 2.1, read as least squares).
+//! `x^T (C + e e^T) x / 2 - e^T x` over x >= 0, normalised so that a adds up to 1 (Wolfe,
+//! Mathematical Programming 11, 1976, theorem 2.1, read as least squares).
 
 use super::nonnegative::minimise;
 use crate::gramian::Gramian;
