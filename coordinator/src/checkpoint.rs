@@ -54,8 +54,9 @@ pub use tensors::{Block, Tensor, Values, parameters_sha256};
 /// The schema's number, which is in every manifest.
 ///
 /// It changes when a reader of an older schema would misread a checkpoint, or could not tell that
-/// it is damaged. Schema 1 had no hash of the manifest and is not read.
-pub const SCHEMA: u32 = 2;
+/// it is damaged. Schema 1 had no hash of the manifest. Schema 2 kept the weights of classes apart
+/// from the loss, where this reader would not find them. Neither is read.
+pub const SCHEMA: u32 = 3;
 
 /// The state of a run after a step.
 #[derive(Clone, Debug, PartialEq, Default)]
