@@ -1,4 +1,5 @@
-//! Signals at the very start, and worker processes whose program is gone or that can't be started.
+//! Signals at the very start, messages that nobody reads, and worker processes whose program is gone
+//! or that can't be started.
 
 mod support;
 
@@ -139,6 +140,20 @@ fn a_worker_that_can_not_be_started_is_tried_again() {
     let rest = std::thread::spawn(move || said.for_each(drop));
     let done = report(&running.wait());
     rest.join().expect("reads");
+    assert_eq!((bits(&expected), results(&quiet)), (bits(&done), results(&run)));
+}
+
+#[test]
+fn a_run_whose_messages_nobody_reads_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (quiet, run) = (folder.path().join("quiet"), folder.path().join("run"));
+    let expected = report(&train(&example("digits"), &quiet, &LONG).output().expect("starts"));
+    let mut running = start(&mut train(&example("digits"), &run, &[&LONG[..], &["--workers", "1"]].concat()));
+    // As when the terminal or the ssh session that the run was started from has gone away.
+    drop(running.0.stderr.take());
+    wait_for_step(&run, 50);
+    kill(children(running.0.id())[0], Signal::KILL);
+    let done = report(&running.wait());
     assert_eq!((bits(&expected), results(&quiet)), (bits(&done), results(&run)));
 }
 

@@ -22,8 +22,8 @@ fn a_worker_that_lacks_a_part_is_refused_by_its_name_and_origin() {
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["coordinator", "experiment.toml", "--listen", "127.0.0.1:0"]);
     command.arg("--run-dir").arg(folder.path().join("run"));
     let mut coordinator = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
-    let lines = BufReader::new(coordinator.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let address = lines.into_iter().find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+    let mut lines = BufReader::new(coordinator.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
     let refused = address.as_ref().map(|address| {
         let myself = std::env::current_exe().expect("has a path");
         Command::new(myself).args(["worker", "--wait", "20", "--coordinator", address]).output().expect("starts")
