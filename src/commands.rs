@@ -11,6 +11,7 @@ mod evaluate;
 mod inspect;
 mod replay;
 mod status;
+mod sync;
 mod toy;
 mod train;
 mod worker;
@@ -55,6 +56,8 @@ enum Command {
     Certificates(certificates::Arguments),
     /// Show what a running coordinator does.
     Status(status::Arguments),
+    /// Send a run's journal to an MLflow server, each point once.
+    Sync(sync::Arguments),
     /// Apply a weighting to gradient matrices: JSON lines in, JSON lines out.
     Aggregate(aggregate::Arguments),
     /// Show which tasks of a run help each other, and which to train together.
@@ -79,6 +82,7 @@ pub fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Sync(arguments) => sync::run(&arguments),
         Command::Aggregate(arguments) => aggregate::run(&arguments),
         Command::Affinity(arguments) => affinity::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

@@ -16,6 +16,7 @@ use coordinator::{
     report::Report,
     resume::ResumableRun,
     setup::Setup,
+    tracking,
 };
 use experiment::Loaded;
 use indexmap::IndexMap;
@@ -202,6 +203,7 @@ pub fn prepare(file: &Path, sets: &[String], device: &str) -> Result<Setup, Fail
 
 fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {
     let device: Device = device.parse().map_err(Failure::refused)?;
+    check_tracking(&loaded)?;
     let setup = Setup::prepare(loaded, device).map_err(Failure::refused)?;
     for warning in &setup.prepared.summary.warnings {
         say(&format!("warning: {warning}"));
@@ -212,6 +214,26 @@ fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {
         say(&format!("warning: {workers} workers for {items} microbatches: {idle} will be idle in training"));
     }
     Ok(setup)
+}
+
+/// The variable that names a tracking server, for this program as for MLflow's own.
+pub const TRACKING_URI: &str = "MLFLOW_TRACKING_URI";
+
+/// The value of [`TRACKING_URI`].
+pub fn tracking_uri() -> Option<String> {
+    std::env::var(TRACKING_URI).ok().filter(|uri| !uri.is_empty())
+}
+
+/// Refuses an experiment that names a tracking server by what is not its address. The environment
+/// may hold such a value for other work; then a warning says that the run is not tracked.
+fn check_tracking(loaded: &Loaded) -> Result<(), Failure> {
+    if let Some(uri) = &loaded.experiment.tracking.mlflow {
+        return tracking::check_address(uri).map_err(|error| Failure::Refused(format!("tracking.mlflow = {error}")));
+    }
+    if let Some(Err(error)) = tracking_uri().as_deref().map(tracking::check_address) {
+        say(&format!("warning: {TRACKING_URI} is {error}. No server tracks this run; its journal is complete"));
+    }
+    Ok(())
 }
 
 /// An error of the disk is not the user's mistake.
@@ -236,8 +258,11 @@ fn options(started: Instant) -> Options {
     if let Some(output) = commit {
         tags.insert("git.commit".to_owned(), String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
-    let mlflow = std::env::var("MLFLOW_TRACKING_URI").ok().filter(|uri| !uri.is_empty());
-    Options { mlflow, tags, started, disk: Arc::new(LocalDisk) }
+    let mlflow = tracking_uri().filter(|uri| tracking::check_address(uri).is_ok());
+    let command = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let command = command.collect::<Vec<_>>().join(" ");
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    Options { mlflow, command, user, tags, started, disk: Arc::new(LocalDisk) }
 }
 
 /// Prints the result of a run.

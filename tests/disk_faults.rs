@@ -156,7 +156,8 @@ impl Stage {
             let listener = Listener::unix(UnixListener::bind(&address).expect("binds"));
             #[expect(clippy::disallowed_methods, reason = "when the run was started")]
             let started = std::time::Instant::now();
-            let options = Options { mlflow: None, tags: IndexMap::new(), started, disk };
+            let options =
+                Options { mlflow: None, command: String::new(), user: None, tags: IndexMap::new(), started, disk };
             let worker = worker::Options {
                 coordinator: Address::Unix(address),
                 device: "flex".into(),

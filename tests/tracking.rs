@@ -22,6 +22,7 @@ fn train(run: &Path, uri: Option<&str>, more: &[&str]) -> Output {
     if let Some(uri) = uri {
         command.env("MLFLOW_TRACKING_URI", uri);
     }
+    command.env("USER", "ada");
     let done = command.output().expect("trunkline starts");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     done
@@ -93,15 +94,82 @@ async fn a_run_is_in_mlflow_point_by_point() {
     assert_eq!(text("params", "train.steps").as_deref(), Some("120"));
     assert_eq!(text("tags", "seed").as_deref(), Some("42"));
 
-    let tracked = server.points(&runs[0], found).await;
-    let expected = points(&run);
+    assert_eq!(text("tags", "mlflow.user").as_deref(), Some("ada"));
+    assert!(text("tags", "mlflow.source.name").is_some_and(|command| command.contains(" train ")), "{found}");
+    assert_eq!(text("params", "train.optimizer.learning_rate").as_deref(), Some("0.001"));
+    let name = found["info"]["run_name"].as_str().expect("text");
+    assert_eq!(name, "sum-seed42-tracked");
+    assert_points(&server, &runs[0], &run).await;
+    assert_eq!(report(&trained)["status"], "finished");
+
+    // A run that no server has seen, sent twice.
+    let untracked = folder.path().join("untracked");
+    let uri = server.uri();
+    let sync = move |run: &Path| {
+        let mut command = support::trunkline();
+        command.arg("sync").arg(run).args(["--json", "--to", &uri]);
+        report(&command.output().expect("starts"))
+    };
+    let sent = {
+        let untracked = untracked.clone();
+        tokio::task::spawn_blocking(move || {
+            train(&untracked, None, &[]);
+            [sync(&untracked), sync(&untracked)]
+        })
+    };
+    let [first, second] = sent.await.expect("is sent");
+    assert_eq!((&first, server.runs("digits").await.len()), (&second, 2));
+    assert_points(&server, first["run_id"].as_str().expect("text"), &untracked).await;
+}
+
+/// Fails unless a server has each point of a run's metrics, once.
+async fn assert_points(server: &Server, id: &str, run: &Path) {
+    let found = server.get("runs/get", &[("run_id", id)]).await;
+    assert_eq!(found["run"]["info"]["status"], "FINISHED");
+    let tracked = server.points(id, &found["run"]).await;
+    let expected = points(run);
     assert!(expected.len() > 8, "{expected:?}");
     for (key, points) in &expected {
         let theirs = tracked.get(key).unwrap_or_else(|| panic!("no `{key}` among {:?}", tracked.keys()));
         let theirs: Vec<(u64, f64)> = theirs.iter().map(|(step, _, v)| (*step, v.parse().expect("a number"))).collect();
         assert_eq!(&theirs, points, "{key}");
     }
-    assert_eq!(report(&trained)["status"], "finished");
+}
+
+#[test]
+fn an_address_that_is_no_server_is_a_warning_from_the_environment_and_refused_in_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, uri) in ["sqlite:///mlflow.db", "./mlruns", "databricks", "file:///tmp/mlruns"].iter().enumerate() {
+        let done = train(&folder.path().join(number.to_string()), Some(uri), &["--set", "train.steps=2"]);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(said.contains(&format!("warning: MLFLOW_TRACKING_URI is \"{uri}\"")), "{said}");
+        assert!(said.contains("No server tracks this run"), "{said}");
+        let mut check = support::trunkline();
+        let checked = check.arg("check").arg(support::example("digits")).env("MLFLOW_TRACKING_URI", uri).output();
+        let said = String::from_utf8_lossy(&checked.expect("starts").stderr).into_owned();
+        assert!(said.contains("MLFLOW_TRACKING_URI is"), "{said}");
+    }
+    let run = folder.path().join("refused");
+    let set = ["--set", "tracking.mlflow=\"http://[\""];
+    let done = support::train(&support::example("digits"), &run, &set).output().expect("starts");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("this is not the address of a server") && !run.exists(), "{said}");
+}
+
+#[test]
+fn a_run_without_a_tracking_server_can_not_be_sent_anywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    train(&run, None, &["--set", "train.steps=2"]);
+    let sync = |more: &[&str]| {
+        let done = support::trunkline().arg("sync").arg(&run).args(more).output().expect("starts");
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (code, said) = sync(&[]);
+    assert!(code == Some(2) && said.contains("give its address with `--to URL`"), "{said}");
+    let (code, said) = sync(&["--to", "sqlite:///mlflow.db"]);
+    assert!(code == Some(2) && said.contains("a sqlite store"), "{said}");
 }
 
 #[test]
@@ -114,8 +182,11 @@ fn a_server_that_is_not_there_changes_nothing_but_a_warning() {
     assert_eq!(quiet_report["parameters_sha256"], lonely_report["parameters_sha256"]);
     assert_eq!(quiet_report["tasks"], lonely_report["tasks"]);
     assert_eq!(points(&folder.path().join("quiet")), points(&folder.path().join("lonely")));
-    let said = String::from_utf8_lossy(&lonely.stderr).matches("tracking server").count();
-    assert_eq!(said, 1, "{}", String::from_utf8_lossy(&lonely.stderr));
+    let said = String::from_utf8_lossy(&lonely.stderr).into_owned();
+    let run = folder.path().join("lonely").display().to_string();
+    for once in ["the tracking server has trouble".to_owned(), format!("send the rest with `trunkline sync {run}`")] {
+        assert_eq!(said.matches(&once).count(), 1, "{once}: {said}");
+    }
 }
 
 #[test]

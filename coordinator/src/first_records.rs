@@ -102,6 +102,12 @@ pub(crate) fn started(epoch: u64, resumed_from: Option<u64>) -> Observation {
     Observation::Started { schema: journal::SCHEMA, version, epoch, resumed_from }
 }
 
+/// The record of how this coordinator was started.
+pub(crate) fn launched(options: &Options) -> Observation {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Observation::Launched { command: options.command.clone(), user: options.user.clone(), host }
+}
+
 /// The record of the experiment's keys that no result depends on.
 pub(crate) fn settings(setup: &Setup) -> Observation {
     Observation::Settings { settings: keys(setup).1 }
@@ -127,6 +133,7 @@ pub(crate) fn write(setup: &Setup, options: &Options, epoch: u64) -> Vec<Record>
     });
     let first = [
         Record::observed(now, started(epoch, None)),
+        Record::observed(now, launched(options)),
         Record::observed(now, Observation::Settings { settings }),
         Record::result(now, Outcome::Parameters { parameters }),
         Record::result(now, Outcome::Tags { tags }),

@@ -11,6 +11,10 @@ use crate::disk::Disk;
 pub struct Options {
     /// The tracking server to use if the experiment names none.
     pub mlflow: Option<String>,
+    /// The command line with which the coordinator was started.
+    pub command: String,
+    /// The name of the user who started it, if it is known.
+    pub user: Option<String>,
     /// Tags to add to those that every run has.
     pub tags: IndexMap<String, String>,
     /// When the program started.

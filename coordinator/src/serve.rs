@@ -29,10 +29,6 @@ const INBOX: usize = 1024;
 const OUTBOX: usize = 256;
 /// How long the gRPC server may take to end.
 const SERVER_WAIT: Duration = Duration::from_secs(2);
-/// How long the tracker may take to deliver its last records once the run is over.
-const TRACKING_WAIT: Duration = Duration::from_secs(10);
-/// How long the tracker may take for that if it has failed before.
-const TRACKING_WAIT_IN_TROUBLE: Duration = Duration::from_secs(1);
 
 /// Carries out a run with the workers that come to `listener`, until it is over or a request ends
 /// it.
@@ -46,7 +42,7 @@ pub async fn serve(
     options: Options,
     listener: Listener,
     progress: watch::Sender<Progress>,
-    requests: mpsc::Receiver<Request>,
+    mut requests: mpsc::Receiver<Request>,
 ) -> Result<Report, CoordinatorError> {
     let open = start.open(&setup, &options)?;
     let run_id = open.run_id();
@@ -72,14 +68,14 @@ pub async fn serve(
     let service = Service::new(inbox_in, watched, outbox, turned_away.clone());
     let (close, closed) = oneshot::channel::<()>();
     let server = tokio::spawn(listen(service, listener, turned_away, closed));
-    let outcome = shell.run(inbox, finished_jobs, requests, tracker.as_mut()).await;
+    let outcome = shell.run(inbox, finished_jobs, &mut requests, tracker.as_mut()).await;
     let _ = close.send(());
     let _ = tokio::time::timeout(SERVER_WAIT, server).await;
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     // If this coordinator is fenced, the MLflow run belongs to another coordinator by now.
     let fenced = matches!(outcome, Err(CoordinatorError::Fenced(_)));
     if let Some(tracker) = tracker.filter(|_| !fenced) {
-        end_tracking(tracker, outcome.as_ref().ok().map(|report| report.status)).await;
+        end_tracking(tracker, outcome.as_ref().ok(), requests).await;
     }
     outcome
 }
@@ -92,15 +88,18 @@ fn start_tracker(
 ) -> Result<Option<tracking::TrackerHandle>, CoordinatorError> {
     let tracking = &setup.loaded.experiment.tracking;
     let Some(uri) = tracking.mlflow.as_ref().or(options.mlflow.as_ref()) else { return Ok(None) };
-    let experiment = tracking.experiment.as_deref().unwrap_or(&setup.loaded.experiment.name);
-    let config = tracking::Config::new(uri, experiment, run_id);
+    let config = tracking::Config::of_run(uri, &setup.loaded.experiment, run_id);
     Ok(Some(tracking::Tracker::spawn(config, folder.path())?))
 }
 
-/// Waits until the tracker has delivered its last records. `status` says how the run ended; `None`
-/// if the coordinator failed.
-async fn end_tracking(mut tracker: tracking::TrackerHandle, status: Option<&str>) {
-    let status = match status {
+/// Waits until the tracker has delivered its last records. Without a report the coordinator has
+/// failed. An interrupt ends the wait.
+async fn end_tracking(
+    mut tracker: tracking::TrackerHandle,
+    report: Option<&Report>,
+    mut requests: mpsc::Receiver<Request>,
+) {
+    let status = match report.map(|report| report.status) {
         Some("finished") => journal::Status::Finished,
         Some("interrupted") => journal::Status::Interrupted,
         _ => journal::Status::Failed,
@@ -108,11 +107,28 @@ async fn end_tracking(mut tracker: tracking::TrackerHandle, status: Option<&str>
     if let Some(reason) = tracker.try_warning() {
         tracing::warn!(reason, "the tracking server has trouble");
     }
-    let warned = tracker.has_warned();
-    let wait = if warned { TRACKING_WAIT_IN_TROUBLE } else { TRACKING_WAIT };
-    let delivered = tracker.finish(status, wait).await;
-    if !delivered.complete && !warned {
-        let reason = delivered.error.unwrap_or_else(|| "it took too long".into());
-        tracing::warn!(reason, "not everything reached the tracking server; the journal has it all");
-    }
+    let patience = tracking::Patience::default();
+    let notice = |left| tracing::warn!(left, "the run is over and waits for the tracking server; interrupt to go");
+    let interrupted = async {
+        while let Some(request) = requests.recv().await {
+            if request == Request::Interrupt {
+                return;
+            }
+        }
+        std::future::pending().await
+    };
+    let reason = tokio::select! {
+        delivered = tracker.finish(status, &patience, notice) => {
+            if delivered.complete {
+                return;
+            }
+            delivered.error.unwrap_or_default()
+        }
+        () = interrupted => "interrupted".to_owned(),
+    };
+    let run = report.map_or("RUN", |report| report.run_dir.as_str());
+    tracing::warn!(
+        reason,
+        "not everything reached the tracking server; the journal has it all: send the rest with `trunkline sync {run}`"
+    );
 }

@@ -139,7 +139,7 @@ impl Shell {
         mut self,
         mut inbox: mpsc::Receiver<Inbound>,
         mut done: mpsc::UnboundedReceiver<Done>,
-        mut requests: mpsc::Receiver<Request>,
+        requests: &mut mpsc::Receiver<Request>,
         mut tracker: Option<&mut TrackerHandle>,
     ) -> Result<Report, CoordinatorError> {
         let mut ticks = time::interval(TICK);

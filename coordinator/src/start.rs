@@ -92,7 +92,7 @@ impl Start {
                 };
                 let mut records = if begun {
                     let started = first_records::started(fence.epoch(), Some(step));
-                    [started, first_records::settings(setup)]
+                    [started, first_records::launched(options), first_records::settings(setup)]
                         .map(|observation| Record::observed(now_ms(), observation))
                         .into()
                 } else {

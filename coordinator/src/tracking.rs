@@ -21,10 +21,12 @@
 //! |---|---|
 //! | metric of a task | metric `validation/digit/accuracy` |
 //! | metric over all tasks | metric `validation/skill` |
-//! | speed, and the numbers of the end | metric `observed/rows_per_second`, `observed/worker-1/rows_per_second` |
+//! | speed | metric `system/rows_per_second`, `system/worker-1/rows_per_second` |
+//! | numbers of the end | tags `trunkline.seconds`... |
+//! | command line, user, host | tags `mlflow.source.name`, `mlflow.user`, `trunkline.host` |
 //! | parameters | params, cut at MLflow's 6,000 characters |
 //! | settings, which no result depends on | tags `cluster.workers`... |
-//! | tags | tags; `git_commit` as `mlflow.source.git.commit` too |
+//! | tags | tags; `git.commit` as `mlflow.source.git.commit` too |
 //! | summary | tags `trunkline.step`, `trunkline.parameters_sha256`... |
 //!
 //! # What it leaves out
@@ -37,16 +39,18 @@ mod config;
 mod follow;
 mod state;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use client::Client;
-pub use config::{Config, Credentials, TrackingError};
+pub use config::{Config, Credentials, Patience, TrackingError, without_login};
 pub use follow::Delivered;
-use follow::Follower;
+use follow::{Follower, Sent};
 
 use crate::journal::Status;
 
@@ -64,8 +68,11 @@ impl Tracker {
         let client = Client::new(&config)?;
         let (warn, warnings) = mpsc::channel(4);
         let (end, ending) = watch::channel(None);
-        let follower = Follower::new(config, client, run_dir, warn);
-        Ok(TrackerHandle { end, warnings, warned: false, task: tokio::spawn(follower.run(ending)) })
+        let (sending, sent) = watch::channel(Sent::default());
+        let journal = run_dir.join("journal.jsonl");
+        let follower = Follower::new(config, client, run_dir, warn, sending);
+        let task = tokio::spawn(follower.run(ending));
+        Ok(TrackerHandle { end, warnings, warned: false, sent, journal, task })
     }
 }
 
@@ -76,8 +83,23 @@ pub struct TrackerHandle {
     end: watch::Sender<Option<Status>>,
     warnings: mpsc::Receiver<String>,
     warned: bool,
+    sent: watch::Receiver<Sent>,
+    journal: PathBuf,
     task: JoinHandle<Delivered>,
 }
+
+/// Why an address can't be that of a tracking server.
+///
+/// # Errors
+/// [`TrackingError::Uri`] if it is not the address of an HTTP server.
+pub fn check_address(uri: &str) -> Result<(), TrackingError> {
+    client::check_address(uri)
+}
+
+/// The time until the end of a run says that it waits.
+const FIRST_NOTICE: Duration = Duration::from_secs(2);
+/// The time between two further notices.
+const NOTICE_EVERY: Duration = Duration::from_secs(10);
 
 impl TrackerHandle {
     /// Waits for the next warning, for a person and for the journal. It never returns if there is
@@ -107,21 +129,50 @@ impl TrackerHandle {
         self.warned
     }
 
-    /// Sends the rest of the journal, ends the MLflow run with `status`, and gives up after
-    /// `timeout`. The journal's last record must be appended before.
-    pub async fn finish(mut self, status: Status, timeout: Duration) -> Delivered {
+    /// Sends the rest of the journal, ends the MLflow run with `status`, and gives up when
+    /// `patience` does. The journal's last record must be appended before.
+    ///
+    /// `notice` gets a line for people if this takes more than two seconds, and again now and then.
+    pub async fn finish(mut self, status: Status, patience: &Patience, mut notice: impl FnMut(String)) -> Delivered {
         self.end.send_replace(Some(status));
-        match tokio::time::timeout(timeout, &mut self.task).await {
-            Ok(Ok(delivered)) => delivered,
-            Ok(Err(panic)) => Delivered { complete: false, refused: 0, run_id: None, error: Some(panic.to_string()) },
-            Err(_) => {
-                self.task.abort();
-                let mut error = format!("the server did not accept everything within {timeout:?}");
-                while let Some(warning) = self.try_warning() {
-                    error = warning;
+        let mut sent = self.sent.clone();
+        let reached = |sent: &Sent| if sent.answers { patience.idle } else { patience.silent };
+        let mut idle = pin!(sleep(reached(&sent.borrow_and_update())));
+        let mut total = pin!(sleep(patience.total));
+        let mut until_notice = pin!(sleep(FIRST_NOTICE));
+        let why = loop {
+            tokio::select! {
+                ended = &mut self.task => return ended.unwrap_or_else(|panic| self.incomplete(panic.to_string())),
+                () = &mut total => break format!("the server did not accept everything within {:?}", patience.total),
+                () = &mut idle => break format!("the server accepted nothing for {:?}", reached(&sent.borrow())),
+                Ok(()) = sent.changed() => idle.set(sleep(reached(&sent.borrow_and_update()))),
+                () = &mut until_notice => {
+                    notice(self.left());
+                    until_notice.set(sleep(NOTICE_EVERY));
                 }
-                Delivered { complete: false, refused: 0, run_id: None, error: Some(error) }
             }
+        };
+        self.task.abort();
+        let mut why = why;
+        while let Some(warning) = self.try_warning() {
+            why = warning;
         }
+        self.incomplete(why)
     }
+
+    /// How much of the journal the server does not have yet, for people.
+    pub fn left(&self) -> String {
+        let all = std::fs::metadata(&self.journal).map_or(0, |file| file.len());
+        let left = all.saturating_sub(self.sent.borrow().bytes);
+        format!("{} of the journal's {} are not there yet", kilobytes(left), kilobytes(all))
+    }
+
+    fn incomplete(&self, error: String) -> Delivered {
+        let bytes = self.sent.borrow().bytes;
+        Delivered { complete: false, refused: 0, run_id: None, error: Some(error), bytes }
+    }
+}
+
+fn kilobytes(bytes: u64) -> String {
+    format!("{} kB", bytes.div_ceil(1000))
 }

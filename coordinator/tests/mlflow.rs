@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use coordinator::journal::{Journal, Number, Observation, Outcome, Record, SCHEMA, Status, read};
-use coordinator::tracking::{Config, Delivered, Tracker, TrackerHandle};
-use mlflow_server::{ClosedPort, Proxy, Server, Store};
+use coordinator::tracking::{Config, Delivered, Patience, Tracker, TrackerHandle};
+use mlflow_server::{ClosedPort, Faults, Proxy, Server, Store};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TIME_MS: u64 = 1_795_176_191_000;
 /// Longer than a server ever takes on a busy machine. A wait ends as soon as its condition holds.
@@ -26,6 +27,25 @@ fn track(uri: &str, run_dir: &Path) -> TrackerHandle {
     Tracker::spawn(config, run_dir).expect("starts")
 }
 
+/// Ends the tracking of a run. The wait is bounded, whatever the server does.
+async fn finish(handle: TrackerHandle, status: Status, wait: Duration) -> Delivered {
+    handle.finish(status, &Patience::of(wait), drop).await
+}
+
+/// A server that answers every call with these bytes and closes the connection. Returns its
+/// address.
+async fn answering(answer: Vec<u8>) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("has an address");
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let _ = client.read(&mut [0; 1 << 16]).await;
+            let _ = client.write_all(&answer).await;
+        }
+    });
+    address
+}
+
 fn text(pairs: &[(&str, &str)]) -> indexmap::IndexMap<String, String> {
     pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }
@@ -38,7 +58,7 @@ fn beginning() -> Vec<Record> {
             TIME_MS,
             Outcome::Parameters { parameters: text(&[("seed", "42"), ("model.trunk.hidden", "[128,64]")]) },
         ),
-        Record::result(TIME_MS, Outcome::Tags { tags: text(&[("git_commit", "5452e33"), ("version.burn", "0.22.1")]) }),
+        Record::result(TIME_MS, Outcome::Tags { tags: text(&[("git.commit", "5452e33"), ("version.burn", "0.22.1")]) }),
     ]
 }
 
@@ -88,7 +108,7 @@ fn expected(journal: &Path) -> BTreeMap<String, Points> {
                 (task.map_or(split.clone(), |task| format!("{split}/{task}")), step, metrics)
             }
             Record::Observed { observation: Observation::Speed { step, metrics, .. }, .. } => {
-                ("observed".into(), step, metrics)
+                ("system".into(), step, metrics)
             }
             _ => continue,
         };
@@ -147,7 +167,7 @@ async fn a_server_killed_in_mid_run_has_every_point_once_after_its_restart() {
     journal.append(&Record::result(TIME_MS + 9999, summary)).expect("appends");
     assert_eq!(handle.try_warning(), None, "one warning is enough");
 
-    let delivered = handle.finish(Status::Finished, LONG).await;
+    let delivered = finish(handle, Status::Finished, LONG).await;
     let run = assert_all_there(&server, &delivered, &path, "FINISHED").await;
     assert_eq!(run["info"]["run_name"], "2026-11-20T12-03-11-digits");
     assert_eq!(run["info"]["start_time"], json!(TIME_MS));
@@ -158,7 +178,7 @@ async fn a_server_killed_in_mid_run_has_every_point_once_after_its_restart() {
     );
     let tags = pairs(&run["data"]["tags"]);
     for (name, value) in
-        [("git_commit", "5452e33"), ("mlflow.source.git.commit", "5452e33"), ("trunkline.parameters_sha256", "ab")]
+        [("git.commit", "5452e33"), ("mlflow.source.git.commit", "5452e33"), ("trunkline.parameters_sha256", "ab")]
     {
         assert_eq!(tags[name], value);
     }
@@ -171,7 +191,7 @@ async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing
     let port = ClosedPort::new();
     let server = Server::start(&store, &port).await;
     // Every third answer of the server is lost.
-    let proxy = Proxy::start(server.port, 3).await;
+    let proxy = Proxy::start(server.port, Faults { lost_every: 3, ..Faults::default() }).await;
     let mut journal = Journal::create(&path).expect("creates");
     journal.append_all(&beginning()).expect("appends");
     let odd = [
@@ -191,14 +211,14 @@ async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing
     let long = [("path".to_string(), "é".repeat(7000))].into_iter().collect();
     journal.append(&Record::result(TIME_MS + 7, Outcome::Parameters { parameters: long })).expect("appends");
 
-    let interrupted = track(&proxy.uri(), run.path()).finish(Status::Interrupted, LONG).await;
+    let interrupted = finish(track(&proxy.uri(), run.path()), Status::Interrupted, LONG).await;
     let on_server = assert_all_there(&server, &interrupted, &path, "KILLED").await;
     assert_eq!(pairs(&on_server["data"]["params"])["path"].chars().count(), 6000);
     assert!(proxy.lost() > 3, "the proxy lost {} answers", proxy.lost());
 
     // The run resumes. The same MLflow run goes on, and fails in the end.
     append_steps(&mut journal, 8..=10);
-    let failed = track(&proxy.uri(), run.path()).finish(Status::Failed, LONG).await;
+    let failed = finish(track(&proxy.uri(), run.path()), Status::Failed, LONG).await;
     assert_eq!(failed.run_id, interrupted.run_id);
     assert_all_there(&server, &failed, &path, "FAILED").await;
 
@@ -210,11 +230,74 @@ async fn answers_that_are_lost_a_resumed_run_and_a_second_sending_change_nothing
     assert_eq!(stored["position"], json!(std::fs::metadata(&path).expect("is there").len()));
     stored["position"] = json!(0);
     std::fs::write(&state, stored.to_string()).expect("writes");
-    let again = track(&proxy.uri(), run.path()).finish(Status::Failed, LONG).await;
+    let again = finish(track(&proxy.uri(), run.path()), Status::Failed, LONG).await;
     assert_all_there(&server, &again, &path, "FAILED").await;
 
     // No run was created twice, though answers to its creation may have been lost.
     assert_eq!(server.runs("digits").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_waits_for_a_slow_server_that_refused_the_first_call() {
+    let (run, store) = (tempfile::tempdir().expect("a folder"), Store::new());
+    let path = run.path().join("journal.jsonl");
+    let server = Server::start(&store, &ClosedPort::new()).await;
+    let faults = Faults { refused: 2, delay: Duration::from_millis(300), ..Faults::default() };
+    let proxy = Proxy::start(server.port, faults).await;
+    let mut journal = Journal::create(&path).expect("creates");
+    journal.append_all(&beginning()).expect("appends");
+    append_steps(&mut journal, 1..=3000);
+    let handle = track(&proxy.uri(), run.path());
+    // Everything together takes longer than the server may be silent or idle.
+    let patience =
+        Patience { silent: Duration::from_secs(3), idle: Duration::from_secs(3), total: Duration::from_secs(240) };
+    let mut notices = Vec::new();
+    let delivered = handle.finish(Status::Finished, &patience, |notice| notices.push(notice)).await;
+    assert_all_there(&server, &delivered, &path, "FINISHED").await;
+    assert_eq!(delivered.bytes, std::fs::metadata(&path).expect("is there").len());
+    let first = notices.first().expect("people are told that the run waits");
+    assert!(first.ends_with("are not there yet"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_never_goes_to_another_server() {
+    let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let to = elsewhere.local_addr().expect("has an address");
+    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{to}/\r\ncontent-length: 0\r\n\r\n");
+    let server = answering(answer.into_bytes()).await;
+    let run = tempfile::tempdir().expect("a folder");
+    let mut journal = Journal::create(&run.path().join("journal.jsonl")).expect("creates");
+    journal.append_all(&beginning()).expect("appends");
+    let mut handle = track(&format!("http://alice:secret@{server}"), run.path());
+    let warning = tokio::time::timeout(LONG, handle.warning()).await.expect("warns");
+    assert!(warning.contains(&format!("it redirects to http://{to}: give the address")), "{warning}");
+    assert!(!warning.contains("secret"), "{warning}");
+    let asked = tokio::time::timeout(Duration::from_millis(300), elsewhere.accept()).await;
+    assert!(asked.is_err(), "the other server was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_end_is_not_read_to_the_end() {
+    let server = answering([b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b' '; 64 << 20]].concat()).await;
+    let run = tempfile::tempdir().expect("a folder");
+    let mut journal = Journal::create(&run.path().join("journal.jsonl")).expect("creates");
+    journal.append_all(&beginning()).expect("appends");
+    let mut handle = track(&format!("http://{server}"), run.path());
+    let warning = tokio::time::timeout(LONG, handle.warning()).await.expect("warns");
+    assert!(warning.contains("its answer is too long"), "{warning}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_know_its_name_is_told_how_to_learn_it() {
+    let body = "Invalid Host header - possible DNS rebinding attack detected";
+    let answer = format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let server = answering(answer.into_bytes()).await;
+    let run = tempfile::tempdir().expect("a folder");
+    let mut journal = Journal::create(&run.path().join("journal.jsonl")).expect("creates");
+    journal.append_all(&beginning()).expect("appends");
+    let mut handle = track(&format!("http://{server}"), run.path());
+    let warning = tokio::time::timeout(LONG, handle.warning()).await.expect("warns");
+    assert!(warning.contains("Invalid Host header") && warning.contains("--allowed-hosts"), "{warning}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +313,7 @@ async fn an_absent_server_is_one_warning_and_a_bounded_wait_at_the_end() {
     append_steps(&mut journal, 1..=50);
     assert_eq!(handle.try_warning(), None);
     let delivered =
-        tokio::time::timeout(LONG, handle.finish(Status::Finished, Duration::from_millis(300))).await.expect("ends");
+        tokio::time::timeout(LONG, finish(handle, Status::Finished, Duration::from_millis(300))).await.expect("ends");
     assert!(!delivered.complete && delivered.error.is_some(), "{delivered:?}");
     assert_eq!(read(&path).expect("opens").count(), 3 + 50 * 4);
 }
@@ -251,7 +334,7 @@ async fn a_server_that_never_answers_holds_nothing_up() {
     let handle = track(&uri, run.path());
     append_steps(&mut journal, 1..=50);
     let delivered =
-        tokio::time::timeout(LONG, handle.finish(Status::Failed, Duration::from_millis(300))).await.expect("ends");
+        tokio::time::timeout(LONG, finish(handle, Status::Failed, Duration::from_millis(300))).await.expect("ends");
     assert!(!delivered.complete);
     silent.abort();
 }

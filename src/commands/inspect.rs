@@ -57,6 +57,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 facts.insert("state".into(), UNENDED.into());
                 facts.remove("reason");
             }
+            Record::Observed { observation: Observation::Launched { command, host, .. }, .. } => {
+                facts.insert("command".into(), json!(command));
+                facts.insert("host".into(), json!(host));
+            }
             Record::Observed { observation: Observation::Finished { status, message, .. }, .. } => {
                 facts.insert("state".into(), json!(status));
                 facts.insert("reason".into(), json!(message));

@@ -168,6 +168,16 @@ pub enum Observation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumed_from: Option<u64>,
     },
+    /// How the coordinator was started. It follows the record that it started.
+    Launched {
+        /// The command line.
+        command: String,
+        /// The user's name, if the environment has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// The name of the machine.
+        host: String,
+    },
     /// The part of the experiment that no result depends on (machines, tracking), as flat keys and
     /// text.
     Settings {
@@ -303,7 +313,8 @@ pub enum Status {
 /// The value can't be serialised as JSON.
 pub fn flatten(value: &impl Serialize) -> Result<IndexMap<String, String>, serde_json::Error> {
     let mut flat = IndexMap::new();
-    flatten_into("", &serde_json::to_value(value)?, &mut flat);
+    // By way of text: a value made from an `f32` would show 0.1 as 0.10000000149011612.
+    flatten_into("", &serde_json::from_str(&serde_json::to_string(value)?)?, &mut flat);
     Ok(flat)
 }
 

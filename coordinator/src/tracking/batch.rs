@@ -86,7 +86,7 @@ impl Batch {
             Record::Result { outcome: Outcome::Weighting(_), .. } => {}
             Record::Result { outcome: Outcome::Tags { tags }, .. } => {
                 tags.iter().for_each(|(name, value)| self.add_tag(name, value));
-                tags.get("git_commit").into_iter().for_each(|commit| self.add_tag("mlflow.source.git.commit", commit));
+                tags.get("git.commit").into_iter().for_each(|commit| self.add_tag("mlflow.source.git.commit", commit));
             }
             Record::Result { outcome: Outcome::Summary { step, selected, parameters, parameters_sha256 }, .. } => {
                 self.add_tag("trunkline.step", &step.to_string());
@@ -96,12 +96,21 @@ impl Batch {
             }
             Record::Observed { observation: Observation::Speed { step, rank, metrics }, .. } => {
                 let worker = rank.map(|rank| format!("worker-{rank}"));
-                let mut path = vec!["observed"];
+                // MLflow shows these beside its own metrics of the system.
+                let mut path = vec!["system"];
                 path.extend(worker.as_deref());
                 self.add_metrics(&path, metrics, time_ms, *step);
             }
-            Record::Observed { observation: Observation::Finished { step, metrics, .. }, .. } => {
-                self.add_metrics(&["observed"], metrics, time_ms, *step);
+            // One number a run is no curve.
+            Record::Observed { observation: Observation::Finished { metrics, .. }, .. } => {
+                metrics.iter().for_each(|(name, Number(value))| {
+                    self.add_tag(&format!("trunkline.{name}"), &value.to_string());
+                });
+            }
+            Record::Observed { observation: Observation::Launched { command, user, host }, .. } => {
+                self.add_tag("mlflow.source.name", command);
+                user.iter().for_each(|user| self.add_tag("mlflow.user", user));
+                self.add_tag("trunkline.host", host);
             }
             Record::Observed { observation: Observation::Settings { settings }, .. } => {
                 settings.iter().for_each(|(key, value)| self.add_tag(key, value));

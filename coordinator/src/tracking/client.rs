@@ -1,6 +1,9 @@
 //! The part of MLflow's REST interface that the tracker uses.
 
-use reqwest::{Method, StatusCode, Url};
+use std::error::Error;
+
+use reqwest::redirect::{Action, Attempt, Policy};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -10,7 +13,10 @@ use super::config::{Config, Credentials, TrackingError, without_login};
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
-    /// The server does not answer, is not ready, or refuses our login. A retry may succeed.
+    /// The server does not answer. A retry may succeed.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server is not ready, refuses our login, or is not MLflow. A retry may succeed.
     #[error("{0}")]
     Unavailable(String),
     /// The server refuses the call itself. A retry would fail again.
@@ -30,6 +36,13 @@ impl CallError {
     }
 }
 
+/// The longest answer that is read, in bytes. MLflow's are a few thousand.
+const ANSWER_MAX: usize = 4 << 20;
+/// How much of an answer that is not MLflow's own is shown, in characters.
+const SHOWN_MAX: usize = 200;
+/// How many redirects of the server to itself are followed.
+const REDIRECTS_MAX: usize = 5;
+
 /// A client of one server.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -44,13 +57,9 @@ impl Client {
     /// # Errors
     /// The address is not that of an HTTP server, or the HTTP client can't be built.
     pub fn new(config: &Config) -> Result<Client, TrackingError> {
-        let wrong = |message: String| TrackingError::Uri { uri: without_login(&config.uri), message };
-        let url = Url::parse(&config.uri).map_err(|e| wrong(e.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong(format!("this is the address of a {} store, not of a server", url.scheme())));
-        }
-        let http = reqwest::Client::builder().timeout(config.request_timeout).build();
-        let http = http.map_err(|e| TrackingError::Client { message: chain(&e) })?;
+        check_address(&config.uri)?;
+        let http = reqwest::Client::builder().timeout(config.request_timeout).redirect(Policy::custom(redirect));
+        let http = http.build().map_err(|e| TrackingError::Client { message: chain(&e) })?;
         Ok(Client { http, base: config.uri.trim_end_matches('/').to_owned(), credentials: config.credentials.clone() })
     }
 
@@ -59,7 +68,9 @@ impl Client {
         if let Some(id) = self.find_experiment(name).await? {
             return Ok(id);
         }
-        match self.call(Method::POST, "experiments/create", &json!({ "name": name })).await {
+        // Else the server takes it for an experiment with language models, and shows traces first.
+        let tags = [json!({ "key": "mlflow.experimentKind", "value": "custom_model_development" })];
+        match self.call(Method::POST, "experiments/create", &json!({ "name": name, "tags": tags })).await {
             Ok(answer) => text(&answer, "/experiment_id"),
             // Another run has just created it.
             Err(CallError::Refused { code, .. }) if code == "RESOURCE_ALREADY_EXISTS" => self
@@ -137,9 +148,9 @@ impl Client {
             Some(Credentials::Password { user, password }) => request.basic_auth(user, Some(password)),
             None => request,
         };
-        let answer = request.send().await.map_err(|e| CallError::Unavailable(chain(&e.without_url())))?;
+        let answer = request.send().await.map_err(no_answer)?;
         let status = answer.status();
-        let body = answer.text().await.map_err(|e| CallError::Unavailable(chain(&e.without_url())))?;
+        let body = read(answer).await?;
         if status.is_success() {
             return serde_json::from_str(&body).map_err(|_| unavailable("its answer is not that of an MLflow server"));
         }
@@ -149,6 +160,51 @@ impl Client {
 
 /// The tag that holds a run's key.
 const KEY_TAG: &str = "trunkline.run_key";
+
+/// Refuses what is not the address of an HTTP server, such as the folders and databases that
+/// `MLFLOW_TRACKING_URI` may also name.
+///
+/// # Errors
+/// [`TrackingError::Uri`]
+pub(super) fn check_address(uri: &str) -> Result<(), TrackingError> {
+    let wrong = |message: String| Err(TrackingError::Uri { uri: without_login(uri), message });
+    match Url::parse(uri) {
+        Err(_) => wrong("this is not the address of a server".to_owned()),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            wrong(format!("this is the address of a {} store, not of a server", url.scheme()))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Follows redirects of the server to itself only. At another server the login would be known to
+/// whoever answers there.
+fn redirect(attempt: Attempt<'_>) -> Action {
+    let first = attempt.previous().first().map(Url::origin);
+    if first == Some(attempt.url().origin()) && attempt.previous().len() <= REDIRECTS_MAX {
+        return attempt.follow();
+    }
+    let to = attempt.url().origin().ascii_serialization();
+    attempt.error(format!("it redirects to {to}: give the address at which MLflow itself answers"))
+}
+
+/// The error of a call that got no whole answer.
+fn no_answer(error: reqwest::Error) -> CallError {
+    let message = chain(&error.without_url());
+    CallError::Unreachable(message)
+}
+
+/// The body of an answer.
+async fn read(mut answer: Response) -> Result<String, CallError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
+        if bytes.len() + chunk.len() > ANSWER_MAX {
+            return Err(unavailable("its answer is too long for one of MLflow"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
 
 /// The error of an answer that is not a success: unavailable if a retry may succeed, else refused.
 fn refusal(status: StatusCode, body: &str) -> CallError {
@@ -160,15 +216,29 @@ fn refusal(status: StatusCode, body: &str) -> CallError {
     }
     let refusal = serde_json::from_str::<Refusal>(body).ok();
     match (status, refusal) {
+        // MLflow's own check of the name by which it is called.
+        (StatusCode::FORBIDDEN, None) if body.contains("Invalid Host header") => CallError::Unavailable(format!(
+            "it answers \"{}\": start the server with `--allowed-hosts` and this host's name",
+            shown(body)
+        )),
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => CallError::Unavailable(format!(
             "it answers {status}: set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )),
         (status, Some(Refusal { error_code: code, message }))
             if status.is_client_error() && !can_be_retried(status) =>
         {
-            CallError::Refused { code, message }
+            CallError::Refused { code: shown(&code), message: shown(&message) }
         }
         (status, _) => CallError::Unavailable(format!("it answers {status}")),
+    }
+}
+
+/// The beginning of a text of the server, on one line.
+fn shown(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
     }
 }
 
@@ -186,7 +256,7 @@ fn unavailable(message: &str) -> CallError {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

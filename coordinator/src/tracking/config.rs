@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use experiment::Experiment;
+
 /// Where and how to track a run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -17,8 +19,10 @@ pub struct Config {
     pub poll: Duration,
     /// The backoff after a first failure. It doubles with each further failure.
     pub retry_first: Duration,
-    /// The longest backoff.
+    /// The longest backoff while the run goes on.
     pub retry_max: Duration,
+    /// The longest backoff once the run is over and waits for the tracker.
+    pub retry_at_end_max: Duration,
     /// The timeout of one request.
     pub request_timeout: Duration,
 }
@@ -35,8 +39,19 @@ impl Config {
             poll: Duration::from_secs(1),
             retry_first: Duration::from_millis(500),
             retry_max: Duration::from_secs(30),
+            retry_at_end_max: Duration::from_millis(500),
             request_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl Config {
+    /// Tracking of a run of `experiment` on the server `uri`. `run_id` is the name of its folder.
+    pub fn of_run(uri: &str, experiment: &Experiment, run_id: &str) -> Config {
+        let name = experiment.tracking.experiment.as_deref().unwrap_or(&experiment.name);
+        // Runs of one experiment differ in method and seed more often than in anything else.
+        let run_name = format!("{}-seed{}-{run_id}", experiment.weighting.method(), experiment.seed);
+        Config::new(uri, name, run_name)
     }
 }
 
@@ -75,14 +90,36 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// How long the end of a run waits for the tracker.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// How long a server that has not answered anything may stay silent.
+    pub silent: Duration,
+    /// How long a server that has answered may accept nothing.
+    pub idle: Duration,
+    /// The longest wait, however much the server accepts in it.
+    pub total: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { silent: Duration::from_secs(3), idle: Duration::from_secs(30), total: Duration::from_secs(600) }
+    }
+}
+
+impl Patience {
+    /// Waits as long as this, whatever the server does.
+    pub fn of(wait: Duration) -> Patience {
+        Patience { silent: wait, idle: wait, total: wait }
+    }
+}
+
 /// Why tracking could not start. A later failure is a warning:
 /// [`TrackerHandle::warning`](super::TrackerHandle::warning).
 #[derive(Debug, thiserror::Error)]
 pub enum TrackingError {
     /// The address is not that of an HTTP server.
-    #[error(
-        "tracking.mlflow = {uri:?}: {message}; give the address of an MLflow server, for example \"http://127.0.0.1:5000\""
-    )]
+    #[error("{uri:?}: {message}; give the address of an MLflow server, for example \"http://127.0.0.1:5000\"")]
     Uri {
         /// The address.
         uri: String,
@@ -99,7 +136,7 @@ pub enum TrackingError {
 
 /// An address without user name and password. They must not be shown, and may change while the
 /// server stays the same.
-pub(super) fn without_login(uri: &str) -> String {
+pub fn without_login(uri: &str) -> String {
     match reqwest::Url::parse(uri) {
         Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
             let _ = url.set_username("").and_then(|()| url.set_password(None));

@@ -30,6 +30,19 @@ pub struct Delivered {
     pub run_id: Option<String>,
     /// Why it is not complete.
     pub error: Option<String>,
+    /// How many bytes of the journal the server has accepted.
+    pub bytes: u64,
+}
+
+/// How far a tracker has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// How many bytes of the journal the server has accepted.
+    pub bytes: u64,
+    /// How many calls the server has accepted.
+    pub calls: u64,
+    /// Whether the server has answered anything, be it an error.
+    pub answers: bool,
 }
 
 /// Follows one journal.
@@ -53,6 +66,7 @@ pub(super) struct Follower {
     refused: u64,
     warned_unavailable: bool,
     warn: mpsc::Sender<String>,
+    sent: watch::Sender<Sent>,
 }
 
 /// A part of the journal that is being sent.
@@ -79,7 +93,13 @@ enum Round {
 }
 
 impl Follower {
-    pub fn new(config: Config, client: Client, run_dir: &Path, warn: mpsc::Sender<String>) -> Follower {
+    pub fn new(
+        config: Config,
+        client: Client,
+        run_dir: &Path,
+        warn: mpsc::Sender<String>,
+        sent: watch::Sender<Sent>,
+    ) -> Follower {
         let file = StateFile::of(run_dir);
         let (state, retry) = (file.load(&without_login(&config.uri)), config.retry_first);
         Follower {
@@ -96,6 +116,7 @@ impl Follower {
             refused: 0,
             warned_unavailable: false,
             warn,
+            sent,
         }
     }
 
@@ -109,10 +130,15 @@ impl Follower {
                 Ok(Round::Done) => return self.delivered(None),
                 Ok(Round::More) => Duration::ZERO,
                 Ok(Round::Idle) => self.config.poll,
-                Err(CallError::Unavailable(why)) => {
+                Err(error @ (CallError::Unavailable(_) | CallError::Unreachable(_))) => {
+                    if let CallError::Unavailable(_) = error {
+                        self.sent.send_if_modified(|sent| !std::mem::replace(&mut sent.answers, true));
+                    }
+                    let why = error.to_string();
                     self.warn_unavailable(&why);
-                    let pause = self.retry;
-                    self.retry = (pause * 2).min(self.config.retry_max);
+                    let longest = if end.is_some() { self.config.retry_at_end_max } else { self.config.retry_max };
+                    let pause = self.retry.min(longest);
+                    self.retry = pause * 2;
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         changed = ending.changed() => if changed.is_err() { return self.delivered(Some(why)) },
@@ -219,7 +245,10 @@ impl Follower {
             let sent = self.client.log(run_id, &batch).await;
             let Some(part) = &mut self.part else { return Ok(()) };
             match sent {
-                Ok(()) => self.retry = self.config.retry_first,
+                Ok(()) => {
+                    self.retry = self.config.retry_first;
+                    self.sent.send_modify(|sent| (sent.calls, sent.answers) = (sent.calls + 1, true));
+                }
                 Err(error @ CallError::Refused { .. }) if !error.is_missing() => match batch.halves() {
                     Some(halves) => halves.into_iter().for_each(|half| part.waiting.push_front(half)),
                     None => self.leave_out(&error),
@@ -256,15 +285,21 @@ impl Follower {
     fn remember(&mut self, change: impl FnOnce(&mut State)) {
         if let Some(state) = &mut self.state {
             change(state);
+            self.sent.send_modify(|sent| {
+                sent.bytes = state.position;
+                sent.answers |= state.run_id.is_some();
+            });
             // If it can't be stored, a resumed run sends the same points again, which is harmless.
             let _ = self.file.store(state);
         }
     }
 
-    /// A key that is unique among the runs of all machines.
+    /// A key that is unique among the runs of all machines, and the same each time it is made for
+    /// this run. So the MLflow run is found again if `tracking.json` is lost.
     fn run_key(&self, start_ms: u64) -> String {
         let place = std::path::absolute(&self.run_dir).unwrap_or_else(|_| self.run_dir.clone());
-        let text = format!("{}\0{start_ms}\0{}\0{}", place.display(), std::process::id(), self.runs_left);
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let text = format!("{}\0{host}\0{start_ms}", place.display());
         Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -290,7 +325,8 @@ impl Follower {
 
     fn delivered(&self, error: Option<String>) -> Delivered {
         let run_id = self.state.as_ref().and_then(|state| state.run_id.clone());
-        Delivered { complete: error.is_none(), refused: self.refused, run_id, error }
+        let bytes = self.state.as_ref().map_or(0, |state| state.position);
+        Delivered { complete: error.is_none(), refused: self.refused, run_id, error, bytes }
     }
 }
 

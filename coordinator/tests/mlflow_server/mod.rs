@@ -208,8 +208,18 @@ fn values_as_text(json: &str) -> String {
     text
 }
 
-/// Passes connections on to a port, and loses every n-th answer after the server has carried out
-/// the call.
+/// What goes wrong between a tracker and its server.
+#[derive(Clone, Copy, Default)]
+pub struct Faults {
+    /// So many connections are answered with 503 at the beginning.
+    pub refused: u64,
+    /// Every n-th answer is lost after the server has carried out the call. 0: none.
+    pub lost_every: u64,
+    /// How long each answer takes beside the server's own time.
+    pub delay: Duration,
+}
+
+/// Passes connections on to a port, with faults.
 pub struct Proxy {
     port: u16,
     lost: Arc<AtomicU64>,
@@ -223,17 +233,26 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    pub async fn start(to: u16, every: u64) -> Proxy {
+    pub async fn start(to: u16, faults: Faults) -> Proxy {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let port = listener.local_addr().expect("has an address").port();
         let (lost, answers) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let count = lost.clone();
         let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
+            let mut refused = 0;
+            while let Ok((mut client, _)) = listener.accept().await {
+                if refused < faults.refused {
+                    refused += 1;
+                    let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    // The call is read, so that the client sees the answer before the end.
+                    let _ = client.read(&mut [0; 1 << 16]).await;
+                    let _ = client.write_all(answer).await;
+                    continue;
+                }
                 let (answers, lost) = (answers.clone(), count.clone());
                 tokio::spawn(async move {
                     let server = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.expect("connects");
-                    pass(client, server, every, &answers, &lost).await;
+                    pass(client, server, faults, &answers, &lost).await;
                 });
             }
         });
@@ -253,7 +272,7 @@ impl Proxy {
 async fn pass(
     client: tokio::net::TcpStream,
     server: tokio::net::TcpStream,
-    every: u64,
+    faults: Faults,
     answers: &AtomicU64,
     lost: &AtomicU64,
 ) {
@@ -264,9 +283,13 @@ async fn pass(
         let mut buffer = vec![0; 1 << 16];
         while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
             // Each answer starts with this. The rest of an answer passes.
-            if buffer.starts_with(b"HTTP/1.1") && (answers.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(every) {
-                lost.fetch_add(1, Ordering::SeqCst);
-                return;
+            if buffer.starts_with(b"HTTP/1.1") {
+                let answer = answers.fetch_add(1, Ordering::SeqCst) + 1;
+                if faults.lost_every > 0 && answer.is_multiple_of(faults.lost_every) {
+                    lost.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                tokio::time::sleep(faults.delay).await;
             }
             if to_client.write_all(&buffer[..n]).await.is_err() {
                 return;
