@@ -23,10 +23,12 @@ use support::{
 };
 
 /// Steps that take their time, so that all that is done to a run comes before its end; a checkpoint
-/// now and then.
-const LONG: [&str; 8] = [
+/// now and then, most of them between two records of training losses.
+const LONG: [&str; 10] = [
     "--set",
     "train.steps=2400",
+    "--set",
+    "tracking.every=7",
     "--set",
     "train.evaluate_every=120",
     "--set",
@@ -36,9 +38,11 @@ const LONG: [&str; 8] = [
 ];
 /// Long training on three tables, with a weighting that has a state, recorded per-task gradients,
 /// best parameters, and early stopping after 675 steps.
-const MIXED: [&str; 12] = [
+const MIXED: [&str; 14] = [
     "--set",
     "train.steps=1000",
+    "--set",
+    "tracking.every=7",
     "--set",
     "train.evaluate_every=25",
     "--set",

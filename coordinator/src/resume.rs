@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The keys that decide which steps are recorded, and with what.
-const RECORDED: [&str; 2] = ["tracking.weighting_every", "tracking.gramian_every"];
+const RECORDED: [&str; 3] = ["tracking.every", "tracking.weighting_every", "tracking.gramian_every"];
 
 /// How many differences an error lists.
 const TOLD_MAX: usize = 6;
@@ -256,8 +256,8 @@ fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
     let Cluster { mixed, threads, .. } = experiment.cluster;
     experiment.cluster = Cluster { mixed, threads, ..Cluster::default() };
     // Records are compared, so the same steps have to be recorded.
-    let Tracking { weighting_every, gramian_every, .. } = experiment.tracking;
-    experiment.tracking = Tracking { weighting_every, gramian_every, ..Tracking::default() };
+    let Tracking { every, weighting_every, gramian_every, .. } = experiment.tracking;
+    experiment.tracking = Tracking { every, weighting_every, gramian_every, ..Tracking::default() };
     // This key makes no difference before the first step that is not finite.
     experiment.train.on_nonfinite = Default::default();
     journal::flatten(&experiment).unwrap_or_default()

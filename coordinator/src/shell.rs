@@ -20,6 +20,7 @@ mod record;
 mod recorder;
 mod results;
 mod saves;
+mod training;
 mod weighting;
 
 use std::{
@@ -43,6 +44,7 @@ use measurements::Measurements;
 use recorder::Recorder;
 use results::Results;
 use saves::Saves;
+use training::Training;
 
 use crate::{
     compute::{Done, Executor, Factors},
@@ -58,7 +60,7 @@ use crate::{
     server::Inbound,
     setup::Setup,
     start::{OpenRun, RunState},
-    states::FINGERPRINT,
+    states::{FINGERPRINT, TRAINING},
     tracking::TrackerHandle,
 };
 
@@ -89,6 +91,7 @@ pub(crate) struct Shell {
     display: Display,
     results: Results,
     saves: Saves,
+    training: Training,
     /// How the run has ended.
     outcome: Option<Outcome>,
 }
@@ -106,6 +109,8 @@ impl Shell {
     ) -> Shell {
         let saved = open.checkpoint().map(|checkpoint| checkpoint.step);
         let fingerprint = open.checkpoint().and_then(|checkpoint| checkpoint.states.get(FINGERPRINT).cloned());
+        let training = open.checkpoint().and_then(|checkpoint| checkpoint.states.get(TRAINING));
+        let training = Training::of_state(training.map(String::as_str));
         let fingerprint = fingerprint.filter(|fingerprint| !fingerprint.is_empty());
         Shell {
             plan_json: setup.plan_json().into(),
@@ -124,6 +129,7 @@ impl Shell {
             display: Display::new(progress),
             results: Results::new(state.selection, open.found.and_then(|found| found.best)),
             saves: Saves::new(saved),
+            training,
             outcome: None,
         }
     }

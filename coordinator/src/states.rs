@@ -8,3 +8,5 @@ pub(crate) const SKIPPED: &str = "skipped";
 pub(crate) const SKIPPED_IN_A_ROW: &str = "skipped_in_a_row";
 /// The fingerprint that all workers must have.
 pub(crate) const FINGERPRINT: &str = "fingerprint";
+/// The training metrics that are not in the journal yet.
+pub(crate) const TRAINING: &str = "training";

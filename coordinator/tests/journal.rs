@@ -54,6 +54,8 @@ fn one_of_each() -> Vec<Record> {
     let seen = |observation| Record::observed(7, observation);
     vec![
         seen(Observation::Started { schema: SCHEMA, version: "0.1.0".into(), epoch: 1, resumed_from: None }),
+        seen(Observation::Launched { command: "trunkline".into(), user: Some("ada".into()), host: "host".into() }),
+        seen(Observation::Settings { settings: text() }),
         Record::result(7, Outcome::Parameters { parameters: text() }),
         Record::result(7, Outcome::Tags { tags: text() }),
         seen(Observation::WorkerJoined { rank: 0, step: 0, name: "host/12".into() }),
@@ -63,6 +65,7 @@ fn one_of_each() -> Vec<Record> {
         Record::result(7, Outcome::Weighting(weighting(0.1 + 0.2))),
         seen(Observation::Speed { step: 1, rank: Some(1), metrics: numbers() }),
         seen(Observation::WorkerLost { rank: Some(0), step: 1, reason: reason() }),
+        seen(Observation::TurnedAway { peer: "::1".into(), reason: reason(), count: 2, total: 3 }),
         seen(Observation::WorkerLost { rank: None, step: 1, reason: reason() }),
         seen(Observation::CheckpointWritten { step: 1, took_ms: 3 }),
         seen(Observation::CheckpointPassedOver { path: "checkpoints/step-000001".into(), reason: reason() }),
@@ -93,6 +96,32 @@ fn every_kind_of_record_reads_back_as_it_was_written() {
     assert_eq!(journal.append_all(&written).expect("appends"), written.len());
     journal.sync().expect("syncs");
     assert_eq!(records(&path), written);
+}
+
+#[test]
+fn the_documents_describe_every_kind_of_record_with_its_members() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/journal.md");
+    let documents = fs::read_to_string(path).expect("is there");
+    for record in one_of_each() {
+        let record = serde_json::to_value(&record).expect("serialises");
+        let kind = format!("| `{}` |", record["kind"].as_str().expect("text"));
+        let line = documents.lines().find(|line| line.starts_with(&kind)).unwrap_or_else(|| panic!("no {kind}"));
+        for member in record.as_object().expect("an object").keys() {
+            let is_common = ["record", "time_ms", "kind"].contains(&member.as_str());
+            assert!(is_common || line.contains(&format!("`{member}`")), "{kind}: no `{member}`");
+        }
+    }
+}
+
+#[test]
+fn a_parameter_is_recorded_as_short_as_it_was_written() {
+    #[derive(serde::Serialize)]
+    struct Optimizer {
+        learning_rate: f32,
+        decay: f64,
+    }
+    let flat = flatten(&Optimizer { learning_rate: 0.1, decay: 1e-5 }).expect("serialises");
+    assert_eq!((flat["learning_rate"].as_str(), flat["decay"].as_str()), ("0.1", "0.00001"));
 }
 
 #[test]

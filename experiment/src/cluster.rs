@@ -38,6 +38,10 @@ pub struct Tracking {
     /// The MLflow experiment; default: the experiment's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
+    /// Steps between two records of the training losses, each of which has the means since the one
+    /// before; default: as many as make at most 2,000 records a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<u64>,
     /// Steps between two whose weighting is recorded (losses, alpha, Gramian); default: as many as
     /// make at most 1,000 records a run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,11 @@ pub struct Tracking {
 }
 
 impl Tracking {
+    /// Steps between two records of the training losses, in a run of so many.
+    pub fn interval(&self, steps: u64) -> u64 {
+        self.every.unwrap_or_else(|| steps.div_ceil(2000)).max(1)
+    }
+
     /// Steps between two whose weighting is recorded, in a run of so many.
     pub fn weighting_interval(&self, steps: u64) -> u64 {
         self.weighting_every.unwrap_or_else(|| steps.div_ceil(1000)).max(1)

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use crate::run::WorkerId;
 
 /// The result of an update.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StepReport {
     /// The step.
     pub step: u64,
@@ -118,7 +118,7 @@ pub struct Factors {
 }
 
 /// How the tasks of a step were weighted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Weighed {
     /// The tasks that have labelled rows, ascending. The other lists are in this order.
     pub present: Vec<usize>,

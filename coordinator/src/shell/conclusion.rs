@@ -36,6 +36,7 @@ impl Shell {
         let report = self.report(&outcome, status, reason.clone());
         let now = now_ms();
         if matches!(outcome, Outcome::Finished { .. }) {
+            self.record_rest();
             let summary = journal::Outcome::Summary {
                 step: report.step,
                 selected: report.selected.into(),

@@ -12,7 +12,7 @@ use crate::{
     error::CoordinatorError,
     journal::{Observation, Reason},
     run::{Assignment, Departure, Effect, Evaluation, Fault, JobKind, Notice, Phase, Skipped, WorkerId},
-    states::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW},
+    states::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW, TRAINING},
 };
 
 impl Shell {
@@ -154,6 +154,7 @@ impl Shell {
         states.insert("device".into(), self.setup.device.to_string());
         states.insert(FINGERPRINT.into(), self.connections.fingerprint().unwrap_or_default().to_owned());
         let Skipped { all, in_a_row } = self.run.skipped();
+        states.insert(TRAINING.into(), self.training.to_state());
         states.insert(SKIPPED.into(), all.to_string());
         states.insert(SKIPPED_IN_A_ROW.into(), in_a_row.to_string());
         let preprocessing = String::from_utf8_lossy(&self.plan_json).into_owned();

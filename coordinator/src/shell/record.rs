@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{Shell, weighting};
+use super::{Shell, training::Training, weighting};
 use crate::{
     clock::now_ms,
     compute::{SkipReport, StepReport},
@@ -12,16 +12,26 @@ use crate::{
     setup::Setup,
 };
 
-type Metrics = IndexMap<String, Number>;
+/// Values of metrics by name.
+pub(super) type Metrics = IndexMap<String, Number>;
 
 impl Shell {
     /// Writes the step that is done and not in the journal yet, if there is one.
     pub(super) fn record_step(&mut self) {
         let Some(report) = self.recorder.take_unrecorded() else { return };
-        self.recorder.append(&of_step(&self.setup, &report));
+        let records = of_step(&self.setup, &report, &mut self.training);
+        self.recorder.append(&records);
         let losses = self.setup.prepared.plan.shapes().tasks.iter().zip(&report.losses);
         let losses = losses.filter_map(|(task, loss)| Some((task.name.clone(), (*loss)?))).collect();
         self.display.show_losses(losses);
+    }
+
+    /// Writes the losses of the last steps, if training ended before their record was due.
+    pub(super) fn record_rest(&mut self) {
+        self.record_step();
+        let values = self.training.take();
+        let records = of_training(&self.setup, now_ms(), self.training.step(), values);
+        self.recorder.append(&records);
     }
 
     /// Writes a step that is skipped.
@@ -43,33 +53,32 @@ impl Shell {
     }
 }
 
-/// The records of a step: the losses as they were before its update, and how the tasks were
-/// weighed.
-fn of_step(setup: &Setup, report: &StepReport) -> Vec<Record> {
+/// The records of a step: the mean losses of the steps that are due, as they were before their
+/// updates, and how the tasks were weighted.
+fn of_step(setup: &Setup, report: &StepReport, training: &mut Training) -> Vec<Record> {
     let (now, step) = (now_ms(), report.step + 1);
     let tasks = &setup.prepared.plan.shapes().tasks;
-    let mut records = Vec::with_capacity(tasks.len() + 1);
-    let mut total = 0.0;
+    training.add(report, &tasks.iter().map(|task| task.weight).collect::<Vec<_>>());
+    let every = setup.loaded.experiment.tracking.interval(setup.steps);
+    let is_due = step.is_multiple_of(every) || step == setup.steps;
+    let mut values = if is_due { training.take() } else { IndexMap::new() };
     let recorded = report.weighed.recorded;
-    for (index, (task, loss)) in tasks.iter().zip(&report.losses).enumerate() {
-        if let Some(loss) = loss {
-            total += task.weight * loss;
-            let mut values = one("loss", *loss);
-            if recorded {
-                values.extend(weighting::of_task(&report.weighed, index));
-            }
-            records.push(metrics(now, step, "train", Some(&task.name), values));
-        }
-    }
-    let mut all = one("loss", total);
-    all.insert("learning_rate".into(), Number(report.learning_rate));
     if recorded {
-        all.extend(weighting::of_all(&report.weighed));
+        for task in 0..tasks.len() {
+            let mut of_task = weighting::of_task(&report.weighed, task);
+            if let Some(alpha) = of_task.get("alpha").copied()
+                && training.if_changed(&format!("alpha.{task}"), alpha.0).is_none()
+            {
+                of_task.shift_remove("alpha");
+            }
+            add(&mut values, Some(task), of_task);
+        }
+        add(&mut values, None, weighting::of_all(&report.weighed));
     }
-    if let Some(norm) = report.gradient_norm {
-        all.insert("gradient_norm".into(), Number(norm));
+    if let Some(rate) = training.if_changed("learning_rate", report.learning_rate) {
+        add(&mut values, None, one("learning_rate", rate.0));
     }
-    records.push(metrics(now, step, "train", None, all));
+    let mut records = of_training(setup, now, step, values);
     if recorded {
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         let method = setup.loaded.experiment.weighting.method();
@@ -79,6 +88,20 @@ fn of_step(setup: &Setup, report: &StepReport) -> Vec<Record> {
         records.push(Record::observed(now, Observation::Speed { step, rank: None, metrics }));
     }
     records
+}
+
+/// Adds metrics of a task to those that are there.
+fn add(values: &mut IndexMap<Option<usize>, Metrics>, task: Option<usize>, metrics: Metrics) {
+    if !metrics.is_empty() {
+        values.entry(task).or_default().extend(metrics);
+    }
+}
+
+/// The records of training metrics by task.
+fn of_training(setup: &Setup, now: u64, step: u64, values: IndexMap<Option<usize>, Metrics>) -> Vec<Record> {
+    let tasks = &setup.prepared.plan.shapes().tasks;
+    let name = |task: Option<usize>| task.map(|task| tasks[task].name.as_str());
+    values.into_iter().map(|(task, values)| metrics(now, step, "train", name(task), values)).collect()
 }
 
 /// The records of a skipped step: `skipped` is 1. Its losses are added if they were not written

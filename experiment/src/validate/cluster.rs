@@ -40,6 +40,7 @@ pub(super) fn check_tracking(tracking: &Tracking) -> Check {
                 .to_owned()
         })?;
     }
+    require(tracking.every != Some(0), &["every"], || "must be 1 or more".to_owned())?;
     require(tracking.weighting_every != Some(0), &["weighting_every"], || "must be 1 or more".to_owned())?;
     require(tracking.experiment.as_deref() != Some(""), &["experiment"], || "must not be empty".to_owned())
 }
