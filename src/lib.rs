@@ -46,7 +46,8 @@ pub fn run(catalogue: Catalogue) -> ExitCode {
         .with_ansi(stderr().is_terminal())
         .without_time()
         .with_target(false)
-        // The complaint about a line that can't be written goes to the same closed pipe, and panics.
+        // The complaint about a line that can't be written goes to the same closed pipe, and
+        // panics.
         .log_internal_errors(false)
         .init();
     // Clap keeps the text for as long as the program runs.

@@ -1,5 +1,5 @@
-//! Signals at the very start, messages that nobody reads, and worker processes whose program is gone
-//! or that can't be started.
+//! Signals at the very start, messages that nobody reads, and worker processes whose program is
+//! gone or that can't be started.
 
 mod support;
 
