@@ -83,7 +83,7 @@ fn help_of_the_program_and_of_each_command() {
     let commands = program.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let names = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names.len(), 13, "{names:?}");
+    assert!(names.contains(&"train") && names.last() == Some(&"help"), "{names:?}");
     for name in names.into_iter().filter(|name| *name != "help") {
         compare(&format!("help-{name}"), &help(name));
     }
