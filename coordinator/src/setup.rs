@@ -5,7 +5,7 @@ mod settings;
 use std::{path::PathBuf, sync::Arc};
 
 use aggregation::weighting::{Method, Need};
-use datasets::{DataError, Plan, Prepared};
+use datasets::{DataError, Plan, Prepared, Watch};
 use experiment::{Experiment, ExperimentError, Loaded, Order, SplitName};
 use model::{Device, ModelError, Network};
 
@@ -55,8 +55,16 @@ impl Setup {
     /// # Errors
     /// [`SetupError`], which names the place in the file, the table, the column or the row.
     pub fn prepare(loaded: Loaded, device: Device) -> Result<Setup, SetupError> {
+        Setup::prepare_watched(loaded, device, &|_| {})
+    }
+
+    /// [`Setup::prepare`], and `watch` is told how far the tables are read.
+    ///
+    /// # Errors
+    /// As [`Setup::prepare`].
+    pub fn prepare_watched(loaded: Loaded, device: Device, watch: Watch<'_>) -> Result<Setup, SetupError> {
         device.burn()?;
-        let prepared = datasets::prepare(&loaded)?;
+        let prepared = datasets::prepare_watched(&loaded, watch)?;
         let plan = &prepared.plan;
         let method = loaded
             .experiment

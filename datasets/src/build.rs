@@ -16,6 +16,7 @@ use std::sync::Arc;
 use experiment::{Loaded, Order, SplitName};
 
 use crate::labels::TaskLabels;
+use crate::passage::Watch;
 use crate::plan::{FeedPlan, Plan, TablePlan, Written};
 use crate::split::Assignment;
 use crate::summary::Summary;
@@ -46,11 +47,20 @@ pub struct Prepared {
 ///
 /// Whatever is wrong with the tables or with what the experiment asks of them; see [`DataError`].
 pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
+    prepare_watched(loaded, &|_| {})
+}
+
+/// [`prepare`], and `watch` is told how far it is: for each pass over a table, after each block.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_watched(loaded: &Loaded, watch: Watch<'_>) -> Result<Prepared, DataError> {
     let experiment = &loaded.experiment;
     let mut warnings = Vec::new();
     let mut opened = Vec::new();
     for (name, dataset) in &experiment.datasets {
-        opened.push(table::open(name, dataset, loaded)?);
+        opened.push(table::open(name, dataset, loaded, watch)?);
     }
     let drafts = tasks::expand(loaded, &opened)?;
     let feeds = tasks::feeds(loaded, &opened, &drafts, &mut warnings)?;
@@ -64,7 +74,7 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
     }
     let mut fitted = Vec::new();
     for (i, table) in opened.iter().enumerate() {
-        fitted.push(read(loaded, table, i, &feeds, &drafts, &mut warnings)?);
+        fitted.push(read(loaded, (table, i), &feeds, &drafts, &mut warnings, watch)?);
     }
     let (mut plans, mut summaries) = (Vec::new(), Vec::new());
     for (number, draft) in drafts.iter().enumerate() {
@@ -98,14 +108,14 @@ pub fn prepare(loaded: &Loaded) -> Result<Prepared, DataError> {
 /// The pass over a table.
 fn read(
     loaded: &Loaded,
-    table: &OpenTable<'_>,
-    number: usize,
+    (table, number): (&OpenTable<'_>, usize),
     feeds: &[Feed],
     drafts: &[Draft<'_>],
     warnings: &mut Vec<String>,
+    watch: Watch<'_>,
 ) -> Result<FittedTable, DataError> {
     let how = &loaded.experiment.datasets[table.name].split;
-    let split = table.assign(how)?;
+    let split = table.assign(how, watch)?;
     let order = order(loaded, table, &split)?;
     let places = |columns: &[usize]| columns.iter().map(|column| table.place(*column)).collect();
     let digester = |feed: &Feed| {
@@ -115,7 +125,7 @@ fn read(
     };
     let own = feeds.iter().enumerate().filter(|(_, feed)| feed.table == number);
     let digesters = own.map(|(i, feed)| (i, digester(feed))).collect();
-    features::fit(table, split, order, digesters, warnings)
+    features::fit(table, (split, order), digesters, warnings, watch)
 }
 
 /// How a table's training rows are cut into partitions. Fails if a partition would be empty.

@@ -44,7 +44,9 @@ pub enum DataError {
         reason: String,
     },
     /// A worker reads other values than the coordinator did.
-    #[error("the data differ from the coordinator's: feed `{feed}`, {part} has digest {found}, expected {expected}")]
+    #[error(
+        "the data are not those that the run was planned with: feed `{feed}`, {part} has digest {found}, expected {expected}"
+    )]
     Different {
         /// The feed's name.
         feed: String,

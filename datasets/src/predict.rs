@@ -37,7 +37,7 @@ pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows
         fail("the name has no known extension; rename the file to .csv, .parquet, .ipc or .ndjson".to_owned())
     })?;
     let csv: CsvOptions = origin.csv.clone();
-    let (mut table, found) = Table::create(&[name], Path::new(""), format, &csv)?;
+    let (mut table, found) = Table::create(&[name], Path::new(""), format, &csv, &|_, _| {})?;
     for feature in &feed.features {
         if !found.iter().any(|column| column.name == feature.column) {
             return Err(fail(format!("no column `{}`, which the model takes", feature.column)));

@@ -107,7 +107,7 @@ impl Table {
             let found = discover::reopen(file, plan.format, &plan.csv, resolve(&file.path)?)?;
             if found.bytes != file.bytes || found.rows() != file.rows {
                 let reason = format!(
-                    "the file has {} rows in {} bytes here, and {} rows in {} bytes at the coordinator",
+                    "the file has {} rows in {} bytes here, and the run was planned with {} rows in {} bytes",
                     found.rows(),
                     found.bytes,
                     file.rows,
@@ -129,14 +129,15 @@ impl Table {
     }
 
     /// Looks at new files; gives the table without columns to read, and all columns that the files
-    /// have.
+    /// have. `watch` is told how many bytes of how many have been looked at.
     pub fn create(
         names: &[String],
         base: &Path,
         format: Format,
         csv: &CsvOptions,
+        watch: &dyn Fn(u64, u64),
     ) -> Result<(Self, Vec<Found>), DataError> {
-        let files = discover::files(names, base, format, csv)?;
+        let files = discover::files(names, base, format, csv, watch)?;
         let columns = files[0].columns.clone();
         Ok((Table { format, csv: csv.clone(), files, columns: Vec::new() }, columns))
     }

@@ -241,7 +241,7 @@ fn a_worker_with_other_data_is_refused_with_feed_and_partition() {
     case.write("t.csv", table(59).as_bytes());
     says(
         &Store::open(prepared.plan, case.path()).expect_err("fewer rows").to_string(),
-        &["t.csv", "bytes here", "at the coordinator"],
+        &["t.csv", "bytes here", "was planned with"],
     );
 }
 

@@ -11,6 +11,7 @@ use crate::DataError;
 use crate::column::Column;
 use crate::encoding::{Encoding, Feature};
 use crate::input::Fit;
+use crate::passage::{Pass, Passage, Watch};
 use crate::split::{Assignment, Index};
 use crate::summary::quoted;
 
@@ -48,10 +49,10 @@ struct ColumnPass {
 /// change no bit of it.
 pub(super) fn fit(
     table: &OpenTable<'_>,
-    split: Assignment,
-    order: Order,
+    (split, order): (Assignment, Order),
     mut digesters: BTreeMap<usize, FeedDigester>,
     warnings: &mut Vec<String>,
+    watch: Watch<'_>,
 ) -> Result<FittedTable, DataError> {
     let index = Index::new(&split);
     let learn = |column: &usize| ColumnPass {
@@ -63,8 +64,10 @@ pub(super) fn fit(
     };
     let mut passes: Vec<ColumnPass> = table.read.iter().map(learn).collect();
     let wanted: Vec<usize> = (0..table.read.len()).collect();
-    table.table.scan(&wanted, 0..table.table.rows(), &mut |first, block| {
+    let all = table.table.rows();
+    table.table.scan(&wanted, 0..all, &mut |first, block| {
         let rows = 0..block.first().map_or(0, Column::len);
+        let done = first + rows.end as u64;
         let training: Vec<usize> = rows.filter(|row| index.part(first + *row as u64) == SplitName::Train).collect();
         std::thread::scope(|scope| {
             scope.spawn(|| digesters.values_mut().for_each(|digester| digester.push(first, &block, &index)));
@@ -75,6 +78,7 @@ pub(super) fn fit(
                 append(&mut pass.whole, column);
             }
         }
+        watch(Passage { dataset: table.name, pass: Pass::Read, done, all });
         Ok(())
     })?;
     let mut fitted = FittedTable {

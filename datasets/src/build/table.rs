@@ -9,6 +9,7 @@ use super::features::FittedTable;
 use crate::DataError;
 use crate::column::{Column, ColumnKind, Texts};
 use crate::input::{self, Input};
+use crate::passage::{Pass, Passage, Watch};
 use crate::plan::{ColumnPlan, TablePlan};
 use crate::selection::Columns;
 use crate::source::{Found, Physical, Table, extension_format, size};
@@ -49,7 +50,12 @@ pub(super) struct OpenTable<'a> {
 }
 
 /// Looks at a dataset's files.
-pub(super) fn open<'a>(name: &'a str, dataset: &'a Dataset, loaded: &Loaded) -> Result<OpenTable<'a>, DataError> {
+pub(super) fn open<'a>(
+    name: &'a str,
+    dataset: &'a Dataset,
+    loaded: &Loaded,
+    watch: Watch<'_>,
+) -> Result<OpenTable<'a>, DataError> {
     let (input_name, input) = read_input(name, dataset, loaded)?;
     let parts: [&[String]; 3] = match &dataset.path {
         Paths::Files(files) => [files, &[], &[]],
@@ -67,7 +73,8 @@ pub(super) fn open<'a>(name: &'a str, dataset: &'a Dataset, loaded: &Loaded) -> 
         Some(format) => format,
         None => format_of(name, &files, loaded)?,
     };
-    let created = Table::create(&files, &loaded.base, format, &dataset.csv);
+    let look = |done, all| watch(Passage { dataset: name, pass: Pass::FindRows, done, all });
+    let created = Table::create(&files, &loaded.base, format, &dataset.csv, &look);
     let (table, found) = created.map_err(|error| at_path(loaded, name, error))?;
     let rows = |range: std::ops::Range<usize>| table.files[range].iter().map(|file| file.rows()).sum::<u64>();
     let by_files = matches!(dataset.path, Paths::BySplit { .. })
@@ -231,10 +238,10 @@ impl OpenTable<'_> {
     }
 
     /// Divides the rows.
-    pub fn assign(&self, split: &Split) -> Result<Assignment, DataError> {
+    pub fn assign(&self, split: &Split, watch: Watch<'_>) -> Result<Assignment, DataError> {
         let rows = self.by_files.unwrap_or([self.table.rows(), 0, 0]);
         let key_column = match self.split_column {
-            Some(column) => Some(self.whole(column)?),
+            Some(column) => Some(self.whole(column, watch)?),
             None => None,
         };
         let key = match (&key_column, split) {
@@ -251,10 +258,12 @@ impl OpenTable<'_> {
     }
 
     /// A column of all rows.
-    pub fn whole(&self, column: usize) -> Result<Column, DataError> {
+    pub fn whole(&self, column: usize, watch: Watch<'_>) -> Result<Column, DataError> {
         let mut whole = None;
-        self.table.scan(&[self.place(column)], 0..self.table.rows(), &mut |_, mut block| {
+        let all = self.table.rows();
+        self.table.scan(&[self.place(column)], 0..all, &mut |first, mut block| {
             if let Some(part) = block.pop() {
+                watch(Passage { dataset: self.name, pass: Pass::ReadSplit, done: first + part.len() as u64, all });
                 append(&mut whole, part);
             }
             Ok(())

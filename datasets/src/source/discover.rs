@@ -22,16 +22,24 @@ pub(crate) fn extension_format(name: &str) -> Option<Format> {
     }
 }
 
-/// Looks at new files, which must have the same columns.
+/// Looks at new files, which must have the same columns. `watch` is told how many bytes of how many
+/// have been looked at.
 pub(crate) fn files(
     names: &[String],
     base: &Path,
     format: Format,
     options: &CsvOptions,
+    watch: &dyn Fn(u64, u64),
 ) -> Result<Vec<TableFile>, DataError> {
+    // A file that is not there is refused in its turn.
+    let length = |name: &String| std::fs::metadata(location::resolve(base, name)).map_or(0, |found| found.len());
+    let all = names.iter().map(length).sum();
+    let mut before = 0;
     let mut files: Vec<TableFile> = Vec::new();
     for name in names {
-        let file = look(name, location::resolve(base, name), format, options, None)?;
+        let file = look(name, location::resolve(base, name), format, options, None, &|done| watch(before + done, all))?;
+        before += file.bytes;
+        watch(before, all);
         if let Some(first) = files.first() {
             agree(first, &file)?;
         }
@@ -50,7 +58,7 @@ pub(crate) fn reopen(
     options: &CsvOptions,
     path: PathBuf,
 ) -> Result<TableFile, DataError> {
-    look(&plan.path, path, format, options, Some(plan))
+    look(&plan.path, path, format, options, Some(plan), &|_| {})
 }
 
 fn agree(first: &TableFile, file: &TableFile) -> Result<(), DataError> {
@@ -110,6 +118,7 @@ fn look(
     format: Format,
     options: &CsvOptions,
     plan: Option<&FilePlan>,
+    watch: &dyn Fn(u64),
 ) -> Result<TableFile, DataError> {
     let fail = |reason: String| DataError::File { file: name.into(), reason };
     let bytes = size(name, &path)?;
@@ -121,13 +130,14 @@ fn look(
             let columns = names.into_iter().map(|name| Found::new(name, Physical::Fields)).collect();
             (
                 columns,
-                known.map_or_else(|| text::index(&path, start, rules), Ok).map_err(|e| fail(e.to_string()))?,
+                known.map_or_else(|| text::index(&path, start, rules, watch), Ok).map_err(|e| fail(e.to_string()))?,
                 rules,
             )
         }
         Format::Ndjson => {
             let rules = ndjson::RULES;
-            let blocks = known.map_or_else(|| text::index(&path, 0, rules), Ok).map_err(|e| fail(e.to_string()))?;
+            let blocks =
+                known.map_or_else(|| text::index(&path, 0, rules, watch), Ok).map_err(|e| fail(e.to_string()))?;
             let first = text::block(&path, blocks[0], blocks[1], rules).map_err(|e| fail(e.to_string()))?;
             (ndjson::discover(&first).map_err(fail)?, blocks, rules)
         }

@@ -61,8 +61,9 @@ impl Rows {
     }
 }
 
-/// The starts of the blocks from byte `start` on, and then the end of the file.
-pub(crate) fn index(path: &Path, start: u64, rules: Rules) -> io::Result<Vec<Start>> {
+/// The starts of the blocks from byte `start` on, and then the end of the file. `watch` is told how
+/// many bytes have been looked at.
+pub(crate) fn index(path: &Path, start: u64, rules: Rules, watch: &dyn Fn(u64)) -> io::Result<Vec<Start>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(start))?;
     let mut reader = BufReader::with_capacity(1 << 20, file);
@@ -85,6 +86,7 @@ pub(crate) fn index(path: &Path, start: u64, rules: Rules) -> io::Result<Vec<Sta
             }
         }
         byte += piece.len() as u64;
+        watch(byte);
         let length = piece.len();
         io::BufRead::consume(&mut reader, length);
     }
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn quoted_line_feeds_and_blank_lines_do_not_end_rows() {
         let (_folder, path) = file("a,b\n1,\"x\ny\"\n\n\r\n2,z");
-        let starts = index(&path, 4, CSV).expect("indexed");
+        let starts = index(&path, 4, CSV, &|_| {}).expect("indexed");
         assert_eq!(starts, [(4, 0), (18, 2)]);
         let bytes = block(&path, starts[0], starts[1], CSV).expect("read");
         assert_eq!(String::from_utf8(bytes).expect("text"), "1,\"x\ny\"\n2,z\n");
@@ -162,7 +164,7 @@ mod tests {
     fn many_rows_become_blocks_that_cover_the_file() {
         let text: String = (0..150_000).map(|i| format!("{i}\n")).collect();
         let (_folder, path) = file(&text);
-        let starts = index(&path, 0, CSV).expect("indexed");
+        let starts = index(&path, 0, CSV, &|_| {}).expect("indexed");
         assert_eq!(starts.iter().map(|s| s.1).collect::<Vec<_>>(), [0, BLOCK_ROWS, 2 * BLOCK_ROWS, 150_000]);
         let second = block(&path, starts[1], starts[2], CSV).expect("read");
         assert!(second.starts_with(b"65536\n") && second.ends_with(b"\n131071\n"));
@@ -171,6 +173,6 @@ mod tests {
     #[test]
     fn a_file_without_rows_has_one_empty_block() {
         let (_folder, path) = file("a,b\n");
-        assert_eq!(index(&path, 4, CSV).expect("indexed"), [(4, 0), (4, 0)]);
+        assert_eq!(index(&path, 4, CSV, &|_| {}).expect("indexed"), [(4, 0), (4, 0)]);
     }
 }
