@@ -12,7 +12,7 @@ use crate::error::ExperimentError;
 use crate::experiment::Experiment;
 use crate::network::ModelParts;
 use crate::source::Source;
-use crate::{methods, overrides, validate};
+use crate::{habits, methods, overrides, validate};
 
 /// An experiment with the text that it was read from.
 #[derive(Debug, Clone)]
@@ -59,12 +59,13 @@ pub fn parse(text: &str, path: &Path, sets: &[String], parts: &dyn ModelParts) -
         ));
     }
     source.set_overrides(overrides::apply(&mut table, sets)?);
-    let mut experiment: Experiment = decode(&table).map_err(|fault| source.error(fault))?;
+    let refused = |fault| source.error(habits::explain(fault, &table));
+    let mut experiment: Experiment = decode(&table).map_err(refused)?;
     validate::experiment(&experiment)
         .and_then(|()| methods::check_robust(&experiment))
         .and_then(|()| methods::check_weighting(&experiment))
         .and_then(|()| parts.complete(&mut experiment).map_err(methods::misfit))
-        .map_err(|fault| source.error(fault))?;
+        .map_err(refused)?;
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Loaded { experiment, source, base })
 }

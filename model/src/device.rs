@@ -2,7 +2,7 @@
 //!
 //! | name | what | cargo feature |
 //! |---|---|---|
-//! | `flex` | the processor, pure Rust | (always) |
+//! | `flex`, `cpu` | the processor, pure Rust | (always) |
 //! | `libtorch`, `libtorch:cuda:N` | LibTorch on the processor or a CUDA card | `tch` |
 //! | `cuda:N` | a CUDA card, through CubeCL | `cuda` |
 //! | `wgpu` | the default graphics card | `wgpu` |
@@ -102,10 +102,10 @@ impl FromStr for Device {
     type Err = ModelError;
 
     fn from_str(name: &str) -> Result<Self, ModelError> {
-        let unknown = || ModelError::UnknownDevice { name: name.to_owned() };
+        let unknown = || ModelError::UnknownDevice { name: name.to_owned(), hint: hint(name) };
         let index = |text: &str| text.parse::<usize>().map_err(|_| unknown());
         match name {
-            "flex" => Ok(Device::Flex),
+            "flex" | "cpu" => Ok(Device::Flex),
             "libtorch" | "libtorch:cpu" => Ok(Device::LibTorch),
             "libtorch:cuda" => Ok(Device::LibTorchCuda(0)),
             "cuda" => Ok(Device::Cuda(0)),
@@ -116,6 +116,16 @@ impl FromStr for Device {
                 _ => Err(unknown()),
             },
         }
+    }
+}
+
+/// What a name from another library is here, in words.
+fn hint(name: &str) -> &'static str {
+    match name.to_lowercase().as_str() {
+        "gpu" | "nvidia" | "cudnn" => "; the first CUDA card is cuda:0",
+        "mps" | "metal" | "vulkan" | "webgpu" | "rocm" => "; a graphics card without CUDA is wgpu",
+        "torch" | "pytorch" => "; LibTorch is libtorch",
+        _ => "",
     }
 }
 

@@ -7,10 +7,12 @@ use settings::Invalid;
 #[non_exhaustive]
 pub enum ModelError {
     /// The name given as device is not one that exists.
-    #[error("there is no device `{name}`; devices are flex, libtorch, libtorch:cuda:N, cuda:N and wgpu")]
+    #[error("there is no device `{name}`; devices are flex (or cpu), libtorch, libtorch:cuda:N, cuda:N and wgpu{hint}")]
     UnknownDevice {
         /// What was asked for.
         name: String,
+        /// The device that was probably meant, in words.
+        hint: &'static str,
     },
     /// The device exists, and this binary was built without it.
     #[error("device `{name}` is not in this build; build with `cargo build --features {feature}`{note}")]

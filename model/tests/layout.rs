@@ -154,8 +154,13 @@ fn devices_are_read_and_written_and_refused_with_the_command_that_builds_them() 
     for name in ["flex", "libtorch", "libtorch:cuda:1", "cuda:0", "wgpu"] {
         assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
     }
-    for name in ["gpu", "cuda:x", "libtorch:cuda:", ""] {
-        assert_eq!(name.parse::<Device>(), Err(ModelError::UnknownDevice { name: name.to_owned() }));
+    assert_eq!("cpu".parse(), Ok(Device::Flex));
+    for name in ["tpu", "cuda:x", "libtorch:cuda:", ""] {
+        assert_eq!(name.parse::<Device>(), Err(ModelError::UnknownDevice { name: name.to_owned(), hint: "" }));
+    }
+    for (name, meant) in [("gpu", "cuda:0"), ("mps", "wgpu"), ("torch", "libtorch")] {
+        let refused = name.parse::<Device>().unwrap_err().to_string();
+        assert!(refused.ends_with(&format!(" is {meant}")), "{refused}");
     }
     if !cfg!(feature = "wgpu") {
         let refused = Network::new(&experiment(json!({})), &four_tasks(), &Device::Wgpu).unwrap_err();
