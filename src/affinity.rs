@@ -12,7 +12,7 @@ use crate::{
     recorded::{self, Recorded},
 };
 
-pub use shown::{csv, text};
+pub use shown::{advice, csv, text};
 
 /// The affinity of all pairs of tasks, over every recorded step that has a Gramian.
 ///
@@ -29,16 +29,24 @@ pub fn measure(recorded: &Recorded) -> Result<Affinity, Failure> {
     Ok(affinity)
 }
 
-/// The affinity of a finished run's tasks as text; nothing if the run recorded no per-task
-/// gradients or has a single task.
+/// What the end of a run says of the affinity of its tasks.
+#[derive(Default)]
+pub struct Summary {
+    /// Whether the run recorded per-task gradients of several tasks.
+    pub is_measured: bool,
+    /// The recommendation, if it is to train some tasks apart.
+    pub advice: Option<String>,
+}
+
+/// The summary of a finished run, in lines of at most `width` characters.
 ///
 /// # Errors
 /// The run's records can't be read.
-pub fn summary(run_dir: &Path) -> Result<Option<String>, Failure> {
+pub fn summary(run_dir: &Path, width: usize) -> Result<Summary, Failure> {
     let recorded = recorded::read(run_dir)?;
     let tasks = recorded.tasks();
     if tasks.len() < 2 || recorded.check_gramians(run_dir).is_err() {
-        return Ok(None);
+        return Ok(Summary::default());
     }
-    Ok(Some(text(&tasks, &measure(&recorded)?)))
+    Ok(Summary { is_measured: true, advice: advice(&tasks, &measure(&recorded)?, width) })
 }

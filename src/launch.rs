@@ -25,8 +25,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     affinity,
-    exit::{Failure, print, say},
+    exit::Failure,
     progress,
+    screen::{self, print, print_json, say},
     signals::Signals,
     table,
 };
@@ -42,8 +43,8 @@ pub struct Arguments {
     /// Experiment file. It is not needed to resume a run.
     #[arg(required_unless_present = "resume")]
     file: Option<PathBuf>,
-    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu [default: flex, or the
-    /// resumed run's].
+    /// Device to compute on: flex (or cpu), libtorch, libtorch:cuda:N, cuda:N or wgpu [default:
+    /// flex, or the resumed run's].
     #[arg(long)]
     device: Option<String>,
     /// Folder of the run [default: a new one in `runs`].
@@ -204,7 +205,10 @@ pub fn prepare(file: &Path, sets: &[String], device: &str) -> Result<Setup, Fail
 fn prepare_loaded(loaded: Loaded, device: &str) -> Result<Setup, Failure> {
     let device: Device = device.parse().map_err(Failure::refused)?;
     check_tracking(&loaded)?;
-    let setup = Setup::prepare(loaded, device).map_err(Failure::refused)?;
+    let reading = progress::Reading::begin();
+    let setup = Setup::prepare_watched(loaded, device, &|passage| reading.show(&passage));
+    drop(reading);
+    let setup = setup.map_err(Failure::refused)?;
     for warning in &setup.prepared.summary.warnings {
         say(&format!("warning: {warning}"));
     }
@@ -265,21 +269,31 @@ fn options(started: Instant) -> Options {
     Options { mlflow, command, user, tags, started, disk: Arc::new(LocalDisk) }
 }
 
+/// Prints the result of a finished run for people: what they look for comes last.
+fn show(report: &Report) -> Result<(), Failure> {
+    let width = screen::width();
+    let affinity = match affinity::summary(Path::new(&report.run_dir), width) {
+        Ok(affinity) => affinity,
+        // The run is finished either way.
+        Err(Failure::Refused(why) | Failure::Failed(why)) => {
+            say(&format!("warning: the affinity of the tasks is not shown: {why}"));
+            affinity::Summary::default()
+        }
+        Err(interrupted) => return Err(interrupted),
+    };
+    print(&table::report(report, affinity.advice.as_deref(), width));
+    if affinity.is_measured {
+        print(&format!("which tasks help each other: trunkline affinity {}", report.run_dir));
+    }
+    Ok(())
+}
+
 /// Prints the result of a run.
 fn finish(report: &Report, json: bool) -> Result<(), Failure> {
     if json {
-        print(&serde_json::to_string(report).map_err(Failure::failed)?);
+        print_json(report)?;
     } else if report.status == "finished" {
-        print(&table::report(report));
-        match affinity::summary(Path::new(&report.run_dir)) {
-            Ok(Some(affinity)) => print(&affinity),
-            Ok(None) => {}
-            // The run is finished either way.
-            Err(Failure::Refused(why) | Failure::Failed(why)) => {
-                say(&format!("warning: the affinity of the tasks is not shown: {why}"));
-            }
-            Err(interrupted) => return Err(interrupted),
-        }
+        show(report)?;
     }
     match report.status {
         "finished" => Ok(()),

@@ -4,6 +4,7 @@
 //! with a [`Catalogue`] of their own, and has the same commands.
 
 mod affinity;
+mod amount;
 mod catalogue;
 mod commands;
 mod exit;
@@ -13,6 +14,7 @@ mod picture;
 mod progress;
 mod recorded;
 mod run_dir;
+mod screen;
 mod security;
 mod signals;
 mod table;
@@ -53,8 +55,11 @@ pub fn run(catalogue: Catalogue) -> ExitCode {
     // Clap keeps the text for as long as the program runs.
     let version: &'static str = catalogue.version().leak();
     let command = commands::Arguments::command().name(catalogue.name()).version(version);
-    let arguments = commands::Arguments::from_arg_matches(&command.get_matches());
-    let arguments = arguments.unwrap_or_else(|error| error.exit());
+    let matches = command.try_get_matches();
+    let arguments = match matches.and_then(|matches| commands::Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
     let registered = catalogue.register().map_err(exit::Failure::refused);
     exit::code(registered.and_then(|()| commands::run(arguments, started)))
 }

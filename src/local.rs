@@ -15,7 +15,7 @@ use proto::address::Address;
 use tempfile::TempDir;
 use tokio::{net::UnixListener, process::Command, sync::watch, task::JoinSet, time};
 
-use crate::exit::{Failure, say};
+use crate::{exit::Failure, screen::say};
 
 /// How long workers may take to end by themselves after the run.
 const END_WAIT: time::Duration = time::Duration::from_secs(3);

@@ -9,7 +9,7 @@ use coordinator::{
 use experiment::Loaded;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::exit::{Failure, say};
+use crate::{exit::Failure, screen::say};
 
 /// Refuses a path that is not a run's folder.
 pub fn check(dir: &Path) -> Result<(), Failure> {

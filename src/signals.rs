@@ -18,7 +18,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::exit::{INTERRUPTED, say};
+use crate::{exit::INTERRUPTED, screen::say};
 
 /// Requests to the run, from signals and from this program.
 pub struct Signals {

@@ -89,7 +89,7 @@ fn text_of(command: &mut std::process::Command) -> String {
 }
 
 #[test]
-fn the_end_of_a_run_says_what_affinity_says() {
+fn the_end_of_a_run_points_at_the_affinity_of_its_tasks() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let mut command = trunkline();
@@ -97,7 +97,8 @@ fn the_end_of_a_run_says_what_affinity_says() {
     command.args(["--set", "train.steps=30", "--set", "weighting.method=upgrad"]);
     let end = text_of(&mut command);
     let affinity = text_of(trunkline().arg("affinity").arg(&run));
-    assert!(end.ends_with(&affinity), "{end}\nand not\n{affinity}");
+    let pointer = format!("which tasks help each other: trunkline affinity {}\n", run.display());
+    assert!(end.ends_with(&pointer) && !end.contains("cosine"), "{end}");
     for part in ["mean cosine of the gradients over 30 recorded steps", "first-order transfer", "recommendation: train"]
     {
         assert_eq!(affinity.matches(part).count(), 1, "{part}: {affinity}");

@@ -1,9 +1,8 @@
 //! A measure as a table, in the fullest form that fits a line.
 
 use aggregation::affinity::{Estimate, Estimates, STEPS_MIN};
-use comfy_table::Table;
 
-use crate::table;
+use crate::table::{Table, short_name};
 
 /// With more tasks than this, each task's best and worst partners take the place of the matrix.
 const TASKS_MAX: usize = 20;
@@ -22,22 +21,22 @@ pub(super) struct Measured<'a> {
 }
 
 impl Measured<'_> {
-    /// The first of these forms that fits a line: names over the columns and `mean ± standard
-    /// error` in the cells; numbers over the columns; no standard errors; parts of the matrix one
-    /// below the other. More than [`TASKS_MAX`] tasks have their extremes alone.
-    pub(super) fn shown(&self) -> String {
+    /// The first of these forms that fits lines of `width` characters: names over the columns and
+    /// `mean ± standard error` in the cells; numbers over the columns; no standard errors; parts of
+    /// the matrix one below the other. More than [`TASKS_MAX`] tasks have their extremes alone.
+    pub(super) fn shown(&self, width: usize) -> String {
         let all: Vec<usize> = (0..self.tasks.len()).collect();
         let long = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".to_owned(), |e| self.with_error(e));
         let short = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".to_owned(), |e| self.bracketed(e));
         let full = [true, false].into_iter().map(|names| self.part(&all, names, &long));
-        if let Some(table) = full.into_iter().find(table::fits) {
-            return table.to_string();
+        if let Some(table) = full.into_iter().find(|table| table.fits(width)) {
+            return table.shown(width);
         }
         let text = if self.tasks.len() > TASKS_MAX {
-            self.extremes(&short)
+            self.extremes(&short, width)
         } else {
             let whole = self.part(&all, true, &short);
-            if table::fits(&whole) { whole.to_string() } else { self.parts(&all, &short) }
+            if whole.fits(width) { whole.shown(width) } else { self.parts(&all, &short, width) }
         };
         let is_any_unclear = self.values.iter().flatten().flatten().any(|estimate| !estimate.is_clear());
         if is_any_unclear {
@@ -65,45 +64,49 @@ impl Measured<'_> {
     fn part(&self, columns: &[usize], names: bool, cell: &dyn Fn(Option<Estimate>) -> String) -> Table {
         let over = columns.iter().map(|&at| if names { self.tasks[at].to_owned() } else { (at + 1).to_string() });
         let header: Vec<String> = std::iter::once(String::new()).chain(over).collect();
-        let mut rows = table::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut rows = Table::new(header);
         for (at, (name, values)) in self.tasks.iter().zip(self.values).enumerate() {
-            let row = if names { (*name).to_owned() } else { format!("{} {}", at + 1, table::short_name(name)) };
+            let row = if names { (*name).to_owned() } else { format!("{} {}", at + 1, short_name(name)) };
             rows.add_row(std::iter::once(row).chain(columns.iter().map(|&column| cell(values[column]))));
         }
         rows
     }
 
     /// The matrix in as few parts of equally many columns as lines allow.
-    fn parts(&self, all: &[usize], cell: &dyn Fn(Option<Estimate>) -> String) -> String {
+    fn parts(&self, all: &[usize], cell: &dyn Fn(Option<Estimate>) -> String, width: usize) -> String {
         let tables = |parts: usize| {
             all.chunks(all.len().div_ceil(parts)).map(|part| self.part(part, false, cell)).collect::<Vec<_>>()
         };
-        let fitting = (1..all.len()).map(tables).find(|parts| parts.iter().all(table::fits));
+        let fitting = (1..all.len()).map(tables).find(|parts| parts.iter().all(|part| part.fits(width)));
         let parts = fitting.unwrap_or_else(|| tables(all.len()));
-        parts.iter().map(Table::to_string).collect::<Vec<_>>().join("\n")
+        parts.iter().map(|part| part.shown(width)).collect::<Vec<_>>().join("\n")
     }
 
     /// For each task, the tasks that help it most and that harm it most.
-    fn extremes(&self, cell: &dyn Fn(Option<Estimate>) -> String) -> String {
+    fn extremes(&self, cell: &dyn Fn(Option<Estimate>) -> String, width: usize) -> String {
         let with = |kept: usize| {
             let [good, harm] = self.extremes;
-            let mut rows = table::new(&["task", good, harm]);
+            let mut rows = Table::new(["task", good, harm]);
             for (to, name) in self.tasks.iter().enumerate() {
                 let others = (0..self.tasks.len()).filter(|&from| from != to);
                 let known = |from: usize| Some((from, self.values[from][to]?));
                 let mut others: Vec<(usize, Estimate)> = others.filter_map(known).collect();
                 others.sort_by(|a, b| b.1.mean.total_cmp(&a.1.mean));
                 let shown = |(from, estimate): &(usize, Estimate)| {
-                    format!("{} {}", table::short_name(self.tasks[*from]), cell(Some(*estimate)))
+                    format!("{} {}", short_name(self.tasks[*from]), cell(Some(*estimate)))
                 };
                 let best = others.iter().filter(|(_, e)| e.mean > 0.0).take(kept).map(shown).collect::<Vec<_>>();
                 let worst = others.iter().rev().filter(|(_, e)| e.mean < 0.0).take(kept).map(shown).collect::<Vec<_>>();
-                rows.add_row([table::short_name(name), best.join(", "), worst.join(", ")]);
+                rows.add_row([short_name(name), best.join(", "), worst.join(", ")]);
             }
             rows
         };
-        let table = [3, 2].into_iter().map(with).find(table::fits).unwrap_or_else(|| with(1));
-        format!("{table}\nof {} tasks the extremes are shown; --csv and --json have the matrix", self.tasks.len())
+        let table = [3, 2].into_iter().map(with).find(|table| table.fits(width)).unwrap_or_else(|| with(1));
+        format!(
+            "{}\nof {} tasks the extremes are shown; --csv and --json have the matrix",
+            table.shown(width),
+            self.tasks.len()
+        )
     }
 }
 
@@ -124,7 +127,8 @@ mod tests {
         };
         let values: Estimates = (0..tasks.len()).map(|i| (0..tasks.len()).map(|j| value(i, j)).collect()).collect();
         let (long, short) = (|value| format!("{value:.3}"), |value| format!("{value:.2}"));
-        Measured { tasks: &tasks, values: &values, long, short, extremes: ["helped most by", "harmed most by"] }.shown()
+        Measured { tasks: &tasks, values: &values, long, short, extremes: ["helped most by", "harmed most by"] }
+            .shown(100)
     }
 
     fn named(name: &str, count: usize) -> Vec<String> {
@@ -146,14 +150,14 @@ mod tests {
     fn long_names_stand_at_the_rows_only() {
         let text = shown(&named("an_attribute_with_a_name_that_is_very_long", 3), 0.5);
         assert!(text.contains("│ 3 an_attribute_wit…_is_very_long_2 ┆") && text.contains("± 0.500"), "{text}");
-        assert!(widest(&text) <= table::LINE_MAX, "{text}");
+        assert!(widest(&text) <= 100, "{text}");
     }
 
     #[test]
     fn many_tasks_have_every_value_in_lines_that_can_be_read() {
         for (count, name) in [(6, "attribute"), (12, "attribute"), (16, "an_attribute_with_a_name_that_is_very_long")] {
             let text = shown(&named(name, count), 0.2);
-            assert!(widest(&text) <= table::LINE_MAX, "{text}");
+            assert!(widest(&text) <= 100, "{text}");
             // Every row is in every part, every column in one.
             let rows = text.lines().filter(|line| line.contains(&format!("_{} ", count - 1))).count();
             let header = text.lines().filter(|line| line.starts_with("│  ")).collect::<String>();
@@ -167,7 +171,7 @@ mod tests {
     #[test]
     fn very_many_tasks_have_their_extremes() {
         let text = shown(&named("attribute", 60), 0.001);
-        assert!(text.lines().count() < 70 && widest(&text) <= table::LINE_MAX, "{text}");
+        assert!(text.lines().count() < 70 && widest(&text) <= 100, "{text}");
         assert!(text.contains("helped most by") && text.contains("--json"), "{text}");
         let line = text.lines().find(|line| line.contains("│ attribute_0 ")).expect("a row a task");
         assert!(line.contains(" 0.12, ") && line.contains(" -0.25, "), "{line}");

@@ -3,10 +3,9 @@
 use aggregation::affinity::{Affinity, EXACT_MAX, Estimate, Grouping, STEPS_MIN};
 
 use super::matrix::Measured;
-use crate::table::LINE_MAX;
 
-/// Both measures and the recommendation, as text.
-pub fn text(tasks: &[&str], affinity: &Affinity) -> String {
+/// Both measures and the recommendation, in lines of at most `width` characters.
+pub fn text(tasks: &[&str], affinity: &Affinity, width: usize) -> String {
     let steps = affinity.steps();
     let steps = if steps == 1 { "one recorded step".to_owned() } else { format!("{steps} recorded steps") };
     let cosines = Measured {
@@ -24,53 +23,66 @@ pub fn text(tasks: &[&str], affinity: &Affinity) -> String {
         extremes: ["helped most by steps along", "harmed most by steps along"],
     };
     format!(
-        "mean cosine of the gradients over {steps} (standard errors take the steps as independent)\n{}\n\
-         first-order transfer: the share of a column's loss that a step along a row's gradient takes away\n{}\n{}",
-        cosines.shown(),
-        transfers.shown(),
-        recommendation(tasks, affinity)
+        "mean cosine of the gradients over {steps}\n(standard errors take the steps as independent)\n{}\n\
+         first-order transfer: the share of a column's loss that a step along a\nrow's gradient takes away\n{}\n{}",
+        cosines.shown(width),
+        transfers.shown(width),
+        recommendation(tasks, affinity, width)
     )
 }
 
-fn recommendation(tasks: &[&str], affinity: &Affinity) -> String {
-    let Some(grouping) = affinity.grouping() else {
-        return format!(
-            "recommendation: none, because no two tasks share {STEPS_MIN} recorded steps, and fewer do not tell cosines from noise\n\
-             (`tracking.gramian_every` and `tracking.weighting_every` set how many are recorded)"
-        );
-    };
+/// The recommendation if it is to train some tasks apart from others.
+pub fn advice(tasks: &[&str], affinity: &Affinity, width: usize) -> Option<String> {
+    let grouping = affinity.grouping().filter(|grouping| grouping.groups.len() > 1 && is_any_clear(affinity))?;
+    Some(grouped(tasks, &grouping, width))
+}
+
+/// Whether the cosine of some pair of tasks can be told from 0.
+fn is_any_clear(affinity: &Affinity) -> bool {
     let cosines = affinity.cosines();
     let is_clear = |i: usize, j: usize| cosines[i][j].as_ref().is_some_and(Estimate::is_clear);
-    if (0..tasks.len()).any(|j| (0..j).any(|i| is_clear(i, j))) {
-        grouped(tasks, &grouping)
+    (0..cosines.len()).any(|j| (0..j).any(|i| is_clear(i, j)))
+}
+
+fn recommendation(tasks: &[&str], affinity: &Affinity, width: usize) -> String {
+    let Some(grouping) = affinity.grouping() else {
+        return format!(
+            "recommendation: none, because no two tasks share {STEPS_MIN} recorded steps, and\n\
+             fewer do not tell cosines from noise\n\
+             (`tracking.gramian_every` and `tracking.weighting_every` set how many there are)"
+        );
+    };
+    if is_any_clear(affinity) {
+        grouped(tasks, &grouping, width)
     } else {
         "recommendation: train all tasks together\n(no pair's mean cosine is more than two standard errors from 0)"
             .to_owned()
     }
 }
 
-fn grouped(tasks: &[&str], grouping: &Grouping) -> String {
+fn grouped(tasks: &[&str], grouping: &Grouping, width: usize) -> String {
     let how = if grouping.is_best {
         "no other grouping has a larger sum of mean cosines".to_owned()
     } else {
-        format!("groups merged while that did not lower the sum of mean cosines; exact up to {EXACT_MAX} tasks")
+        format!("groups merged while that did not lower the sum of mean cosines;\nexact up to {EXACT_MAX} tasks")
     };
     let how = format!("({how};\npairs within two standard errors of 0 count as 0)");
     match &grouping.groups[..] {
         [_] => format!("recommendation: train all tasks together\n{how}"),
         groups => {
-            let lines: Vec<String> = groups.iter().map(|group| listed(group, tasks)).collect();
+            let lines: Vec<String> = groups.iter().map(|group| listed(group, tasks, width)).collect();
             format!("recommendation: train together the tasks of a line\n{how}\n{}", lines.join("\n"))
         }
     }
 }
 
-/// The names of a group, in lines. Lines after the first are indented further.
-fn listed(group: &[usize], tasks: &[&str]) -> String {
+/// The names of a group, in lines of at most `width` characters. Lines after the first are indented
+/// further.
+fn listed(group: &[usize], tasks: &[&str], width: usize) -> String {
     let (mut lines, mut line) = (Vec::new(), "  ".to_owned());
     for (at, task) in group.iter().enumerate() {
         let name = if at + 1 < group.len() { format!("{}, ", tasks[*task]) } else { tasks[*task].to_owned() };
-        if at > 0 && line.chars().count() + name.trim_end().chars().count() > LINE_MAX {
+        if at > 0 && line.chars().count() + name.trim_end().chars().count() > width {
             lines.push(line.trim_end().to_owned());
             line = "    ".to_owned();
         }
@@ -137,7 +149,7 @@ mod tests {
     #[test]
     fn a_text_has_both_matrices_and_a_recommendation() {
         let tasks = ["a", "b", "c"];
-        let said = |cosines: &[f64]| text(&tasks, &measured(cosines));
+        let said = |cosines: &[f64]| text(&tasks, &measured(cosines), 100);
         let against = said(&[-0.5; 10]);
         assert!(against.contains("over 10 recorded steps") && against.contains("-0.500"), "{against}");
         assert!(against.contains("first-order transfer") && against.contains("-5.00e-2"), "{against}");
@@ -150,9 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn only_tasks_that_are_better_trained_apart_need_advice() {
+        let advised = |cosines: &[f64]| advice(&["a", "b", "c"], &measured(cosines), 100);
+        assert!(advised(&[-0.5; 10]).is_some_and(|text| text.ends_with("\n  a, c\n  b")));
+        assert!([&[0.5; 10][..], &[0.5, -0.5].repeat(5), &[-0.5; 9]].iter().all(|cosines| advised(cosines).is_none()));
+    }
+
+    #[test]
     fn a_grouping_says_how_it_was_found() {
         let grouping = Grouping { groups: vec![vec![0, 2], vec![1]], value: 1.0, is_best: false };
-        let text = grouped(&["a", "b", "c"], &grouping);
+        let text = grouped(&["a", "b", "c"], &grouping, 100);
         assert!(text.contains("\n  a, c\n  b") && text.contains("up to 12 tasks"), "{text}");
     }
 
@@ -160,8 +179,8 @@ mod tests {
     fn a_group_of_many_tasks_takes_several_lines() {
         let names: Vec<String> = (0..30).map(|task| format!("attribute_{task}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let text = listed(&(0..30).collect::<Vec<_>>(), &names);
-        assert!(text.lines().all(|line| line.chars().count() <= LINE_MAX), "{text}");
+        let text = listed(&(0..30).collect::<Vec<_>>(), &names, 100);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         let found: Vec<&str> = text.split(',').map(str::trim).collect();
         assert_eq!(found, names);
         assert_eq!((text.lines().count(), text.matches("\n    ").count()), (5, 4), "{text}");

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use aggregation::affinity::{Affinity, Estimate, Estimates};
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     affinity,
-    exit::{Failure, print, write},
+    exit::{Failure, write},
     picture::Files,
     recorded,
+    screen::{self, print, print_json},
 };
 
 /// Arguments of `trunkline affinity`.
@@ -52,12 +53,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         write(path, affinity::csv(&tasks, &measured).as_bytes())?;
     }
     arguments.picture.write(|| map::draw(&arguments.run_dir, arguments.measure, &tasks, &measured))?;
-    let json = || json(&arguments.run_dir, &tasks, &measured);
-    print(&if arguments.json { json() } else { affinity::text(&tasks, &measured) });
+    if arguments.json {
+        return print_json(&json(&arguments.run_dir, &tasks, &measured));
+    }
+    print(&affinity::text(&tasks, &measured, screen::width()));
     Ok(())
 }
 
-fn json(run_dir: &Path, tasks: &[&str], affinity: &Affinity) -> String {
+fn json(run_dir: &Path, tasks: &[&str], affinity: &Affinity) -> Value {
     let (cosines, transfers) = (affinity.cosines(), affinity.transfers());
     let grouping = affinity.grouping();
     let names = |group: &Vec<usize>| group.iter().map(|task| tasks[*task]).collect::<Vec<_>>();
@@ -76,7 +79,6 @@ fn json(run_dir: &Path, tasks: &[&str], affinity: &Affinity) -> String {
         "groups": groups,
         "search": grouping.map(|grouping| if grouping.is_best { "exact" } else { "greedy" }),
     })
-    .to_string()
 }
 
 /// One number of each estimate: [tasks, tasks].

@@ -18,7 +18,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::exit::{Failure, say};
+use crate::{exit::Failure, screen::say};
 
 /// The authority's name in its certificate. An authority that is in the folder already has it too.
 const AUTHORITY: &str = "Trunkline cluster authority";

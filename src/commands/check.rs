@@ -11,8 +11,9 @@ use coordinator::{
 use serde_json::{Value, json};
 
 use crate::{
-    exit::{Failure, print},
+    exit::Failure,
     launch,
+    screen::{self, print, print_json},
 };
 
 /// Arguments of `trunkline check`.
@@ -23,7 +24,7 @@ pub struct Arguments {
     /// Override a key of the experiment, such as `train.steps=50`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    /// Device to compute on: flex (or cpu), libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
     /// Print one JSON object.
@@ -38,10 +39,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let setup = launch::prepare(&arguments.file, &arguments.sets, &arguments.device)?;
     if arguments.json {
-        print(&plan(&setup).to_string());
-    } else {
-        print(&shown::plan(&setup));
+        return print_json(&plan(&setup));
     }
+    print(&shown::plan(&setup, screen::width()));
     Ok(())
 }
 

@@ -9,11 +9,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{
-    exit::{Failure, say},
-    launch, security,
-    signals::Signals,
-};
+use crate::{exit::Failure, launch, screen::say, security, signals::Signals};
 
 /// Arguments of `trunkline coordinator`.
 #[derive(clap::Args)]

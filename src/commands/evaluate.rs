@@ -9,8 +9,10 @@ use experiment::SplitName;
 use worker::compute::Computer;
 
 use crate::{
-    exit::{Failure, print},
-    run_dir, table,
+    exit::Failure,
+    run_dir,
+    screen::{self, print, print_json},
+    table::{self, Measured},
 };
 
 /// Arguments of `trunkline evaluate`.
@@ -22,7 +24,7 @@ pub struct Arguments {
     /// Rows to evaluate: train, validation or test.
     #[arg(long, default_value = "test", value_parser = split)]
     split: SplitName,
-    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    /// Device to compute on: flex (or cpu), libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
     /// Folder that relative paths of data start from [default: the experiment's].
@@ -67,15 +69,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "run_dir": arguments.run_dir, "split": arguments.split.name(), "selected": selected, "step": checkpoint.step,
             "loss": evaluated.loss, "skill": evaluated.skill, "tasks": evaluated.tasks,
         });
-        print(&object.to_string());
-        return Ok(());
+        return print_json(&object);
     }
-    let mut rows = table::new(&["task", "metric", arguments.split.name()]);
-    for (task, metrics) in &evaluated.tasks {
-        for (name, value) in metrics {
-            rows.add_row([task.clone(), name.clone(), format!("{value:.4}")]);
-        }
-    }
-    print(&format!("{rows}\nparameters of step {} ({selected})", checkpoint.step));
+    let split = arguments.split.name();
+    let measured: Vec<Measured<'_>> =
+        evaluated.tasks.iter().map(|(task, metrics)| Measured { task, split, metrics }).collect();
+    let heading = format!("metrics on the {split} rows of the parameters of step {} ({selected})", checkpoint.step);
+    print(&format!("{heading}\n{}", table::metrics(&measured, screen::width())));
     Ok(())
 }

@@ -9,8 +9,9 @@ use coordinator::{
 use serde_json::{Value, json};
 
 use crate::{
-    exit::{Failure, print},
+    exit::Failure,
     run_dir,
+    screen::{one_line, print, print_json},
 };
 
 /// Arguments of `trunkline inspect`.
@@ -85,10 +86,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     facts.insert("best".into(), json!(checkpoint::best(dir).map_err(Failure::failed)?));
     let facts = Value::Object(facts);
     if arguments.json {
-        print(&facts.to_string());
-    } else {
-        print(&lines("", &facts));
+        return print_json(&facts);
     }
+    print(&lines("", &facts));
     Ok(())
 }
 
@@ -111,12 +111,12 @@ fn describe(dir: &Path, step: u64) -> Value {
 fn lines(indent: &str, value: &Value) -> String {
     let Value::Object(members) = value else { return value.to_string() };
     let line = |(key, value): (&String, &Value)| match value {
-        Value::Object(_) => format!("{indent}{key}\n{}", lines(&format!("{indent}  "), value)),
+        Value::Object(_) => format!("{indent}{}\n{}", one_line(key), lines(&format!("{indent}  "), value)),
         Value::Array(items) if !items.is_empty() => {
             let items: Vec<String> = items.iter().map(|item| format!("{indent}  {}", plain(item))).collect();
-            format!("{indent}{key}\n{}", items.join("\n"))
+            format!("{indent}{}\n{}", one_line(key), items.join("\n"))
         }
-        other => format!("{indent}{key:<20} {}", plain(other)),
+        other => format!("{indent}{:<20} {}", one_line(key), plain(other)),
     };
     members.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -126,10 +126,10 @@ fn plain(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => one_line(text).into_owned(),
         Value::Object(members) => {
             let members = members.iter().filter(|(_, value)| !value.is_null());
-            members.map(|(key, value)| format!("{key} {}", plain(value))).collect::<Vec<_>>().join(", ")
+            members.map(|(key, value)| format!("{} {}", one_line(key), plain(value))).collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),
     }

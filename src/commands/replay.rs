@@ -20,9 +20,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    exit::{Failure, print, say},
+    exit::Failure,
     recorded::{self, Recorded, numbers},
-    run_dir, weighting,
+    run_dir,
+    screen::{self, print, print_json, say},
+    weighting,
 };
 
 /// Arguments of `trunkline replay`.
@@ -120,17 +122,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "run_dir": arguments.run_dir, "method": weighting.method(), "recorded_method": was, "steps": steps,
             "against_below": AGAINST, "replayed": worst, "recorded": recorded_worst,
         });
-        print(&object.to_string());
-        return Ok(());
+        return print_json(&object);
     }
     if !steps.iter().zip(1..).all(|(step, number)| step.step == number) {
         say("note: not every step is recorded (`tracking.weighting_every`, `tracking.gramian_every`); \
              a weighting with a state learns from the recorded ones alone");
     }
     let heading = format!("{weighting} on {} recorded steps of {was}", steps.len());
-    print(&format!("{heading}; a task's weight as recorded -> replayed\n{}", shown::weights(&tasks, &steps)));
+    let width = screen::width();
+    print(&format!("{heading}; a task's weight as recorded -> replayed\n{}", shown::weights(&tasks, &steps, width)));
     if let Some(worst) = worst {
-        print(&shown::worst(was, recorded_worst.as_ref(), &worst));
+        print(&shown::worst(was, recorded_worst.as_ref(), &worst, width));
     }
     Ok(())
 }

@@ -6,8 +6,10 @@ use proto::{address::Address, v1};
 use worker::{WorkerError, connection};
 
 use crate::{
-    exit::{Failure, print},
-    security, table,
+    exit::Failure,
+    screen::{self, one_line, print, print_json},
+    security,
+    table::Table,
 };
 
 /// Arguments of `trunkline status`.
@@ -49,10 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "steps": status.steps, "rows_per_second": status.rows_per_second, "workers": workers.collect::<Vec<_>>(),
             "refusals": status.refusals.iter().map(|r| (r.kind.clone(), r.count.into())).collect::<serde_json::Map<_, _>>(),
         });
-        print(&object.to_string());
-        return Ok(());
+        return print_json(&object);
     }
-    let mut workers = table::new(&["worker", "host", "process", "state", "works", "MiB"]);
+    let mut workers = Table::new(["worker", "host", "process", "state", "works", "MiB"]);
     for w in &status.workers {
         workers.add_row([
             w.lease.to_string(),
@@ -64,8 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         ]);
     }
     let v1::StatusReply { run, state, step, steps, rows_per_second, .. } = &status;
-    let refusals: Vec<String> = status.refusals.iter().map(|r| format!("{} {}", r.count, r.kind)).collect();
+    let refusals: Vec<String> = status.refusals.iter().map(|r| format!("{} {}", r.count, one_line(&r.kind))).collect();
     let refused = if refusals.is_empty() { String::new() } else { format!("\nrefused: {}", refusals.join(", ")) };
+    let (run, state, workers) = (one_line(run), one_line(state), workers.shown(screen::width()));
     print(&format!("{run}: {state}, step {step}/{steps}, {rows_per_second:.0} rows/s\n{workers}{refused}"));
     Ok(())
 }

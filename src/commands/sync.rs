@@ -12,8 +12,9 @@ use coordinator::{
 use serde_json::json;
 
 use crate::{
-    exit::{Failure, print, say},
+    exit::Failure,
     launch, run_dir,
+    screen::{print, print_json, say},
 };
 
 /// Arguments of `trunkline sync`.
@@ -90,13 +91,12 @@ fn finish(arguments: &Arguments, uri: &str, delivered: &Delivered) -> Result<(),
     }
     let run_id = delivered.run_id.as_deref().unwrap_or_default();
     if arguments.json {
-        print(&json!({"run_id": run_id, "refused": delivered.refused, "bytes": delivered.bytes}).to_string());
-    } else {
-        let refused = match delivered.refused {
-            0 => String::new(),
-            count => format!("; the server refused {count} values"),
-        };
-        print(&format!("the server at {} has the whole journal, as run {run_id}{refused}", without_login(uri)));
+        return print_json(&json!({"run_id": run_id, "refused": delivered.refused, "bytes": delivered.bytes}));
     }
+    let refused = match delivered.refused {
+        0 => String::new(),
+        count => format!("; the server refused {count} values"),
+    };
+    print(&format!("the server at {} has the whole journal, as run {run_id}{refused}", without_login(uri)));
     Ok(())
 }

@@ -10,9 +10,11 @@ use aggregation::{
 use serde_json::json;
 
 use crate::{
-    exit::{Failure, print},
+    exit::Failure,
     picture::Files,
-    table, weighting,
+    screen::{self, print, print_json},
+    table::Table,
+    weighting,
 };
 
 /// Arguments of `trunkline toy`.
@@ -54,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let steps = arguments.steps.unwrap_or(problem.steps());
     let trajectories = toy::trajectories(problem, method.as_ref(), steps, seed, POINTS_MAX).map_err(Failure::failed)?;
     if arguments.json {
-        print(&object(&weighting, problem, steps, &trajectories).to_string());
+        print_json(&object(&weighting, problem, steps, &trajectories))?;
     } else {
         print(&describe(&weighting, problem, steps, &trajectories));
     }
@@ -72,7 +74,7 @@ fn object(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &[T
 }
 
 fn describe(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &[Trajectory]) -> String {
-    let mut rows = table::new(&["start", "end", "f1", "f2", "distance to the Pareto set"]);
+    let mut rows = Table::new(["start", "end", "f1", "f2", "distance to the Pareto set"]);
     let pair = |[x, y]: toy::Point| format!("({x:.3}, {y:.3})");
     for trajectory in trajectories {
         let Trajectory { start, losses: [f1, f2], distance, .. } = trajectory;
@@ -82,6 +84,7 @@ fn describe(weighting: &Weighting, problem: Problem, steps: u64, trajectories: &
     }
     let reached = trajectories.iter().filter(|trajectory| trajectory.reaches()).count();
     let (all, problem) = (trajectories.len(), problem.name());
+    let rows = rows.shown(screen::width());
     format!(
         "{rows}\n{weighting} in the setting {problem}: {reached} of {all} starts reach the Pareto set in {steps} steps"
     )

@@ -6,10 +6,7 @@ use proto::address::Address;
 use tokio::signal::unix::{SignalKind, signal};
 use worker::{Ended, Options};
 
-use crate::{
-    exit::{Failure, say},
-    local, security,
-};
+use crate::{exit::Failure, local, screen::say, security};
 
 /// Arguments of `trunkline worker`.
 #[derive(clap::Args)]
@@ -17,7 +14,7 @@ pub struct Arguments {
     /// Address of the coordinator: HOST:PORT or unix:/PATH.
     #[arg(long, value_name = "ADDRESS")]
     coordinator: Address,
-    /// Device to compute on: flex, libtorch, libtorch:cuda:N, cuda:N or wgpu.
+    /// Device to compute on: flex (or cpu), libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
     /// Number of threads to compute with [default: the run's `cluster.threads`].
@@ -52,7 +49,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = Options {
         coordinator: arguments.coordinator,
         access: arguments.security.access()?,
-        device: arguments.device,
+        device: device.to_string(),
         threads: arguments.threads,
         data_root: arguments.data_root,
         wait: Duration::from_secs(arguments.wait),

@@ -3,30 +3,33 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use comfy_table::Table;
 use coordinator::{forecast::Part, setup::Setup};
 use datasets::{ColumnSummary, Summary, TableSummary, TaskSummary};
 use experiment::SplitName;
 
 use super::{Share, multiply_adds, shares};
-use crate::table;
+use crate::{
+    amount::{bytes, count},
+    table::Table,
+};
 
 /// More neighbouring columns of one kind than this are shown as a range.
 const COLUMNS_SHOWN: usize = 8;
 /// Names that are listed; the rest is counted.
-const NAMES_SHOWN: usize = 12;
+const NAMES_SHOWN: usize = 4;
 
-/// All tables.
-pub fn plan(setup: &Setup) -> String {
+/// All tables, in lines of at most `width` characters.
+pub fn plan(setup: &Setup, width: usize) -> String {
     let summary = &setup.prepared.summary;
     let shares = shares(setup);
-    let workers = workers(summary, &shares);
-    let tables = [datasets(summary), columns(summary), feeds(summary), tasks(summary), model(setup), workers];
-    let tables: String = tables.iter().map(|table| format!("{table}\n")).collect();
+    let [holds, does] = workers(summary, &shares);
+    let tables = [datasets(summary), columns(summary), feeds(summary), tasks(summary), model(setup), holds, does];
+    let tables: String = tables.iter().map(|table| table.shown(width) + "\n").collect();
     format!(
-        "experiment {}: {} steps\n{tables}{} rows and {} multiply-adds a step{}{}",
+        "experiment {}: {} steps\n{tables}{}{} rows and {} multiply-adds a step{}{}",
         setup.loaded.experiment.name,
         setup.steps,
+        in_order(summary),
         setup.rows_per_step(),
         count(multiply_adds(&shares)),
         measuring(setup, &shares),
@@ -56,28 +59,34 @@ fn measuring(setup: &Setup, shares: &[Share]) -> String {
 }
 
 fn datasets(summary: &Summary) -> Table {
-    let header = ["dataset", "format", "files", "rows", "train", "validation", "test", "order", "columns", "size"];
-    let mut shown = table::new(&header);
+    let mut shown = Table::new(["dataset", "files", "size", "rows", "train", "validation", "test"]);
     for table in &summary.tables {
         let rows = |split| table.splits.get(&split).copied().unwrap_or(0).to_string();
         shown.add_row([
             table.name.clone(),
-            table.format.clone(),
-            table.files.len().to_string(),
+            format!("{} {}", table.files.len(), table.format),
+            bytes(table.bytes),
             table.rows.to_string(),
             rows(SplitName::Train),
             rows(SplitName::Validation),
             rows(SplitName::Test),
-            table.order.clone(),
-            table.columns.len().to_string(),
-            bytes(table.bytes),
         ]);
     }
     shown
 }
 
+/// The datasets that are not shuffled, in words; empty if all are.
+fn in_order(summary: &Summary) -> String {
+    let in_order = summary.tables.iter().filter(|table| table.order == "file");
+    let names: Vec<&str> = in_order.map(|table| table.name.as_str()).collect();
+    match names.len() {
+        0 => String::new(),
+        _ => format!("partitions are ranges of the files, in their order: {}\n", listed(names.into_iter())),
+    }
+}
+
 fn columns(summary: &Summary) -> Table {
-    let mut shown = table::new(&["dataset", "column", "type", "role", "nulls", "becomes"]);
+    let mut shown = Table::new(["dataset", "column", "type", "role", "nulls", "becomes"]);
     for table in &summary.tables {
         let encodings = encodings(summary, table);
         let becomes = |column: &ColumnSummary| encodings.get(column.name.as_str()).copied().unwrap_or("");
@@ -135,11 +144,10 @@ fn folded<'a>(run: &'a [ColumnSummary], becomes: &impl Fn(&'a ColumnSummary) -> 
 }
 
 fn feeds(summary: &Summary) -> Table {
-    let mut shown = table::new(&["feed", "dataset", "input", "features", "width", "rows a step", "tasks"]);
+    let mut shown = Table::new(["feed", "input", "features", "width", "rows a step", "tasks"]);
     for feed in &summary.feeds {
         shown.add_row([
             feed.name.clone(),
-            feed.dataset.clone(),
             feed.input.clone(),
             feed.features.len().to_string(),
             feed.width.to_string(),
@@ -151,20 +159,22 @@ fn feeds(summary: &Summary) -> Table {
 }
 
 fn tasks(summary: &Summary) -> Table {
-    let mut shown =
-        table::new(&["task", "kind", "target", "labels train/validation/test", "values", "constant's loss"]);
+    // Tasks that are named by their targets need no column for these.
+    let is_named = |task: &TaskSummary| task.targets.len() == 1 && task.targets[0] == task.name;
+    let with_targets = !summary.tasks.iter().all(is_named);
+    let lead = |task: &str, kind: &str, target: String| {
+        [Some(task.to_owned()), Some(kind.to_owned()), with_targets.then_some(target)].into_iter().flatten()
+    };
+    let header = lead("task", "kind", "target".to_owned());
+    let more = ["labels: train, validation, test", "values", "constant's loss"];
+    let mut shown = Table::new(header.chain(more.map(str::to_owned)));
     for task in &summary.tasks {
         let labels: Vec<String> = task.labelled.values().map(u64::to_string).collect();
         let splits = [SplitName::Validation, SplitName::Train];
         let baseline = splits.iter().find_map(|split| task.baseline_loss.get(split));
-        shown.add_row([
-            task.name.clone(),
-            task.kind.clone(),
-            listed(task.targets.iter().map(String::as_str)),
-            labels.join("/"),
-            values(task),
-            baseline.map_or_else(String::new, |loss| format!("{loss:.4}")),
-        ]);
+        let lead = lead(&task.name, &task.kind, listed(task.targets.iter().map(String::as_str)));
+        let baseline = baseline.map_or_else(String::new, |loss| format!("{loss:.4}"));
+        shown.add_row(lead.chain([labels.join(", "), values(task), baseline]));
     }
     shown
 }
@@ -173,15 +183,20 @@ fn tasks(summary: &Summary) -> Table {
 fn values(task: &TaskSummary) -> String {
     if task.targets_scale.is_empty() {
         let rows = |rows: &BTreeMap<SplitName, u64>| rows.get(&SplitName::Train).copied().unwrap_or(0);
+        if task.classes.len() > NAMES_SHOWN {
+            let rows = || task.classes.iter().map(|(_, by)| rows(by));
+            let (least, most) = (rows().min().unwrap_or(0), rows().max().unwrap_or(0));
+            return format!("{} classes of {least} to {most} rows", task.classes.len());
+        }
         let classes: Vec<String> = task.classes.iter().map(|(name, by)| format!("{name}: {}", rows(by))).collect();
-        return listed(classes.iter().map(String::as_str));
+        return classes.join(", ");
     }
     let scales = task.targets_scale.iter().map(|(mean, deviation)| format!("{mean:.4} ± {deviation:.4}"));
     listed(scales.collect::<Vec<_>>().iter().map(String::as_str))
 }
 
 fn model(setup: &Setup) -> Table {
-    let mut shown = table::new(&["part", "parameters", "reached by"]);
+    let mut shown = Table::new(["part", "parameters", "reached by"]);
     let layout = setup.network.layout();
     let mut parts: Vec<(String, usize, usize)> = Vec::new();
     for block in layout.blocks() {
@@ -203,22 +218,22 @@ fn model(setup: &Setup) -> Table {
     shown
 }
 
-fn workers(summary: &Summary, shares: &[Share]) -> Table {
-    let header = ["worker", "microbatches", "rows read", "rows held", "data held", "up", "down", "multiply-adds"];
-    let mut shown = table::new(&header);
+/// What each worker holds, and what it does in a step.
+fn workers(summary: &Summary, shares: &[Share]) -> [Table; 2] {
+    let mut holds = Table::new(["worker", "microbatches", "rows read", "rows held", "data held"]);
+    let mut does = Table::new(["worker", "up a step", "down a step", "multiply-adds a step"]);
     for (rank, share) in shares.iter().enumerate() {
-        shown.add_row([
+        holds.add_row([
             rank.to_string(),
             microbatches(summary, &share.part),
             share.rows_read.to_string(),
             share.rows.to_string(),
             bytes(share.bytes),
-            format!("{} a step", bytes(share.part.bytes_up)),
-            format!("{} a step", bytes(share.part.bytes_down)),
-            format!("{} a step", count(share.part.multiply_adds)),
         ]);
+        let Part { bytes_up, bytes_down, multiply_adds, .. } = share.part;
+        does.add_row([rank.to_string(), bytes(bytes_up), bytes(bytes_down), count(multiply_adds)]);
     }
-    shown
+    [holds, does]
 }
 
 /// The microbatches of a worker. Feeds are named if the worker has other microbatches of each.
@@ -250,21 +265,4 @@ fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
         shown.push_str(&format!(", and {} more", all - NAMES_SHOWN));
     }
     shown
-}
-
-fn bytes(count: u64) -> String {
-    match count {
-        0..1024 => format!("{count} B"),
-        1024..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", count as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", count as f64 / 1_073_741_824.0),
-    }
-}
-
-fn count(number: u64) -> String {
-    match number {
-        0..1_000_000 => number.to_string(),
-        1_000_000..1_000_000_000 => format!("{:.1} million", number as f64 / 1e6),
-        _ => format!("{:.1} thousand million", number as f64 / 1e9),
-    }
 }

@@ -1,19 +1,18 @@
 //! A replay as text.
 
-use comfy_table::Table;
-
 use super::{AGAINST, Step, Worst};
-use crate::table;
+use crate::table::{Table, short_name};
 
 /// Steps that are shown.
 const STEPS_MAX: usize = 12;
 /// Tasks that are shown, if each takes a line.
 const TASKS_MAX: usize = 20;
 
-/// The weights of both weightings: one line a step if a line holds all tasks, else one line a task.
-pub(super) fn weights(tasks: &[&str], steps: &[Step]) -> String {
+/// The weights of both weightings in lines of at most `width` characters: one line a step if a line
+/// holds all tasks, else one line a task.
+pub(super) fn weights(tasks: &[&str], steps: &[Step], width: usize) -> String {
     let by_step = by_step(tasks, steps);
-    if table::fits(&by_step) { by_step.to_string() } else { by_task(tasks, steps) }
+    if by_step.fits(width) { by_step.shown(width) } else { by_task(tasks, steps, width) }
 }
 
 /// The place of a task in a step.
@@ -22,7 +21,7 @@ fn place(step: &Step, task: usize) -> Option<usize> {
 }
 
 fn by_step(tasks: &[&str], steps: &[Step]) -> Table {
-    let mut rows = table::new(&[&["step"], tasks].concat());
+    let mut rows = Table::new([&["step"], tasks].concat());
     let last = steps.len() - 1;
     let shown = STEPS_MAX.min(steps.len());
     for row in 0..shown {
@@ -74,30 +73,30 @@ impl Weights {
 }
 
 /// Means over the steps, of the tasks whose weights differ most.
-fn by_task(tasks: &[&str], steps: &[Step]) -> String {
+fn by_task(tasks: &[&str], steps: &[Step], width: usize) -> String {
     let mut weights: Vec<Weights> = (0..tasks.len()).filter_map(|task| Weights::of(task, steps)).collect();
     weights.sort_by(|a, b| b.difference.unwrap_or(0.0).total_cmp(&a.difference.unwrap_or(0.0)));
     let all = weights.len();
     weights.truncate(TASKS_MAX);
     weights.sort_by_key(|weights| weights.task);
-    let mut rows = table::new(&["task", "mean weight", "mean difference", "largest difference"]);
+    let mut rows = Table::new(["task", "mean weight", "mean difference", "largest difference"]);
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
     for of in &weights {
         let largest = of.largest.map_or_else(|| "-".to_owned(), |(by, step)| format!("{by:+.4} in step {step}"));
         let means = format!("{} -> {:.4}", number(of.recorded), of.replayed);
         let cells = [means, number(of.difference), largest];
-        rows.add_row([table::short_name(tasks[of.task])].into_iter().chain(cells));
+        rows.add_row([short_name(tasks[of.task])].into_iter().chain(cells));
     }
     let left = match all - weights.len() {
         0 => String::new(),
         left => format!("the {left} tasks whose weights differ less are left out; "),
     };
-    format!("{rows}\n{left}--json has the weights of each step")
+    format!("{}\n{left}--json has the weights of each step", rows.shown(width))
 }
 
 /// How the updates of both weightings serve the task that each serves worst.
-pub(super) fn worst(was: &str, recorded: Option<&Worst>, replayed: &Worst) -> String {
-    let mut rows = table::new(&["", "mean", "least", "steps against a task", "mean of those"]);
+pub(super) fn worst(was: &str, recorded: Option<&Worst>, replayed: &Worst, width: usize) -> String {
+    let mut rows = Table::new(["", "mean", "least", "steps against a task", "mean of those"]);
     let recorded_row = format!("{was}, as recorded");
     for (name, worst) in [(recorded_row.as_str(), recorded), ("replayed", Some(replayed))] {
         let cells = worst.map(|worst| {
@@ -109,7 +108,8 @@ pub(super) fn worst(was: &str, recorded: Option<&Worst>, replayed: &Worst) -> St
         rows.add_row([name.to_owned()].into_iter().chain(cells));
     }
     format!(
-        "smallest cosine between the update and a task's gradient; below {AGAINST:e} the step is against that task\n{rows}"
+        "smallest cosine between the update and a task's gradient; below {AGAINST:e} the step is against that task\n{}",
+        rows.shown(width)
     )
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     fn shown(count: usize) -> String {
         let names: Vec<String> = (0..count).map(|task| format!("attribute_{task}")).collect();
-        weights(&names.iter().map(String::as_str).collect::<Vec<_>>(), &steps(count))
+        weights(&names.iter().map(String::as_str).collect::<Vec<_>>(), &steps(count), 100)
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
     fn many_tasks_have_a_line_each_and_very_many_those_that_differ_most() {
         for (count, left) in [(16, 0), (50, 30)] {
             let (text, last) = (shown(count), format!("attribute_{}", count - 1));
-            assert!(text.lines().all(|line| line.chars().count() <= table::LINE_MAX), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
             assert_eq!(text.matches("attribute_").count(), count - left, "{text}");
             assert_eq!(text.contains("attribute_1 "), left == 0, "{text}");
             assert_eq!(text.contains("the 30 tasks whose weights differ less"), left == 30, "{text}");
@@ -184,7 +184,7 @@ mod tests {
             steps_against: 1,
             against_mean: Some(-0.1),
         };
-        let text = worst("graddrop", None, &replayed);
+        let text = worst("graddrop", None, &replayed, 100);
         assert!(text.contains("unknown") && text.contains("1 of 5") && text.contains("below -1e-6"), "{text}");
     }
 }
