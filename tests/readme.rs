@@ -19,17 +19,9 @@ fn block(begins: &str) -> String {
 
 fn houses(folder: &Path) {
     std::fs::write(folder.join("houses.toml"), block("toml\nname = \"houses\"")).expect("written");
-    let row = |i: u32| {
-        let town = ["Ayr", "Bath", ""][i as usize % 3];
-        format!(
-            "{town},{},{},{}\n",
-            40 + i * 37 % 160,
-            1000 * (100 + i * 61 % 300),
-            if i * 7 % 11 < 5 { "yes" } else { "no" }
-        )
-    };
-    let rows: String = (0..200).map(row).collect();
-    std::fs::write(folder.join("houses.csv"), format!("town,area,price,sold\n{rows}")).expect("written");
+    // The path of the table is that from the repository's root.
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets");
+    std::os::unix::fs::symlink(tables, folder.join("datasets")).expect("linked");
 }
 
 #[test]
@@ -42,7 +34,7 @@ fn the_experiment_on_ones_own_table_is_checked_and_trained() {
         process
     };
     let plan = report(&on("check").output().expect("starts"));
-    assert_eq!(plan["data"]["tables"][0]["columns"].as_array().map(Vec::len), Some(4));
+    assert_eq!(plan["data"]["tables"][0]["columns"].as_array().map(Vec::len), Some(9));
     let trained = report(&on("train").args(["--set", "train.steps=20"]).output().expect("starts"));
     assert_eq!(trained["status"], "finished");
     assert!(trained["tasks"]["price"]["test"]["rmse"].is_f64() && trained["tasks"]["sold"]["test"]["auroc"].is_f64());

@@ -1,4 +1,4 @@
-"""Makes a table of homes with a price and a monthly rent, by a formula with noise.
+"""Makes a table of homes by formulas with noise: price, monthly rent, whether sold within a month.
 
     python3 scripts/data/homes.py datasets/data/homes.csv
 """
@@ -34,6 +34,7 @@ def home(chance):
         "balcony": "yes" if balcony else "no",
         "price": round(price, -2),
         "rent": round(rent),
+        "sold": "yes" if chance.random() < 1 / (1 + math.exp(0.15 * distance + 0.02 * age - 2 * balcony - 1)) else "no",
     }
 
 
