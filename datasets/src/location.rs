@@ -4,9 +4,11 @@
 //! A relative path is relative to the experiment file's folder, on a worker elsewhere to its data
 //! root. A worker reads only what lies below that root, whatever a coordinator asks for.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 
 use crate::DataError;
 
@@ -37,42 +39,131 @@ pub(crate) fn resolve_within(root: &Path, path: &str) -> Result<PathBuf, DataErr
 /// The files that a path or glob names, as paths like it, sorted bytewise.
 ///
 /// In a glob, `*` and `?` stand for part of one name and `**` for any folders; `[abc]` and `{a,b}`
-/// are understood too.
+/// are understood too. As in a shell, a name that begins with a dot is hidden: it is found only by
+/// a pattern with a dot there, and `**` does not look into hidden folders.
 pub(crate) fn expand(base: &Path, pattern: &str) -> Result<Vec<String>, DataError> {
-    if base.join(pattern).is_file() || !pattern.contains(['*', '?', '[', '{']) {
+    if base.join(pattern).is_file() || !is_glob(pattern) {
         return Ok(vec![pattern.to_owned()]);
     }
     let fail = |reason: String| DataError::File { file: pattern.into(), reason };
-    let glob = GlobBuilder::new(pattern).literal_separator(true).build().map_err(|e| fail(e.kind().to_string()))?;
-    let matcher = glob.compile_matcher();
-    let fixed: PathBuf = Path::new(pattern).components().take_while(|c| !is_glob(c.as_os_str())).collect();
-    let mut found = Vec::new();
-    walk(base, &fixed, &mut |path| {
-        if matcher.is_match(path) {
-            found.extend(path.to_str().map(str::to_owned));
-        }
-    })
-    .map_err(|e| fail(e.to_string()))?;
-    found.sort_unstable();
+    let mut found = BTreeSet::new();
+    for pattern in alternatives(pattern) {
+        let names: Vec<Name> =
+            Path::new(&pattern).components().map(Name::new).collect::<Result<_, _>>().map_err(fail)?;
+        find(base, PathBuf::new(), &names, &mut found).map_err(|error| fail(error.to_string()))?;
+    }
     if found.is_empty() {
         return Err(fail("no file has such a name".to_owned()));
     }
-    Ok(found)
+    Ok(found.into_iter().collect())
 }
 
-fn is_glob(name: &std::ffi::OsStr) -> bool {
-    name.to_string_lossy().contains(['*', '?', '[', '{'])
+fn is_glob(name: &str) -> bool {
+    name.contains(['*', '?', '[', '{'])
 }
 
-fn walk(base: &Path, folder: &Path, visit: &mut impl FnMut(&Path)) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(base.join(folder))? {
+/// The patterns that a pattern with `{a,b}` stands for.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let Some((before, choices, after)) = first_braces(pattern) else { return vec![pattern.to_owned()] };
+    choices.iter().flat_map(|choice| alternatives(&format!("{before}{choice}{after}"))).collect()
+}
+
+/// What stands before the first braces, the choices in them, and what stands after them.
+fn first_braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
+    let (mut depth, mut in_class, mut escaped) = (0, false, false);
+    let (mut start, mut choices) = (None, Vec::new());
+    let mut choice = 0;
+    for (place, character) in pattern.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ']' => in_class = false,
+            '[' => in_class = true,
+            _ if in_class => {}
+            '{' => {
+                depth += 1;
+                if depth == 1 {
+                    start = Some(place);
+                    choice = place + 1;
+                }
+            }
+            ',' if depth == 1 => {
+                choices.push(&pattern[choice..place]);
+                choice = place + 1;
+            }
+            '}' if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    choices.push(&pattern[choice..place]);
+                    return Some((&pattern[..start?], choices, &pattern[place + 1..]));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// One component of a pattern.
+enum Name {
+    /// This name.
+    Literal(OsString),
+    /// Any folders, none too: `**`.
+    Folders,
+    /// Every name that matches; a hidden one only if the pattern begins with a dot.
+    Glob { matcher: GlobMatcher, hidden: bool },
+}
+
+impl Name {
+    fn new(component: Component<'_>) -> Result<Self, String> {
+        let name = component.as_os_str();
+        match name.to_str() {
+            Some("**") => Ok(Name::Folders),
+            Some(pattern) if is_glob(pattern) => {
+                let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+                let matcher = glob.map_err(|error| error.kind().to_string())?.compile_matcher();
+                Ok(Name::Glob { matcher, hidden: pattern.starts_with('.') })
+            }
+            _ => Ok(Name::Literal(name.to_owned())),
+        }
+    }
+}
+
+/// Adds the files below `folder` that `names` lead to.
+fn find(base: &Path, folder: PathBuf, names: &[Name], found: &mut BTreeSet<String>) -> std::io::Result<()> {
+    let Some((name, rest)) = names.split_first() else {
+        if base.join(&folder).is_file() {
+            found.extend(folder.to_str().map(str::to_owned));
+        }
+        return Ok(());
+    };
+    if let Name::Literal(name) = name {
+        return find(base, folder.join(name), rest, found);
+    }
+    if matches!(name, Name::Folders) {
+        find(base, folder.clone(), rest, found)?;
+    }
+    let place = base.join(&folder);
+    // A pattern may lead through names that are not folders: no file is below those.
+    if !place.is_dir() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(&place)? {
         let entry = entry?;
         let path = folder.join(entry.file_name());
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            walk(base, &path, visit)?;
-        } else if kind.is_file() || base.join(&path).is_file() {
-            visit(&path);
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        match name {
+            Name::Folders if is_hidden => {}
+            // A link could lead in a circle.
+            Name::Folders if entry.file_type()?.is_dir() => find(base, path, names, found)?,
+            // `**` at the end stands for all files.
+            Name::Folders if rest.is_empty() => find(base, path, rest, found)?,
+            Name::Glob { matcher, hidden } if *hidden || !is_hidden => {
+                if matcher.is_match(entry.file_name()) {
+                    find(base, path, rest, found)?;
+                }
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -96,6 +187,34 @@ mod tests {
         assert_eq!(expand(folder.path(), &above).expect("found"), ["deep/../a.csv", "deep/../b.csv"]);
         let none = expand(folder.path(), "*.parquet").expect_err("none");
         assert!(none.to_string().contains("no file has such a name"), "{none}");
+    }
+
+    #[test]
+    fn a_glob_leaves_out_hidden_files_and_folders_unless_it_has_a_dot_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in ["a.csv", "._a.csv", ".b.csv", "deep/c.csv", "deep/.d.csv", ".cache/e.csv", ".cache/deep/f.csv"] {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, "x\n1\n").expect("written");
+        }
+        let found = |pattern: &str| expand(folder.path(), pattern).expect(pattern).join(" ");
+        assert_eq!(found("*.csv"), "a.csv");
+        assert_eq!(found("[.a]*.csv"), "a.csv");
+        assert_eq!(found("**/*.csv"), "a.csv deep/c.csv");
+        assert_eq!(found("**"), "a.csv deep/c.csv");
+        assert_eq!(found("*/*.csv"), "deep/c.csv");
+        assert_eq!(found(".*.csv"), "._a.csv .b.csv");
+        assert_eq!(found("{.,}*.csv"), "._a.csv .b.csv a.csv");
+        assert_eq!(found("{deep/,.cache/,}{c,e,a,.b}.csv"), ".b.csv .cache/e.csv a.csv deep/c.csv");
+        assert_eq!(found(".cache/*.csv"), ".cache/e.csv");
+        assert_eq!(found(".c*/**/*.csv"), ".cache/deep/f.csv .cache/e.csv");
+        assert_eq!(found("**/.*.csv"), "._a.csv .b.csv deep/.d.csv");
+        assert_eq!(found("./*.csv"), "./a.csv");
+        assert_eq!(found("deep/../*.csv"), "deep/../a.csv");
+        let absolute = folder.path().join("*.csv");
+        assert_eq!(found(absolute.to_str().expect("text")), folder.path().join("a.csv").to_str().expect("text"));
+        let hidden_only = expand(folder.path(), "*/.e.csv").expect_err("none");
+        assert!(hidden_only.to_string().contains("no file has such a name"), "{hidden_only}");
     }
 
     #[test]
