@@ -180,7 +180,7 @@ impl ResumableRun {
             loaded.base = PathBuf::from(base);
             let base = loaded.base.clone();
             let datasets = loaded.experiment.datasets.values_mut();
-            for path in datasets.flat_map(|dataset| dataset.path.iter_mut()) {
+            for path in datasets.flat_map(|dataset| dataset.paths_mut()) {
                 if let Ok(relative) = Path::new(path.as_str()).strip_prefix(&base) {
                     *path = relative.to_string_lossy().into_owned();
                 }
@@ -252,7 +252,10 @@ fn refusal(folder: &RunFolder, step: u64, reason: CheckpointError) -> ResumeErro
 /// The keys that results or their records depend on, as flat text.
 fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
     // The data are compared by their content, not by their place.
-    experiment.datasets.values_mut().for_each(|dataset| dataset.path = Paths::Files(Vec::new()));
+    for dataset in experiment.datasets.values_mut() {
+        dataset.path = Paths::Files(Vec::new());
+        dataset.split.file = None;
+    }
     let Cluster { mixed, threads, .. } = experiment.cluster;
     experiment.cluster = Cluster { mixed, threads, ..Cluster::default() };
     // Records are compared, so the same steps have to be recorded.
@@ -265,8 +268,14 @@ fn keys(mut experiment: Experiment) -> IndexMap<String, String> {
 
 /// The keys of a journal's parameters that [`keys`] has too.
 fn comparable(keys: &IndexMap<String, String>) -> IndexMap<String, String> {
-    let is_path =
-        |key: &str| key.starts_with("dataset.") && key.split('.').nth(2).is_some_and(|key| key.starts_with("path"));
+    let is_path = |key: &str| {
+        let mut keys = key.split('.');
+        match (keys.next(), keys.nth(1)) {
+            (Some("dataset"), Some("split")) => keys.next() == Some("file"),
+            (Some("dataset"), Some(key)) => key.starts_with("path"),
+            _ => false,
+        }
+    };
     let counts =
         |key: &str| (is_of_results(key) || RECORDED.contains(&key)) && key != "train.on_nonfinite" && !is_path(key);
     let recorded = keys.iter().filter(|(key, _)| counts(key));

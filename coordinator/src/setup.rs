@@ -171,7 +171,7 @@ impl Setup {
     pub fn resolved(&self) -> Experiment {
         let mut experiment = self.loaded.experiment.clone();
         let base = self.base();
-        for path in experiment.datasets.values_mut().flat_map(|dataset| dataset.path.iter_mut()) {
+        for path in experiment.datasets.values_mut().flat_map(|dataset| dataset.paths_mut()) {
             *path = base.join(&*path).to_string_lossy().into_owned();
         }
         experiment

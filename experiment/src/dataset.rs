@@ -67,7 +67,7 @@ pub enum Paths {
 
 impl Paths {
     /// Every name and glob.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut String> {
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let (files, validation, test) = match self {
             Paths::Files(files) => (files.iter_mut(), [].iter_mut(), [].iter_mut()),
             Paths::BySplit { train, validation, test } => (train.iter_mut(), validation.iter_mut(), test.iter_mut()),
@@ -218,15 +218,49 @@ pub struct Split {
     /// Order by this column: the oldest rows train, the newest test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// How the values of the column `by` are written, if that is not certain from the values: a
+    /// date's form such as `%m/%d/%Y`, [`Split::NUMBER`] or [`Split::TEXT`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_format: Option<String>,
     /// This column names each row's part: `train`, `validation` or `test`. The shares are not used
     /// then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// This table names the part of each row, relative to the experiment file: columns `row` (from
+    /// 1) and `part`, and `dataset` if it is for several. The shares are not used then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Cut the rows into this many parts of equal size, of which one tests. The share `test` is not
+    /// used then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<u32>,
+    /// The part that tests, below [`Split::folds`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<u32>,
+}
+
+impl Split {
+    /// `by_format` of a column of numbers.
+    pub const NUMBER: &'static str = "number";
+    /// `by_format` of a column whose text is ordered by its bytes.
+    pub const TEXT: &'static str = "text";
 }
 
 impl Default for Split {
     fn default() -> Self {
-        Self { validation: 0.1, test: 0.2, seed: 0, stratify: None, group: None, by: None, column: None }
+        Self {
+            validation: 0.1,
+            test: 0.2,
+            seed: 0,
+            stratify: None,
+            group: None,
+            by: None,
+            by_format: None,
+            column: None,
+            file: None,
+            folds: None,
+            fold: None,
+        }
     }
 }
 
@@ -234,6 +268,12 @@ impl Dataset {
     /// Whether some of the rows validate.
     pub fn has_validation(&self) -> bool {
         let files = matches!(&self.path, Paths::BySplit { validation, .. } if !validation.is_empty());
-        files || self.split.column.is_some() || self.split.validation > 0.0
+        let split = &self.split;
+        files || split.column.is_some() || split.file.is_some() || split.validation > 0.0
+    }
+
+    /// Every file that it names: names and globs of tables, and the split's file.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.path.iter_mut().chain(&mut self.split.file)
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Tracking};
 use crate::dataset::Dataset;
-use crate::network::Model;
+use crate::network::{Encoder, Model};
 use crate::task::Task;
 use crate::train::{self, Train};
 
@@ -20,6 +20,9 @@ pub struct Experiment {
     /// What initial parameters, dropout and the order of rows are made from.
     #[serde(default)]
     pub seed: u64,
+    /// The rows that the preprocessing of a column is fitted on.
+    #[serde(default, skip_serializing_if = "Preprocessing::is_own")]
+    pub preprocessing: Preprocessing,
     /// The tables by name, in the file's order.
     #[serde(default, rename = "dataset")]
     pub datasets: IndexMap<String, Dataset>,
@@ -43,6 +46,24 @@ pub struct Experiment {
     pub tracking: Tracking,
 }
 
+/// The rows that the preprocessing of a column (means, standard deviations, categories) is fitted
+/// on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preprocessing {
+    /// The training rows of the column's own table.
+    #[default]
+    Own,
+    /// The training rows of all tables that have a feature of this name.
+    Shared,
+}
+
+impl Preprocessing {
+    fn is_own(&self) -> bool {
+        *self == Preprocessing::Own
+    }
+}
+
 impl Experiment {
     /// The experiment as a file with every default written out, which loads back to an equal value.
     ///
@@ -50,6 +71,16 @@ impl Experiment {
     /// TOML has no whole number above 2^63 - 1: no experiment that was loaded has one.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("what an experiment file can say, TOML can write")
+    }
+
+    /// What the file says of the encoder of a dataset: its own one, else the model's.
+    pub fn encoder(&self, dataset: &str) -> Encoder<'_> {
+        let own = self.datasets.get(dataset).and_then(|dataset| dataset.encoder.as_ref());
+        match own.or(self.model.encoder.as_ref()) {
+            None => Encoder::ByFeeds,
+            Some(given) if given.kind() == Encoder::NONE && given.parameters().is_empty() => Encoder::None,
+            Some(given) => Encoder::Layers(given),
+        }
     }
 
     /// Whether some tasks are named by the columns that a template selects, so that their names are

@@ -22,6 +22,23 @@ pub struct Model {
     pub encoder: Option<Component>,
 }
 
+/// The encoder of a dataset, as the file says it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Encoder<'a> {
+    /// The file says nothing: no layers if [`Shapes::are_alike`](crate::Shapes::are_alike), else
+    /// the default ones.
+    ByFeeds,
+    /// No layers.
+    None,
+    /// Layers of a kind, with parameters.
+    Layers(&'a Component),
+}
+
+impl Encoder<'_> {
+    /// The encoder that leaves the features as they are.
+    pub const NONE: &'static str = "none";
+}
+
 /// The crate that builds the model, as loading an experiment needs it.
 pub trait ModelParts {
     /// Checks the model of the experiment and the inputs and encoders of its datasets, and fills in

@@ -26,6 +26,19 @@ impl SplitName {
     /// All parts, in order.
     pub const ALL: [SplitName; 3] = [SplitName::Train, SplitName::Validation, SplitName::Test];
 
+    /// The part with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        SplitName::ALL.into_iter().find(|split| split.name() == name)
+    }
+
+    /// What the rows of the part are called in sentences: `training` rows.
+    pub fn called(self) -> &'static str {
+        match self {
+            SplitName::Train => "training",
+            other => other.name(),
+        }
+    }
+
     /// The name in files and tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -49,6 +62,14 @@ pub struct Shapes {
     pub feeds: Vec<FeedShape>,
     /// Every task, with the feed that it is on.
     pub tasks: Vec<TaskShape>,
+}
+
+impl Shapes {
+    /// Whether the rows of all feeds have one shape and no embeddings. Then they need no encoder.
+    pub fn are_alike(&self) -> bool {
+        let shape = |feed: &FeedShape| (feed.input, feed.width);
+        self.feeds.iter().all(|feed| feed.embeddings.is_empty() && shape(feed) == shape(&self.feeds[0]))
+    }
 }
 
 /// A dataset with a selection of feature columns.

@@ -1,6 +1,6 @@
 //! `[model]` of an experiment, read by the registries of trunks and architectures.
 
-use experiment::{Component, Experiment, ExperimentError, Loaded, Misfit, ModelParts};
+use experiment::{Component, Encoder, Experiment, ExperimentError, Loaded, Misfit, ModelParts};
 use settings::{Invalid, Problem, Reader, Registry};
 
 use std::path::Path;
@@ -11,8 +11,6 @@ use crate::trunk::{Role, TRUNKS, TrunkKind};
 
 /// The kind that a trunk or an encoder has if its table names none.
 const DEFAULT_TRUNK: &str = "mlp";
-/// The encoder that leaves the features as they are.
-const NONE: &str = "none";
 
 /// Reads, checks and completes an experiment file: [`experiment::load`] with the models that this
 /// binary knows.
@@ -84,11 +82,11 @@ pub(crate) fn encoder(
     given: &Component,
     trunk: &dyn TrunkKind,
 ) -> Result<(Option<Box<dyn TrunkKind>>, Component), Invalid> {
-    if given.kind() == NONE && given.parameters().is_empty() {
+    if given.kind() == Encoder::NONE && given.parameters().is_empty() {
         return Ok((None, given.clone()));
     }
     let role = Role::Encoder { activation: trunk.activation(), width: trunk.entry_width() };
-    let (kind, completed) = read(&TRUNKS, given, DEFAULT_TRUNK, &[NONE], |part, reader| part(reader, role))?;
+    let (kind, completed) = read(&TRUNKS, given, DEFAULT_TRUNK, &[Encoder::NONE], |part, reader| part(reader, role))?;
     Ok((Some(kind), completed))
 }
 

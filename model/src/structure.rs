@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use burn::tensor::Device;
-use experiment::{Component, Experiment, FeedShape, InputShape, Shapes, TaskShape};
+use experiment::{Component, Encoder, Experiment, FeedShape, InputShape, Shapes, TaskShape};
 
 use crate::architecture::{Architecture, Parts};
 use crate::initial::Init;
@@ -106,22 +106,17 @@ fn encoder(
     if stack.output().width() == 0 {
         return Err(ModelError::Shapes(format!("feed `{}` has no feature", shape.name)));
     }
-    let own = experiment.datasets.get(&shape.dataset).and_then(|dataset| dataset.encoder.as_ref());
-    let given = match own.or(experiment.model.encoder.as_ref()) {
-        Some(given) => given.clone(),
-        None if are_alike(shapes) => return Ok(stack),
-        None => Component::default(),
+    let default = Component::default();
+    let given = match experiment.encoder(&shape.dataset) {
+        Encoder::None => return Ok(stack),
+        Encoder::ByFeeds if shapes.are_alike() => return Ok(stack),
+        Encoder::ByFeeds => &default,
+        Encoder::Layers(given) => given,
     };
-    if let (Some(encoder), _) = known::encoder(&given, trunk).map_err(known::refused(scope.path()))? {
+    if let (Some(encoder), _) = known::encoder(given, trunk).map_err(known::refused(scope.path()))? {
         stack.append(encoder.build(stack.output(), scope)?);
     }
     Ok(stack)
-}
-
-/// Whether all feeds have rows of one shape without ids, which need no encoder.
-fn are_alike(shapes: &Shapes) -> bool {
-    let first = &shapes.feeds[0];
-    shapes.feeds.iter().all(|shape| shape.embeddings.is_empty() && input(shape) == input(first))
 }
 
 /// The layers of one task: dropout, hidden layers and one linear layer to its outputs.

@@ -14,9 +14,14 @@ pub(super) fn check(dataset: &Dataset) -> Check {
                     paths(files, &["path", name])?;
                 }
             }
-            require(dataset.split.column.is_none(), &["split", "column"], || {
-                "`path` is a table that gives the files of each part; remove `split.column`".to_owned()
-            })?;
+            let split = &dataset.split;
+            let given =
+                [("column", split.column.is_some()), ("file", split.file.is_some()), ("folds", split.folds.is_some())];
+            for (key, given) in given {
+                require(!given, &["split", key], || {
+                    format!("`path` is a table that gives the files of each part; remove `split.{key}`")
+                })?;
+            }
         }
     }
     csv(&dataset.csv, dataset.format)?;
@@ -70,17 +75,65 @@ fn split(split: &Split) -> Check {
         in_range(Range::HalfOpen(0.0, 1.0), share, &[key])?;
     }
     let (validation, test) = (split.validation, split.test);
-    require(validation + test < 1.0, &[], || {
-        format!("validation = {validation} and test = {test} leave no rows to train with; their sum must be below 1")
+    match split.folds {
+        Some(folds) => check_folds(split, folds)?,
+        None => require(validation + test < 1.0, &[], || {
+            format!(
+                "validation = {validation} and test = {test} leave no rows to train with; their sum must be below 1"
+            )
+        })?,
+    }
+    require(split.fold.is_none() || split.folds.is_some(), &["fold"], || {
+        "`folds` is missing; give the number of folds, of which this one tests".to_owned()
     })?;
-    let ways = [("stratify", &split.stratify), ("group", &split.group), ("by", &split.by), ("column", &split.column)];
-    let mut given = ways.iter().filter_map(|(key, column)| column.as_ref().map(|column| (*key, column)));
+    let ways = [
+        ("stratify", &split.stratify),
+        ("group", &split.group),
+        ("by", &split.by),
+        ("column", &split.column),
+        ("file", &split.file),
+    ];
+    let mut given = ways.iter().filter_map(|(key, name)| name.as_ref().map(|name| (*key, name)));
     if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
         return Err(Fault::value(&[second], format!("can't be combined with `{first}`"))
-            .help("give at most one of stratify, group, by, column"));
+            .help("give at most one of stratify, group, by, column, file"));
     }
-    match ways.iter().find(|(_, column)| column.as_ref().is_some_and(String::is_empty)) {
-        Some((key, _)) => Err(Fault::value(&[key], "a column's name is empty")),
-        None => Ok(()),
+    if let Some((key, _)) = ways.iter().find(|(_, name)| name.as_ref().is_some_and(String::is_empty)) {
+        let what = if *key == "file" { "a path is empty" } else { "a column's name is empty" };
+        return Err(Fault::value(&[key], what));
     }
+    let Some(format) = &split.by_format else { return Ok(()) };
+    require(split.by.is_some(), &["by_format"], || {
+        "`by` is missing; give the column whose values are written like this".to_owned()
+    })?;
+    require(format.contains('%') || [Split::NUMBER, Split::TEXT].contains(&format.as_str()), &["by_format"], || {
+        format!(
+            "must be `\"{}\"`, `\"{}\"` or a date's form such as `\"%m/%d/%Y\"`, not {format:?}",
+            Split::NUMBER,
+            Split::TEXT
+        )
+    })
+}
+
+fn check_folds(split: &Split, folds: u32) -> Check {
+    require(folds >= 2, &["folds"], || format!("must be at least 2, not {folds}"))?;
+    let Some(fold) = split.fold else {
+        return Err(Fault::missing(&[], "fold").help(format!("say which fold tests, from 0 to {}", folds - 1)));
+    };
+    require(fold < folds, &["fold"], || {
+        format!("must be from 0 to {}, as there are {folds} folds, not {fold}", folds - 1)
+    })?;
+    for (key, given) in [("by", &split.by), ("column", &split.column), ("file", &split.file)] {
+        require(given.is_none(), &[key], || {
+            "can't be combined with `folds`, which go with `stratify` or `group` only".to_owned()
+        })?;
+    }
+    let test = 1.0 / f64::from(folds);
+    require(split.validation + test < 1.0, &["validation"], || {
+        format!(
+            "{} and the fold that tests leave no rows to train with; give less than {}",
+            split.validation,
+            1.0 - test
+        )
+    })
 }
