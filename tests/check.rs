@@ -57,6 +57,77 @@ fn every_column_is_shown_with_type_role_nulls_and_what_it_becomes() {
 }
 
 #[test]
+fn a_split_by_a_column_is_shown_with_the_ends_of_its_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let days: String = (0..60).map(|day| format!("{:02}/{:02}/2021,{day}\n", 1 + day / 28, 1 + day % 28)).collect();
+    std::fs::write(folder.path().join("d.csv"), format!("date,x,y\n{}", days.replace("2021,", "2021,1,")))
+        .expect("written");
+    let text = "name = \"days\"\n[dataset.d]\npath = \"d.csv\"\nsplit = { by = \"date\" }\n[task.y]\ndataset = \"d\"\n\
+                target = \"y\"\nkind = \"regression\"\n";
+    let experiment = folder.path().join("days.toml");
+    std::fs::write(&experiment, text).expect("written");
+    let shown = check(&experiment, &[]);
+    let ends = "dataset d by \"date\": train from \"01/01/2021\" to \"02/14/2021\", validation from \"02/15/2021\" to \
+                \"02/20/2021\", test from \"02/21/2021\" to \"03/04/2021\"";
+    assert!(shown.contains(ends), "{shown}");
+}
+
+#[test]
+fn columns_that_share_an_input_of_the_trunk_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, columns) in [("t", "a,b,y"), ("u", "b,a,y"), ("v", "a,c,y")] {
+        let rows: String = (0..60).map(|row| format!("{row},{},{}\n", row % 7, row % 5)).collect();
+        std::fs::write(folder.path().join(format!("{name}.csv")), format!("{columns}\n{rows}")).expect("written");
+    }
+    let dataset = |name: &str| {
+        format!(
+            "[dataset.{name}]\npath = \"{name}.csv\"\n[task.of_{name}]\ndataset = \"{name}\"\ntarget = \"y\"\n\
+             kind = \"regression\"\n"
+        )
+    };
+    let experiment = folder.path().join("two.toml");
+    let write = |names: [&str; 2]| {
+        let text = format!("name = \"two\"\n{}{}", dataset(names[0]), dataset(names[1]));
+        std::fs::write(&experiment, text).expect("written");
+    };
+    write(["t", "u"]);
+    let shown = check(&experiment, &[]);
+    assert!(shown.contains("feeds t, u have no encoder: columns of one name are one input of the trunk"), "{shown}");
+    write(["t", "v"]);
+    let refused = trunkline().arg("check").arg(&experiment).output().expect("starts");
+    let message = String::from_utf8(refused.stderr).expect("text");
+    assert!(
+        refused.status.code() == Some(2) && message.contains("only `t` has `b`, and only `v` has `c`"),
+        "{message}"
+    );
+    let shown = check(&experiment, &["--set", "model.encoder=none"]);
+    assert!(shown.contains("input 2 of the trunk: \"b\" of t, \"c\" of v"), "{shown}");
+}
+
+#[test]
+fn an_exported_split_is_read_back_as_the_same_split() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "shuffled");
+    let experiment = folder.path().join("all-sorts.toml");
+    let split = folder.path().join("split.csv");
+    let path = split.to_str().expect("text");
+    let before: Value = serde_json::from_str(&check(&experiment, &["--json", "--export-split", path])).expect("JSON");
+    let exported = std::fs::read_to_string(&split).expect("written");
+    assert_eq!((exported.lines().next(), exported.lines().count()), (Some("dataset,row,part"), 201));
+    let text = std::fs::read_to_string(&experiment).expect("there").replace("by = \"w0\"", "file = \"split.csv\"");
+    std::fs::write(&experiment, text).expect("written");
+    // The file is an exported split, so it may be written again.
+    let after: Value = serde_json::from_str(&check(&experiment, &["--json", "--export-split", path])).expect("JSON");
+    assert_eq!(before["data"]["tables"][0]["splits"], after["data"]["tables"][0]["splits"]);
+    assert_eq!(std::fs::read_to_string(&split).expect("written"), exported);
+    let table = folder.path().join("t.csv");
+    let output = trunkline().arg("check").arg(&experiment).arg("--export-split").arg(&table).output().expect("starts");
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.code() == Some(2) && message.contains("is not an exported split"), "{message}");
+    assert!(std::fs::read_to_string(&table).expect("there").starts_with("colour"), "the table is as it was");
+}
+
+#[test]
 fn an_image_input_is_shown_with_its_shape() {
     let shown = check(&example("mnist"), &[]);
     assert_eq!(row(&shown, &["mnist", "image"])[2..], ["list[784]", "feature", "0", "pixels(784)"]);

@@ -5,12 +5,19 @@
 //! it there is as little as can be: rows of text files have to be found, the first rows of CSV
 //! files say what the fields are, and a column that the split is made from is read alone.
 
+mod align;
 mod digests;
+mod equal_rows;
 mod features;
+mod files;
+mod fits;
 mod found;
+mod overlap;
+mod split_file;
 mod table;
 mod tasks;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use experiment::{Loaded, Order, SplitName};
@@ -18,11 +25,12 @@ use experiment::{Loaded, Order, SplitName};
 use crate::labels::TaskLabels;
 use crate::passage::Watch;
 use crate::plan::{FeedPlan, Plan, TablePlan, Written};
-use crate::split::Assignment;
+use crate::split::{Assignment, GroupFolds};
 use crate::summary::Summary;
 use crate::{DataError, Labels};
 use digests::{FeedDigester, Layout};
-use features::FittedTable;
+use features::{Division, FittedTable};
+use fits::Fits;
 use table::OpenTable;
 use tasks::{Draft, Feed};
 
@@ -63,7 +71,8 @@ pub fn prepare_watched(loaded: &Loaded, watch: Watch<'_>) -> Result<Prepared, Da
         opened.push(table::open(name, dataset, loaded, watch)?);
     }
     let drafts = tasks::expand(loaded, &opened)?;
-    let feeds = tasks::feeds(loaded, &opened, &drafts, &mut warnings)?;
+    let mut feeds = tasks::feeds(loaded, &opened, &drafts, &mut warnings)?;
+    align::order(loaded, &opened, &mut feeds);
     for feed in &feeds {
         feed.columns.iter().zip(&feed.kinds).for_each(|(column, kind)| opened[feed.table].kinds[*column] = Some(*kind));
     }
@@ -72,10 +81,16 @@ pub fn prepare_watched(loaded: &Loaded, watch: Watch<'_>) -> Result<Prepared, Da
         let features = feeds.iter().filter(|feed| feed.table == i).flat_map(|feed| feed.columns.iter().copied());
         table.read_only(features.collect(), targets.collect());
     }
+    let groups = group_folds(loaded, &opened, watch)?;
+    let mut fits = Fits::new(loaded, &opened)?;
     let mut fitted = Vec::new();
     for (i, table) in opened.iter().enumerate() {
-        fitted.push(read(loaded, (table, i), &feeds, &drafts, &mut warnings, watch)?);
+        let division = divide(loaded, table, &groups, watch)?;
+        let digesters = digesters(loaded, table, i, &division, &feeds, &drafts);
+        fitted.push(features::read((table, i), division, digesters, &mut fits, watch)?);
     }
+    features::finish(fits, &opened, &mut fitted, &mut warnings);
+    warnings.extend(overlap::warnings(&opened, &fitted));
     let (mut plans, mut summaries) = (Vec::new(), Vec::new());
     for (number, draft) in drafts.iter().enumerate() {
         let feed = feeds.iter().position(|feed| feed.tasks.contains(&number)).expect("every task is on a feed");
@@ -93,39 +108,71 @@ pub fn prepare_watched(loaded: &Loaded, watch: Watch<'_>) -> Result<Prepared, Da
         feed_plans.push(plan);
         labels.into_iter().for_each(|(task, labels)| by_task[task] = labels);
     }
+    let datasets: Vec<&str> = feed_plans.iter().map(|feed| opened[feed.table].name).collect();
+    align::encodings(loaded, &datasets, &mut feed_plans);
     let (seed, microbatches) = (experiment.seed, experiment.train.microbatches);
     let plan = Arc::new(Plan::from(Written { seed, microbatches, tables, feeds: feed_plans, tasks: plans }));
+    let trunk_inputs = align::check(loaded, &plan)?;
     let tables = opened.iter().zip(&fitted).enumerate();
     let summary = Summary {
         tables: tables.map(|(i, (table, fitted))| found::table(&plan, table, fitted, i, &drafts)).collect(),
         feeds: (0..plan.feeds().len()).map(|feed| found::feed(&plan, feed)).collect(),
         tasks: summaries,
+        trunk_inputs,
         warnings,
     };
     Ok(Prepared { labels: Labels::new(Arc::clone(&plan), by_task), plan, summary })
 }
 
-/// The pass over a table.
-fn read(
+/// The folds of groups, over all datasets that are cut into folds by groups.
+fn group_folds(loaded: &Loaded, tables: &[OpenTable<'_>], watch: Watch<'_>) -> Result<GroupFolds, DataError> {
+    let mut groups = GroupFolds::default();
+    for table in tables {
+        let split = &loaded.experiment.datasets[table.name].split;
+        if let (Some(_), Some(_), Some(column)) = (split.folds, &split.group, table.split_column) {
+            groups.add(split, &table.whole(column, watch)?);
+        }
+    }
+    Ok(groups)
+}
+
+/// How the rows of a table are divided.
+fn divide(
     loaded: &Loaded,
-    (table, number): (&OpenTable<'_>, usize),
+    table: &OpenTable<'_>,
+    groups: &GroupFolds,
+    watch: Watch<'_>,
+) -> Result<Division, DataError> {
+    let how = &loaded.experiment.datasets[table.name].split;
+    let (split, by) = table.assign(how, groups, loaded, watch)?;
+    if let (Some(folds), 0) = (how.folds, split.rows(SplitName::Test)) {
+        let what = if how.group.is_some() { "groups" } else { "rows" };
+        let message = format!("there are fewer {what} than {folds} folds, so this fold has no rows; give fewer folds");
+        return Err(loaded.source.error_at(&["dataset", table.name, "split", "folds"], message).into());
+    }
+    let order = order(loaded, table, &split)?;
+    Ok(Division { split, by, order })
+}
+
+/// What digests the feeds of a table.
+fn digesters(
+    loaded: &Loaded,
+    table: &OpenTable<'_>,
+    number: usize,
+    Division { split, order, .. }: &Division,
     feeds: &[Feed],
     drafts: &[Draft<'_>],
-    warnings: &mut Vec<String>,
-    watch: Watch<'_>,
-) -> Result<FittedTable, DataError> {
-    let how = &loaded.experiment.datasets[table.name].split;
-    let split = table.assign(how, watch)?;
-    let order = order(loaded, table, &split)?;
+) -> BTreeMap<usize, FeedDigester> {
+    let seed = loaded.experiment.datasets[table.name].split.seed;
     let places = |columns: &[usize]| columns.iter().map(|column| table.place(*column)).collect();
     let digester = |feed: &Feed| {
         let tasks = feed.tasks.iter().map(|task| (*task, places(&drafts[*task].columns))).collect();
         let layout = Layout { features: places(&feed.columns), tasks };
-        FeedDigester::new(layout, &table.table.columns, (&split, how.seed), order, loaded.experiment.train.microbatches)
+        let microbatches = loaded.experiment.train.microbatches;
+        FeedDigester::new(layout, &table.table.columns, (split, seed), *order, microbatches)
     };
     let own = feeds.iter().enumerate().filter(|(_, feed)| feed.table == number);
-    let digesters = own.map(|(i, feed)| (i, digester(feed))).collect();
-    features::fit(table, (split, order), digesters, warnings, watch)
+    own.map(|(i, feed)| (i, digester(feed))).collect()
 }
 
 /// How a table's training rows are cut into partitions. Fails if a partition would be empty.

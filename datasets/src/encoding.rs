@@ -14,6 +14,8 @@
 
 mod pixels;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::column::{Column, ColumnKind};
@@ -134,6 +136,30 @@ impl Encoding {
             Encoding::Standard { std, indicator, .. } => (null || !indicator) && std.iter().all(|d| *d == 0.0),
             Encoding::OneHot { values, indicator } => values.len() + usize::from(*indicator) <= 1,
             Encoding::Embedding { .. } | Encoding::Pixels(_) => false,
+        }
+    }
+
+    /// This encoding with the categories and the indicator of nulls that any of `all` has. Numbers
+    /// keep their own mean and standard deviation.
+    pub(crate) fn united(&self, all: &[&Encoding]) -> Self {
+        let has_indicator = |encoding: &&Encoding| match encoding {
+            Encoding::Standard { indicator, .. } | Encoding::OneHot { indicator, .. } => *indicator,
+            Encoding::Embedding { .. } | Encoding::Pixels(_) => false,
+        };
+        let nulls = all.iter().any(has_indicator);
+        match self {
+            Encoding::Standard { mean, std, .. } => {
+                Encoding::Standard { mean: mean.clone(), std: std.clone(), indicator: nulls }
+            }
+            Encoding::OneHot { .. } | Encoding::Embedding { .. } => {
+                let values = all.iter().flat_map(|encoding| match encoding {
+                    Encoding::OneHot { values, .. } | Encoding::Embedding { values, .. } => values.as_slice(),
+                    Encoding::Standard { .. } | Encoding::Pixels(_) => &[],
+                });
+                let values: BTreeSet<&String> = values.collect();
+                Encoding::of_values(values.into_iter().cloned().collect(), nulls)
+            }
+            Encoding::Pixels(_) => self.clone(),
         }
     }
 

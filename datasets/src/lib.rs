@@ -59,5 +59,5 @@ pub use plan::{CHUNK_ROWS, ColumnPlan, FeedPlan, FilePlan, Plan, TablePlan};
 pub use predict::{Rows, encode_table};
 pub use split::Assignment;
 pub use store::{KEPT_STEPS, Store};
-pub use summary::{ColumnSummary, FeedSummary, Summary, TableSummary, TaskSummary};
+pub use summary::{BySummary, ColumnSummary, FeedSummary, Summary, TableSummary, TaskSummary, TrunkInput};
 pub use target::{Classes, TargetEncoding, TaskPlan};

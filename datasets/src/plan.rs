@@ -93,7 +93,8 @@ pub struct FeedPlan {
     /// What a row is to the model.
     #[serde(default, skip_serializing_if = "is_table")]
     pub input: InputShape,
-    /// The feature columns in the table's order, with their fitted encodings.
+    /// The feature columns with their fitted encodings, in the table's order, or in that of an
+    /// earlier feed that has the same columns and shares the trunk's inputs with this one.
     pub features: Vec<Feature>,
     /// Indices of the tasks on this feed.
     pub tasks: Vec<usize>,
@@ -131,7 +132,7 @@ impl FeedPlan {
         }
     }
 
-    fn shape(&self, dataset: &str) -> FeedShape {
+    pub(crate) fn shape(&self, dataset: &str) -> FeedShape {
         let embeddings = self.features.iter().filter_map(|feature| {
             let (rows, width) = feature.encoding.embedding()?;
             Some(EmbeddingShape { column: feature.column.clone(), rows, width })
@@ -187,6 +188,15 @@ impl Plan {
     /// The tables, in the file's order.
     pub fn tables(&self) -> &[TablePlan] {
         &self.written.tables
+    }
+
+    /// The part of each row of a table, in the order of the rows.
+    ///
+    /// # Panics
+    /// There is no table with this number.
+    pub fn parts(&self, table: usize) -> impl Iterator<Item = SplitName> {
+        let index = Index::new(&self.written.tables[table].split);
+        (0..index.rows()).map(move |row| index.part(row))
     }
 
     /// V: the number of partitions of each feed, and of microbatches of a step.

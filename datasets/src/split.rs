@@ -5,13 +5,18 @@
 //! | shares only | a permutation of all rows by the split's seed: exact numbers of rows |
 //! | `stratify` | the same for the rows of each value of the column, with shares rounded so that the totals are exact |
 //! | `group` | by a hash of the column's value, so that equal values meet, in every dataset; the shares hold on average |
-//! | `by` | the column's order: the smallest (oldest) train, then validation, the greatest test; ties in the file's order |
+//! | `by` | the column's order ([`order`]): the smallest (oldest) train, then validation, the greatest test; ties in the file's order |
 //! | `column` | as the column says: `train`, `validation`, `test` |
+//! | `file` | as another table says |
+//! | `folds` | one of so many equal parts tests ([`folds`]) |
 //! | files by part | as the files say; a part without files is cut from the training files as above |
 //!
 //! A plan carries what says it shortest ([`Assignment`]); [`Index`] is the same made fast to ask.
 
 mod assign;
+mod dates;
+mod folds;
+mod order;
 
 use std::ops::Range;
 
@@ -20,6 +25,8 @@ use experiment::SplitName;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use assign::{Key, assign};
+pub(crate) use folds::GroupFolds;
+pub(crate) use order::{Ends, Keys, Unordered};
 
 /// The part of every row of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,8 @@ pub struct Summary {
     pub feeds: Vec<FeedSummary>,
     /// The tasks in the file's order.
     pub tasks: Vec<TaskSummary>,
+    /// The columns at each input of the trunk, if several feeds reach it without encoders.
+    pub trunk_inputs: Vec<TrunkInput>,
     /// What a user should know, each a sentence that names dataset, column or task.
     pub warnings: Vec<String>,
 }
@@ -41,10 +43,33 @@ pub struct TableSummary {
     pub rows: u64,
     /// Rows by split.
     pub splits: BTreeMap<SplitName, u64>,
+    /// Of a split by a column: where the parts begin and end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<BySummary>,
     /// `shuffled` or `file`.
     pub order: String,
     /// Every column of the table, in order.
     pub columns: Vec<ColumnSummary>,
+}
+
+/// The parts of a table that is split by the order of a column.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BySummary {
+    /// The column.
+    pub column: String,
+    /// By part that has rows: the first and the last value, as the file has them.
+    pub parts: BTreeMap<SplitName, [String; 2]>,
+}
+
+/// Neighbouring inputs of the trunk that feeds without encoders have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TrunkInput {
+    /// The first of the inputs, from 1.
+    pub first: usize,
+    /// The last of the inputs.
+    pub last: usize,
+    /// By feed: its name, and its column at these inputs.
+    pub columns: Vec<(String, String)>,
 }
 
 /// One column of a table.

@@ -177,3 +177,87 @@ fn a_plan_survives_json_to_the_last_bit() {
     };
     assert_eq!(batch(back), batch(Plan::clone(&prepared.plan)));
 }
+
+/// The part of each row.
+fn parts(prepared: &Prepared) -> Vec<SplitName> {
+    prepared.plan.parts(0).collect()
+}
+
+/// The parts as the file of a split has them, in another order of lines.
+fn exported(parts: &[SplitName]) -> String {
+    let lines: Vec<String> =
+        (1..).zip(parts).map(|(row, part)| format!("t,{row},{part}\nother,{row},train\n")).collect();
+    let shuffled = (0..lines.len()).map(|place| lines[place * 7 % lines.len()].as_str());
+    format!("dataset,row,part\n{}", shuffled.collect::<String>())
+}
+
+#[test]
+fn a_split_from_a_file_is_the_one_that_was_written_whatever_the_order_of_its_lines() {
+    let (case, shares) = prepared("split = { stratify = \"label\", seed = 3 }", 100);
+    let expected = parts(&shares);
+    case.write("split.csv", exported(&expected).as_bytes());
+    let of = |path: &str| {
+        case.prepare(&experiment(&format!("features = [\"id\"]\nsplit = {{ file = \"{path}\", seed = 3 }}")))
+    };
+    assert_eq!(parts(&of("split.csv")), expected);
+    assert_eq!(of("split.csv").plan.feeds()[0].partitions, shares.plan.feeds()[0].partitions);
+    let rows: String =
+        (1..).zip(&expected).map(|(row, part)| format!("{{\"part\": \"{part}\", \"row\": {row}}}\n")).collect();
+    case.write("split.ndjson", rows.as_bytes());
+    assert_eq!(parts(&of("split.ndjson")), expected);
+}
+
+#[test]
+fn a_split_file_that_does_not_name_each_row_once_is_refused() {
+    let (case, shares) = prepared("", 40);
+    let whole = exported(&parts(&shares));
+    let last = whole.lines().rfind(|line| line.starts_with("t,")).expect("a line").to_owned();
+    let cases = [
+        (whole.replace(&format!("{last}\n"), ""), "lacks 1 of the 40 rows of dataset `t`"),
+        (format!("{whole}{last}\n"), "of dataset `t` is named twice"),
+        (format!("{whole}t,41,test\n"), "dataset `t` has rows 1 to 40, not 41"),
+        (format!("{whole}t,0,test\n"), "rows are counted from 1"),
+        (whole.replace("t,5,", "t,5.5,"), "dataset `t` has rows 1 to 40, not 5.5"),
+        (whole.replace(",test", ",holdout"), "`holdout` is not `train`, `validation` or `test`"),
+        (whole.replace("\nt,", "\nv,"), "names no row of dataset `t`"),
+        (whole.replace("part", "fold"), "has no column `part`"),
+    ];
+    for (text, expected) in cases {
+        case.write("split.csv", text.as_bytes());
+        let message = case.refused(&experiment("split = { file = \"split.csv\" }"));
+        assert!(message.contains(expected) && message.contains("split.csv"), "{expected} is not in {message}");
+    }
+    let missing = case.refused(&experiment("split = { file = \"no.csv\" }"));
+    assert!(missing.contains("experiment.toml:4") && missing.contains("no.csv"), "{missing}");
+}
+
+#[test]
+fn each_row_tests_in_one_fold_and_validation_is_cut_from_the_others() {
+    let case = Case::new(&[("t.csv", &table(103))]);
+    for way in ["", ", stratify = \"label\"", ", group = \"colour\""] {
+        let folds = if way.contains("group") { 3 } else { 5 };
+        let mut tested = vec![0; 103];
+        for fold in 0..folds {
+            let split = format!("split = {{ folds = {folds}, fold = {fold}, validation = 0.2{way} }}");
+            let prepared = case.prepare(&experiment(&format!("features = [\"id\"]\n{split}")));
+            let parts = parts(&prepared);
+            parts.iter().zip(&mut tested).for_each(|(part, times)| *times += usize::from(*part == SplitName::Test));
+            let of = |name| parts.iter().filter(|part| **part == name).count();
+            if !way.contains("group") {
+                assert_eq!(of(SplitName::Validation), 21, "{way}");
+                assert!((20..=21).contains(&of(SplitName::Test)), "{way}");
+            }
+            for (_, counts) in prepared.summary.tasks[0].classes.iter().filter(|_| way.contains("stratify")) {
+                assert!((6..=7).contains(&counts[&SplitName::Test]), "{counts:?}");
+            }
+        }
+        assert!(tested.iter().all(|times| *times == 1), "{way}");
+    }
+}
+
+#[test]
+fn groups_that_are_fewer_than_the_folds_are_refused() {
+    let case = Case::new(&[("t.csv", &table(60))]);
+    let message = case.refused(&experiment("split = { folds = 4, fold = 3, group = \"colour\", validation = 0.0 }"));
+    assert!(message.contains("fewer groups than 4 folds") && message.contains("experiment.toml:4"), "{message}");
+}

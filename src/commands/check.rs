@@ -1,6 +1,7 @@
 //! `trunkline check`: the plan of an experiment, without training anything.
 
 mod shown;
+mod split;
 
 use std::{ops::Range, path::PathBuf};
 
@@ -27,6 +28,10 @@ pub struct Arguments {
     /// Device to compute on: flex (or cpu), libtorch, libtorch:cuda:N, cuda:N or wgpu.
     #[arg(long, default_value = "flex")]
     device: String,
+    /// Write the part of each row to this file: columns dataset, row (from 1) and part. The key
+    /// `split.file` of a dataset reads it.
+    #[arg(long, value_name = "CSV")]
+    export_split: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -38,10 +43,13 @@ pub struct Arguments {
 /// The experiment, its data or the device are refused.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let setup = launch::prepare(&arguments.file, &arguments.sets, &arguments.device)?;
+    if let Some(path) = &arguments.export_split {
+        split::export(&setup, path)?;
+    }
     if arguments.json {
         return print_json(&plan(&setup));
     }
-    print(&shown::plan(&setup, screen::width()));
+    print(&(shown::plan(&setup, screen::width()) + &split::shown(&setup.prepared.summary)));
     Ok(())
 }
 

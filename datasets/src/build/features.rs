@@ -1,23 +1,26 @@
-//! The pass over a table: fits its features on the training rows, digests the rows of its feeds,
-//! and collects the targets.
+//! The pass over a table: learns its features from the training rows, digests the rows of its
+//! feeds, looks for equal rows, and collects the targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use experiment::{Order, SplitName};
 
 use super::digests::{FeedDigester, FeedDigests};
+use super::equal_rows::{Equal, EqualRows};
+use super::fits::Fits;
 use super::table::{OpenTable, append};
 use crate::DataError;
 use crate::column::Column;
 use crate::encoding::{Encoding, Feature};
-use crate::input::Fit;
 use crate::passage::{Pass, Passage, Watch};
 use crate::split::{Assignment, Index};
-use crate::summary::quoted;
+use crate::summary::{BySummary, quoted};
 
-/// What was fitted on a table. Columns are numbered as in the files.
+/// What was read of a table. Columns are numbered as in the files.
 pub(super) struct FittedTable {
     pub split: Assignment,
+    /// Of a split by a column: where the parts begin and end.
+    pub by: Option<BySummary>,
     /// How the training rows are cut into partitions.
     pub order: Order,
     /// By feed on the table.
@@ -29,41 +32,45 @@ pub(super) struct FittedTable {
     pub targets: BTreeMap<usize, Column>,
     pub nulls: BTreeMap<usize, u64>,
     pub constant: BTreeSet<usize>,
+    /// Rows that evaluate what an earlier part has too.
+    equal_rows: Vec<Equal>,
 }
 
 /// What a pass learns of one column that is read.
 struct ColumnPass {
     column: usize,
-    /// What is known of its training values so far, if it is a feature.
-    fitting: Option<Box<dyn Fit>>,
     nulls: u64,
-    nulls_in_training: u64,
     /// The column of all rows, if it is a target.
     whole: Option<Column>,
 }
 
-/// Fits the features and collects the targets, while another thread digests the rows of the table's
-/// feeds.
+/// How a table's rows are divided.
+pub(super) struct Division {
+    pub split: Assignment,
+    /// Of a split by a column: where the parts begin and end.
+    pub by: Option<BySummary>,
+    /// How the training rows are cut into partitions.
+    pub order: Order,
+}
+
+/// Reads a table: learns its features, collects the targets, and on other threads digests the rows
+/// of its feeds and looks for equal rows. [`finish`] adds the features.
 ///
-/// What a column comes to depends on its own rows in the file's order alone, so the two threads
-/// change no bit of it.
-pub(super) fn fit(
-    table: &OpenTable<'_>,
-    (split, order): (Assignment, Order),
+/// What a column comes to depends on its own rows in the file's order alone, so the threads change
+/// no bit of it.
+pub(super) fn read(
+    (table, number): (&OpenTable<'_>, usize),
+    Division { split, by, order }: Division,
     mut digesters: BTreeMap<usize, FeedDigester>,
-    warnings: &mut Vec<String>,
+    fits: &mut Fits,
     watch: Watch<'_>,
 ) -> Result<FittedTable, DataError> {
     let index = Index::new(&split);
-    let learn = |column: &usize| ColumnPass {
-        column: *column,
-        fitting: fitting(table, *column),
-        nulls: 0,
-        nulls_in_training: 0,
-        whole: None,
-    };
+    let learn = |column: &usize| ColumnPass { column: *column, nulls: 0, whole: None };
     let mut passes: Vec<ColumnPass> = table.read.iter().map(learn).collect();
     let wanted: Vec<usize> = (0..table.read.len()).collect();
+    let used = |place: &usize| [&table.features, &table.targets].iter().any(|set| set.contains(&table.read[*place]));
+    let mut equal_rows = EqualRows::new(wanted.iter().copied().filter(used).collect());
     let all = table.table.rows();
     table.table.scan(&wanted, 0..all, &mut |first, block| {
         let rows = 0..block.first().map_or(0, Column::len);
@@ -71,7 +78,15 @@ pub(super) fn fit(
         let training: Vec<usize> = rows.filter(|row| index.part(first + *row as u64) == SplitName::Train).collect();
         std::thread::scope(|scope| {
             scope.spawn(|| digesters.values_mut().for_each(|digester| digester.push(first, &block, &index)));
-            passes.iter_mut().zip(&block).try_for_each(|(pass, column)| pass.take(column, &training, table))
+            scope.spawn(|| equal_rows.push(first, &block, &index));
+            passes.iter_mut().zip(&block).try_for_each(|(pass, column)| {
+                let nulls = (0..column.len()).filter(|row| column.is_null(*row)).count() as u64;
+                pass.nulls += nulls;
+                fits.take((number, pass.column), column, &training, nulls > 0).map_err(|reason| {
+                    let column = table.names[pass.column].clone();
+                    DataError::Column { file: table.files[0].clone().into(), column, reason }
+                })
+            })
         })?;
         for (pass, column) in passes.iter_mut().zip(block) {
             if table.targets.contains(&pass.column) {
@@ -81,28 +96,33 @@ pub(super) fn fit(
         watch(Passage { dataset: table.name, pass: Pass::Read, done, all });
         Ok(())
     })?;
-    let mut fitted = FittedTable {
+    let nulls = passes.iter().map(|pass| (pass.column, pass.nulls)).collect();
+    let targets = passes.into_iter().filter_map(|pass| Some((pass.column, pass.whole?))).collect();
+    Ok(FittedTable {
         parts: (0..index.rows()).map(|row| index.part(row)).collect(),
         split,
+        by,
         order,
         digests: digesters.into_iter().map(|(feed, digester)| (feed, digester.finish())).collect(),
         features: BTreeMap::new(),
-        targets: BTreeMap::new(),
-        nulls: passes.iter().map(|pass| (pass.column, pass.nulls)).collect(),
+        targets,
+        nulls,
         constant: BTreeSet::new(),
-    };
-    for ColumnPass { column, fitting, nulls_in_training, whole, .. } in passes {
-        fitted.targets.extend(whole.map(|whole| (column, whole)));
-        let Some(fitting) = fitting else { continue };
-        let encoding = fitting.finish(nulls_in_training > 0);
-        if encoding.is_constant(nulls_in_training == fitted.split.rows(SplitName::Train)) {
-            fitted.constant.insert(column);
+        equal_rows: equal_rows.finish(),
+    })
+}
+
+/// Gives all tables their features, once all are read.
+pub(super) fn finish(fits: Fits, tables: &[OpenTable<'_>], fitted: &mut [FittedTable], warnings: &mut Vec<String>) {
+    for ((table, fitted), features) in tables.iter().zip(fitted).zip(fits.finish(tables)) {
+        for (column, (feature, constant)) in features {
+            fitted.features.insert(column, feature);
+            if constant {
+                fitted.constant.insert(column);
+            }
         }
-        let kind = table.kinds[column].expect("only columns that can be read are");
-        fitted.features.insert(column, Feature { column: table.names[column].clone(), kind, encoding });
+        warn(table, fitted, warnings);
     }
-    warn(table, &fitted, warnings);
-    Ok(fitted)
 }
 
 fn warn(table: &OpenTable<'_>, fitted: &FittedTable, warnings: &mut Vec<String>) {
@@ -135,25 +155,12 @@ fn warn(table: &OpenTable<'_>, fitted: &FittedTable, warnings: &mut Vec<String>)
             warnings.push(format!("dataset `{dataset}` has no {split} rows"));
         }
     }
-}
-
-fn fitting(table: &OpenTable<'_>, column: usize) -> Option<Box<dyn Fit>> {
-    let kind = table.kinds[column].filter(|_| table.features.contains(&column))?;
-    Some(table.input.fit(&table.names[column], kind))
-}
-
-impl ColumnPass {
-    /// Takes a block; its rows `training` are training rows.
-    fn take(&mut self, block: &Column, training: &[usize], table: &OpenTable<'_>) -> Result<(), DataError> {
-        let nulls = (0..block.len()).filter(|row| block.is_null(*row)).count();
-        self.nulls += nulls as u64;
-        if nulls > 0 {
-            self.nulls_in_training += training.iter().filter(|row| block.is_null(**row)).count() as u64;
-        }
-        let Some(fitting) = &mut self.fitting else { return Ok(()) };
-        fitting.take(block, training).map_err(|reason| {
-            let column = table.names[self.column].clone();
-            DataError::Column { file: table.files[0].clone().into(), column, reason }
-        })
+    for Equal { part, other, rows, estimated } in &fitted.equal_rows {
+        let about = if *estimated { "about " } else { "" };
+        warnings.push(format!(
+            "dataset `{dataset}`: {about}{rows} of {} {part} rows are equal to {} rows in all features and targets",
+            fitted.split.rows(*part),
+            other.called()
+        ));
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn table(
         bytes: written.files.iter().map(|file| file.bytes).sum(),
         rows: table.table.rows(),
         splits: SplitName::ALL.into_iter().map(|split| (split, fitted.split.rows(split))).collect(),
+        by: fitted.by.clone(),
         order: if fitted.order == Order::File { "file" } else { "shuffled" }.to_owned(),
         columns: table.found.iter().enumerate().map(column).collect(),
     }

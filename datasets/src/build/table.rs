@@ -1,11 +1,14 @@
 //! A dataset's files, what their columns are, and how their rows are split.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use experiment::{ColumnType, Dataset, Format, Loaded, Paths, Split};
 
 use super::features::FittedTable;
+use super::files::{self, at_path};
+use super::split_file;
 use crate::DataError;
 use crate::column::{Column, ColumnKind, Texts};
 use crate::input::{self, Input};
@@ -13,7 +16,8 @@ use crate::passage::{Pass, Passage, Watch};
 use crate::plan::{ColumnPlan, TablePlan};
 use crate::selection::Columns;
 use crate::source::{Found, Physical, Table, extension_format, size};
-use crate::split::{Assignment, Key, assign};
+use crate::split::{Assignment, Ends, GroupFolds, Index, Key, Keys, Unordered, assign};
+use crate::summary::BySummary;
 use crate::{decode, location};
 
 /// A dataset with what its files hold.
@@ -45,8 +49,8 @@ pub(super) struct OpenTable<'a> {
     pub features: BTreeSet<usize>,
     /// Columns that are read as targets.
     pub targets: BTreeSet<usize>,
-    /// The files' absolute paths, to recognise a table under another name.
-    pub places: BTreeSet<PathBuf>,
+    /// The files' absolute paths with their numbers, to recognise a table under another name.
+    pub places: BTreeMap<PathBuf, usize>,
 }
 
 /// Looks at a dataset's files.
@@ -57,18 +61,7 @@ pub(super) fn open<'a>(
     watch: Watch<'_>,
 ) -> Result<OpenTable<'a>, DataError> {
     let (input_name, input) = read_input(name, dataset, loaded)?;
-    let parts: [&[String]; 3] = match &dataset.path {
-        Paths::Files(files) => [files, &[], &[]],
-        Paths::BySplit { train, validation, test } => [train, validation, test],
-    };
-    let mut files = Vec::new();
-    let mut ends = [0; 3];
-    for (part, patterns) in parts.iter().enumerate() {
-        for pattern in *patterns {
-            files.extend(location::expand(&loaded.base, pattern).map_err(|error| at_path(loaded, name, error))?);
-        }
-        ends[part] = files.len();
-    }
+    let files::Files { names: files, ends, places } = files::find(name, dataset, loaded)?;
     let format = match dataset.format {
         Some(format) => format,
         None => format_of(name, &files, loaded)?,
@@ -95,14 +88,9 @@ pub(super) fn open<'a>(
         seed: dataset.split.seed,
         features: BTreeSet::new(),
         targets: BTreeSet::new(),
-        places: BTreeSet::new(),
+        places,
         table,
     };
-    let place = |file: &String| {
-        let path = location::resolve(&loaded.base, file);
-        path.canonicalize().unwrap_or(path)
-    };
-    opened.places = opened.files.iter().map(place).collect();
     opened.find_kinds(dataset, loaded)?;
     let split = &dataset.split;
     let keys = [("stratify", &split.stratify), ("group", &split.group), ("by", &split.by), ("column", &split.column)];
@@ -135,15 +123,6 @@ fn read_input<'a>(
     let at = ["dataset", name, "input", input];
     let (read, _) = input::read(table).map_err(|invalid| loaded.source.refused(&at, invalid))?;
     Ok((Some(input), read))
-}
-
-/// An error about a whole file points at the key that names it; what is wrong inside a file has its
-/// place there.
-fn at_path(loaded: &Loaded, name: &str, error: DataError) -> DataError {
-    match error {
-        error @ DataError::File { .. } => loaded.source.error_at(&["dataset", name, "path"], error.to_string()).into(),
-        other => other,
-    }
 }
 
 fn format_of(name: &str, files: &[String], loaded: &Loaded) -> Result<Format, DataError> {
@@ -237,31 +216,107 @@ impl OpenTable<'_> {
         self.read.binary_search(&column).expect("features, targets and the split's column are read")
     }
 
-    /// Divides the rows.
-    pub fn assign(&self, split: &Split, watch: Watch<'_>) -> Result<Assignment, DataError> {
+    /// Divides the rows. A split by a column also gives the ends of each part.
+    pub fn assign(
+        &self,
+        split: &Split,
+        groups: &GroupFolds,
+        loaded: &Loaded,
+        watch: Watch<'_>,
+    ) -> Result<(Assignment, Option<BySummary>), DataError> {
+        if let Some(file) = &split.file {
+            return Ok((Assignment::listed(&split_file::read(file, self, loaded)?), None));
+        }
         let rows = self.by_files.unwrap_or([self.table.rows(), 0, 0]);
-        let key_column = match self.split_column {
-            Some(column) => Some(self.whole(column, watch)?),
-            None => None,
+        let assign = |key: &Key<'_>| {
+            assign(split, rows, self.by_files.is_some(), key, groups).map_err(|(row, reason)| {
+                let name = self.split_column.map_or("", |column| self.names[column].as_str());
+                self.table.cell_error(row, name, reason)
+            })
         };
-        let key = match (&key_column, split) {
-            (Some(column), Split { stratify: Some(_), .. }) => Key::Stratify(column),
-            (Some(column), Split { group: Some(_), .. }) => Key::Group(column),
-            (Some(column), Split { by: Some(_), .. }) => Key::By(column),
-            (Some(column), _) => Key::Named(column),
-            (None, _) => Key::Shares,
+        let Some(column) = self.split_column else { return Ok((assign(&Key::Shares)?, None)) };
+        if split.by.is_some() {
+            let keys = self.keys(column, (rows[0], split.by_format.as_deref()), loaded, watch)?;
+            let assignment = assign(&Key::By(&keys))?;
+            let index = Index::new(&assignment);
+            let ends = self.shown_ends(column, keys.ends(|row| index.part(row)))?;
+            return Ok((assignment, Some(ends)));
+        }
+        let values = self.whole(column, watch)?;
+        let key = match split {
+            Split { stratify: Some(_), .. } => Key::Stratify(&values),
+            Split { group: Some(_), .. } => Key::Group(&values),
+            _ => Key::Named(&values),
         };
-        assign(split, rows, self.by_files.is_some(), &key).map_err(|(row, reason)| {
-            let name = self.split_column.map_or("", |column| self.names[column].as_str());
-            self.table.cell_error(row, name, reason)
+        Ok((assign(&key)?, None))
+    }
+
+    /// What orders the first `rows` rows, whose values are written in `format`.
+    fn keys(
+        &self,
+        column: usize,
+        (rows, format): (u64, Option<&str>),
+        loaded: &Loaded,
+        watch: Watch<'_>,
+    ) -> Result<Keys, DataError> {
+        let is_text = matches!(self.found[column].physical, Physical::Fields | Physical::Text)
+            && self.kinds[column] != Some(ColumnKind::Boolean);
+        let values = match is_text {
+            // Numbers in text are ordered exactly, and dates whatever they are read as.
+            true => self.read_as(column, ColumnKind::Text, 0..self.table.rows(), watch)?,
+            false => self.whole(column, watch)?,
+        };
+        let name = &self.names[column];
+        let at = |key, reason: String| {
+            DataError::from(
+                loaded.source.error_at(&["dataset", self.name, "split", key], format!("column `{name}`: {reason}")),
+            )
+        };
+        Keys::of(&values, rows, format).map_err(|unordered| match unordered {
+            Unordered::Row(row, reason) => self.table.cell_error(row, name, reason),
+            Unordered::Column(reason) => at("by", reason),
+            Unordered::Format(reason) => at("by_format", reason),
         })
+    }
+
+    /// The ends of parts as the file has them.
+    fn shown_ends(&self, column: usize, ends: Ends) -> Result<BySummary, DataError> {
+        let shown = |row: u64| -> Result<String, DataError> {
+            match self.read_as(column, ColumnKind::Text, row..row + 1, &|_| {}) {
+                Ok(value) => Ok(value.label(0).unwrap_or_default().to_owned()),
+                // Durations are numbers only.
+                Err(_) => {
+                    let value = self.read_as(column, ColumnKind::Number, row..row + 1, &|_| {})?;
+                    Ok(value.numbers(0, 1)[0].to_string())
+                }
+            }
+        };
+        let mut parts = BTreeMap::new();
+        for (part, (first, last)) in ends {
+            parts.insert(part, [shown(first)?, shown(last)?]);
+        }
+        Ok(BySummary { column: self.names[column].clone(), parts })
     }
 
     /// A column of all rows.
     pub fn whole(&self, column: usize, watch: Watch<'_>) -> Result<Column, DataError> {
+        let kind = self.kinds[column].expect("a column of the split can be read");
+        self.read_as(column, kind, 0..self.table.rows(), watch)
+    }
+
+    /// Rows of a column, read as a kind.
+    fn read_as(
+        &self,
+        column: usize,
+        kind: ColumnKind,
+        rows: Range<u64>,
+        watch: Watch<'_>,
+    ) -> Result<Column, DataError> {
+        let mut table = self.table.clone();
+        table.columns = vec![ColumnPlan { name: self.names[column].clone(), kind }];
         let mut whole = None;
-        let all = self.table.rows();
-        self.table.scan(&[self.place(column)], 0..all, &mut |first, mut block| {
+        let all = table.rows();
+        table.scan(&[0], rows, &mut |first, mut block| {
             if let Some(part) = block.pop() {
                 watch(Passage { dataset: self.name, pass: Pass::ReadSplit, done: first + part.len() as u64, all });
                 append(&mut whole, part);

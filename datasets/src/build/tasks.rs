@@ -29,7 +29,7 @@ pub(super) struct Draft<'a> {
 pub(super) struct Feed {
     pub name: String,
     pub table: usize,
-    /// Numbered as in the files, ascending.
+    /// Numbered as in the files, ascending until [`super::align`] puts them in another order.
     pub columns: Vec<usize>,
     /// What those are read as.
     pub kinds: Vec<ColumnKind>,
@@ -109,7 +109,7 @@ fn reserved_columns(loaded: &Loaded, tables: &[OpenTable<'_>], table: usize) -> 
 }
 
 fn same_file(tables: &[OpenTable<'_>], a: usize, b: usize) -> bool {
-    a == b || !tables[a].places.is_disjoint(&tables[b].places)
+    a == b || tables[a].places.keys().any(|place| tables[b].places.contains_key(place))
 }
 
 /// The feeds in the order of datasets and tasks.

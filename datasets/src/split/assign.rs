@@ -7,6 +7,8 @@ use experiment::{Split, SplitName};
 use sha2::{Digest, Sha256};
 
 use super::Assignment;
+use super::folds::{self, GroupFolds};
+use super::order::Keys;
 use crate::column::Column;
 
 /// How rows without files of their own are divided.
@@ -18,7 +20,7 @@ pub(crate) enum Key<'a> {
     /// By the hash of each value.
     Group(&'a Column),
     /// By the order of the values.
-    By(&'a Column),
+    By(&'a Keys),
     /// As the values say.
     Named(&'a Column),
 }
@@ -37,16 +39,25 @@ fn counts(split: &Split, rows: u64, missing: [bool; 3]) -> [u64; 3] {
 /// Divides the rows of a table of which the first `files[0]` are of files for training, the next
 /// `files[1]` of files for validation, and the rest for test. Parts that have no rows of their own
 /// are cut from the training files.
-pub(crate) fn assign(split: &Split, files: [u64; 3], by_files: bool, key: &Key<'_>) -> Result<Assignment, Refused> {
+pub(crate) fn assign(
+    split: &Split,
+    files: [u64; 3],
+    by_files: bool,
+    key: &Key<'_>,
+    groups: &GroupFolds,
+) -> Result<Assignment, Refused> {
     let missing = if by_files { [false, files[1] == 0, files[2] == 0] } else { [true; 3] };
     let [rows, validation, test] = files;
     if by_files && !missing[1] && !missing[2] {
         return Ok(Assignment::Ranges { counts: files });
     }
-    if !by_files && matches!(key, Key::Shares) {
+    if !by_files && split.folds.is_none() && matches!(key, Key::Shares) {
         return Ok(Assignment::Permuted { seed: split.seed, counts: counts(split, rows, missing) });
     }
-    let mut parts = divide(split, rows, missing, key)?;
+    let mut parts = match (split.folds, split.fold) {
+        (Some(folds), Some(fold)) => divide_into_folds(split, rows, (folds, fold), key, groups)?,
+        _ => divide(split, rows, missing, key)?,
+    };
     parts.extend(std::iter::repeat_n(SplitName::Validation, validation as usize));
     parts.extend(std::iter::repeat_n(SplitName::Test, test as usize));
     Ok(Assignment::listed(&parts))
@@ -62,33 +73,41 @@ fn divide(split: &Split, rows: u64, missing: [bool; 3], key: &Key<'_>) -> Result
         Key::Stratify(column) => stratify(&mut parts, column, split.seed, counts),
         Key::Group(column) => {
             for (row, part) in parts.iter_mut().enumerate() {
-                let value = value(column, row).ok_or_else(|| refused(row, "null, but rows are split by its groups"))?;
+                let value = value(column, row).ok_or_else(|| refused(row, NO_GROUP))?;
                 *part = of_group(split, &value, missing);
             }
         }
-        Key::By(column) => {
-            let mut order: Vec<usize> = (0..rows as usize).collect();
-            if let Some(row) = order.iter().find(|row| column.is_null(**row)) {
-                return Err(refused(*row, "null, but rows are split by its order"));
-            }
-            order.sort_by(|a, b| match column {
-                Column::Text(texts) => texts.get(*a).cmp(&texts.get(*b)),
-                _ => column.numbers(*a, 1)[0].total_cmp(&column.numbers(*b, 1)[0]),
-            });
-            for (place, row) in order.into_iter().enumerate() {
+        Key::By(keys) => {
+            for (place, row) in keys.order().into_iter().enumerate() {
                 parts[row] = part_of_place(place as u64, counts);
             }
         }
         Key::Named(column) => {
             for (row, part) in parts.iter_mut().enumerate() {
                 let name = value(column, row).unwrap_or_else(|| "null".to_owned());
-                let found = SplitName::ALL.into_iter().find(|split| split.name() == name);
-                *part =
-                    found.ok_or_else(|| refused(row, &format!("`{name}` is not `train`, `validation` or `test`")))?;
+                *part = SplitName::named(&name)
+                    .ok_or_else(|| refused(row, &format!("`{name}` is not `train`, `validation` or `test`")))?;
             }
         }
     }
     Ok(parts)
+}
+
+const NO_GROUP: &str = "null, but rows are split by its groups";
+
+/// Divides the rows so that one of the folds tests.
+fn divide_into_folds(
+    split: &Split,
+    rows: u64,
+    (folds, fold): (u32, u32),
+    key: &Key<'_>,
+    groups: &GroupFolds,
+) -> Result<Vec<SplitName>, Refused> {
+    match key {
+        Key::Stratify(column) => Ok(folds::stratified(split, column, rows, folds, fold)),
+        Key::Group(column) => folds::grouped(split, column, groups, folds, fold).map_err(|row| refused(row, NO_GROUP)),
+        Key::Shares | Key::By(_) | Key::Named(_) => Ok(folds::shares(split, rows, folds, fold)),
+    }
 }
 
 fn refused(row: usize, reason: &str) -> Refused {
@@ -114,7 +133,7 @@ fn permute(parts: &mut [SplitName], rows: &[u64], counts: [u64; 3], stream: Stre
 }
 
 /// A value as text; `None` for null.
-fn value(column: &Column, row: usize) -> Option<String> {
+pub(super) fn value(column: &Column, row: usize) -> Option<String> {
     match column {
         Column::Text(_) | Column::Boolean(_) => column.label(row).map(str::to_owned),
         _ if column.is_null(row) => None,
@@ -140,7 +159,7 @@ fn stratify(parts: &mut [SplitName], column: &Column, seed: u64, totals: [u64; 3
 
 /// Divides `total` in proportion to `sizes`, by the largest remainder; the first of equal
 /// remainders wins.
-fn apportion(sizes: &[u64], total: u64) -> Vec<u64> {
+pub(super) fn apportion(sizes: &[u64], total: u64) -> Vec<u64> {
     let all: u64 = sizes.iter().sum();
     if all == 0 {
         return vec![0; sizes.len()];
@@ -154,7 +173,7 @@ fn apportion(sizes: &[u64], total: u64) -> Vec<u64> {
     shares
 }
 
-fn hash(value: &str) -> u64 {
+pub(super) fn hash(value: &str) -> u64 {
     let digest = Sha256::digest(value.as_bytes());
     u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
 }
