@@ -88,6 +88,33 @@ impl From<Component> for Table {
     }
 }
 
+/// A bare name, or a table with the name as `kind`.
+impl TryFrom<&Value> for Component {
+    type Error = NotAComponent;
+
+    fn try_from(value: &Value) -> Result<Self, NotAComponent> {
+        match value {
+            Value::Text(name) => Ok(Self::named(name)),
+            Value::Table(table) => Ok(table.clone().into()),
+            _ => Err(NotAComponent),
+        }
+    }
+}
+
+/// A value that is neither a name nor a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither a name nor a table")]
+pub struct NotAComponent;
+
+impl From<Component> for Value {
+    fn from(component: Component) -> Self {
+        match component {
+            Component { kind: Some(kind), parameters } if parameters.is_empty() => kind,
+            component => Value::Table(component.into()),
+        }
+    }
+}
+
 /// The name and its parameters in one line: `trimmed_mean trim=2`.
 impl fmt::Display for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,6 +188,15 @@ mod tests {
         let text = toml::to_string(&File { part: part.clone() }).expect("is written");
         assert_eq!(text, "[part]\nkind = \"x\"\nn = 3\nflag = true\nhalf = 0.5\n");
         assert_eq!(read(&text), Ok(part));
+    }
+
+    #[test]
+    fn a_component_that_is_a_value_reads_back_as_the_same() {
+        for part in [Component::named("x"), Component::named("x").with("n", Value::Integer(3))] {
+            assert_eq!(Component::try_from(&Value::from(part.clone())), Ok(part));
+        }
+        assert_eq!(Value::from(Component::named("x")), Value::Text("x".to_owned()));
+        assert_eq!(Component::try_from(&Value::Integer(3)), Err(NotAComponent));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::ops::RangeBounds;
 
+use crate::component::Component;
 use crate::invalid::Invalid;
 use crate::range::{Counts, Range};
+use crate::registry::Registry;
 use crate::table::{Table, Value};
 
 /// Takes a [`Table`] apart: a part asks for each of its keys once, with what is allowed, the
@@ -477,9 +479,73 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Parts of a part.
+impl Reader<'_> {
+    /// A part of `registry`: its name, a table with the name as `kind` and its parameters, or the
+    /// part named `default`. `read` is as for [`Registry::read`].
+    ///
+    /// # Errors
+    /// [`Invalid`] for another type, and for what [`Registry::read`] refuses.
+    pub fn part<T, P>(
+        &mut self,
+        key: &'static str,
+        default: &'static str,
+        registry: &Registry<T>,
+        read: impl FnOnce(&T, &mut Reader<'_>) -> Result<P, Invalid>,
+        documentation: &'static str,
+    ) -> Result<P, Invalid> {
+        let given = self.read_part(key, registry, Preset::Value(default.into()), documentation)?;
+        self.keep_part(key, given.unwrap_or_else(|| Component::named(default)), registry, read)
+    }
+
+    /// A part of `registry` as for [`Reader::part`], if it is given; `otherwise` says in words what
+    /// happens without it.
+    ///
+    /// # Errors
+    /// As for [`Reader::part`].
+    pub fn optional_part<T, P>(
+        &mut self,
+        key: &'static str,
+        registry: &Registry<T>,
+        otherwise: &'static str,
+        read: impl FnOnce(&T, &mut Reader<'_>) -> Result<P, Invalid>,
+        documentation: &'static str,
+    ) -> Result<Option<P>, Invalid> {
+        let given = self.read_part(key, registry, Preset::Words(otherwise), documentation)?;
+        given.map(|given| self.keep_part(key, given, registry, read)).transpose()
+    }
+
+    fn read_part<T>(
+        &mut self,
+        key: &'static str,
+        registry: &Registry<T>,
+        preset: Preset,
+        documentation: &'static str,
+    ) -> Result<Option<Component>, Invalid> {
+        let allowed = format!("one of {}, or a table with one of them as `kind`", registry.names().join(", "));
+        match self.ask(key, &allowed, preset, documentation) {
+            Some(value) => Component::try_from(value).map(Some).map_err(|_| Invalid::value(key, value, allowed)),
+            None => Ok(None),
+        }
+    }
+
+    fn keep_part<T, P>(
+        &mut self,
+        key: &'static str,
+        given: Component,
+        registry: &Registry<T>,
+        read: impl FnOnce(&T, &mut Reader<'_>) -> Result<P, Invalid>,
+    ) -> Result<P, Invalid> {
+        let (part, completed) = registry.read(&given, read).map_err(|invalid| invalid.under(key))?;
+        self.keep(key, completed.into());
+        Ok(part)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Entry;
 
     fn table(text: &str) -> Table {
         toml::from_str(text).expect("is TOML")
@@ -533,6 +599,44 @@ mod tests {
         assert_eq!(parameters[3].allowed, "a whole number of at least 1");
         assert_eq!(parameters[4].allowed, "a list; each entry a whole number from 1 to 1024");
         assert_eq!(parameters[7].preset, Preset::Words("none"));
+    }
+
+    static FACTORS: Registry<f64> = Registry::new(
+        "factor",
+        &[Entry::built_in("times", "multiplies", 2.0), Entry::built_in("over", "divides", 0.5)],
+    );
+
+    fn factor(default: &f64, reader: &mut Reader<'_>) -> Result<f64, Invalid> {
+        reader.number("by", *default, Range::Positive, "the factor")
+    }
+
+    #[test]
+    fn a_part_of_a_part_is_a_name_or_a_table() {
+        let read = |given: &str| -> Result<(f64, Option<f64>, String), Invalid> {
+            let given = table(given);
+            let mut reader = Reader::new(&given, "part");
+            let first = reader.part("first", "times", &FACTORS, factor, "the first factor")?;
+            let second = reader.optional_part("second", &FACTORS, "none", factor, "the second factor")?;
+            Ok((first, second, reader.finish()?["first"].to_string()))
+        };
+        assert_eq!(read(""), Ok((2.0, None, "{ kind = \"times\", by = 2.0 }".to_owned())));
+        assert_eq!(read("first = \"over\""), Ok((0.5, None, "{ kind = \"over\", by = 0.5 }".to_owned())));
+        let both = "first = { kind = \"over\", by = 4 }\nsecond = \"times\"";
+        assert_eq!(read(both), Ok((4.0, Some(2.0), "{ kind = \"over\", by = 4.0 }".to_owned())));
+        for (given, key) in [
+            ("first = \"plus\"", "first.kind"),
+            ("first = 3", "first"),
+            ("first = { kind = \"plus\" }", "first.kind"),
+            ("first = { by = 2 }", "first.kind"),
+            ("second = { kind = \"over\", by = -1 }", "second.by"),
+            ("second = { kind = \"over\", yb = 1 }", "second.yb"),
+        ] {
+            assert_eq!(read(given).expect_err("is wrong").key(), key, "{given}");
+        }
+        let mut reader = Reader::describing("part");
+        reader.part("first", "times", &FACTORS, factor, "the first factor").expect("the default is right");
+        assert_eq!(reader.parameters()[0].preset, Preset::Value("times".into()));
+        assert_eq!(reader.parameters()[0].allowed, "one of times, over, or a table with one of them as `kind`");
     }
 
     #[test]

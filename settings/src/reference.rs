@@ -122,6 +122,13 @@ fn row(owner: &str, parameter: &Parameter) -> String {
     format!("| {owner} | `{key}` | {} | {} | {} |", cell(allowed), cell(&default), cell(documentation))
 }
 
+/// A table of other things than parts: its head, and its rows.
+pub fn grid<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let line = |cells: [String; N]| format!("| {} |\n", cells.map(|text| cell(&text)).join(" | "));
+    let rule = format!("|{}\n", "---|".repeat(N));
+    [line(head.map(str::to_owned)), rule].into_iter().chain(rows.into_iter().map(line)).collect()
+}
+
 /// A text in a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
@@ -150,6 +157,13 @@ mod tests {
 | `b` | | | | a part |
 ";
         assert_eq!(table("kind", &parts), expected);
+    }
+
+    #[test]
+    fn a_grid_has_a_line_for_its_head_and_for_each_row() {
+        let rows = [["`a`", "1|2"], ["`b`", "3"]].map(|row| row.map(str::to_owned));
+        let expected = "| name | value |\n|---|---|\n| `a` | 1\\|2 |\n| `b` | 3 |\n";
+        assert_eq!(grid(["name", "value"], rows), expected);
     }
 
     #[test]

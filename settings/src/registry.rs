@@ -135,6 +135,19 @@ impl<T> Registry<T> {
         self.find(name).ok_or_else(|| Invalid::name(key, name, &self.names()))
     }
 
+    /// The part that `component` names. Its parameters are not read.
+    ///
+    /// # Errors
+    /// [`Invalid`] if the name is missing or unknown.
+    pub fn named_by(&self, component: &Component) -> Result<&Entry<T>, Invalid> {
+        let one_of = || format!("one of {}", self.names().join(", "));
+        match component.given_kind() {
+            Some(Value::Text(name)) => self.get(self.tag, name),
+            Some(value) => Err(Invalid::value(self.tag, value, one_of())),
+            None => Err(Invalid::missing(self.tag, one_of())),
+        }
+    }
+
     /// Reads the part that `component` names. `read` makes it with the entry's function and a
     /// reader of the parameters. The component that comes back has every default filled in.
     ///
@@ -146,12 +159,7 @@ impl<T> Registry<T> {
         component: &Component,
         read: impl FnOnce(&T, &mut Reader<'_>) -> Result<P, Invalid>,
     ) -> Result<(P, Component), Invalid> {
-        let one_of = || format!("one of {}", self.names().join(", "));
-        let entry = match component.given_kind() {
-            Some(Value::Text(name)) => self.get(self.tag, name)?,
-            Some(value) => return Err(Invalid::value(self.tag, value, one_of())),
-            None => return Err(Invalid::missing(self.tag, one_of())),
-        };
+        let entry = self.named_by(component)?;
         let mut reader = Reader::new(component.parameters(), entry.name).tagged(self.tag);
         let part = read(&entry.part, &mut reader)?;
         Ok((part, Component::new(entry.name, reader.finish()?)))
