@@ -99,7 +99,7 @@ pub(crate) mod tree {
 mod tests {
     use super::*;
     use experiment::Loss;
-    use settings::{Table, Value};
+    use settings::{Component, Value};
 
     #[test]
     fn every_number_reads_back_to_the_same_bits() {
@@ -133,9 +133,9 @@ mod tests {
             let smoothing = [("label_smoothing", Value::Number(value)), ("class_weights", weights)];
             let cases: [(&str, &[(&str, Value)]); 3] = [("huber", &delta), ("cross_entropy", &smoothing), ("mae", &[])];
             for (name, parameters) in cases {
-                let parameters: Table =
-                    parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-                let loss = Loss::named(name, parameters).expect("it is built in");
+                let named = Component::named(name);
+                let given = parameters.iter().fold(named, |part, (key, value)| part.with(key, value.clone()));
+                let loss = Loss::try_from(given).expect("it is built in");
                 let task = Task { loss, weight: value };
                 let text = serde_json::to_string(&task).expect("text");
                 assert_eq!(serde_json::from_str::<Task>(&text).expect("a task"), task, "{text}");

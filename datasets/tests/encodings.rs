@@ -159,6 +159,25 @@ fn classes_are_ordered_as_numbers_or_bytewise() {
 }
 
 #[test]
+fn balanced_positive_weights_are_counted_on_the_training_rows() {
+    let text: String = (0..60).map(|i| format!("{i},{},{}\n", u8::from(i % 3 == 0), u8::from(i % 5 == 0))).collect();
+    let case = Case::new(&[("t.csv", &format!("x,a,b\n{text}"))]);
+    let loss = "loss = { kind = \"cross_entropy\", positive_weight = \"balanced\" }\n";
+    let prepared = case.prepare(&format!(
+        "[dataset.t]\npath = \"t.csv\"\n[task.one]\ndataset = \"t\"\ntarget = \"a\"\nkind = \"binary\"\n{loss}\
+         [task.both]\ndataset = \"t\"\ntarget = [\"a\", \"b\"]\nkind = \"multilabel\"\n{loss}"
+    ));
+    let tasks = &prepared.summary.tasks;
+    let labelled = tasks[0].labelled[&SplitName::Train];
+    let weight = |ones: u64| Value::Number((labelled - ones) as f64 / ones as f64);
+    let given = |task: usize| prepared.plan.shapes().tasks[task].loss.parameters()["positive_weight"].clone();
+    // The classes of a binary task are no and yes, those of a multilabel one its columns.
+    assert_eq!(given(0), Value::List(vec![weight(tasks[0].classes[1].1[&SplitName::Train])]));
+    let ones = tasks[1].classes.iter().map(|(_, rows)| weight(rows[&SplitName::Train]));
+    assert_eq!(given(1), Value::List(ones.collect()));
+}
+
+#[test]
 fn the_positive_value_is_one() {
     let text: String = (0..60).map(|i| format!("{i},{}\n", ["yes", "no"][i % 2])).collect();
     let case = Case::new(&[("t.csv", &format!("x,label\n{text}"))]);

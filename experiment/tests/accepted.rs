@@ -107,8 +107,9 @@ fn read(text: &str, sets: &[&str]) -> Experiment {
 }
 
 fn loss(name: &str, parameters: &[(&str, Value)]) -> Loss {
-    let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
-    Loss::named(name, parameters.collect()).expect("it is built in")
+    let named = Component::named(name);
+    let given = parameters.iter().fold(named, |part, (key, value)| part.with(key, value.clone()));
+    given.try_into().expect("it is built in")
 }
 
 fn metrics(names: &[&str]) -> Vec<Metric> {
@@ -243,8 +244,8 @@ fn class_weights_may_be_a_list_or_named() {
             ["class_weights"]
             .clone()
     };
-    assert_eq!(weights("[1, 2.5]"), Value::List(vec![Value::Number(1.0), Value::Number(2.5)]));
-    let named = [("cat".to_owned(), Value::Number(2.0)), ("dog".to_owned(), Value::Number(1.0))];
+    assert_eq!(weights("[1, 2.5]"), Value::List(vec![Value::Integer(1), Value::Number(2.5)]));
+    let named = [("cat".to_owned(), Value::Integer(2)), ("dog".to_owned(), Value::Number(1.0))];
     assert_eq!(weights("{ cat = 2, dog = 1.0 }"), Value::Table(named.into_iter().collect()));
 }
 

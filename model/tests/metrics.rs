@@ -8,7 +8,7 @@ mod made;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aggregation::tree::{self, Node};
-use experiment::{Kind, Loss, Metric, Shapes, TaskShape};
+use experiment::{Component, Kind, Metric, Shapes, TaskShape};
 use made::{Rows, feed, task};
 use model::{Batch, Device, Network, Targets};
 use objectives::TaskSums;
@@ -16,12 +16,17 @@ use objectives::metric::skill;
 use proptest::prelude::*;
 use serde_json::json;
 
+/// A network whose outputs are its inputs: two layers of the identity, and a leaky ReLU that leaks
+/// everything.
 fn pass_through(task: &TaskShape) -> Network {
     let shapes = Shapes { feeds: vec![feed("features", task.outputs, &[])], tasks: vec![task.clone()] };
-    let experiment = made::experiment(json!({ "trunk": { "hidden": [] } }));
+    let identity = json!({ "kind": "leaky_relu", "negative_slope": 1 });
+    let experiment = made::experiment(json!({ "trunk": { "hidden": [task.outputs], "activation": identity } }));
     let mut network = Network::new(&experiment, &shapes, &Device::Flex).unwrap();
     let mut parameters = vec![0.0; network.layout().len()];
-    (0..task.outputs).for_each(|i| parameters[i * task.outputs + i] = 1.0);
+    for weight in network.layout().blocks().iter().filter(|block| block.name.ends_with("weight")) {
+        (0..task.outputs).for_each(|i| parameters[weight.offset + i * task.outputs + i] = 1.0);
+    }
     network.set_parameters(&parameters).unwrap();
     network
 }
@@ -70,6 +75,10 @@ fn binary_metrics_are_those_computed_by_hand() {
             ("loss", mean_loss),
             ("accuracy", 5.0 / 6.0),
             ("balanced_accuracy", (2.0 / 3.0 + 1.0) / 2.0),
+            ("precision", 3.0 / 4.0),
+            ("precision_macro", (3.0 / 4.0 + 1.0) / 2.0),
+            ("recall", 1.0),
+            ("recall_macro", (1.0 + 2.0 / 3.0) / 2.0),
             ("f1", f1),
             ("f1_macro", (f1 + f0) / 2.0),
             ("auroc", 7.0 / 9.0),
@@ -89,7 +98,7 @@ fn equal_scores_count_half_and_as_one_threshold() {
 #[test]
 fn multiclass_metrics_are_those_computed_by_hand() {
     let mut task = task("t", 0, Kind::Multiclass, 3);
-    task.metrics = named(&["accuracy", "balanced_accuracy", "f1_macro"]);
+    task.metrics = named(&["accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"]);
     let one = |class: usize| (0..3).map(move |i| if i == class { 2.0 } else { 0.0 });
     let outputs: Vec<f32> = [0, 0, 1, 1, 0].into_iter().flat_map(one).collect();
     // Class 2 has no label and no prediction: it has no share in the means.
@@ -99,9 +108,21 @@ fn multiclass_metrics_are_those_computed_by_hand() {
         &[
             ("accuracy", 0.6),
             ("balanced_accuracy", (2.0 / 3.0 + 0.5) / 2.0),
+            ("precision_macro", (2.0 / 3.0 + 1.0 / 2.0) / 2.0),
+            ("recall_macro", (2.0 / 3.0 + 1.0 / 2.0) / 2.0),
             ("f1_macro", (4.0 / 6.0 + 2.0 / 4.0) / 2.0),
         ],
     );
+}
+
+#[test]
+fn a_class_that_is_never_predicted_or_never_a_label_has_precision_and_recall_0() {
+    let mut task = task("t", 0, Kind::Multiclass, 3);
+    task.metrics = named(&["precision_macro", "recall_macro"]);
+    // Labels 0, 0, 1; predictions 0, 2, 0.
+    let outputs = [2.0, 0.0, 0.0, 0.0, 0.0, 2.0, 2.0, 0.0, 0.0];
+    let given = values(&task, &outputs, &[0.0, 0.0, 1.0]);
+    assert_values(&given[1..], &[("precision_macro", 0.5 / 3.0), ("recall_macro", 0.5 / 3.0)]);
 }
 
 #[test]
@@ -116,11 +137,17 @@ fn a_class_without_an_output_counts_as_wrong_and_as_unlikely() {
 #[test]
 fn multilabel_metrics_are_means_over_the_outputs() {
     let mut task = task("t", 0, Kind::Multilabel, 2);
-    task.metrics = named(&["accuracy", "f1_macro", "auroc"]);
+    task.metrics = named(&["accuracy", "precision_macro", "recall_macro", "f1_macro", "auroc"]);
     let given = values(&task, &[1.0, -1.0, -1.0, 1.0, 2.0, 3.0], &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert_values(
         &given[1..],
-        &[("accuracy", 4.0 / 6.0), ("f1_macro", (2.0 / 3.0 + 2.0 / 3.0) / 2.0), ("auroc", 0.75)],
+        &[
+            ("accuracy", 4.0 / 6.0),
+            ("precision_macro", 0.5),
+            ("recall_macro", 1.0),
+            ("f1_macro", (2.0 / 3.0 + 2.0 / 3.0) / 2.0),
+            ("auroc", 0.75),
+        ],
     );
 }
 
@@ -134,8 +161,36 @@ fn regression_metrics_are_in_the_targets_units() {
     let total: f64 = [90.0, 100.0, 130.0].iter().map(|y| (y - mean) * (y - mean)).sum();
     assert_values(
         &given,
-        &[("loss", 2.0 / 3.0), ("rmse", (200.0_f64 / 3.0).sqrt()), ("mae", 20.0 / 3.0), ("r2", 1.0 - 200.0 / total)],
+        &[
+            ("loss", 2.0 / 3.0),
+            ("rmse", (200.0_f64 / 3.0).sqrt()),
+            ("mae", 20.0 / 3.0),
+            ("mape", (10.0 / 90.0 + 10.0 / 130.0) / 3.0),
+            ("r2", 1.0 - 200.0 / total),
+            // Ranks of the labels 1, 2, 3; of the predictions 1.5, 1.5, 3.
+            ("spearman", 1.5 / (2.0_f64 * 1.5).sqrt()),
+        ],
     );
+}
+
+#[test]
+fn a_label_of_0_makes_the_share_of_the_error_huge_and_finite() {
+    let mut task = task("t", 0, Kind::Regression, 1);
+    task.metrics = named(&["mape"]);
+    let given = values(&task, &[1.0, 3.0], &[0.0, 2.0]);
+    assert_eq!(given[1], ("mape", (2.0_f64.powi(52) + 0.5) / 2.0));
+}
+
+#[test]
+fn ranks_do_not_change_with_the_scale_of_the_target() {
+    let mut task = task("t", 0, Kind::Regression, 2);
+    task.metrics = named(&["spearman"]);
+    let (outputs, labels) = ([0.5, 3.0, -1.0, 2.0, 0.0, 1.0, 2.5, 0.0], [0.0, 0.5, -2.0, 1.0, 1.0, 1.5, 3.0, 7.0]);
+    let plain = values(&task, &outputs, &labels);
+    // First output: ranks 3, 1, 2, 4 and 2, 1, 3, 4; second: 4, 3, 2, 1 and 1, 2, 3, 4.
+    assert_values(&plain[1..], &[("spearman", (0.8 - 1.0) / 2.0)]);
+    (task.offset, task.scale, task.log1p) = (vec![2.0; 2], vec![0.5; 2], true);
+    assert_eq!(values(&task, &outputs, &labels)[1], plain[1]);
 }
 
 #[test]
@@ -143,15 +198,17 @@ fn a_logarithmic_target_is_undone() {
     let mut task = task("t", 0, Kind::Regression, 1);
     (task.offset, task.scale, task.log1p) = (vec![2.0], vec![0.5], true);
     let original = |x: f64| (x * 0.5 + 2.0).exp() - 1.0;
+    task.metrics = named(&["rmse", "mae"]);
     let given = values(&task, &[1.0, 0.0], &[0.5, 0.0]);
     let error = original(1.0) - original(0.5);
-    assert_values(&given[1..3], &[("rmse", error / 2.0_f64.sqrt()), ("mae", error / 2.0)]);
+    assert_values(&given[1..], &[("rmse", error / 2.0_f64.sqrt()), ("mae", error / 2.0)]);
 }
 
 #[test]
 fn r2_does_not_cancel_where_the_labels_are_far_from_zero() {
     let mut task = task("t", 0, Kind::Regression, 1);
     (task.offset, task.scale) = (vec![1e9], vec![1e-3]);
+    task.metrics = named(&["r2"]);
     let labels: Vec<f32> = (0..1000).map(|i| (i % 7) as f32 - 3.0).collect();
     let outputs: Vec<f32> = labels.iter().map(|y| y * 0.5).collect();
     let given = values(&task, &outputs, &labels);
@@ -168,9 +225,20 @@ fn what_is_undefined_is_absent() {
     let binary = task("t", 0, Kind::Binary, 1);
     let names = |given: Vec<(&'static str, f64)>| given.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let one_class = names(values(&binary, &[1.0, 2.0], &[1.0, 1.0]));
-    assert_eq!(one_class, ["loss", "accuracy", "balanced_accuracy", "f1", "f1_macro"]);
+    let defined = [
+        "loss",
+        "accuracy",
+        "balanced_accuracy",
+        "precision",
+        "precision_macro",
+        "recall",
+        "recall_macro",
+        "f1",
+        "f1_macro",
+    ];
+    assert_eq!(one_class, defined);
     let regression = task("t", 0, Kind::Regression, 1);
-    assert_eq!(names(values(&regression, &[1.0, 2.0], &[1.0, 1.0])), ["loss", "rmse", "mae"]);
+    assert_eq!(names(values(&regression, &[1.0, 2.0], &[1.0, 1.0])), ["loss", "rmse", "mae", "mape"]);
     assert!(binary.measures().values(&TaskSums::default()).is_empty());
 }
 
@@ -210,6 +278,13 @@ fn sums_that_come_from_elsewhere_have_to_be_of_as_many_rows_as_they_say() {
     for (place, value) in [(0, -1.0), (5, -0.5), (7, -1e-9)] {
         let mut sums = true_sums.clone();
         sums.sums[place] = value;
+        assert!(!regression.measures().fits(&sums), "{sums:?}");
+    }
+    let wrong: [fn(&mut TaskSums); 3] =
+        [|sums| sums.labels[0] = f32::NAN.to_bits(), |sums| sums.labels.truncate(1), |sums| sums.scores.truncate(1)];
+    for change in wrong {
+        let mut sums = true_sums.clone();
+        change(&mut sums);
         assert!(!regression.measures().fits(&sums), "{sums:?}");
     }
     // What is not finite may be the model's doing.
@@ -252,7 +327,7 @@ fn predictions_are_probabilities_or_in_the_targets_units() {
     (regression.offset, regression.scale) = (vec![5.0], vec![2.0]);
     assert_eq!(predict(&regression, &[1.5]), [8.0]);
     let mut counts = task("t", 0, Kind::Regression, 1);
-    counts.loss = Loss::named("poisson", Default::default()).unwrap();
+    counts.loss = Component::named("poisson").try_into().unwrap();
     assert!((predict(&counts, &[3.0_f32.ln()])[0] - 3.0).abs() < 1e-5);
     // Errors are those of the rate.
     let given = values(&counts, &[3.0_f32.ln()], &[5.0]);
@@ -287,6 +362,20 @@ fn every_metric_of_every_kind_agrees_with_scikit_learn() {
             );
         }
     }
+}
+
+/// Pearson's correlation of mean ranks, by counting the values below and the equal ones.
+fn naive_spearman(left: &[f32], right: &[f32]) -> Option<f64> {
+    let ranks = |values: &[f32]| -> Vec<f64> {
+        let below = |x: f32| values.iter().filter(|y| **y < x).count() as f64;
+        let equal = |x: f32| values.iter().filter(|y| **y == x).count() as f64;
+        let mean = (values.len() as f64 + 1.0) / 2.0;
+        values.iter().map(|x| below(*x) + (equal(*x) + 1.0) / 2.0 - mean).collect()
+    };
+    let product = |left: &[f64], right: &[f64]| left.iter().zip(right).map(|(a, b)| a * b).sum::<f64>();
+    let (left, right) = (ranks(left), ranks(right));
+    let squares = product(&left, &left) * product(&right, &right);
+    (squares > 0.0).then(|| product(&left, &right) / squares.sqrt())
 }
 
 /// The definitions: pairs of rows, and a threshold at every score.
@@ -328,6 +417,18 @@ proptest! {
                 prop_assert!((given[1].1 - auroc).abs() < 1e-12);
                 prop_assert!((given[2].1 - average_precision).abs() < 1e-12);
             }
+        }
+    }
+
+    #[test]
+    fn rank_correlations_agree_with_their_definition(rows in prop::collection::vec((-4_i8..4, -4_i8..4), 1..60)) {
+        let (outputs, labels): (Vec<f32>, Vec<f32>) = rows.iter().map(|(x, y)| (f32::from(*x), f32::from(*y))).unzip();
+        let mut task = task("t", 0, Kind::Regression, 1);
+        task.metrics = named(&["spearman"]);
+        let given = values(&task, &outputs, &labels);
+        match naive_spearman(&outputs, &labels) {
+            None => prop_assert_eq!(given.len(), 1),
+            Some(expected) => prop_assert!((given[1].1 - expected).abs() < 1e-12),
         }
     }
 

@@ -14,6 +14,7 @@ mod kind;
 pub mod loss;
 pub mod metric;
 mod objective;
+pub mod reference;
 pub mod sums;
 pub mod tree;
 mod units;
@@ -24,6 +25,3 @@ pub use metric::{METRICS, Measures, Metric, MetricRef};
 pub use objective::{Labels, Objective};
 pub use sums::{LossSum, TaskSums};
 pub use units::Units;
-
-/// The origin of the built-in losses and metrics.
-const ORIGIN: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));

@@ -9,14 +9,14 @@ mod huber;
 mod mae;
 mod mse;
 mod poisson;
+mod positive_weight;
 mod regression;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::OnceLock;
 
-use settings::{Entry, Invalid, Reader, Registry, Table};
+use settings::{Description, Entry, Invalid, Reader, Registry, Table};
 
 use crate::Kind;
 pub use regression::mean_over_outputs;
@@ -35,8 +35,9 @@ pub struct LossPart {
     pub kinds: &'static [Kind],
     /// Whether the labels have to stay in the target's own units: `target_scale` is `none` then.
     pub unscaled: bool,
-    /// Reads the parameters for a task of one of the kinds. The caller has read `kind`, and refuses
-    /// keys that are left over.
+    /// Reads the parameters for a task of one of the kinds. It asks for the same keys whatever the
+    /// kind of task is, and refuses what the kind can't have. The caller has read `kind`, and
+    /// refuses keys that are left over.
     pub read: ReadLoss,
 }
 
@@ -70,29 +71,27 @@ pub trait Loss: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// The parameters with all defaults filled in, as a resolved experiment has them.
-    fn parameters(&self) -> Table {
-        Table::new()
-    }
-
-    /// The loss with those parameters filled in that follow from the labels of the training rows;
-    /// `None` if it has no such parameters.
+    /// Parameters that follow from the labels of the training rows, by key. They take the place of
+    /// what the file says, and the loss is read again with them. A regression has none.
     ///
     /// # Errors
     /// [`Invalid`] if a parameter does not fit the classes.
-    fn fitted(&self, classes: &Classes<'_>) -> Result<Option<Box<dyn Loss>>, Invalid> {
+    fn fitted(&self, classes: &Classes<'_>) -> Result<Table, Invalid> {
         let _ = classes;
-        Ok(None)
+        Ok(Table::new())
     }
 }
 
-/// The classes of a multiclass task.
+/// What each output of a classification stands for: a class of a multiclass task, the value that
+/// counts as 1 of a binary one, a column of a multilabel one.
 #[derive(Debug, Clone, Copy)]
 pub struct Classes<'a> {
-    /// The labels of the classes, in order.
+    /// The name by output: the class's label, or the column.
     pub names: &'a [String],
-    /// Training rows of each class.
+    /// Training rows by output: those of the class, or those with label 1.
     pub rows: &'a [u64],
+    /// Training rows with a label.
+    pub labelled: u64,
 }
 
 /// The labels of all rows of a task.
@@ -129,10 +128,10 @@ impl AllLabels<'_> {
     }
 }
 
-/// The names of all losses, in the order of [`LOSSES`].
-pub fn names() -> &'static [&'static str] {
-    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
-    NAMES.get_or_init(|| LOSSES.names())
+/// All losses with their parameters, for the reference.
+pub fn reference() -> Vec<Description> {
+    // A loss asks for the same parameters whatever the kind of task is.
+    LOSSES.describe(|part, reader| (part.read)(reader, part.kinds.first().copied().unwrap_or(Kind::Regression)))
 }
 
 /// The losses that a kind of task can have, the default first.

@@ -10,11 +10,15 @@ mod accuracy;
 mod balanced_accuracy;
 mod error;
 mod f1;
+mod mape;
 mod measured;
 pub(crate) mod measures;
+mod precision;
 mod r2;
 mod ranking;
+mod recall;
 mod reference;
+mod spearman;
 #[cfg(test)]
 mod tests;
 
@@ -33,13 +37,19 @@ pub static METRICS: Registry<&'static dyn Metric> = Registry::new(
     &[
         accuracy::ENTRY,
         balanced_accuracy::ENTRY,
+        precision::ENTRY,
+        precision::MACRO_ENTRY,
+        recall::ENTRY,
+        recall::MACRO_ENTRY,
         f1::ENTRY,
         f1::MACRO_ENTRY,
         ranking::AUROC_ENTRY,
         ranking::AVERAGE_PRECISION_ENTRY,
         error::RMSE_ENTRY,
         error::MAE_ENTRY,
+        mape::ENTRY,
         r2::ENTRY,
+        spearman::ENTRY,
     ],
 );
 
@@ -59,8 +69,9 @@ pub trait Metric: fmt::Debug + Send + Sync {
     /// The value on the rows that the sums are of; `None` if it is undefined there.
     fn value(&self, measured: &Measured<'_>) -> Option<f64>;
 
-    /// Whether the value needs the scores and labels of all rows. They are kept in
-    /// [`TaskSums::scores`](crate::TaskSums::scores), 4 bytes for each output of each row.
+    /// Whether the value needs the scores (of a regression: the predictions) and the labels of all
+    /// rows. They are kept in [`TaskSums::scores`](crate::TaskSums::scores) and
+    /// [`TaskSums::labels`](crate::TaskSums::labels), 4 bytes each.
     fn needs_scores(&self) -> bool {
         false
     }

@@ -79,6 +79,10 @@ impl Objective {
                 Kind::Regression => {
                     seen.set(self, outputs, labels);
                     add_errors(&seen, &mut sums.sums);
+                    if keeps_scores {
+                        sums.scores.extend_from_slice(&seen.scaled);
+                        sums.labels.extend(labels.iter().map(|label| label.to_bits()));
+                    }
                 }
                 Kind::Binary | Kind::Multilabel => add_decisions(outputs, labels, keeps_scores, &mut sums),
                 Kind::Multiclass => {
@@ -120,6 +124,7 @@ impl Objective {
 
 /// What a metric sees of a row.
 struct SeenRow {
+    /// What the outputs predict, before a regression's predictions are scaled back.
     scaled: Vec<f32>,
     predictions: Vec<f64>,
     labels: Vec<f64>,

@@ -35,7 +35,7 @@ pub fn add_losses(mut left: Vec<LossSum>, right: Vec<LossSum>) -> Vec<LossSum> {
 /// | binary | label 0 and prediction 0; 0 and 1; 1 and 0; 1 and 1 | | the output; 0 or 1 |
 /// | multilabel | the same four, by output | | the outputs, `[rows, outputs]`; 0 or 1 |
 /// | multiclass | by class: its labels, its predictions, its labels that were predicted right | | the probabilities, `[rows, classes]`; the class, `[rows]` |
-/// | regression | | by output: `abs(e)`, `e^2`, `d`, `d^2` in the target's units | |
+/// | regression | | by output: `abs(e)`, `e^2`, `d`, `d^2` in the target's units | the predictions, `[rows, outputs]`; the labels as the bits of `f32`; both as the model sees them |
 ///
 /// `e` is the prediction less the label. `d` is the label less a constant near the mean of the
 /// labels ([`Row::centre`](crate::metric::Row::centre)), so that `d^2` keeps its digits.

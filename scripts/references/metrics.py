@@ -1,6 +1,6 @@
 """Reference values of the metrics, for model/tests/metrics.rs.
 
-Computes scikit-learn 1.9.1's metrics on one artificial table for each kind of task, and prints
+Computes scikit-learn 1.9.1's metrics (SciPy 1.17.1's rank correlation) on one artificial table for each kind of task, and prints
 JSON: the head's outputs, the labels and the values. Outputs are multiples of 1/8, so that scores
 tie. Those of classes are finer: equal probabilities may differ after rounding.
 
@@ -10,6 +10,7 @@ tie. Those of classes are finer: equal probabilities may differ after rounding.
 import json
 
 import numpy
+from scipy import stats
 from sklearn import metrics
 
 ROWS = 120
@@ -39,6 +40,8 @@ def multiclass(random, classes, present):
     return labels, logits, {
         "accuracy": metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
+        "precision_macro": metrics.precision_score(labels, predicted, average="macro", zero_division=0),
+        "recall_macro": metrics.recall_score(labels, predicted, average="macro", zero_division=0),
         "f1_macro": metrics.f1_score(labels, predicted, average="macro"),
         "auroc": auroc,
         "average_precision": metrics.average_precision_score(indicators[:, present], scores[:, present], average="macro"),
@@ -52,7 +55,11 @@ def binary(random):
     return labels, logits, {
         "accuracy": metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
+        "precision": metrics.precision_score(labels, predicted),
+        "recall": metrics.recall_score(labels, predicted),
         "f1": metrics.f1_score(labels, predicted),
+        "precision_macro": metrics.precision_score(labels, predicted, average="macro", zero_division=0),
+        "recall_macro": metrics.recall_score(labels, predicted, average="macro", zero_division=0),
         "f1_macro": metrics.f1_score(labels, predicted, average="macro"),
         "auroc": metrics.roc_auc_score(labels, scores),
         "average_precision": metrics.average_precision_score(labels, scores),
@@ -65,6 +72,8 @@ def multilabel(random, width):
     predicted = (logits > 0).astype(int)
     return labels, logits, {
         "accuracy": (labels == predicted).mean(),
+        "precision_macro": metrics.precision_score(labels, predicted, average="macro", zero_division=0),
+        "recall_macro": metrics.recall_score(labels, predicted, average="macro", zero_division=0),
         "f1_macro": metrics.f1_score(labels, predicted, average="macro"),
         "auroc": metrics.roc_auc_score(labels, logits, average="macro"),
         "average_precision": metrics.average_precision_score(labels, logits, average="macro"),
@@ -74,10 +83,14 @@ def multilabel(random, width):
 def regression(random, width):
     labels = numpy.round(8 * random.standard_normal((ROWS, width))) / 8
     values = outputs(random, labels, width)
+    # Away from 0, so that the absolute percentage error says something.
+    labels, values = labels + 20, values + 20
     return labels, values, {
         "rmse": metrics.root_mean_squared_error(labels, values),
         "mae": metrics.mean_absolute_error(labels, values),
+        "mape": metrics.mean_absolute_percentage_error(labels, values),
         "r2": metrics.r2_score(labels, values),
+        "spearman": numpy.mean([stats.spearmanr(labels[:, i], values[:, i]).statistic for i in range(width)]),
     }
 
 

@@ -100,6 +100,21 @@ fn loss_of(task: &Task) -> Result<Box<dyn objectives::Loss>, Unfit> {
     task.loss.build(task.kind).map_err(|invalid| Unfit::Key("loss", invalid.to_string()))
 }
 
+/// The loss of a classification with the parameters that follow from the training labels, and its
+/// function. `names` and `rows` are by output, as [`objectives::loss::Classes`] has them.
+fn fitted_loss(
+    task: &Task,
+    names: &[String],
+    rows: &[u64],
+    parts: &[Option<SplitName>],
+) -> Result<(Loss, Box<dyn objectives::Loss>), Unfit> {
+    let labelled = parts.iter().filter(|part| **part == Some(SplitName::Train)).count() as u64;
+    let fitted = loss_of(task)?.fitted(&objectives::loss::Classes { names, rows, labelled });
+    let loss = task.loss.clone().with(fitted.map_err(|invalid| Unfit::Key("loss", invalid.message))?);
+    let function = loss.build(task.kind).map_err(|invalid| Unfit::Key("loss", invalid.to_string()))?;
+    Ok((loss, function))
+}
+
 fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitName>]) -> Result<Fitted, Unfit> {
     let loss = loss_of(task)?;
     let scaling = task.target_scale();
@@ -227,17 +242,14 @@ fn multiclass(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
     let names = classes.names();
     let (found, counts) = indices(&classes, rows.columns[0], parts);
     let training: Vec<u64> = counts.iter().map(|c| c[&SplitName::Train]).collect();
-    let loss = loss_of(task)?;
-    let of_classes = objectives::loss::Classes { names: &names, rows: &training };
-    let fitted_loss = loss.fitted(&of_classes).map_err(|invalid| Unfit::Key("loss", invalid.message))?;
-    let fitted_entry = fitted_loss.as_deref().map(|loss| task.loss.with_parameters_of(loss));
+    let (loss, function) = fitted_loss(task, &names, &training, parts)?;
     let values: Vec<f64> = found.into_iter().map(|class| class as f64).collect();
-    let baseline = baseline::by_split(fitted_loss.unwrap_or(loss).as_ref(), parts, &values, names.len());
+    let baseline = baseline::by_split(function.as_ref(), parts, &values, names.len());
     let mut warnings = Vec::new();
     let untrained_classes = untrained(name, &names, &training, &mut warnings);
     let classes_counted = names.into_iter().zip(counts).collect();
     Ok(Fitted {
-        loss: fitted_entry,
+        loss: Some(loss),
         untrained_classes,
         classes: classes_counted,
         warnings,
@@ -253,10 +265,16 @@ fn binary(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitName>])
     let (found, counts) = indices(&classes, rows.columns[0], parts);
     let training: Vec<u64> = counts.iter().map(|c| c[&SplitName::Train]).collect();
     let values: Vec<f64> = found.into_iter().map(|class| class as f64).collect();
-    let baseline = baseline::by_split(loss_of(task)?.as_ref(), parts, &values, 1);
+    let (loss, function) = fitted_loss(task, &names[1..], &training[1..], parts)?;
+    let baseline = baseline::by_split(function.as_ref(), parts, &values, 1);
     let untrained_classes = untrained(name, &names, &training, &mut warnings);
-    let counted = names.into_iter().zip(counts).collect();
-    Ok(Fitted { untrained_classes, classes: counted, warnings, ..fitted(TargetEncoding::Binary(classes), baseline) })
+    Ok(Fitted {
+        loss: Some(loss),
+        untrained_classes,
+        classes: names.into_iter().zip(counts).collect(),
+        warnings,
+        ..fitted(TargetEncoding::Binary(classes), baseline)
+    })
 }
 
 /// The negative and the positive value.
@@ -344,11 +362,18 @@ fn multilabel(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
         }
     }
     let training: Vec<u64> = counts.iter().map(|c| c[&SplitName::Train]).collect();
-    let baseline = baseline::by_split(loss_of(task)?.as_ref(), parts, &values, outputs);
+    let (loss, function) = fitted_loss(task, rows.names, &training, parts)?;
+    let baseline = baseline::by_split(function.as_ref(), parts, &values, outputs);
     let mut warnings = Vec::new();
     let untrained_classes = untrained(name, rows.names, &training, &mut warnings);
     let classes = rows.names.iter().cloned().zip(counts).collect();
-    Ok(Fitted { untrained_classes, classes, warnings, ..fitted(TargetEncoding::Indicators, baseline) })
+    Ok(Fitted {
+        loss: Some(loss),
+        untrained_classes,
+        classes,
+        warnings,
+        ..fitted(TargetEncoding::Indicators, baseline)
+    })
 }
 
 impl Fitted {

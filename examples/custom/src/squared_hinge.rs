@@ -6,7 +6,7 @@ use trunkline::{
         Kind, Loss, LossPart,
         loss::{AllLabels, mean_over_outputs},
     },
-    settings::{Range, Table, Value},
+    settings::Range,
 };
 
 /// The loss in the catalogue.
@@ -61,9 +61,5 @@ impl Loss for SquaredHinge {
         for (probability, x) in prediction.iter_mut().zip(outputs) {
             *probability = self.probability(*x);
         }
-    }
-
-    fn parameters(&self) -> Table {
-        Table::from([("margin".to_owned(), Value::Number(self.margin))])
     }
 }

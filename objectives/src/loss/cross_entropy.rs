@@ -3,74 +3,98 @@
 //!
 //! | kind | loss of a row with outputs `x` and label `y` |
 //! |---|---|
-//! | binary, multilabel | mean over the outputs of `max(x, 0) - x y + ln(1 + e^-abs(x))` |
+//! | binary, multilabel | mean over the outputs of `v (max(x, 0) - x y + ln(1 + e^-abs(x)))` |
 //! | multiclass | `w_y (ln sum_j e^x_j - (1 - s) x_y - s mean_j x_j)` |
 //!
-//! `s` is `label_smoothing`: the share of the target that is spread over all classes (Szegedy et
-//! al., "Rethinking the Inception architecture", CVPR 2016). `w` are the `class_weights`. The loss
-//! is multiplied by the weight and not divided by the weights' sum. A label that no output stands
-//! for costs as much as the class that the model believes in least.
+//! `v` is the output's `positive_weight` if `y` is 1, and 1 if `y` is 0. `s` is `label_smoothing`:
+//! the share of the target that is spread over all classes (Szegedy et al., "Rethinking the
+//! Inception architecture", CVPR 2016). `w` are the `class_weights`. The loss is multiplied by the
+//! weight and not divided by the weights' sum. A label that no output stands for costs as much as
+//! the class that the model believes in least.
 
-use settings::{Entry, Invalid, Range, Reader, Table, Value};
+use settings::{Entry, Invalid, Range, Reader, Table};
 
 use super::class_weights::ClassWeights;
+use super::positive_weight::PositiveWeight;
 use super::{AllLabels, Classes, Loss, LossPart, class_index, mean_over_outputs};
+use crate::Kind;
 use crate::exponential::{exp, sigmoid, softmax};
 use crate::tree::sum;
-use crate::{Kind, ORIGIN};
 
-pub(super) const ENTRY: Entry<LossPart> = Entry {
-    name: "cross_entropy",
-    summary: "cross-entropy of the classes, or of each output's yes or no",
-    origin: ORIGIN,
-    part: LossPart { kinds: &[Kind::Binary, Kind::Multiclass, Kind::Multilabel], unscaled: false, read },
-};
+pub(super) const ENTRY: Entry<LossPart> = Entry::built_in(
+    "cross_entropy",
+    "cross-entropy of the classes, or of each output's yes or no (the mean over the outputs)",
+    LossPart { kinds: &[Kind::Binary, Kind::Multiclass, Kind::Multilabel], unscaled: false, read },
+);
 
 const SMOOTHING: &str = "label_smoothing";
-const WEIGHTS: &str = "class_weights";
+const CLASSES: &str = "class_weights";
+const POSITIVE: &str = "positive_weight";
 
 fn read(reader: &mut Reader<'_>, kind: Kind) -> Result<Box<dyn Loss>, Invalid> {
     let documentation = "multiclass: share of the target that is spread over all classes";
-    let smoothing = reader.number(SMOOTHING, 0.0, Range::HalfOpen(0.0, 1.0), documentation)?;
-    let documentation = "multiclass: factor of the losses of a class's rows, 1 for a class that the table leaves out; \
-                         \"balanced\": rows / (classes * rows of the class)";
-    let weights = reader.optional_value(WEIGHTS, ClassWeights::ALLOWED, "none", documentation);
-    let weights = weights.map(|value| ClassWeights::read(WEIGHTS, value)).transpose()?;
+    let smoothing = reader.optional_number(SMOOTHING, Range::HalfOpen(0.0, 1.0), "0", documentation)?;
+    let documentation = "multiclass: factor of the losses of a class's rows, in a list in the order of the classes or \
+                         in a table by class (1 for a class that it leaves out); `\"balanced\"`: rows / (classes * \
+                         rows of the class)";
+    let classes = reader.optional_value(CLASSES, ClassWeights::ALLOWED, "none", documentation);
+    let documentation = "binary and multilabel: factor of the loss where the label is 1, in a list one for each \
+                         output; `\"balanced\"`: rows with label 0 / rows with label 1";
+    let positive = reader.optional_value(POSITIVE, PositiveWeight::ALLOWED, "1", documentation);
+    let refused = match kind {
+        Kind::Multiclass => positive.is_some().then_some((POSITIVE, "binary and multilabel")),
+        _ if smoothing.is_some() => Some((SMOOTHING, "multiclass")),
+        _ => classes.is_some().then_some((CLASSES, "multiclass")),
+    };
+    if let Some((key, kinds)) = refused {
+        let message = format!("is for tasks of kind {kinds} only, and this one is {kind}; leave it out");
+        return Err(Invalid::new(key, message));
+    }
     if kind == Kind::Multiclass {
-        return Ok(Box::new(Softmax { smoothing, weights }));
+        let weights = classes.map(|value| ClassWeights::read(CLASSES, value)).transpose()?;
+        return Ok(Box::new(Softmax { smoothing: smoothing.unwrap_or(0.0), weights }));
     }
-    for (key, given) in [(SMOOTHING, smoothing != 0.0), (WEIGHTS, weights.is_some())] {
-        if given {
-            let message = format!("is for tasks of kind multiclass only, and this one is {kind}; leave it out");
-            return Err(Invalid::new(key, message));
-        }
-    }
-    Ok(Box::new(Logistic))
+    let weight = positive.map(|value| PositiveWeight::read(POSITIVE, value)).transpose()?;
+    Ok(Box::new(Logistic { weight }))
 }
 
 /// Yes or no by output.
 #[derive(Debug)]
-struct Logistic;
+struct Logistic {
+    weight: Option<PositiveWeight>,
+}
+
+impl Logistic {
+    /// What the loss of label 1 at an output is multiplied by.
+    fn weight(&self, output: usize) -> f32 {
+        self.weight.as_ref().map_or(1.0, |weight| weight.of_output(output))
+    }
+}
 
 impl Loss for Logistic {
     fn row(&self, outputs: &[f32], labels: &[f32], scale: f32, derivative: &mut [f32]) -> f64 {
+        let mut output = 0;
         mean_over_outputs(outputs, labels, scale, derivative, |x, y| {
+            let weight = if y > 0.5 { self.weight(output) } else { 1.0 };
+            output += 1;
             let (logit, label) = (f64::from(x), f64::from(y));
             let value = logit.max(0.0) - logit * label + libm::log1p(f64::from(exp(-x.abs())));
-            (value, sigmoid(x) - y)
+            (f64::from(weight) * value, weight * (sigmoid(x) - y))
         })
     }
 
-    /// The best constants are the shares of both labels. If the training rows have one label alone,
-    /// both counts are raised by one.
+    /// The best constants are the shares of both labels, after the weights. If the training rows
+    /// have one label alone, both counts are raised by one.
     fn baseline(&self, labels: &AllLabels<'_>) -> Vec<f64> {
         let losses: Vec<[f64; 2]> = (0..labels.outputs)
             .map(|output| {
                 let mut counts = [0_u64; 2];
                 labels.training(output).for_each(|label| counts[usize::from(label != 0.0)] += 1);
                 let raise = u64::from(counts.contains(&0));
-                let total = (counts[0] + counts[1] + 2 * raise) as f64;
-                counts.map(|count| -libm::log((count + raise) as f64 / total))
+                let weight = f64::from(self.weight(output));
+                let mass = [(counts[0] + raise) as f64, weight * (counts[1] + raise) as f64];
+                let total = mass[0] + mass[1];
+                [-libm::log(mass[0] / total), weight * -libm::log(mass[1] / total)]
             })
             .collect();
         let row = |labels: &[f64]| {
@@ -84,6 +108,11 @@ impl Loss for Logistic {
         for (probability, x) in prediction.iter_mut().zip(outputs) {
             *probability = sigmoid(*x);
         }
+    }
+
+    fn fitted(&self, classes: &Classes<'_>) -> Result<Table, Invalid> {
+        let Some(weight) = &self.weight else { return Ok(Table::new()) };
+        Ok(Table::from([(POSITIVE.to_owned(), weight.fitted(POSITIVE, classes)?.to_value())]))
     }
 }
 
@@ -145,18 +174,9 @@ impl Loss for Softmax {
         softmax(outputs, prediction);
     }
 
-    fn parameters(&self) -> Table {
-        let Some(weights) = &self.weights else {
-            let smoothing = (self.smoothing != 0.0).then(|| (SMOOTHING.to_owned(), Value::Number(self.smoothing)));
-            return smoothing.into_iter().collect();
-        };
-        Table::from([(SMOOTHING.to_owned(), Value::Number(self.smoothing)), (WEIGHTS.to_owned(), weights.to_value())])
-    }
-
-    fn fitted(&self, classes: &Classes<'_>) -> Result<Option<Box<dyn Loss>>, Invalid> {
-        let Some(weights) = &self.weights else { return Ok(None) };
-        let weights = Some(weights.fitted(WEIGHTS, classes)?);
-        Ok(Some(Box::new(Softmax { smoothing: self.smoothing, weights })))
+    fn fitted(&self, classes: &Classes<'_>) -> Result<Table, Invalid> {
+        let Some(weights) = &self.weights else { return Ok(Table::new()) };
+        Ok(Table::from([(CLASSES.to_owned(), weights.fitted(CLASSES, classes)?.to_value())]))
     }
 }
 

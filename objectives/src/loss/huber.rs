@@ -2,21 +2,21 @@
 //! beyond, where `e = x - y` for output `x` and scaled label `y` (Huber, "Robust estimation of a
 //! location parameter", Annals of Mathematical Statistics 1964), as PyTorch's `HuberLoss`.
 
-use settings::{Entry, Range, Table, Value};
+use settings::{Entry, Range};
 
 use super::{AllLabels, Loss, LossPart, mean_over_outputs};
-use crate::{Kind, ORIGIN};
+use crate::Kind;
 
-pub(super) const ENTRY: Entry<LossPart> = Entry {
-    name: "huber",
-    summary: "squared error up to `delta`, absolute error beyond, as PyTorch's `HuberLoss`",
-    origin: ORIGIN,
-    part: LossPart {
+pub(super) const ENTRY: Entry<LossPart> = Entry::built_in(
+    "huber",
+    "squared error of the scaled target up to `delta`, absolute error beyond, as PyTorch's `HuberLoss`; the mean over \
+     the outputs",
+    LossPart {
         kinds: &[Kind::Regression],
         unscaled: false,
         read: |reader, _| Ok(Box::new(Huber { delta: reader.number("delta", 1.0, Range::Positive, DELTA)? })),
     },
-};
+);
 
 const DELTA: &str = "error beyond which the loss grows linearly";
 
@@ -40,10 +40,6 @@ impl Loss for Huber {
 
     fn predict(&self, outputs: &[f32], prediction: &mut [f32]) {
         prediction.copy_from_slice(outputs);
-    }
-
-    fn parameters(&self) -> Table {
-        Table::from([("delta".to_owned(), Value::Number(self.delta))])
     }
 }
 

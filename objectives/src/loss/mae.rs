@@ -4,14 +4,13 @@
 use settings::Entry;
 
 use super::{AllLabels, Loss, LossPart, mean_over_outputs};
-use crate::{Kind, ORIGIN};
+use crate::Kind;
 
-pub(super) const ENTRY: Entry<LossPart> = Entry {
-    name: "mae",
-    summary: "absolute error",
-    origin: ORIGIN,
-    part: LossPart { kinds: &[Kind::Regression], unscaled: false, read: |_, _| Ok(Box::new(Mae)) },
-};
+pub(super) const ENTRY: Entry<LossPart> = Entry::built_in(
+    "mae",
+    "absolute error of the scaled target, the mean over the outputs",
+    LossPart { kinds: &[Kind::Regression], unscaled: false, read: |_, _| Ok(Box::new(Mae)) },
+);
 
 #[derive(Debug)]
 struct Mae;

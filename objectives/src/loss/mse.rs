@@ -3,15 +3,14 @@
 use settings::Entry;
 
 use super::{AllLabels, Loss, LossPart, mean_over_outputs};
+use crate::Kind;
 use crate::tree::sum;
-use crate::{Kind, ORIGIN};
 
-pub(super) const ENTRY: Entry<LossPart> = Entry {
-    name: "mse",
-    summary: "squared error",
-    origin: ORIGIN,
-    part: LossPart { kinds: &[Kind::Regression], unscaled: false, read: |_, _| Ok(Box::new(Mse)) },
-};
+pub(super) const ENTRY: Entry<LossPart> = Entry::built_in(
+    "mse",
+    "squared error of the scaled target, the mean over the outputs",
+    LossPart { kinds: &[Kind::Regression], unscaled: false, read: |_, _| Ok(Box::new(Mse)) },
+);
 
 #[derive(Debug)]
 struct Mse;

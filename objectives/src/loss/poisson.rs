@@ -12,16 +12,17 @@
 use settings::Entry;
 
 use super::{AllLabels, Loss, LossPart, mean_over_outputs};
+use crate::Kind;
 use crate::exponential::exp;
 use crate::tree::sum;
-use crate::{Kind, ORIGIN};
 
-pub(super) const ENTRY: Entry<LossPart> = Entry {
-    name: "poisson",
-    summary: "negative log likelihood of a count; the output is the logarithm of the rate; `target_scale` is `none`",
-    origin: ORIGIN,
-    part: LossPart { kinds: &[Kind::Regression], unscaled: true, read: |_, _| Ok(Box::new(Poisson)) },
-};
+pub(super) const ENTRY: Entry<LossPart> = Entry::built_in(
+    "poisson",
+    "negative log likelihood of a count `y` of at least 0: the output `x` is the logarithm of the rate, and a row's \
+     loss is `e^x - y - y (x - ln y)` (0 for a perfect rate; half the deviance); predictions are rates, `e^x`; \
+     `target_scale` is `none`",
+    LossPart { kinds: &[Kind::Regression], unscaled: true, read: |_, _| Ok(Box::new(Poisson)) },
+);
 
 #[derive(Debug)]
 struct Poisson;

@@ -1,16 +1,18 @@
 //! Values, derivatives and baselines of all losses.
 
-use settings::{Invalid, Reader, Table, Value};
+use settings::{Component, Invalid, Table, Value};
 
 use super::{AllLabels, Classes, LOSSES, Loss, of_kind};
 use crate::{Kind, Labels, Objective, Units};
 
 fn read(name: &str, kind: Kind, parameters: &[(&str, Value)]) -> Result<Box<dyn Loss>, Invalid> {
-    let table: Table = parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    let mut reader = Reader::new(&table, name);
-    let loss = (LOSSES.find(name).expect("it is built in").part.read)(&mut reader, kind)?;
-    reader.finish()?;
-    Ok(loss)
+    completed(name, kind, parameters).map(|(loss, _)| loss)
+}
+
+/// The loss, and its parameters with the defaults filled in.
+fn completed(name: &str, kind: Kind, parameters: &[(&str, Value)]) -> Result<(Box<dyn Loss>, Component), Invalid> {
+    let parameters = parameters.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    LOSSES.read(&Component::new(name, parameters.collect()), |part, reader| (part.read)(reader, kind))
 }
 
 fn objective(name: &str, kind: Kind, outputs: usize, parameters: &[(&str, Value)]) -> Objective {
@@ -27,6 +29,14 @@ fn smoothed() -> Objective {
     let weights = Value::List([0.5, 1.5, 2.5].map(Value::Number).to_vec());
     let parameters = [("label_smoothing", Value::Number(0.1)), ("class_weights", weights)];
     objective("cross_entropy", Kind::Multiclass, 3, &parameters)
+}
+
+fn list(weights: &[f64]) -> Value {
+    Value::List(weights.iter().copied().map(Value::Number).collect())
+}
+
+fn positive_weight(value: Value) -> [(&'static str, Value); 1] {
+    [("positive_weight", value)]
 }
 
 /// The loss of all rows, and the derivatives times `scale`.
@@ -50,6 +60,12 @@ fn values_are_those_of_the_formulas() {
     close(regression("poisson", &[], [0.0, 4.0]), (e + e.powi(3) - 4.0 - 4.0 * (3.0 - ln_4)) / 2.0);
     let binary = objective("cross_entropy", Kind::Binary, 1, &[]);
     close(of(&binary, &[0.7], &[1.0], 1.0).0, (1.0 + (-0.7_f64).exp()).ln());
+    let weighted = objective("cross_entropy", Kind::Binary, 1, &positive_weight(Value::Number(2.5)));
+    close(of(&weighted, &[0.7], &[1.0], 1.0).0, 2.5 * (1.0 + (-0.7_f64).exp()).ln());
+    close(of(&weighted, &[0.7], &[0.0], 1.0).0, (1.0 + 0.7_f64.exp()).ln());
+    let by_output = objective("cross_entropy", Kind::Multilabel, 2, &positive_weight(list(&[3.0, 0.5])));
+    let sum = 3.0 * (1.0 + (-0.7_f64).exp()).ln() + 0.5 * (1.0 + 0.2_f64.exp()).ln();
+    close(of(&by_output, &[0.7, -0.2], &[1.0, 1.0], 1.0).0, sum / 2.0);
     let total = (1.0_f64.exp() + 2.0_f64.exp() + 0.5_f64.exp()).ln();
     let multiclass = objective("cross_entropy", Kind::Multiclass, 3, &[]);
     close(of(&multiclass, &[1.0, 2.0, 0.5], &[1.0], 1.0).0, total - 2.0);
@@ -69,6 +85,8 @@ fn derivatives_are_differences_of_values() {
         (objective("poisson", Kind::Regression, 2, &[]), &[0.0, 3.0, 7.0, 1.0, 0.0, 2.0][..]),
         (objective("cross_entropy", Kind::Binary, 1, &[]), decisions),
         (objective("cross_entropy", Kind::Multilabel, 3, &[]), decisions),
+        (objective("cross_entropy", Kind::Binary, 1, &positive_weight(Value::Number(2.5))), decisions),
+        (objective("cross_entropy", Kind::Multilabel, 3, &positive_weight(list(&[0.5, 2.0, 4.0]))), decisions),
         (objective("cross_entropy", Kind::Multiclass, 3, &[]), &[2.0, 0.0][..]),
         (smoothed(), &[2.0, 1.0][..]),
     ];
@@ -149,6 +167,29 @@ fn no_constant_is_better_under_smoothing_and_weights() {
 }
 
 #[test]
+fn no_constant_is_better_under_a_positive_weight() {
+    let loss = read("cross_entropy", Kind::Binary, &positive_weight(Value::Number(3.0))).expect("it is right");
+    let labels = [1.0, 0.0, 0.0, 0.0, 1.0];
+    let best = baseline(loss.as_ref(), 1, &labels, 5);
+    let at = |x: f64| (2.0 * 3.0 * (1.0 + (-x).exp()).ln() + 3.0 * (1.0 + x.exp()).ln()) / 5.0;
+    assert!((best - at(2.0_f64.ln())).abs() < 1e-12, "the weighted share of label 1 is 2/3: {best}");
+    assert!(best < at(0.6) && best < at(0.8));
+}
+
+#[test]
+fn a_weight_of_one_has_the_bits_of_no_weight() {
+    let outputs = [-0.8, 0.4, 1.9, 0.1, -2.0, 0.3];
+    let labels = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0];
+    let plain = objective("cross_entropy", Kind::Multilabel, 3, &[]);
+    let weighted = objective("cross_entropy", Kind::Multilabel, 3, &positive_weight(Value::Integer(1)));
+    let bits = |objective: &Objective| {
+        let (loss, derivative) = of(objective, &outputs, &labels, 0.7);
+        (loss.to_bits(), derivative.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+    };
+    assert_eq!(bits(&plain), bits(&weighted));
+}
+
+#[test]
 fn labels_that_no_training_row_has_leave_the_baseline_finite() {
     let is_training = &[true, false][..];
     for (name, kind, outputs, values) in [
@@ -207,10 +248,8 @@ fn class_weights_are_put_in_the_order_of_the_classes() {
     let names = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
     let fitted = |weights: Value| -> Result<Table, Invalid> {
         let loss = read("cross_entropy", Kind::Multiclass, &[("class_weights", weights)])?;
-        let fitted = loss.fitted(&Classes { names: &names, rows: &[2, 2, 0] })?;
-        Ok(fitted.expect("it has weights").parameters())
+        loss.fitted(&Classes { names: &names, rows: &[2, 2, 0], labelled: 4 })
     };
-    let list = |weights: &[f64]| Value::List(weights.iter().copied().map(Value::Number).collect());
     let balanced = fitted(Value::Text("balanced".to_owned())).expect("the name is known");
     assert_eq!(balanced["class_weights"], list(&[4.0 / 6.0, 4.0 / 6.0, 0.0]));
     let by_class = Value::Table(Table::from([("b".to_owned(), Value::Integer(3))]));
@@ -223,12 +262,30 @@ fn class_weights_are_put_in_the_order_of_the_classes() {
 }
 
 #[test]
-fn parameters_read_back_to_the_same_loss_and_wrong_ones_are_refused_by_key() {
+fn balanced_positive_weights_are_rows_with_label_0_by_rows_with_label_1() {
+    let names = ["a".to_owned(), "b".to_owned(), "c".to_owned(), "d".to_owned()];
+    let fitted = |kind, outputs: usize, rows: &[u64], weight: Value| -> Result<Table, Invalid> {
+        let loss = read("cross_entropy", kind, &positive_weight(weight))?;
+        loss.fitted(&Classes { names: &names[..outputs], rows, labelled: 10 })
+    };
+    let balanced = || Value::Text("balanced".to_owned());
+    let binary = fitted(Kind::Binary, 1, &[4], balanced()).expect("it is a name that is known");
+    assert_eq!(binary["positive_weight"], list(&[1.5]));
+    // Outputs whose training rows have one label alone have weight 1.
+    let multilabel = fitted(Kind::Multilabel, 4, &[2, 5, 0, 10], balanced()).expect("it is a name that is known");
+    assert_eq!(multilabel["positive_weight"], list(&[4.0, 1.0, 1.0, 1.0]));
+    let given = fitted(Kind::Multilabel, 2, &[2, 5], Value::Integer(3)).expect("one weight is for all outputs");
+    assert_eq!(given["positive_weight"], Value::Number(3.0));
+    let message = fitted(Kind::Multilabel, 3, &[2, 5, 1], list(&[1.0, 2.0])).expect_err("one is missing").message;
+    assert_eq!(message, "2 weights for 3 outputs; give one for each output");
+}
+
+#[test]
+fn parameters_are_completed_and_wrong_ones_are_refused_by_key() {
     let key = |name: &str, kind: Kind, key: &str, value: Value| {
         read(name, kind, &[(key, value)]).expect_err("it is refused").key()
     };
-    let (multiclass, list) =
-        (Kind::Multiclass, |weights: &[f64]| Value::List(weights.iter().copied().map(Value::Number).collect()));
+    let multiclass = Kind::Multiclass;
     assert_eq!(key("huber", Kind::Regression, "delta", Value::Number(0.0)), "delta");
     assert_eq!(key("mse", Kind::Regression, "delta", Value::Number(1.0)), "delta");
     assert_eq!(key("cross_entropy", Kind::Binary, "label_smoothing", Value::Number(0.1)), "label_smoothing");
@@ -237,10 +294,16 @@ fn parameters_read_back_to_the_same_loss_and_wrong_ones_are_refused_by_key() {
     assert_eq!(key("cross_entropy", multiclass, "class_weights", list(&[0.0, 0.0])), "class_weights");
     assert_eq!(key("cross_entropy", multiclass, "class_weights", list(&[])), "class_weights");
     assert_eq!(key("cross_entropy", multiclass, "class_weights", Value::Bool(true)), "class_weights");
-    let given = [("delta", Value::Integer(2))];
-    let parameters = read("huber", Kind::Regression, &given).expect("it is right").parameters();
-    assert_eq!(parameters, Table::from([("delta".to_owned(), Value::Number(2.0))]));
-    assert!(read("cross_entropy", multiclass, &[]).expect("no parameters").parameters().is_empty());
+    assert_eq!(key("cross_entropy", multiclass, "positive_weight", Value::Number(2.0)), "positive_weight");
+    assert_eq!(key("cross_entropy", Kind::Binary, "class_weights", list(&[1.0, 2.0])), "class_weights");
+    for wrong in [Value::Number(0.0), Value::Bool(true), list(&[]), Value::Text("balance".to_owned())] {
+        assert_eq!(key("cross_entropy", Kind::Multilabel, "positive_weight", wrong), "positive_weight");
+    }
+    assert_eq!(key("cross_entropy", Kind::Multilabel, "positive_weight", list(&[1.0, 0.0])), "positive_weight[1]");
+    let (_, huber) = completed("huber", Kind::Regression, &[("delta", Value::Integer(2))]).expect("it is right");
+    assert_eq!(huber, Component::named("huber").with("delta", 2.0));
+    let (_, plain) = completed("cross_entropy", multiclass, &[]).expect("no parameters");
+    assert_eq!(plain, Component::named("cross_entropy"));
 }
 
 #[test]

@@ -4,14 +4,10 @@
 use settings::Entry;
 
 use super::{Measured, Metric, mean, ratio};
-use crate::{Kind, ORIGIN};
+use crate::Kind;
 
-pub(super) const ENTRY: Entry<&'static dyn Metric> = Entry {
-    name: "accuracy",
-    summary: "share of the rows (multilabel: of the labels) that are right",
-    origin: ORIGIN,
-    part: &Accuracy,
-};
+pub(super) const ENTRY: Entry<&'static dyn Metric> =
+    Entry::built_in("accuracy", "share of the rows (multilabel: of the labels) that are right", &Accuracy);
 
 #[derive(Debug)]
 struct Accuracy;

@@ -4,14 +4,13 @@
 use settings::Entry;
 
 use super::{Measured, Metric, mean, ratio};
-use crate::{Kind, ORIGIN};
+use crate::Kind;
 
-pub(super) const ENTRY: Entry<&'static dyn Metric> = Entry {
-    name: "balanced_accuracy",
-    summary: "mean over the classes of the share of their rows that are right",
-    origin: ORIGIN,
-    part: &BalancedAccuracy,
-};
+pub(super) const ENTRY: Entry<&'static dyn Metric> = Entry::built_in(
+    "balanced_accuracy",
+    "mean over the classes of the share of their rows that are right",
+    &BalancedAccuracy,
+);
 
 #[derive(Debug)]
 struct BalancedAccuracy;

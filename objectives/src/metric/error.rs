@@ -4,17 +4,13 @@
 use settings::Entry;
 
 use super::{Measured, Metric, mean, ratio};
-use crate::{Kind, ORIGIN};
+use crate::Kind;
 
-pub(super) const RMSE_ENTRY: Entry<&'static dyn Metric> = Entry {
-    name: "rmse",
-    summary: "root of the mean squared error, in the target's units",
-    origin: ORIGIN,
-    part: &Rmse,
-};
+pub(super) const RMSE_ENTRY: Entry<&'static dyn Metric> =
+    Entry::built_in("rmse", "root of the mean squared error, in the target's units", &Rmse);
 
 pub(super) const MAE_ENTRY: Entry<&'static dyn Metric> =
-    Entry { name: "mae", summary: "mean absolute error, in the target's units", origin: ORIGIN, part: &Mae };
+    Entry::built_in("mae", "mean absolute error, in the target's units", &Mae);
 
 #[derive(Debug)]
 struct Rmse;

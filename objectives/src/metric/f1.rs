@@ -1,23 +1,18 @@
-//! `f1` and `f1_macro`: `2 r / (2 r + w)`, where `r` rows of a class are right, and `w` rows have
-//! the class as their label or as their prediction but not as both.
+//! `f1` and `f1_macro`: `2 r / (l + p)`, where `l` rows have the class as their label, `p` as their
+//! prediction, and `r` as both.
 //!
 //! `f1` is that of label 1. `f1_macro` is the mean over the classes, or over the outputs of a
 //! multilabel task (label 1 of each). Classes that no row has, and no prediction, are left out.
 
 use settings::Entry;
 
-use super::{DecisionCounts, Measured, Metric, mean, ratio};
-use crate::{Kind, ORIGIN};
+use super::{ClassCounts, Measured, Metric, mean, ratio};
+use crate::Kind;
 
-pub(super) const ENTRY: Entry<&'static dyn Metric> =
-    Entry { name: "f1", summary: "F1 of the positive class", origin: ORIGIN, part: &F1 };
+pub(super) const ENTRY: Entry<&'static dyn Metric> = Entry::built_in("f1", "F1 of the positive class", &F1);
 
-pub(super) const MACRO_ENTRY: Entry<&'static dyn Metric> = Entry {
-    name: "f1_macro",
-    summary: "mean over the classes (multilabel: over the labels) of F1",
-    origin: ORIGIN,
-    part: &F1Macro,
-};
+pub(super) const MACRO_ENTRY: Entry<&'static dyn Metric> =
+    Entry::built_in("f1_macro", "mean over the classes (multilabel: over the labels) of F1", &F1Macro);
 
 #[derive(Debug)]
 struct F1;
@@ -32,7 +27,7 @@ impl Metric for F1 {
     }
 
     fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        mean(measured.decisions().map(of_one))
+        mean(measured.decisions().map(|of| f1(of.class_1())))
     }
 }
 
@@ -53,22 +48,10 @@ impl Metric for F1Macro {
     }
 
     fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        match measured.kind {
-            Kind::Multiclass => mean(
-                measured
-                    .classes()
-                    .map(|class| ratio(2.0 * class.right as f64, (class.labels + class.predicted) as f64)),
-            ),
-            Kind::Multilabel => mean(measured.decisions().map(of_one)),
-            _ => mean(measured.decisions().map(|of| mean([f1(of.true_0, of.false_0 + of.false_1), of_one(of)]))),
-        }
+        mean(measured.macro_classes().into_iter().map(f1))
     }
 }
 
-fn of_one(of: DecisionCounts) -> Option<f64> {
-    f1(of.true_1, of.false_0 + of.false_1)
-}
-
-fn f1(right: u64, wrong: u64) -> Option<f64> {
-    ratio(2.0 * right as f64, (2 * right + wrong) as f64)
+fn f1(of: ClassCounts) -> Option<f64> {
+    ratio(2.0 * of.right as f64, (of.labels + of.predicted) as f64)
 }

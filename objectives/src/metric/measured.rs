@@ -52,6 +52,20 @@ pub struct ErrorSums {
     pub centred_squared: f64,
 }
 
+impl DecisionCounts {
+    /// The label 0 as a class.
+    pub fn class_0(self) -> ClassCounts {
+        let Self { true_0, false_1, false_0, .. } = self;
+        ClassCounts { labels: true_0 + false_1, predicted: true_0 + false_0, right: true_0 }
+    }
+
+    /// The label 1 as a class.
+    pub fn class_1(self) -> ClassCounts {
+        let Self { true_1, false_1, false_0, .. } = self;
+        ClassCounts { labels: true_1 + false_0, predicted: true_1 + false_1, right: true_1 }
+    }
+}
+
 impl<'a> Measured<'a> {
     /// Rows with a label.
     pub fn rows(&self) -> f64 {
@@ -73,6 +87,16 @@ impl<'a> Measured<'a> {
         counts.chunks_exact(3).map(|of| ClassCounts { labels: of[0], predicted: of[1], right: of[2] })
     }
 
+    /// What a mean over classes is over: the classes of a multiclass task, both labels of a binary
+    /// one, and label 1 of each output of a multilabel one. Empty for a regression.
+    pub fn macro_classes(&self) -> Vec<ClassCounts> {
+        match self.kind {
+            Kind::Binary => self.decisions().flat_map(|of| [of.class_0(), of.class_1()]).collect(),
+            Kind::Multilabel => self.decisions().map(DecisionCounts::class_1).collect(),
+            Kind::Regression | Kind::Multiclass => self.classes().collect(),
+        }
+    }
+
     /// Regression: the sums by output. Empty for other kinds.
     pub fn errors(&self) -> impl Iterator<Item = ErrorSums> + use<'a> {
         let sums: &'a [f64] = if self.kind == Kind::Regression { &self.sums.sums } else { &[] };
@@ -85,15 +109,26 @@ impl<'a> Measured<'a> {
     }
 
     /// The rows' scores at an output, with whether the label is 1 (multiclass: is this class), for
-    /// a metric that [needs them](crate::Metric::needs_scores).
+    /// a metric that [needs them](crate::Metric::needs_scores). Empty for a regression.
     pub fn scored(&self, output: usize) -> impl Iterator<Item = (f32, bool)> + use<'a> {
         let (outputs, sums) = (self.outputs, self.sums);
         let (first, step, positive) = match self.kind {
             Kind::Multiclass => (0, 1, output as u32),
             _ => (output, outputs, 1),
         };
-        let scores = sums.scores.iter().skip(output).step_by(outputs).copied();
+        let scores: &'a [f32] = if self.kind == Kind::Regression { &[] } else { &sums.scores };
+        let scores = scores.iter().skip(output).step_by(outputs).copied();
         let labels = sums.labels.iter().skip(first).step_by(step);
         scores.zip(labels.map(move |label| *label == positive))
+    }
+
+    /// The rows' predictions and labels at an output of a regression, both as the model sees them
+    /// (a larger one is larger in the target's units too), for a metric that
+    /// [needs them](crate::Metric::needs_scores). Empty for other kinds.
+    pub fn predicted(&self, output: usize) -> impl Iterator<Item = (f32, f32)> + use<'a> {
+        let (outputs, sums) = (self.outputs, self.sums);
+        let scores: &'a [f32] = if self.kind == Kind::Regression { &sums.scores } else { &[] };
+        let of_output = scores.iter().zip(&sums.labels).skip(output).step_by(outputs);
+        of_output.map(|(prediction, label)| (*prediction, f32::from_bits(*label)))
     }
 }

@@ -29,7 +29,7 @@ impl Measures<'_> {
 
     /// Whether scores and labels of all rows are kept.
     pub fn keeps_scores(&self) -> bool {
-        self.kind != Kind::Regression && self.metrics.iter().any(|metric| metric.part().needs_scores())
+        self.metrics.iter().any(|metric| metric.part().needs_scores())
     }
 
     /// Metrics with sums of their own, with how many they have.
@@ -78,11 +78,14 @@ impl Measures<'_> {
 
     fn scores_fit(&self, sums: &TaskSums) -> bool {
         let rows = if self.keeps_scores() { sums.rows as usize } else { 0 };
-        let is_multiclass = self.kind == Kind::Multiclass;
-        let classes = if is_multiclass { self.outputs as u32 } else { 2 };
+        let is_label = |label: u32| match self.kind {
+            Kind::Regression => f32::from_bits(label).is_finite(),
+            Kind::Binary | Kind::Multilabel => label < 2,
+            Kind::Multiclass => label < self.outputs as u32 || label == NO_CLASS,
+        };
         sums.scores.len() == rows.saturating_mul(self.outputs)
             && sums.labels.len() == rows.saturating_mul(self.kind.label_width(self.outputs))
-            && sums.labels.iter().all(|label| *label < classes || *label == NO_CLASS && is_multiclass)
+            && sums.labels.iter().all(|label| is_label(*label))
     }
 
     /// The loss (mean over the rows) and the metrics, by name, in the task's order. What is

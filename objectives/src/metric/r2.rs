@@ -4,10 +4,10 @@
 use settings::Entry;
 
 use super::{Measured, Metric, mean};
-use crate::{Kind, ORIGIN};
+use crate::Kind;
 
 pub(super) const ENTRY: Entry<&'static dyn Metric> =
-    Entry { name: "r2", summary: "share of the variance that is explained", origin: ORIGIN, part: &R2 };
+    Entry::built_in("r2", "share of the variance that is explained", &R2);
 
 #[derive(Debug)]
 struct R2;

@@ -8,17 +8,16 @@
 use settings::Entry;
 
 use super::{Measured, Metric, mean};
-use crate::{Kind, ORIGIN};
+use crate::Kind;
 
 pub(super) const AUROC_ENTRY: Entry<&'static dyn Metric> =
-    Entry { name: "auroc", summary: "area under the receiver operating characteristic", origin: ORIGIN, part: &Auroc };
+    Entry::built_in("auroc", "area under the receiver operating characteristic", &Auroc);
 
-pub(super) const AVERAGE_PRECISION_ENTRY: Entry<&'static dyn Metric> = Entry {
-    name: "average_precision",
-    summary: "sum over thresholds of precision times the rise in recall",
-    origin: ORIGIN,
-    part: &AveragePrecision,
-};
+pub(super) const AVERAGE_PRECISION_ENTRY: Entry<&'static dyn Metric> = Entry::built_in(
+    "average_precision",
+    "sum over thresholds of precision times the rise in recall",
+    &AveragePrecision,
+);
 
 const KINDS: &[Kind] = &[Kind::Binary, Kind::Multiclass, Kind::Multilabel];
 

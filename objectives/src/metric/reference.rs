@@ -54,6 +54,11 @@ impl MetricRef {
         self.0.name
     }
 
+    /// One line for the reference: what the metric is.
+    pub fn summary(self) -> &'static str {
+        self.0.summary
+    }
+
     /// The metric itself.
     pub fn part(self) -> &'static dyn Metric {
         self.0.part
