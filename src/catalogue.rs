@@ -2,6 +2,7 @@
 
 use aggregation::{optimizer, robust, schedule, weighting};
 use model::{
+    activation::{ACTIVATIONS, ActivationFn},
     architecture::{ARCHITECTURES, ArchitectureFn},
     module::{MODULES, ModuleFn},
     trunk::{TRUNKS, TrunkFn},
@@ -50,6 +51,8 @@ pub struct Catalogue {
     version: &'static str,
     /// Trunks and encoders: `trunk` and `encoder` of the model.
     pub trunks: Added<TrunkFn>,
+    /// Activations: `activation` of trunks, encoders and heads.
+    pub activations: Added<ActivationFn>,
     /// Architectures: `architecture` of the model.
     pub architectures: Added<ArchitectureFn>,
     /// Burn modules: `architecture = { module = "NAME" }` of the model.
@@ -107,6 +110,7 @@ impl Catalogue {
             name,
             version,
             trunks: Added::default(),
+            activations: Added::default(),
             architectures: Added::default(),
             modules: Added::default(),
             losses: Added::default(),
@@ -137,6 +141,7 @@ impl Catalogue {
         // Registries keep the text for as long as the program runs.
         let origin: &'static str = format!("{} {}", self.name, self.version).leak();
         self.trunks.register(&TRUNKS, origin)?;
+        self.activations.register(&ACTIVATIONS, origin)?;
         self.architectures.register(&ARCHITECTURES, origin)?;
         self.modules.register(&MODULES, origin)?;
         self.losses.register(&LOSSES, origin)?;

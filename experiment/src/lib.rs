@@ -39,7 +39,7 @@ pub use experiment::{Experiment, Preprocessing};
 pub use habits::setting;
 pub use load::{Loaded, load, parse};
 pub use loss::Loss;
-pub use network::{Activation, Encoder, Head, Misfit, Model, ModelParts, UncheckedModel};
+pub use network::{Encoder, Head, Misfit, Model, ModelParts, UncheckedModel};
 pub use objectives::{Kind, MetricRef as Metric};
 pub use settings::Component;
 pub use shape::{EmbeddingShape, FeedShape, InputShape, Shapes, SplitName, TaskShape};

@@ -41,8 +41,8 @@ impl Encoder<'_> {
 
 /// The crate that builds the model, as loading an experiment needs it.
 pub trait ModelParts {
-    /// Checks the model of the experiment and the inputs and encoders of its datasets, and fills in
-    /// the defaults of their parameters.
+    /// Checks the model of the experiment, the inputs and encoders of its datasets and the
+    /// activations of its heads, and fills in the defaults of their parameters.
     ///
     /// # Errors
     /// [`Misfit`] for a kind that there is not, and for what a kind refuses of its parameters.
@@ -68,37 +68,6 @@ impl ModelParts for UncheckedModel {
     }
 }
 
-/// The function after a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// `max(x, 0)`.
-    #[default]
-    Relu,
-    /// `x * Phi(x)`, Phi the normal distribution.
-    Gelu,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// `x * sigmoid(x)`.
-    Silu,
-}
-
-impl Activation {
-    /// All names in the experiment file.
-    pub const NAMES: &'static [&'static str] = &["relu", "gelu", "tanh", "silu"];
-
-    /// The activation of a name.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "relu" => Some(Activation::Relu),
-            "gelu" => Some(Activation::Gelu),
-            "tanh" => Some(Activation::Tanh),
-            "silu" => Some(Activation::Silu),
-            _ => None,
-        }
-    }
-}
-
 /// The layers of one task: hidden layers, then one linear layer to the task's outputs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -108,9 +77,9 @@ pub struct Head {
     /// Share of the input of the head and of each hidden layer's outputs that is dropped in
     /// training, in `[0, 1)`.
     pub dropout: f32,
-    /// After each hidden layer; default: the trunk's.
+    /// The function after each hidden layer; default: the trunk's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub activation: Option<Activation>,
+    pub activation: Option<Component>,
     /// Normalise each hidden layer's outputs before the activation.
     pub layer_norm: bool,
 }

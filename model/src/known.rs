@@ -6,6 +6,7 @@ use settings::{Invalid, Problem, Reader, Registry};
 use std::path::Path;
 
 use crate::ModelError;
+use crate::activation::Activation;
 use crate::architecture::{ARCHITECTURES, ArchitectureKind};
 use crate::trunk::{Role, TRUNKS, TrunkKind};
 
@@ -48,6 +49,11 @@ impl ModelParts for KnownModels {
         }
         if let Some(given) = &mut model.encoder {
             (_, *given) = encoder(given, &*trunk).map_err(at(&["model", "encoder"]))?;
+        }
+        for (name, task) in &mut experiment.tasks {
+            if let Some(given) = &mut task.head.activation {
+                (_, *given) = Activation::of(given).map_err(at(&["task", name, "head", "activation"]))?;
+            }
         }
         for (name, dataset) in &mut experiment.datasets {
             datasets::complete_inputs(dataset)

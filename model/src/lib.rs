@@ -11,7 +11,6 @@
 //! one that is written by hand for layers that it knows on the processor, burn's autodiff for
 //! everything else.
 
-mod activation;
 mod dropout;
 mod engine;
 mod error;
@@ -26,11 +25,13 @@ mod scope;
 mod structure;
 mod value;
 
+pub mod activation;
 pub mod architecture;
 pub mod device;
 pub mod layer;
 pub mod trunk;
 
+pub use activation::{Activation, Pointwise};
 pub use architecture::module;
 pub use architecture::{Architecture, ArchitectureKind, Parts, Wanted};
 pub use datasets::{Batch, Targets};

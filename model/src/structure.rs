@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use burn::tensor::Device;
 use experiment::{Component, Encoder, Experiment, FeedShape, InputShape, Shapes, TaskShape};
 
+use crate::activation::Activation;
 use crate::architecture::{Architecture, Parts};
 use crate::initial::Init;
 use crate::known;
@@ -67,7 +68,7 @@ impl Structure {
             }
             let mut scope = scope.at("head");
             let mut scope = scope.reached_by([task]);
-            heads.push(head(shape, architecture.output(task), &*trunk, &mut scope.at(&shape.name)));
+            heads.push(head(shape, architecture.output(task), &*trunk, &mut scope.at(&shape.name))?);
         }
         let Declared { layout, initial, .. } = declared;
         Ok(Self { layout, initial, encoders, architecture, heads })
@@ -120,7 +121,10 @@ fn encoder(
 }
 
 /// The layers of one task: dropout, hidden layers and one linear layer to its outputs.
-fn head(task: &TaskShape, input: RowShape, trunk: &dyn TrunkKind, scope: &mut Scope<'_>) -> Stack {
+///
+/// # Errors
+/// [`ModelError::Setting`] if the head's activation can't be read.
+fn head(task: &TaskShape, input: RowShape, trunk: &dyn TrunkKind, scope: &mut Scope<'_>) -> Result<Stack, ModelError> {
     let head = &task.head;
     let mut stack = Stack::new(input);
     stack.flatten();
@@ -128,14 +132,17 @@ fn head(task: &TaskShape, input: RowShape, trunk: &dyn TrunkKind, scope: &mut Sc
     if head.dropout > 0.0 {
         stack.push(Dropout::new(id, head.dropout, stack.output()));
     }
-    let activation = head.activation.unwrap_or(trunk.activation());
+    let activation = match &head.activation {
+        Some(given) => Activation::of(given).map_err(known::refused(scope.path()))?.0,
+        None => trunk.activation(),
+    };
     let style = Hidden { activation, dropout: head.dropout, layer_norm: head.layer_norm };
     for (number, &width) in head.hidden.iter().enumerate() {
         style.push(width, &mut stack, &mut scope.at(number));
     }
     let inputs = stack.output().width();
     stack.push(Dense::new(inputs, task.outputs, &mut scope.at(head.hidden.len())));
-    stack
+    Ok(stack)
 }
 
 fn tasks_of(shapes: &Shapes, wanted: impl Fn(usize) -> bool) -> BTreeSet<usize> {

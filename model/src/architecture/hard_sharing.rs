@@ -1,13 +1,19 @@
 //! `hard_sharing`: one trunk for all tasks, and a head for each (Caruana, Machine Learning 1997).
 
-use settings::{Invalid, Reader};
+use settings::{Entry, Invalid, Reader};
 
-use super::{Architecture, ArchitectureKind, Parts, Wanted};
+use super::{Architecture, ArchitectureFn, ArchitectureKind, Parts, Wanted};
 use crate::ModelError;
 use crate::forward::Forward;
 use crate::layer::Stack;
 use crate::scope::Scope;
 use crate::value::{RowShape, Value};
+
+pub(super) const ENTRY: Entry<ArchitectureFn> = Entry::built_in(
+    "hard_sharing",
+    "one trunk for all tasks, and a head for each (Caruana, Machine Learning 1997)",
+    HardSharing::read,
+);
 
 /// One trunk for all tasks, in the scope `trunk`.
 #[derive(Debug)]

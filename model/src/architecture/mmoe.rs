@@ -1,14 +1,21 @@
 //! `mmoe`: multi-gate mixture of experts (Ma et al., KDD 2018).
 
 use burn::tensor::{Tensor, activation};
-use settings::{Invalid, Reader};
+use settings::{Entry, Invalid, Reader};
 
-use super::{Architecture, ArchitectureKind, Parts, Wanted};
+use super::{Architecture, ArchitectureFn, ArchitectureKind, Parts, Wanted};
 use crate::ModelError;
 use crate::forward::Forward;
 use crate::layer::{Dense, Stack};
 use crate::scope::Scope;
 use crate::value::{RowShape, Value};
+
+pub(super) const ENTRY: Entry<ArchitectureFn> = Entry::built_in(
+    "mmoe",
+    "several trunks, the experts, and a gate a task: a head gets the sum of the experts' outputs, weighted by a \
+     softmax of a linear layer of the trunk's input (Ma et al., KDD 2018)",
+    Mmoe::read,
+);
 
 /// Several trunks, the experts, in the scopes `expert.0`, `expert.1`, ..., and a gate a task in
 /// `gate.TASK`. A task's head gets the sum of the experts' outputs, each weighted by the task's
@@ -33,7 +40,7 @@ impl Mmoe {
     /// # Errors
     /// [`Invalid`] for values that can't be.
     pub fn read(reader: &mut Reader<'_>) -> Result<Box<dyn ArchitectureKind>, Invalid> {
-        let experts = reader.count("experts", 4, 1..=1024, "how many trunks there are")?;
+        let experts = reader.count("experts", 4, 1..=1024, "number of trunks")?;
         Ok(Box::new(Self { experts: experts as usize }))
     }
 }

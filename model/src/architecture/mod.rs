@@ -1,4 +1,5 @@
-//! Architectures: how tasks share the trunk. One file each.
+//! Architectures: how tasks share the trunk. One file each, with its name, its parameters and its
+//! layers, and one line each in [`ARCHITECTURES`].
 
 mod hard_sharing;
 mod mmoe;
@@ -8,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 use experiment::TaskShape;
-use settings::{Entry, Invalid, Reader, Registry};
+use settings::{Description, Invalid, Reader, Registry};
 
 pub use self::hard_sharing::HardSharing;
 pub use self::mmoe::Mmoe;
@@ -25,13 +26,13 @@ use crate::value::{RowShape, Value};
 pub type ArchitectureFn = fn(&mut Reader<'_>) -> Result<Box<dyn ArchitectureKind>, Invalid>;
 
 /// The architectures.
-pub static ARCHITECTURES: Registry<ArchitectureFn> = Registry::new("architecture", BUILT_IN);
+pub static ARCHITECTURES: Registry<ArchitectureFn> =
+    Registry::new("architecture", &[hard_sharing::ENTRY, mmoe::ENTRY, module::ENTRY]);
 
-const BUILT_IN: &[Entry<ArchitectureFn>] = &[
-    Entry::built_in("hard_sharing", "one trunk for all tasks, and a head for each (Caruana 1997)", HardSharing::read),
-    Entry::built_in("mmoe", "experts, and a gate a task (Ma et al. 2018)", Mmoe::read),
-    Entry::built_in("module", "a researcher's own burn module", ModuleArchitecture::read),
-];
+/// All architectures with their parameters, for the reference.
+pub fn reference() -> Vec<Description> {
+    ARCHITECTURES.describe(|part, reader| part(reader))
+}
 
 /// What an architecture is made of.
 #[derive(Debug)]

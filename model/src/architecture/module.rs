@@ -10,14 +10,20 @@ use std::fmt;
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Int, Tensor};
-use settings::{Invalid, Reader, Registry};
+use settings::{Entry, Invalid, Reader, Registry};
 
-use super::{Architecture, ArchitectureKind, Parts, Wanted};
+use super::{Architecture, ArchitectureFn, ArchitectureKind, Parts, Wanted};
 use crate::ModelError;
 use crate::forward::Forward;
 use crate::initial::Init;
 use crate::scope::{LayerId, Scope};
 use crate::value::{RowShape, Value};
+
+pub(super) const ENTRY: Entry<ArchitectureFn> = Entry::built_in(
+    "module",
+    "a researcher's own burn module, in place of the trunk; `{ module = \"my_net\" }` is short for it",
+    ModuleArchitecture::read,
+);
 
 /// Makes a module for the parts of a network.
 pub type ModuleFn = fn(&Parts<'_>, &Device) -> Result<Box<dyn AnyModule>, ModelError>;

@@ -1,9 +1,7 @@
-//! Activations.
-
-use burn::tensor::{Tensor, activation};
-use experiment::Activation;
+//! Activations as layers.
 
 use super::{HostLayer, Layer};
+use crate::activation::Activation;
 use crate::forward::Forward;
 use crate::value::{RowShape, Value};
 
@@ -19,15 +17,6 @@ impl Activate {
     pub fn new(function: Activation, shape: RowShape) -> Self {
         Self { function, shape }
     }
-
-    fn of<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        match self.function {
-            Activation::Relu => activation::relu(x),
-            Activation::Gelu => activation::gelu(x),
-            Activation::Tanh => activation::tanh(x),
-            Activation::Silu => activation::silu(x),
-        }
-    }
 }
 
 impl Layer for Activate {
@@ -37,12 +26,16 @@ impl Layer for Activate {
 
     fn forward(&self, x: Value, _forward: &Forward<'_>) -> Value {
         match x {
-            Value::Images(x) => Value::Images(self.of(x)),
-            x => Value::Vectors(self.of(x.into_vectors())),
+            Value::Images(x) => {
+                let [rows, channels, height, width] = x.dims();
+                let x = self.function.tensor(x.reshape([rows, channels * height * width]));
+                Value::Images(x.reshape([rows, channels, height, width]))
+            }
+            x => Value::Vectors(self.function.tensor(x.into_vectors())),
         }
     }
 
     fn host(&self) -> Option<HostLayer> {
-        Some(HostLayer::Activation(self.function))
+        Some(HostLayer::Activation(self.function.clone()))
     }
 }

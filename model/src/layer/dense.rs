@@ -1,8 +1,7 @@
 //! Fully connected layers.
 
-use experiment::Activation;
-
 use super::{Activate, Dropout, HostLayer, Layer, LayerNorm, Stack};
+use crate::activation::Activation;
 use crate::forward::Forward;
 use crate::initial::Init;
 use crate::scope::{LayerId, Param, Scope};
@@ -55,7 +54,7 @@ impl Layer for Dense {
 
 /// What the hidden layers of one stage have in common:
 /// `dropout(activation(norm(x W^T + b)))`, dropout and norm optional.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Hidden {
     /// The function after the norm.
     pub activation: Activation,
@@ -74,7 +73,7 @@ impl Hidden {
         if self.layer_norm {
             stack.push(LayerNorm::new(outputs, &mut scope.at("norm")));
         }
-        stack.push(Activate::new(self.activation, stack.output()));
+        stack.push(Activate::new(self.activation.clone(), stack.output()));
         if self.dropout > 0.0 {
             stack.push(Dropout::new(id, self.dropout, stack.output()));
         }

@@ -16,8 +16,6 @@ mod pool;
 use std::fmt;
 use std::ops::Range;
 
-use experiment::Activation;
-
 pub use self::activation::Activate;
 pub use self::conv::Conv;
 pub use self::dense::{Dense, Hidden};
@@ -27,6 +25,7 @@ pub use self::flatten::Flatten;
 pub use self::norm::{GroupNorm, LayerNorm};
 pub use self::pool::{MaxPool, MeanPool};
 
+use crate::activation::Activation;
 use crate::forward::Forward;
 use crate::scope::LayerId;
 use crate::value::{RowShape, Value};
@@ -51,7 +50,7 @@ pub trait Layer: fmt::Debug + Send + Sync {
 }
 
 /// What the engine that is written by hand can compute. Ranges are places in the flat vector.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum HostLayer {
     /// `x W^T + b`.
     Dense {

@@ -1,13 +1,20 @@
 //! `cnn`: convolutions of images.
 
-use experiment::Activation;
-use settings::{Invalid, Range, Reader};
+use settings::{Entry, Invalid, Range, Reader};
 
-use super::{Role, TrunkKind, WIDTH_MAX};
+use super::{Role, TrunkFn, TrunkKind, WIDTH_MAX};
 use crate::ModelError;
+use crate::activation::Activation;
 use crate::layer::{Activate, Conv, Dropout, GroupNorm, Hidden, MaxPool, MeanPool, Stack};
 use crate::scope::Scope;
 use crate::value::RowShape;
+
+pub(super) const ENTRY: Entry<TrunkFn> = Entry::built_in(
+    "cnn",
+    "convolutions of images: for each entry of `channels` a convolution, a norm, the activation, pooling and dropout; \
+     in an encoder, a fully connected layer of the width `width` after them",
+    Cnn::read,
+);
 
 /// Blocks `0`, `1`, ... of a convolution, group norm, activation, pooling and dropout. The images
 /// that the last block gives become a vector.
@@ -51,26 +58,25 @@ impl Cnn {
         if channels.is_empty() {
             return Err(Invalid::value("channels", "[]", "a list with at least one number of channels"));
         }
-        let kernel = small(reader, "kernel", 3, "the sides of a convolution's kernel, in pixels")?;
-        let stride = small(reader, "stride", 1, "the step of a convolution, in pixels")?;
-        let norm = reader.name("norm", "group", &["group", "none"], "group normalisation after each convolution")?;
-        let groups =
-            reader.count("groups", 8, 1.., "the most groups of the normalisation; they divide the channels")? as usize;
-        let activation = role.activation(reader)?;
-        let pool =
-            reader.name("pool", "max", &["max", "none"], "the largest of each 2 x 2 pixels after each convolution")?;
-        let dropout = reader.number(
-            "dropout",
-            0.0,
-            Range::HalfOpen(0.0, 1.0),
-            "share of each layer's outputs that is dropped in training",
-        )? as f32;
-        let ending = reader.name(
-            "ending",
-            "flatten",
-            &["flatten", "mean"],
-            "what follows the convolutions: all values, or the mean of each channel",
+        let kernel = small(
+            reader,
+            "kernel",
+            3,
+            "the side of the square kernels, in pixels; images get `kernel / 2` zeros on each side",
         )?;
+        let stride = small(reader, "stride", 1, "pixels between two places of a kernel")?;
+        let documentation = "after each convolution: group normalisation, or none";
+        let norm = reader.name("norm", "group", &["group", "none"], documentation)?;
+        let documentation = "groups of the normalisation; if they do not divide the channels, the greatest common \
+                             divisor of both";
+        let groups = reader.count("groups", 8, 1.., documentation)? as usize;
+        let activation = role.activation(reader)?;
+        let documentation = "after each activation: the largest value of each square of 2 x 2 pixels, or none";
+        let pool = reader.name("pool", "max", &["max", "none"], documentation)?;
+        let documentation = "share of each layer's outputs that is dropped in training";
+        let dropout = reader.number("dropout", 0.0, Range::HalfOpen(0.0, 1.0), documentation)? as f32;
+        let documentation = "how images become a list of numbers at the end: all pixels, or the mean of each channel";
+        let ending = reader.name("ending", "flatten", &["flatten", "mean"], documentation)?;
         let width = role.width(reader)?;
         Ok(Box::new(Self {
             channels: channels.iter().map(|&channels| channels as usize).collect(),
@@ -98,7 +104,7 @@ impl Cnn {
             let groups = greatest_common_divisor(groups, channels);
             stack.push(GroupNorm::new(groups, channels, stack.output(), &mut scope.at("norm")));
         }
-        stack.push(Activate::new(self.activation, stack.output()));
+        stack.push(Activate::new(self.activation.clone(), stack.output()));
         if let Some(size) = self.pool {
             let image = stack.output().to_string();
             let pool = MaxPool::new(size, stack.output());
@@ -122,14 +128,14 @@ impl TrunkKind for Cnn {
             Ending::Mean => stack.push(MeanPool::new(stack.output())),
         }
         if let Some(width) = self.width {
-            let style = Hidden { activation: self.activation, dropout: self.dropout, layer_norm: false };
+            let style = Hidden { activation: self.activation.clone(), dropout: self.dropout, layer_norm: false };
             style.push(width, &mut stack, &mut scope.at(self.channels.len()));
         }
         Ok(stack)
     }
 
     fn activation(&self) -> Activation {
-        self.activation
+        self.activation.clone()
     }
 }
 

@@ -1,13 +1,20 @@
 //! `mlp`: fully connected layers.
 
-use experiment::Activation;
-use settings::{Invalid, Range, Reader};
+use settings::{Entry, Invalid, Range, Reader};
 
-use super::{Role, TrunkKind, WIDTH_MAX};
+use super::{Role, TrunkFn, TrunkKind, WIDTH_MAX};
 use crate::ModelError;
+use crate::activation::Activation;
 use crate::layer::{Hidden, Stack};
 use crate::scope::Scope;
 use crate::value::RowShape;
+
+pub(super) const ENTRY: Entry<TrunkFn> = Entry::built_in(
+    "mlp",
+    "fully connected layers of the widths `hidden`, in an encoder one of the width `width` after them; an image is \
+     taken as a list of its pixels",
+    Mlp::read,
+);
 
 /// Hidden layers `0`, `1`, ... of given widths. Images are taken as vectors of their pixels.
 #[derive(Debug)]
@@ -27,10 +34,14 @@ impl Mlp {
     /// # Errors
     /// [`Invalid`] for values that can't be.
     pub fn read(reader: &mut Reader<'_>, role: Role) -> Result<Box<dyn TrunkKind>, Invalid> {
-        let default: &[u64] = if role == Role::Trunk { &[128, 64] } else { &[] };
-        let hidden =
-            reader.counts("hidden", default, 1..=WIDTH_MAX, "the width of each layer; a trunk has at least one")?;
-        if role == Role::Trunk && hidden.is_empty() {
+        let default: &[u64] = if role.is_trunk() { &[128, 64] } else { &[] };
+        let hidden = reader.counts(
+            "hidden",
+            default,
+            1..=WIDTH_MAX,
+            "the width of each hidden layer; a trunk has at least one",
+        )?;
+        if role.is_trunk() && hidden.is_empty() {
             return Err(Invalid::value(
                 "hidden",
                 "[]",
@@ -47,7 +58,7 @@ impl Mlp {
         )? as f32;
         let layer_norm = reader.flag("layer_norm", false, "normalise each layer's outputs before the activation")?;
         let widths = hidden.iter().map(|&width| width as usize).chain(last).collect();
-        let unfinished = role != Role::Trunk && last.is_none();
+        let unfinished = !role.is_trunk() && last.is_none();
         Ok(Box::new(Self { widths, style: Hidden { activation, dropout, layer_norm }, unfinished }))
     }
 }
@@ -66,7 +77,7 @@ impl TrunkKind for Mlp {
     }
 
     fn activation(&self) -> Activation {
-        self.style.activation
+        self.style.activation.clone()
     }
 
     fn entry_width(&self) -> Option<usize> {

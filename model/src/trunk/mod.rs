@@ -1,17 +1,18 @@
-//! Kinds of trunks: one file each. Encoders are of the same kinds.
+//! Kinds of trunks: one file each, with its name, its parameters and its layers, and one line each
+//! in [`TRUNKS`]. Encoders are of the same kinds.
 
 mod cnn;
 mod mlp;
 
 use std::fmt;
 
-use experiment::Activation;
-use settings::{Entry, Invalid, Reader, Registry};
+use settings::{Description, Invalid, Reader, Registry};
 
 pub use self::cnn::Cnn;
 pub use self::mlp::Mlp;
 
 use crate::ModelError;
+use crate::activation::Activation;
 use crate::layer::Stack;
 use crate::scope::Scope;
 use crate::value::RowShape;
@@ -20,15 +21,10 @@ use crate::value::RowShape;
 pub type TrunkFn = fn(&mut Reader<'_>, Role) -> Result<Box<dyn TrunkKind>, Invalid>;
 
 /// The kinds of trunks and encoders.
-pub static TRUNKS: Registry<TrunkFn> = Registry::new("trunk", BUILT_IN);
-
-const BUILT_IN: &[Entry<TrunkFn>] = &[
-    Entry::built_in("mlp", "fully connected layers", Mlp::read),
-    Entry::built_in("cnn", "convolutions of images, with group norm, pooling and dropout", Cnn::read),
-];
+pub static TRUNKS: Registry<TrunkFn> = Registry::new("trunk", &[mlp::ENTRY, cnn::ENTRY]);
 
 /// What a kind is read for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Role {
     /// The layers that tasks share.
     Trunk,
@@ -45,23 +41,24 @@ pub enum Role {
 const WIDTH_MAX: u64 = 1 << 20;
 
 impl Role {
+    /// Whether the kind is read for the layers that tasks share.
+    pub fn is_trunk(&self) -> bool {
+        matches!(self, Role::Trunk)
+    }
+
     /// Reads `activation`: the function after each layer.
     ///
     /// # Errors
-    /// [`Invalid`] if there is none of that name.
-    pub fn activation(self, reader: &mut Reader<'_>) -> Result<Activation, Invalid> {
+    /// [`Invalid`] if there is none of that name, and for what it refuses of its parameters.
+    pub fn activation(&self, reader: &mut Reader<'_>) -> Result<Activation, Invalid> {
         const DOCUMENTATION: &str = "the function after each layer";
-        let name = match self {
-            Role::Trunk => Some(reader.name("activation", "relu", Activation::NAMES, DOCUMENTATION)?),
-            Role::Encoder { .. } => {
-                reader.optional_name("activation", Activation::NAMES, "the trunk's", DOCUMENTATION)?
+        match self {
+            Role::Trunk => Activation::read(reader, "activation", DOCUMENTATION),
+            Role::Encoder { activation: inherited, .. } => {
+                let given = Activation::read_optional(reader, "activation", "the trunk's", DOCUMENTATION)?;
+                Ok(given.unwrap_or_else(|| inherited.clone()))
             }
-        };
-        Ok(match (name.and_then(Activation::named), self) {
-            (Some(activation), _) => activation,
-            (None, Role::Encoder { activation, .. }) => activation,
-            (None, Role::Trunk) => Activation::default(),
-        })
+        }
     }
 
     /// Reads an encoder's `width`, by default the trunk's first; none if there is neither, and for
@@ -69,12 +66,23 @@ impl Role {
     ///
     /// # Errors
     /// [`Invalid`] if it is no whole number of at least 1.
-    pub fn width(self, reader: &mut Reader<'_>) -> Result<Option<usize>, Invalid> {
+    pub fn width(&self, reader: &mut Reader<'_>) -> Result<Option<usize>, Invalid> {
         let Role::Encoder { width: inherited, .. } = self else { return Ok(None) };
         let documentation = "the width of the last layer, which is the trunk's input";
         let width = reader.optional_count("width", 1..=WIDTH_MAX, "the trunk's first", documentation)?;
-        Ok(width.map(|width| width as usize).or(inherited))
+        Ok(width.map(|width| width as usize).or(*inherited))
     }
+}
+
+/// All kinds with their parameters as trunks, for the reference.
+pub fn reference() -> Vec<Description> {
+    TRUNKS.describe(|part, reader| part(reader, Role::Trunk))
+}
+
+/// All kinds with their parameters as encoders, for the reference.
+pub fn encoder_reference() -> Vec<Description> {
+    let role = Role::Encoder { activation: Activation::default(), width: None };
+    TRUNKS.describe(|part, reader| part(reader, role.clone()))
 }
 
 /// What a trunk or an encoder consists of, with its parameters.

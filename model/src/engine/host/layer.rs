@@ -2,7 +2,7 @@
 
 use super::plan::Dense;
 use super::product::{Matrix, multiply};
-use crate::activation;
+use crate::activation::Activation;
 
 /// Added to the variance before the root, as PyTorch's LayerNorm does.
 const NORM_EPSILON: f32 = 1e-5;
@@ -41,7 +41,7 @@ pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32],
     let Passed { out, kept, normal, inverse_std, mask } = passed;
     let len = rows * layer.outputs;
     out.resize(len, 0.0);
-    let apart = !mask.is_empty() || layer.activation.is_some_and(activation::keeps_input);
+    let apart = !mask.is_empty() || layer.activation.as_ref().is_some_and(Activation::keeps_input);
     let z: &mut [f32] = if apart {
         kept.resize(len, 0.0);
         kept
@@ -69,17 +69,17 @@ pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32],
         z.chunks_exact_mut(layer.outputs).for_each(|row| add(row, bias));
     }
 
-    let Some(function) = layer.activation else { return };
+    let Some(function) = &layer.activation else { return };
     if !apart {
-        activation::apply(function, out);
+        function.apply(out);
         return;
     }
-    if !activation::keeps_input(function) {
-        activation::apply(function, kept);
+    if !function.keeps_input() {
+        function.apply(kept);
     }
     out.copy_from_slice(kept);
-    if activation::keeps_input(function) {
-        activation::apply(function, out);
+    if function.keeps_input() {
+        function.apply(out);
     }
     multiply_by(out, mask);
 }
@@ -96,9 +96,9 @@ pub(crate) fn backward(
     gradient: &mut [f32],
 ) {
     multiply_by(delta, &passed.mask);
-    if let Some(function) = layer.activation {
-        let apart = !passed.mask.is_empty() || activation::keeps_input(function);
-        activation::backward(function, if apart { &passed.kept } else { &passed.out }, delta);
+    if let Some(function) = &layer.activation {
+        let apart = !passed.mask.is_empty() || function.keeps_input();
+        function.backward(if apart { &passed.kept } else { &passed.out }, delta);
     }
     if let Some(norm) = &layer.norm {
         let scale = &parameters[norm.scale.clone()];

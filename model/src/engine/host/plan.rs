@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use experiment::Activation;
-
+use crate::activation::Activation;
 use crate::layer::{HostLayer, Stack};
 use crate::scope::LayerId;
 use crate::structure::Structure;
 
 /// `dropout(activation(norm(x W^T + b)))`, each part but the product optional.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Dense {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
@@ -21,7 +20,7 @@ pub(super) struct Dense {
 }
 
 /// Layer normalisation over a row, with a scale and a shift by column.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Norm {
     pub(super) scale: Range<usize>,
     pub(super) shift: Range<usize>,
@@ -109,7 +108,7 @@ fn encoder(stack: &Stack) -> Option<Encoder> {
 
 fn head(stack: &Stack) -> Option<Head> {
     let layers = stack.host()?;
-    let first = layers.iter().position(|layer| *layer != HostLayer::Flatten)?;
+    let first = layers.iter().position(|layer| !matches!(layer, HostLayer::Flatten))?;
     let (dropout, rest) = match layers[first] {
         HostLayer::Dropout { layer, rate } => (Some(Dropout { layer, rate }), &layers[first + 1..]),
         _ => (None, &layers[first..]),
@@ -138,7 +137,7 @@ fn fused(layers: &[HostLayer]) -> Option<Vec<Dense>> {
                 last.norm = Some(Norm { scale: scale.clone(), shift: shift.clone() });
             }
             HostLayer::Activation(function) => {
-                dense.last_mut().filter(|last| last.activation.is_none())?.activation = Some(*function);
+                dense.last_mut().filter(|last| last.activation.is_none())?.activation = Some(function.clone());
             }
             HostLayer::Dropout { layer, rate } => {
                 let last = dense.last_mut().filter(|last| last.activation.is_some() && last.dropout.is_none())?;
