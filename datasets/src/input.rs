@@ -3,6 +3,10 @@
 //!
 //! `[dataset.NAME.input.INPUT]` names a kind with its parameters. Each kind is one file here and
 //! one line in [`INPUTS`]. A dataset without inputs has one `table` input of all features.
+//!
+//! A researcher's catalogue can't add kinds: what a kind gives, an [`Encoding`] and an
+//! [`InputShape`], are closed types that the plan, the workers and the model share, so a new kind
+//! of input is a change to these crates.
 
 mod image;
 mod table;
@@ -10,7 +14,7 @@ mod table;
 use std::fmt;
 
 use experiment::{Dataset, InputShape};
-use settings::{Component, Entry, Invalid, Reader, Registry, Table};
+use settings::{Component, Invalid, Reader, Registry, Table};
 
 use crate::column::{Column, ColumnKind};
 use crate::encoding::Encoding;
@@ -19,13 +23,7 @@ use crate::encoding::Encoding;
 pub type InputFn = fn(&mut Reader<'_>) -> Result<Box<dyn Input>, Invalid>;
 
 /// The kinds of input that this binary knows.
-pub static INPUTS: Registry<InputFn> = Registry::new(
-    "input",
-    &[
-        Entry::built_in("table", "columns side by side: numbers standardised, text one-hot or embedded", table::read),
-        Entry::built_in("image", "a list or array column with the values of an image", image::read),
-    ],
-);
+pub static INPUTS: Registry<InputFn> = Registry::new("input", &[table::ENTRY, image::ENTRY]);
 
 /// One input of a dataset, as the experiment describes it.
 pub trait Input: fmt::Debug + Send + Sync {

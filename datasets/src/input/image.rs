@@ -1,22 +1,21 @@
 //! `kind = "image"`: a list or array column with the values of an image.
 //!
-//! | key | what | default |
-//! |---|---|---|
-//! | `column` | the column, with as many numbers in every row | |
-//! | `shape` | `[channels, height, width]`; the values stand in this order | |
-//! | `scale` | what every value is multiplied by | 1/255 if the file holds bytes (`u8`), else 1 |
-//! | `normalize` | `true`: after scaling, subtract the mean of the training images and divide by their standard deviation, channel by channel; `{ mean = [..], std = [..] }` gives both | `false` |
-//!
-//! So bytes become numbers from 0 to 1, as `ToTensor` of torchvision and `Rescaling(1/255)` of
-//! Keras give them, and `normalize` is `Normalize` of torchvision.
+//! Bytes become numbers from 0 to 1, as `ToTensor` of torchvision and `Rescaling(1/255)` of Keras
+//! give them, and `normalize` is `Normalize` of torchvision.
 
 use experiment::InputShape;
-use settings::{Invalid, Range, Reader, Table, Value};
+use settings::{Entry, Invalid, Range, Reader, Table, Value};
 
-use super::{Chosen, Fit, Input, Offered};
+use super::{Chosen, Fit, Input, InputFn, Offered};
 use crate::column::{Column, ColumnKind};
 use crate::encoding::{Encoding, Pixels};
 use crate::statistics::{self, Moments};
+
+pub(super) const ENTRY: Entry<InputFn> = Entry::built_in(
+    "image",
+    "the pixels of an image, in a list or array column with equally many values in every row, none of them missing",
+    read,
+);
 
 /// The largest image: larger ones would not fit into the memory of a batch.
 const VALUES_MAX: usize = 1 << 24;
@@ -43,22 +42,23 @@ enum Normalize {
     Given { mean: Vec<f64>, std: Vec<f64> },
 }
 
-/// Reads the input's parameters.
-pub(super) fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Input>, Invalid> {
+fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Input>, Invalid> {
     let column = reader.required_text("column", "the name of a list or array column", "the column of the images")?;
     let example = Value::List(vec![Value::Integer(1), Value::Integer(28), Value::Integer(28)]);
-    let documentation = "what an image's values are, the last one varying fastest";
+    let documentation = "the values stand in this order, channel by channel and row by row";
     let [channels, height, width] = shape(&reader.required_value("shape", SHAPE, example, documentation)?)?;
-    let documentation = "factor of the values, before they are standardised";
-    let scale = reader.optional_number("scale", Range::Positive, "1/255 for bytes, else 1", documentation)?;
-    let documentation = "by channel, take off the mean and divide by the standard deviation: those of the training \
-                         images, or given ones";
+    let documentation = "factor of every value; so bytes become numbers from 0 to 1, as with `ToTensor` of \
+                         torchvision and `Rescaling(1/255)` of Keras";
+    let otherwise = "1/255 if the file holds bytes (`u8`), else 1";
+    let scale = reader.optional_number("scale", Range::Positive, otherwise, documentation)?;
+    let documentation = "after scaling, subtract a mean and divide by a standard deviation, one of each a channel, \
+                         as `Normalize` of torchvision: `true` takes those of the training rows, the table gives them";
     let normalize = normalize(reader.optional_value("normalize", NORMALIZE, "false", documentation), channels)?;
     Ok(Box::new(Image { column, channels, height, width, scale, normalize }))
 }
 
-const SHAPE: &str = "a list of channels, height and width, each at least 1";
-const NORMALIZE: &str = "true, false, or { mean = [..], std = [..] } with a number for each channel";
+const SHAPE: &str = "`[channels, height, width]`, each a whole number of at least 1";
+const NORMALIZE: &str = "true, false, or `{ mean = [..], std = [..] }` with a number for each channel";
 
 fn shape(value: &Value) -> Result<[usize; 3], Invalid> {
     let allowed = format!("[channels, height, width], each at least 1, with at most {VALUES_MAX} values together");

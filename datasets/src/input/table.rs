@@ -6,13 +6,19 @@
 use std::collections::BTreeSet;
 
 use experiment::InputShape;
-use settings::{Invalid, Reader, Value};
+use settings::{Entry, Invalid, Reader, Value};
 
-use super::{Chosen, Fit, Input, Offered};
+use super::{Chosen, Fit, Input, InputFn, Offered};
 use crate::column::{Column, ColumnKind};
 use crate::encoding::{EMBEDDING_LIMIT, Encoding};
 use crate::statistics;
 use crate::statistics::Moments;
+
+pub(super) const ENTRY: Entry<InputFn> = Entry::built_in(
+    "table",
+    "columns side by side, as without any input: numbers are standardised, text and truth values one-hot or embedded",
+    read,
+);
 
 /// Columns side by side.
 #[derive(Debug, Default)]
@@ -20,10 +26,9 @@ pub(super) struct TableInput {
     columns: Option<Vec<String>>,
 }
 
-/// Reads the input's parameters.
-pub(super) fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Input>, Invalid> {
-    let allowed = "a list of names and globs of columns, `!` before what is left out";
-    let given = reader.optional_value("columns", allowed, "all features", "the columns that stand side by side");
+fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Input>, Invalid> {
+    let allowed = "a text or a list of texts: names and globs of columns, `!` before what is left out";
+    let given = reader.optional_value("columns", allowed, "all but targets", "the columns that stand side by side");
     let columns =
         given.map(|value| patterns(value).ok_or_else(|| Invalid::value("columns", value, allowed))).transpose()?;
     Ok(Box::new(TableInput { columns }))
