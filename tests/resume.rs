@@ -247,6 +247,45 @@ fn an_evaluation_that_a_signal_cut_short_is_made_good() {
 }
 
 #[test]
+fn a_rate_that_falls_with_the_validation_loss_goes_on_where_it_was() {
+    let folder = folder();
+    let schedule = "train.schedule={ kind = \"plateau\", factor = 0.7, patience = 2, min_delta = 0.001 }";
+    let more = [
+        "--set",
+        "train.steps=1200",
+        "--set",
+        "train.evaluate_every=5",
+        "--set",
+        "train.checkpoint.every=40",
+        "--set",
+        schedule,
+        "--set",
+        "weighting.method=excess_mtl",
+    ];
+    let whole = folder.path().join("quiet");
+    let expected = quiet(&example("digits"), &whole, &more);
+    let rates = |results: &[Value]| -> Vec<f64> {
+        results.iter().filter_map(|record| record["metrics"]["learning_rate"].as_f64()).collect()
+    };
+    let fallen = rates(&expected.1);
+    assert!(fallen.last() < fallen.first().map(|first| first * 0.5).as_ref(), "{fallen:?}");
+    let run = folder.path().join("stopped");
+    for i in 1..=8 {
+        let before = last_step(&run);
+        let running = start({
+            let mut command = train(&example("digits"), &run, &more);
+            command.args(["--resume", "auto", "--workers", "2"]);
+            command
+        });
+        wait_for("a new step", || (last_step(&run) > before.max(i * 60)).then_some(()));
+        kill(running.0.id(), if i % 2 == 0 { Signal::KILL } else { Signal::TERM });
+        running.wait();
+    }
+    let done = report(&resume(&run).output().expect("starts"));
+    assert_equal(&expected, &done, &run);
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let folder = folder();
     let run = folder.path().join("run");

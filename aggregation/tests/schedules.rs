@@ -89,6 +89,21 @@ fn one_cycle_gives_pytorchs_rates() {
 }
 
 #[test]
+fn a_plateau_lowers_the_rate_by_its_factor_down_to_the_least_rate() {
+    let text = "kind = \"plateau\"\nfactor = 0.5\npatience = 3\nmin_learning_rate = 0.03\nwarmup_steps = 4";
+    let plateau = schedule(text).plateau().expect("it has one");
+    assert_eq!((plateau.patience, plateau.min_delta), (3, 0.0));
+    let rate = |step: u64, plateaus: u64| plateau.lowered(schedule(text).learning_rate(0.1, step, 100), plateaus);
+    for (plateaus, expected) in [(0, 0.1), (1, 0.05), (2, 0.03), (9, 0.03)] {
+        close(rate(50, plateaus), expected);
+    }
+    // A rate that warms up may be below the least one.
+    close(rate(0, 0), 0.025);
+    close(rate(0, 1), 0.025);
+    assert_eq!(schedule("kind = \"cosine\"").plateau(), None);
+}
+
+#[test]
 fn rates_are_finite_and_not_negative_for_short_trainings() {
     for kind in ["constant", "linear", "cosine", "step\"\nstep_size = \"1", "exponential\"\ngamma = \"1", "one_cycle"] {
         let text = format!("kind = \"{kind}\"").replace("\"1\"", "1");
@@ -124,6 +139,8 @@ fn bad_schedules_are_refused_with_the_key() {
         ("kind = \"step\"", "`step_size`"),
         ("kind = \"exponential\"\ngamma = 0", "`gamma`"),
         ("kind = \"one_cycle\"\nanneal_strategy = \"cosine\"", "`anneal_strategy`"),
+        ("kind = \"plateau\"\nfactor = 1", "`factor`"),
+        ("kind = \"plateau\"\npatience = 0", "`patience`"),
     ] {
         let error = toml::from_str::<Schedule>(text).expect_err(text).to_string();
         assert!(error.contains(key), "{text}: {error}");

@@ -136,8 +136,9 @@ impl RunState {
         let mut selection = Selection::new(&setup.loaded.experiment.train);
         let mut run = Run::new(setup.run_settings(), step);
         if let Some(checkpoint) = checkpoint {
-            updater.restore(checkpoint).map_err(|reason| CoordinatorError::Misfit { step, reason })?;
             let stop_early = selection.restore(checkpoint);
+            let restored = updater.restore(checkpoint, selection.plateaus());
+            restored.map_err(|reason| CoordinatorError::Misfit { step, reason })?;
             let count = |name| checkpoint.state(name).unwrap_or(0);
             run = run
                 .resumed(checkpoint.state(EVALUATION_DUE).unwrap_or(false), stop_early)

@@ -20,6 +20,8 @@ pub enum Range {
     HalfOpen(f64, f64),
     /// Above the first, to the second, which is allowed.
     LeftOpen(f64, f64),
+    /// Between the first and the second, neither allowed.
+    Open(f64, f64),
 }
 
 impl Range {
@@ -33,6 +35,7 @@ impl Range {
                 Range::Closed(low, high) => low <= value && value <= high,
                 Range::HalfOpen(low, high) => low <= value && value < high,
                 Range::LeftOpen(low, high) => low < value && value <= high,
+                Range::Open(low, high) => low < value && value < high,
             }
     }
 
@@ -50,6 +53,7 @@ impl Range {
             Range::Finite | Range::Positive | Range::NotNegative => 1.0,
             Range::Closed(low, _) | Range::HalfOpen(low, _) => low,
             Range::LeftOpen(_, high) => high,
+            Range::Open(low, high) => 0.5 * (low + high),
         }
     }
 }
@@ -63,6 +67,7 @@ impl fmt::Display for Range {
             Range::Closed(low, high) => write!(f, "a number from {low} to {high}"),
             Range::HalfOpen(low, high) => write!(f, "a number of at least {low} and below {high}"),
             Range::LeftOpen(low, high) => write!(f, "a number above {low} and at most {high}"),
+            Range::Open(low, high) => write!(f, "a number above {low} and below {high}"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Learning-rate schedules: pure functions of (base rate, step, total steps).
+//! Learning-rate schedules: pure functions of (base rate, step, total steps), and of the number of
+//! plateaus of the validation loss so far for those that have a [`Plateau`].
 //!
 //! Every kind takes `warmup_steps` (0): during the first `w` steps the rate rises linearly, at step
 //! s by the factor (s + 1) / w, to where the schedule begins. The schedule then runs over the rest,
@@ -13,6 +14,7 @@ mod cosine;
 mod exponential;
 mod linear;
 mod one_cycle;
+mod plateau;
 mod step;
 
 use std::fmt;
@@ -26,6 +28,32 @@ pub trait Shape: fmt::Debug + Send + Sync {
     /// The rate of step `s` of `n` after warm-up, both counted without it; `n` is at least 1, and
     /// `s` may be beyond it. `base` is the optimizer's rate.
     fn rate(&self, base: f64, s: u64, n: u64) -> f64;
+
+    /// How the rate falls with the validation loss; `None` if it depends on the step alone.
+    fn plateau(&self) -> Option<Plateau> {
+        None
+    }
+}
+
+/// How a rate falls when the validation loss stops getting better.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plateau {
+    /// Factor of one fall, above 0 and below 1.
+    pub factor: f64,
+    /// Evaluations in a row without getting better that are a plateau, at least 1.
+    pub patience: u64,
+    /// By how much the loss has to get better to count.
+    pub min_delta: f64,
+    /// The rate never falls below this.
+    pub min_learning_rate: f64,
+}
+
+impl Plateau {
+    /// The rate after so many plateaus, from the rate without any. A rate that was below the least
+    /// one stays.
+    pub fn lowered(&self, rate: f64, plateaus: u64) -> f64 {
+        (rate * libm::pow(self.factor, plateaus as f64)).max(self.min_learning_rate.min(rate))
+    }
 }
 
 /// Reads a schedule's parameters but for `warmup_steps`, which the caller reads.
@@ -34,7 +62,7 @@ pub type Read = fn(&mut Reader<'_>) -> Result<Box<dyn Shape>, Invalid>;
 /// All schedules, in the order of the reference.
 pub static SCHEDULES: Registry<Read> = Registry::new(
     "schedule",
-    &[constant::ENTRY, linear::ENTRY, cosine::ENTRY, step::ENTRY, exponential::ENTRY, one_cycle::ENTRY],
+    &[constant::ENTRY, linear::ENTRY, cosine::ENTRY, step::ENTRY, exponential::ENTRY, one_cycle::ENTRY, plateau::ENTRY],
 );
 
 /// The schedule of an experiment that names none.
@@ -90,8 +118,14 @@ pub fn reference() -> Vec<Description> {
 }
 
 impl Schedule {
+    /// How the rate falls with the validation loss; `None` if it depends on the step alone.
+    pub fn plateau(&self) -> Option<Plateau> {
+        self.shape.plateau()
+    }
+
     /// The learning rate of step `step` (from 0) of a training of `total_steps`, for the
-    /// optimizer's `base` rate. A step beyond the end has the last rate of a shape that ends.
+    /// optimizer's `base` rate, before any [plateau](Schedule::plateau). A step beyond the end has
+    /// the last rate of a shape that ends.
     pub fn learning_rate(&self, base: f64, step: u64, total_steps: u64) -> f64 {
         let rest = total_steps.saturating_sub(self.warmup_steps).max(1);
         if step < self.warmup_steps {

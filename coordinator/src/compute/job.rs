@@ -11,7 +11,7 @@ use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     journal::JournalError,
     run::{Evaluation, Unusable},
-    selection::Evaluated,
+    selection::{Evaluated, Plateaus},
 };
 
 /// A job for the computing thread.
@@ -52,6 +52,11 @@ pub enum Job {
         /// The step.
         step: u64,
     },
+    /// Lower the learning rate.
+    LowerLearningRate {
+        /// The plateaus of the validation loss so far.
+        plateaus: Plateaus,
+    },
     /// Compute metrics from the workers' sums.
     ComputeMetrics {
         /// The evaluation.
@@ -81,7 +86,8 @@ impl Job {
             | Job::ComputeWeights { .. }
             | Job::UpdateWeighting { .. }
             | Job::Update { .. }
-            | Job::Skip { .. } => true,
+            | Job::Skip { .. }
+            | Job::LowerLearningRate { .. } => true,
             Job::ComputeMetrics { .. } | Job::Save { .. } => false,
         }
     }
@@ -124,6 +130,8 @@ pub enum Done {
         /// All answers of the step.
         answers: Answers,
     },
+    /// The learning rate is lowered.
+    LearningRateLowered,
     /// A step was skipped.
     Skipped(SkipReport),
     /// Metrics are computed.

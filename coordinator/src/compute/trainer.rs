@@ -43,6 +43,10 @@ impl Trainer {
                 Ok(report) => Done::Skipped(report),
                 Err(error) => Done::NotFinite(error),
             },
+            Job::LowerLearningRate { plateaus } => {
+                self.updater.plateaus = plateaus;
+                Done::LearningRateLowered
+            }
             Job::ComputeMetrics { evaluation, sums, agreed } => {
                 let split = evaluation.split();
                 let unusable = if agreed { Vec::new() } else { answers::not_finite(split, &sums) };

@@ -33,7 +33,7 @@ use super::{
     report::{Factors, NotFinite, SkipReport, StepReport},
     weigher::Weigher,
 };
-use crate::{parameters::Parameters, run::Unusable, setup::Setup};
+use crate::{parameters::Parameters, run::Unusable, selection::Plateaus, setup::Setup};
 
 /// All that an update reads and changes.
 pub struct Updater {
@@ -44,6 +44,8 @@ pub struct Updater {
     optimizer: Optimizer,
     state: OptimizerState,
     schedule: Schedule,
+    /// The plateaus of the validation loss so far.
+    pub(super) plateaus: Plateaus,
     weigher: Weigher,
     /// The weighting's answer for the step in progress, in combined mode.
     weighed: Option<Outcome>,
@@ -84,6 +86,7 @@ impl Updater {
             state: experiment.train.optimizer.state(elements),
             optimizer: experiment.train.optimizer.clone(),
             schedule: experiment.train.schedule.clone(),
+            plateaus: Plateaus::default(),
             clip_norm: experiment.train.clip_norm,
             robust: experiment.train.robust.clone(),
             seed: experiment.seed,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Shell;
 use crate::{
     checkpoint::{self, CheckpointError},
-    compute::{Done, Factors, NotFinite, SkipReport, StepReport},
+    compute::{Done, Factors, Job, NotFinite, SkipReport, StepReport},
     error::CoordinatorError,
     journal::{Observation, Reason},
     run::{Evaluation, Event},
@@ -26,6 +26,7 @@ impl Shell {
                 self.tell(Event::WeightingUpdated { step });
                 self.executor.look_ahead();
             }
+            Done::LearningRateLowered => {}
             Done::Updated(report) => self.on_updated(report),
             Done::NotFinite(error) if error.can_be_skipped() => {
                 let reason = self.with_checkpoint(&error);
@@ -92,6 +93,11 @@ impl Shell {
             Evaluation::Progress => {
                 let verdict = self.results.observe(step, &evaluated, &self.parameters);
                 stop = verdict.stop;
+                if let Some(plateaus) = verdict.plateaus
+                    && let Err(error) = self.order(Job::LowerLearningRate { plateaus })
+                {
+                    self.recorder.fail(error);
+                }
                 if verdict.improved
                     && let Err(error) = self.order_checkpoint(step, true)
                 {

@@ -66,7 +66,7 @@ impl Shell {
         Ok(())
     }
 
-    fn order(&self, job: Job) -> Result<(), CoordinatorError> {
+    pub(super) fn order(&self, job: Job) -> Result<(), CoordinatorError> {
         self.executor.order(job).map_err(|_| CoordinatorError::Crashed)
     }
 

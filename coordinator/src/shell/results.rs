@@ -30,7 +30,7 @@ impl Results {
     /// Takes the evaluation of the parameters after `step` updates. Keeps them if they are the best
     /// so far.
     pub(super) fn observe(&mut self, step: u64, evaluated: &Evaluated, parameters: &Parameters) -> Verdict {
-        let verdict = self.selection.observe(evaluated);
+        let verdict = self.selection.observe(step, evaluated);
         if verdict.improved {
             self.best = Some((step, parameters.read(step, <[f32]>::to_vec)));
         }

@@ -104,7 +104,7 @@ impl Shell {
         if evaluation == Evaluation::Progress && split == SplitName::Validation {
             let step = self.run.done();
             self.record(step, "validation", value)?;
-            let verdict = self.selection.observe(&evaluated(value));
+            let verdict = self.selection.observe(step, &evaluated(value));
             stop = verdict.stop;
             if verdict.improved {
                 self.tally.improved += 1;

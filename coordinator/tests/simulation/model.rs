@@ -188,7 +188,7 @@ pub fn quiet(Course { settings, selection, odd }: &Course) -> Quiet {
         if settings.evaluates_after(step + 1) {
             let value = validation(&next, settings, step + 1);
             results.insert((step + 1, "validation"), value);
-            let verdict = selection.observe(&evaluated(value));
+            let verdict = selection.observe(step + 1, &evaluated(value));
             if verdict.improved {
                 best[step as usize + 1] = Some(step + 1);
             }

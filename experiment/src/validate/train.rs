@@ -33,6 +33,9 @@ pub(super) fn check(experiment: &Experiment) -> Check {
     if let Some(norm) = train.clip_norm {
         in_range(Range::Positive, norm, &["clip_norm"])?;
     }
+    if train.schedule.plateau().is_some() {
+        criterion(&Criterion::Loss, experiment, &["schedule"])?;
+    }
     at_least_one(train.checkpoint.keep, &["checkpoint", "keep"])?;
     if let Some(best) = &train.checkpoint.best {
         criterion(best, experiment, &["checkpoint", "best"])?;

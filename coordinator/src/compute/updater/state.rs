@@ -4,6 +4,7 @@ use aggregation::weighting::State;
 
 use super::Updater;
 use crate::checkpoint::{Block, Checkpoint, Tensor, Values};
+use crate::selection::Plateaus;
 
 /// The name in a checkpoint of the number of steps that the optimizer has done.
 const OPTIMIZER_STEP: &str = "optimizer.step";
@@ -23,12 +24,12 @@ impl Updater {
     }
 
     /// Restores the states of optimizer and weighting from a checkpoint. The parameters must be
-    /// restored before.
+    /// restored before. `plateaus` are those of the checkpoint's selection.
     ///
     /// # Errors
     /// The checkpoint does not fit this experiment's layout, optimizer or weighting. The text says
     /// what does not fit.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
+    pub fn restore(&mut self, checkpoint: &Checkpoint, plateaus: Plateaus) -> Result<(), String> {
         let ours = self.layout.blocks().iter().map(|block| (&block.name, &block.shape, block.offset));
         if !ours.eq(checkpoint.blocks.iter().map(|block| (&block.name, &block.shape, block.offset))) {
             return Err("its parameters have other names or shapes than the model".into());
@@ -50,7 +51,7 @@ impl Updater {
             }
         }
         self.weigher.restore(weighting);
-        self.step = checkpoint.step;
+        (self.step, self.plateaus) = (checkpoint.step, plateaus);
         self.counts.clear();
         self.look_ahead();
         Ok(())

@@ -119,7 +119,8 @@ impl Updater {
 
     /// The learning rate of the step in progress.
     pub(super) fn learning_rate(&self) -> f64 {
-        self.schedule.learning_rate(self.optimizer.learning_rate(), self.step, self.steps)
+        let rate = self.schedule.learning_rate(self.optimizer.learning_rate(), self.step, self.steps);
+        self.schedule.plateau().map_or(rate, |plateau| plateau.lowered(rate, self.plateaus.before(self.step)))
     }
 
     /// How the step's tasks were weighted, in combined mode.
