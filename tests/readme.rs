@@ -90,5 +90,5 @@ fn the_tutorial_shows_the_files_of_the_custom_crate_as_they_are() {
         assert_eq!(block, file, "{} and docs/own-parts.md differ", path.display());
         shown += 1;
     }
-    assert_eq!(shown, 7);
+    assert_eq!(shown, 8);
 }

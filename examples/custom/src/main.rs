@@ -3,6 +3,7 @@
 mod brier;
 mod easiest_first;
 mod residual;
+mod softsign;
 mod squared_hinge;
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     parts.modules.add("residual", "layers with a path around each (He et al. 2016)", |parts, device| {
         Ok(Box::new(Residual::new(parts, device)))
     });
+    parts.activations.add("softsign", "`x / (1 + |x|)` (Bergstra et al. 2009)", softsign::read);
     parts.losses.add("squared_hinge", "squared hinge loss of a yes or no", squared_hinge::PART);
     parts.metrics.add("brier", "mean squared error of the probability (Brier 1950)", &brier::Brier);
     parts.weightings.add("easiest_first", "tasks with a small loss count more", easiest_first::read);

@@ -104,6 +104,25 @@ fn workers_and_coordinator_that_are_killed_leave_the_bits_as_they_are() {
 }
 
 #[test]
+fn an_activation_of_ones_own_trains_in_both_engines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let head = "task.odd.head={ hidden = [16], activation = \"softsign\" }";
+    let run = |name: &str, workers: &str, architecture: &str| {
+        let mut command = custom(&["train", "experiment.toml", "--workers", workers, "--set", head]);
+        command.args(["--set", &format!("model.architecture={architecture}"), "--set", "train.steps=300"]);
+        report(command.arg("--run-dir").arg(folder.path().join(name)))
+    };
+    // One trunk for all tasks is computed by hand, a mixture of one expert by autodiff.
+    let by_hand = run("one", "1", "hard_sharing");
+    assert_eq!(bits(&by_hand), bits(&run("two", "2", "hard_sharing")));
+    let autodiff = run("autodiff", "1", "{ kind = \"mmoe\", experts = 1 }");
+    for (name, found) in [("by hand", &by_hand), ("autodiff", &autodiff)] {
+        let accuracy = &found["tasks"]["odd"]["test"]["accuracy"];
+        assert!(accuracy.as_f64().is_some_and(|share| share > 0.9), "{name}: {found}");
+    }
+}
+
+#[test]
 fn the_program_says_which_crate_it_is_and_which_parts_it_has() {
     let done = Command::new(env!("CARGO_BIN_EXE_custom")).arg("--version").output().expect("starts");
     let version = String::from_utf8_lossy(&done.stdout).into_owned();
