@@ -131,6 +131,11 @@ fn texts(series: &Series) -> Result<Texts, DecodeError> {
                 texts.push((!value.is_nan()).then(|| value.to_string()).as_deref());
             }
         }
+        // As text, times with a zone are in UTC.
+        DataType::Datetime(unit, Some(_)) => {
+            let utc = series.cast(&DataType::Datetime(*unit, None)).map_err(failed)?;
+            return self::texts(&utc);
+        }
         _ => {
             let cast = series.cast(&DataType::String).map_err(failed)?;
             for text in cast.str().map_err(failed)?.iter() {

@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::fs::File;
+
 use datasets::SplitName;
+use polars::prelude::*;
 use support::Case;
 
 /// 120 days from 2020-11-01, each as `shown` shows it, in an order that is not that of time. `age`
@@ -130,4 +133,29 @@ fn numbers_as_text_are_ordered_as_numbers() {
     let prepared = case.prepare(&experiment("{ by = \"n\" }").replace("t.csv", "t.ndjson"));
     let ends = prepared.summary.tables[0].by.as_ref().expect("the ends");
     assert_eq!(ends.parts[&SplitName::Test], ["240", "295"]);
+}
+
+#[test]
+fn dates_and_times_of_a_file_are_shown_as_dates_and_times() {
+    let case = Case::new(&[]);
+    let days = |unit: &DataType| {
+        let days: Vec<i32> = (0..60).map(|row| 18_600 + row * 37 % 60).collect();
+        Series::new("date".into(), days).cast(&DataType::Date).and_then(|days| days.cast(unit)).expect("dates")
+    };
+    let kinds = [
+        (DataType::Date, "2021-02-01"),
+        (DataType::Datetime(TimeUnit::Microseconds, None), "2021-02-01 00:00:00"),
+        (DataType::Datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC)), "2021-02-01 00:00:00"),
+    ];
+    for (kind, last) in kinds {
+        let age = Series::new("age".into(), (0..60).collect::<Vec<i32>>());
+        let y = Series::new("y".into(), (0..60).map(|row| row % 2).collect::<Vec<i32>>());
+        let mut frame = DataFrame::new(60, vec![days(&kind).into(), age.into(), y.into()]).expect("a table");
+        ParquetWriter::new(File::create(case.path().join("t.parquet")).expect("a file"))
+            .finish(&mut frame)
+            .expect("written");
+        let prepared = case.prepare(&experiment("{ by = \"date\" }").replace("t.csv", "t.parquet"));
+        let ends = prepared.summary.tables[0].by.as_ref().expect("the ends");
+        assert!(ends.parts[&SplitName::Test][1].starts_with(last), "{kind:?}: {ends:?}");
+    }
 }
