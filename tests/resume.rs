@@ -503,8 +503,11 @@ fn what_would_change_the_bits_is_refused_and_named() {
         std::fs::write(&data, format!("a,b,y\n{}", rows.collect::<String>())).expect("writes");
     };
     table("2");
+    let part = |row: usize| ["train", "train", "train", "train", "train", "train", "validation", "test"][row % 8];
+    let parts: String = (1..=200).map(|row| format!("{row},{}\n", part(row))).collect();
+    std::fs::write(folder.path().join("split.csv"), format!("row,part\n{parts}")).expect("writes");
     let experiment = folder.path().join("table.toml");
-    let text = "name = \"table\"\n[dataset.t]\npath = \"table.csv\"\n[task.y]\ndataset = \"t\"\ntarget = \"y\"\nkind = \"regression\"\n\
+    let text = "name = \"table\"\n[dataset.t]\npath = \"table.csv\"\nsplit = { file = \"split.csv\" }\n[task.y]\ndataset = \"t\"\ntarget = \"y\"\nkind = \"regression\"\n\
                 [model]\ntrunk = { hidden = [4] }\n[train]\nsteps = 40\nevaluate_every = 10\n";
     std::fs::write(&experiment, text).expect("writes");
     let run = folder.path().join("run");
@@ -551,7 +554,7 @@ fn what_would_change_the_bits_is_refused_and_named() {
     // Workers, their lease, where the run is tracked and the place of the data change nothing.
     let moved = folder.path().join("moved");
     std::fs::create_dir(&moved).expect("creates");
-    for file in ["table.csv", "table.toml"] {
+    for file in ["table.csv", "split.csv", "table.toml"] {
         std::fs::rename(folder.path().join(file), moved.join(file)).expect("moves");
     }
     std::fs::remove_dir_all(checkpoint_of(&run, 40)).expect("removes");

@@ -127,6 +127,27 @@ fn normalized_channels_have_mean_0_and_std_1_in_the_training_rows() {
 }
 
 #[test]
+fn images_of_two_tables_share_their_statistics_if_their_inputs_are_equal() {
+    let case = Case::new(&[]);
+    write(&case, "t.parquet", images(|_, bytes| Some(bytes)));
+    write(&case, "u.parquet", images(|_, bytes| Some(bytes.into_iter().map(|byte| byte / 4).collect())));
+    let second = |more: &str| {
+        let text = experiment("u.parquet", more).replace("dataset.t", "dataset.u").replace("\"t\"", "\"u\"");
+        text.replace("task.label", "task.other")
+    };
+    let encodings = |preprocessing: &str, more: &str| {
+        let first = experiment("t.parquet", "normalize = true");
+        let plan = case.prepare(&format!("preprocessing = \"{preprocessing}\"\n{first}{}", second(more))).plan;
+        [0, 1].map(|feed: usize| plan.feeds()[feed].features[0].encoding.clone())
+    };
+    let own = encodings("own", "normalize = true");
+    let shared = encodings("shared", "normalize = true");
+    assert!(own[0] != own[1] && shared[0] == shared[1] && shared[0] != own[0]);
+    let other = encodings("shared", "normalize = true\nscale = 0.5");
+    assert!(other[0] == own[0] && other[0] != other[1]);
+}
+
+#[test]
 fn the_plan_survives_json_and_a_prediction_table_may_have_other_numbers() {
     let case = Case::new(&[]);
     let bytes = images(|_, bytes| Some(bytes));
