@@ -91,9 +91,12 @@ pub fn prepare_watched(loaded: &Loaded, watch: Watch<'_>) -> Result<Prepared, Da
     }
     features::finish(fits, &opened, &mut fitted, &mut warnings);
     warnings.extend(overlap::warnings(&opened, &fitted));
+    let mut feed_of_task = vec![0; drafts.len()];
+    for (i, feed) in feeds.iter().enumerate() {
+        feed.tasks.iter().for_each(|task| feed_of_task[*task] = i);
+    }
     let (mut plans, mut summaries) = (Vec::new(), Vec::new());
-    for (number, draft) in drafts.iter().enumerate() {
-        let feed = feeds.iter().position(|feed| feed.tasks.contains(&number)).expect("every task is on a feed");
+    for (draft, feed) in drafts.iter().zip(feed_of_task) {
         let fitted = &fitted[draft.table];
         let (plan, summary, more) = tasks::fit(loaded, draft, &opened[draft.table], fitted, feed, &feeds[feed].name)?;
         plans.push(plan);

@@ -1,8 +1,10 @@
-//! From polars' columns to [`Column`]s: what each value means, and which values are refused.
+//! What values mean, and which are refused: fields of text files, and polars' columns of the
+//! others.
 
 use polars::prelude::*;
 
-use crate::column::{Column, ColumnKind, Texts};
+use crate::column::{Column, ColumnKind, Numbers, Texts};
+use crate::number;
 
 /// Why a column can't be decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,13 +15,24 @@ pub(crate) enum DecodeError {
     Cell { row: usize, reason: String },
 }
 
+impl DecodeError {
+    /// Why, without the row.
+    pub fn shown(self) -> String {
+        match self {
+            DecodeError::Column(reason) | DecodeError::Cell { reason, .. } => reason,
+        }
+    }
+}
+
 const NANOSECONDS: f64 = 1e9;
 const DAY: f64 = 86_400.0;
+/// The most bytes of text that a block's column may have: dictionaries make a small file say much.
+const TEXT_BYTES_MAX: usize = 1 << 30;
 
 /// Decodes a column as `kind` says.
 pub(crate) fn column(series: &Series, kind: ColumnKind) -> Result<Column, DecodeError> {
     match kind {
-        ColumnKind::Number => numbers(series).map(Column::Number),
+        ColumnKind::Number => numbers(series),
         ColumnKind::Boolean => booleans(series).map(Column::Boolean),
         ColumnKind::Text => texts(series).map(Column::Text),
         ColumnKind::List { width } => list(series, width),
@@ -32,15 +45,54 @@ fn failed(error: PolarsError) -> DecodeError {
     DecodeError::Column(error.to_string())
 }
 
-fn numbers(series: &Series) -> Result<Vec<f64>, DecodeError> {
-    if is_text(series) {
-        let series = series.cast(&DataType::String).map_err(failed)?;
-        let texts = series.str().map_err(failed)?;
-        return texts
-            .iter()
-            .enumerate()
-            .map(|(row, text)| text.map_or(Ok(f64::NAN), |text| number(row, text)))
-            .collect();
+/// Numbers with all their digits.
+fn numbers(series: &Series) -> Result<Column, DecodeError> {
+    let mut numbers = Numbers::with_capacity(series.len());
+    match series.dtype() {
+        data_type if is_text(data_type) => {
+            let series = series.cast(&DataType::String).map_err(failed)?;
+            for (row, text) in series.str().map_err(failed)?.iter().enumerate() {
+                match text {
+                    Some(text) => {
+                        push_number(&mut numbers, text).map_err(|reason| DecodeError::Cell { row, reason })?
+                    }
+                    None => numbers.push(f64::NAN),
+                }
+            }
+        }
+        DataType::Decimal(_, scale) => {
+            for unscaled in series.decimal().map_err(failed)?.physical().iter() {
+                match unscaled {
+                    Some(unscaled) => push_digits(&mut numbers, &number::decimal(unscaled, *scale)),
+                    None => numbers.push(f64::NAN),
+                }
+            }
+        }
+        DataType::Int64 | DataType::UInt64 => {
+            let values = floats(series)?;
+            if !values.iter().any(|value| number::may_differ(*value)) {
+                return Ok(Column::Number(values));
+            }
+            let exact: Vec<Option<i128>> = match series.dtype() {
+                DataType::Int64 => series.i64().map_err(failed)?.iter().map(|value| value.map(i128::from)).collect(),
+                _ => series.u64().map_err(failed)?.iter().map(|value| value.map(i128::from)).collect(),
+            };
+            for (value, exact) in values.into_iter().zip(exact) {
+                match exact.filter(|exact| *exact != value as i128) {
+                    Some(exact) => numbers.push_exact(value, &exact.to_string()),
+                    None => numbers.push(value),
+                }
+            }
+        }
+        _ => return floats(series).map(Column::Number),
+    }
+    Ok(numbers.finish())
+}
+
+/// The nearest f64 of each number.
+fn floats(series: &Series) -> Result<Vec<f64>, DecodeError> {
+    if series.dtype().is_decimal() {
+        return numbers(series).map(|column| column.matrix().map_or_else(Vec::new, |(_, values)| values.to_vec()));
     }
     let unit = seconds(series.dtype());
     let physical = series.to_physical_repr();
@@ -54,7 +106,11 @@ fn numbers(series: &Series) -> Result<Vec<f64>, DecodeError> {
     values
         .iter()
         .enumerate()
-        .map(|(row, value)| value.map_or(Ok(f64::NAN), |v| finite(row, v).map(|v| v * unit)))
+        .map(|(row, value)| {
+            value.map_or(Ok(f64::NAN), |v| {
+                finite(v).map(|v| v * unit).map_err(|reason| DecodeError::Cell { row, reason })
+            })
+        })
         .collect()
 }
 
@@ -73,27 +129,47 @@ fn seconds(data_type: &DataType) -> f64 {
     }
 }
 
-fn is_text(series: &Series) -> bool {
-    matches!(series.dtype(), DataType::String | DataType::Categorical(..) | DataType::Enum(..))
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::String | DataType::Categorical(..) | DataType::Enum(..))
 }
 
-/// A number as text has it.
-fn number(row: usize, text: &str) -> Result<f64, DecodeError> {
-    match text.trim().parse() {
-        Ok(value) => finite(row, value),
-        Err(_) => Err(DecodeError::Cell { row, reason: format!("`{text}` is not a number") }),
+/// Adds a number that has these digits.
+fn push_digits(numbers: &mut Numbers, digits: &str) {
+    let value = digits.parse().expect("digits are a number");
+    match number::lost_digits(digits, value) {
+        Some(exact) => numbers.push_exact(value, &exact),
+        None => numbers.push(value),
     }
 }
 
-fn finite(row: usize, value: f64) -> Result<f64, DecodeError> {
+/// Adds a number as text has it.
+///
+/// # Errors
+/// Why it is not a number.
+pub(crate) fn push_number(numbers: &mut Numbers, text: &str) -> Result<(), String> {
+    let text = text.trim();
+    let value = text.parse().map_err(|_| format!("`{}` is not a number", shortened(text)))?;
+    let value = finite(value)?;
+    match number::lost_digits(text, value) {
+        Some(exact) => numbers.push_exact(value, &exact),
+        None => numbers.push(value),
+    }
+    Ok(())
+}
+
+fn finite(value: f64) -> Result<f64, String> {
     match value {
         v if v.is_finite() => Ok(v),
-        v if v.is_nan() => Err(DecodeError::Cell {
-            row,
-            reason: "NaN is not a value; for a missing one leave it empty (null)".to_owned(),
-        }),
-        _ => Err(DecodeError::Cell { row, reason: "the value is infinite".to_owned() }),
+        v if v.is_nan() => Err("NaN is not a value; for a missing one leave it empty (null)".to_owned()),
+        _ => Err("the value is infinite".to_owned()),
     }
+}
+
+/// A text for a message: its first characters, on one line.
+pub(crate) fn shortened(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let more = if text.chars().count() > SHOWN { "..." } else { "" };
+    format!("{}{more}", text.chars().take(SHOWN).collect::<String>().escape_debug())
 }
 
 /// `true` and `false`, in any case, as text has them.
@@ -105,30 +181,39 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
     }
 }
 
+/// 0 or 1 for a truth value as text has it.
+///
+/// # Errors
+/// Why it is not a truth value.
+pub(crate) fn boolean(text: &str) -> Result<f64, String> {
+    let not_one = || format!("`{}` is not true or false, as the values before it are", shortened(text));
+    truth(text).map(|truth| f64::from(u8::from(truth))).ok_or_else(not_one)
+}
+
 fn booleans(series: &Series) -> Result<Vec<f64>, DecodeError> {
-    let value = |truth: bool| f64::from(u8::from(truth));
-    if is_text(series) {
+    if is_text(series.dtype()) {
         let series = series.cast(&DataType::String).map_err(failed)?;
         let texts = series.str().map_err(failed)?;
-        let decode = |(row, text): (usize, Option<&str>)| match text {
-            None => Ok(f64::NAN),
-            Some(text) => truth(text).map(value).ok_or_else(|| {
-                let reason = format!("`{text}` is not true or false, as the values before it are");
-                DecodeError::Cell { row, reason }
-            }),
+        let decode = |(row, text): (usize, Option<&str>)| {
+            text.map_or(Ok(f64::NAN), boolean).map_err(|reason| DecodeError::Cell { row, reason })
         };
         return texts.iter().enumerate().map(decode).collect();
     }
     let values = series.bool().map_err(failed)?;
-    Ok(values.iter().map(|v| v.map_or(f64::NAN, value)).collect())
+    Ok(values.iter().map(|v| v.map_or(f64::NAN, |truth| f64::from(u8::from(truth)))).collect())
 }
 
 fn texts(series: &Series) -> Result<Texts, DecodeError> {
     let mut texts = Texts::default();
     match series.dtype() {
-        DataType::Float32 | DataType::Float64 | DataType::Decimal(..) => {
-            for value in numbers(series)? {
-                texts.push((!value.is_nan()).then(|| value.to_string()).as_deref());
+        DataType::Float32 | DataType::Float64 => {
+            for value in floats(series)? {
+                texts.push((!value.is_nan()).then(|| number::shown(value)).as_deref());
+            }
+        }
+        DataType::Decimal(_, scale) => {
+            for unscaled in series.decimal().map_err(failed)?.physical().iter() {
+                texts.push(unscaled.map(|unscaled| number::decimal(unscaled, *scale)).as_deref());
             }
         }
         // As text, times with a zone are in UTC.
@@ -138,9 +223,13 @@ fn texts(series: &Series) -> Result<Texts, DecodeError> {
         }
         _ => {
             let cast = series.cast(&DataType::String).map_err(failed)?;
-            for text in cast.str().map_err(failed)?.iter() {
-                texts.push(text);
+            let cast = cast.str().map_err(failed)?;
+            let bytes: usize = cast.iter().flatten().map(str::len).sum();
+            if bytes > TEXT_BYTES_MAX {
+                let reason = format!("{} rows have {} MiB of text, more than 1 GiB", cast.len(), bytes >> 20);
+                return Err(DecodeError::Column(reason));
             }
+            cast.iter().for_each(|text| texts.push(text));
         }
     }
     Ok(texts)
@@ -153,6 +242,12 @@ fn as_lists(series: &Series) -> Result<Series, DecodeError> {
     }
 }
 
+/// The length of the first list that is not null.
+pub(crate) fn first_list(series: &Series) -> Result<Option<usize>, DecodeError> {
+    let lists = as_lists(series)?;
+    Ok(lists.list().map_err(failed)?.amortized_iter().flatten().next().map(|values| values.as_ref().len()))
+}
+
 fn list(series: &Series, width: usize) -> Result<Column, DecodeError> {
     let mut values = Vec::with_capacity(series.len() * width);
     let series = as_lists(series)?;
@@ -162,11 +257,8 @@ fn list(series: &Series, width: usize) -> Result<Column, DecodeError> {
             values.extend(std::iter::repeat_n(f64::NAN, width));
             continue;
         };
-        let numbers = numbers(inner.as_ref()).map_err(|misfit| of_element(row, misfit))?;
-        if numbers.len() != width {
-            let reason = format!("the list has {} numbers, but the first row's has {width}", numbers.len());
-            return Err(DecodeError::Cell { row, reason });
-        }
+        let numbers = floats(inner.as_ref()).map_err(|misfit| of_element(row, misfit))?;
+        check_list(numbers.len(), width).map_err(|reason| DecodeError::Cell { row, reason })?;
         values.extend(numbers);
     }
     Ok(Column::List { width, values })
@@ -182,18 +274,50 @@ fn of_element(row: usize, misfit: DecodeError) -> DecodeError {
     }
 }
 
+/// Checks the length of a list.
+pub(crate) fn check_list(found: usize, width: usize) -> Result<(), String> {
+    if found == width { Ok(()) } else { Err(format!("the list has {found} numbers, but the first row's has {width}")) }
+}
+
+/// Checks the length of a list with the values of an image.
+pub(crate) fn check_image(found: usize, count: usize) -> Result<(), String> {
+    if found == count {
+        Ok(())
+    } else {
+        Err(format!("the list has {found} values, but the input's `shape` has {count}"))
+    }
+}
+
+/// Why a null is not an image.
+pub(crate) const NO_IMAGE: &str = "there is no image (null)";
+
+/// A value of an image, which is not null.
+pub(crate) fn pixel(place: usize, value: f64) -> Result<f64, String> {
+    if value.is_nan() { Err(format!("element {}: the value is missing (null)", place + 1)) } else { Ok(value) }
+}
+
+/// A value of an image that is held as bytes.
+pub(crate) fn byte_pixel(place: usize, value: f64) -> Result<u8, String> {
+    match value {
+        value if (0.0..=255.0).contains(&value) && value.fract() == 0.0 => Ok(value as u8),
+        value => {
+            let shown = if value.is_nan() { "a missing value (null)".to_owned() } else { value.to_string() };
+            Err(format!(
+                "element {}: {shown} is not a whole number from 0 to 255, as the images of the training are",
+                place + 1
+            ))
+        }
+    }
+}
+
 /// Lists of `count` numbers, without nulls.
 fn numbers_of_images(series: &Series, count: usize) -> Result<Column, DecodeError> {
     let mut all = Vec::with_capacity(series.len() * count);
-    each_image(series, count, &mut |image| {
-        let values = numbers(image)?;
-        match values.iter().position(|value| value.is_nan()) {
-            Some(element) => Err(DecodeError::Cell { row: element, reason: "the value is missing (null)".to_owned() }),
-            None => {
-                all.extend(values);
-                Ok(())
-            }
+    each_image(series, count, &mut |row, image| {
+        for (place, value) in floats(image).map_err(|misfit| of_element(row, misfit))?.into_iter().enumerate() {
+            all.push(pixel(place, value).map_err(|reason| DecodeError::Cell { row, reason })?);
         }
+        Ok(())
     })?;
     Ok(Column::List { width: count, values: all })
 }
@@ -201,20 +325,12 @@ fn numbers_of_images(series: &Series, count: usize) -> Result<Column, DecodeErro
 /// Lists of `count` whole numbers from 0 to 255, without nulls.
 fn bytes_of_images(series: &Series, count: usize) -> Result<Column, DecodeError> {
     let mut all = Vec::with_capacity(series.len() * count);
-    let byte = |(element, value): (usize, f64)| match value {
-        value if (0.0..=255.0).contains(&value) && value.fract() == 0.0 => Ok(value as u8),
-        value => {
-            let shown = if value.is_nan() { "a missing value (null)".to_owned() } else { value.to_string() };
-            let reason = format!("{shown} is not a whole number from 0 to 255, as the images of the training are");
-            Err(DecodeError::Cell { row: element, reason })
-        }
-    };
-    each_image(series, count, &mut |image| {
+    each_image(series, count, &mut |row, image| {
         match image.u8() {
             Ok(bytes) if bytes.null_count() == 0 => all.extend(bytes.into_no_null_iter()),
             _ => {
-                for value in numbers(image)?.into_iter().enumerate() {
-                    all.push(byte(value)?);
+                for (place, value) in floats(image).map_err(|misfit| of_element(row, misfit))?.into_iter().enumerate() {
+                    all.push(byte_pixel(place, value).map_err(|reason| DecodeError::Cell { row, reason })?);
                 }
             }
         }
@@ -227,37 +343,43 @@ fn bytes_of_images(series: &Series, count: usize) -> Result<Column, DecodeError>
 fn each_image(
     series: &Series,
     count: usize,
-    visit: &mut dyn FnMut(&Series) -> Result<(), DecodeError>,
+    visit: &mut dyn FnMut(usize, &Series) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     let series = as_lists(series)?;
     for (row, image) in series.list().map_err(failed)?.amortized_iter().enumerate() {
         let Some(image) = image else {
-            return Err(DecodeError::Cell { row, reason: "there is no image (null)".to_owned() });
+            return Err(DecodeError::Cell { row, reason: NO_IMAGE.to_owned() });
         };
         let image = image.as_ref();
-        if image.len() != count {
-            let reason = format!("the list has {} values, but the input's `shape` has {count}", image.len());
-            return Err(DecodeError::Cell { row, reason });
-        }
-        visit(image).map_err(|misfit| of_element(row, misfit))?;
+        check_image(image.len(), count).map_err(|reason| DecodeError::Cell { row, reason })?;
+        visit(row, image)?;
     }
     Ok(())
 }
 
 /// What CSV fields are, judged by a sample of them: truth values if all are, numbers if at least
-/// half are, else text.
+/// half are (of those that do not look like "no value"), else text.
 pub(crate) fn fields_kind(fields: &Texts) -> ColumnKind {
-    let (mut filled, mut numbers, mut truths) = (0u64, 0u64, 0u64);
+    let (mut filled, mut numbers, mut truths, mut nulls) = (0u64, 0u64, 0u64, 0u64);
     for text in (0..fields.len()).filter_map(|row| fields.get(row)) {
         filled += 1;
-        numbers += u64::from(text.trim().parse::<f64>().is_ok());
-        truths += u64::from(truth(text).is_some());
+        match text.trim().parse::<f64>() {
+            Ok(_) => numbers += 1,
+            Err(_) if truth(text).is_some() => truths += 1,
+            Err(_) => nulls += u64::from(means_null(text)),
+        }
     }
     if filled > 0 && truths == filled {
         ColumnKind::Boolean
-    } else if 2 * numbers >= filled {
+    } else if filled == 0 || numbers > 0 && 2 * numbers >= filled - nulls {
         ColumnKind::Number
     } else {
         ColumnKind::Text
     }
+}
+
+/// Whether a field looks like what programs write for "no value".
+pub(crate) fn means_null(text: &str) -> bool {
+    const WORDS: [&str; 12] = ["", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "?", "-", "."];
+    WORDS.contains(&text.trim().to_ascii_lowercase().as_str())
 }

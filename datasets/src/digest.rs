@@ -2,8 +2,9 @@
 //!
 //! A digest is the sha256 of the rows of a partition or chunk in the file's order: first the names
 //! and kinds of the columns, then for each row and column the value as it was decoded, whatever the
-//! format: numbers as the eight bytes of an f64 (null as one fixed NaN), text as its length and
-//! bytes (null as a length that no text has), an image of bytes as its bytes.
+//! format: numbers as the eight bytes of an f64 (null as one fixed NaN) and, if the f64 does not
+//! hold the number, its digits as text; text as its length and bytes (null as a length that no text
+//! has); an image of bytes as its bytes.
 
 use sha2::{Digest, Sha256};
 
@@ -36,7 +37,13 @@ impl RowDigest {
 
     /// Adds rows of a block, in this order.
     pub fn push(&mut self, columns: &[&Column], rows: &[usize]) {
-        let matrices: Option<Vec<(usize, &[f64])>> = columns.iter().map(|column| column.matrix()).collect();
+        let matrices: Option<Vec<(usize, &[f64])>> = columns
+            .iter()
+            .map(|column| match column {
+                Column::Exact { .. } => None,
+                column => column.matrix(),
+            })
+            .collect();
         match matrices {
             Some(matrices) => rows.chunks(TILE_ROWS).for_each(|tile| self.push_tile(&matrices, tile)),
             None => rows.iter().for_each(|row| self.push_row(columns, *row)),
@@ -69,10 +76,7 @@ impl RowDigest {
         for column in columns {
             match column {
                 Column::Text(texts) => match texts.get(row) {
-                    Some(text) => {
-                        self.buffer.extend_from_slice(&(text.len() as u64).to_le_bytes());
-                        self.buffer.extend_from_slice(text.as_bytes());
-                    }
+                    Some(text) => self.push_text(text),
                     None => self.buffer.extend_from_slice(&u64::MAX.to_le_bytes()),
                 },
                 Column::List { width, .. } => {
@@ -80,9 +84,20 @@ impl RowDigest {
                 }
                 Column::Bytes { width, values } => self.buffer.extend_from_slice(&values[row * width..][..*width]),
                 Column::Number(values) | Column::Boolean(values) => self.buffer.extend_from_slice(&number(values[row])),
+                Column::Exact { values, digits } => {
+                    self.buffer.extend_from_slice(&number(values[row]));
+                    if let Some(digits) = digits.get(row) {
+                        self.push_text(digits);
+                    }
+                }
             }
         }
         self.flush_if_full();
+    }
+
+    fn push_text(&mut self, text: &str) {
+        self.buffer.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        self.buffer.extend_from_slice(text.as_bytes());
     }
 
     fn flush_if_full(&mut self) {
@@ -122,8 +137,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::column::ColumnKind;
-    use crate::column::Texts;
+    use crate::column::{ColumnKind, Numbers, Texts};
 
     fn digest(columns: &[&Column], groups: &[&[usize]]) -> String {
         let plan = ColumnPlan { name: "c".to_owned(), kind: ColumnKind::Number };
@@ -152,6 +166,19 @@ mod tests {
         tiled.push(&columns, &[0, 1]);
         (0..2).for_each(|row| by_row.push_row(&columns, row));
         assert_eq!(tiled.whole(), by_row.whole());
+    }
+
+    #[test]
+    fn numbers_that_differ_in_digits_alone_have_other_digests() {
+        let exact = |digits: &str| {
+            let mut numbers = Numbers::default();
+            numbers.push(1.0);
+            numbers.push_exact(9_007_199_254_740_992.0, digits);
+            numbers.finish()
+        };
+        let (one, other) = (exact("9007199254740993"), exact("9007199254740991.5"));
+        assert_ne!(digest(&[&one], &[&[0, 1]]), digest(&[&other], &[&[0, 1]]));
+        assert_eq!(digest(&[&one], &[&[0]]), digest(&[&Column::Number(vec![1.0])], &[&[0]]));
     }
 
     #[test]

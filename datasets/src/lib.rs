@@ -14,11 +14,12 @@
 //! | booleans; CSV fields that are all `true` or `false` | boolean |
 //! | text, categoricals, enums | text |
 //! | lists and arrays of numbers | as many numbers in every row as in the first |
-//! | CSV fields | number if at least half of the first 10,000 rows (of those with a value) are numbers, else text |
+//! | CSV fields | number if at least half of the first 10,000 rows (of those with a value that does not look like `NA`) are numbers, else text |
 //!
-//! `types` overrides this. A value that is not what its column is read as is refused with file,
-//! column, row and line. No random number, clock or thread decides anything here: plan, batches and
-//! digests depend on the files and the experiment only.
+//! `types` overrides this. Whole numbers that an f64 does not hold keep their digits where they are
+//! labels, groups or categories. A column of another type is not read. A value that is not what its
+//! column is read as is refused with file, column, row and line. No random number, clock or thread
+//! decides anything here: plan, batches and digests depend on the files and the experiment only.
 
 mod batch;
 mod build;
@@ -33,6 +34,7 @@ mod exact;
 mod input;
 mod labels;
 mod location;
+mod number;
 mod partition;
 mod passage;
 mod plan;

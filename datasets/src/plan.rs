@@ -5,7 +5,7 @@
 //! split, and the digests that a worker's rows must have. Rows are listed one by one
 //! only if there is no shorter description (see [`crate::split`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use experiment::{CsvOptions, EmbeddingShape, FeedShape, Format, InputShape, Order, Shapes, SplitName};
@@ -289,8 +289,10 @@ impl Plan {
         let table = &self.written.tables[feed.table];
         let targets = feed.tasks.iter().flat_map(|task| self.written.tasks[*task].columns.iter());
         let names = feed.features.iter().map(|feature| &feature.column).chain(targets);
+        let places: HashMap<&str, usize> =
+            table.columns.iter().enumerate().map(|(place, column)| (column.name.as_str(), place)).collect();
         let find = |name: &String| {
-            let found = table.columns.iter().position(|column| column.name == *name);
+            let found = places.get(name.as_str()).copied();
             found.ok_or_else(|| DataError::NotPlanned { what: format!("column `{name}`") })
         };
         names.map(find).collect()

@@ -1,5 +1,6 @@
 //! New rows for a trained model.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -38,8 +39,9 @@ pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows
     })?;
     let csv: CsvOptions = origin.csv.clone();
     let (mut table, found) = Table::create(&[name], Path::new(""), format, &csv, &|_, _| {})?;
+    let names: HashSet<&str> = found.iter().map(|column| column.name.as_str()).collect();
     for feature in &feed.features {
-        if !found.iter().any(|column| column.name == feature.column) {
+        if !names.contains(feature.column.as_str()) {
             return Err(fail(format!("no column `{}`, which the model takes", feature.column)));
         }
         table.columns.push(ColumnPlan { name: feature.column.clone(), kind: feature.kind });

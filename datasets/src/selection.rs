@@ -5,6 +5,8 @@
 //! matches a column that is *reserved*: a task's target on the same file, or a column that the
 //! split is made from; such a column has to be named.
 
+use std::collections::HashMap;
+
 use experiment::{ExperimentError, Source};
 use globset::Glob;
 
@@ -12,6 +14,8 @@ use globset::Glob;
 pub(crate) struct Columns<'a> {
     /// All names in the table's order.
     pub names: &'a [String],
+    /// The place of each name.
+    pub places: &'a HashMap<String, usize>,
     /// By column: whether only its own name chooses it.
     pub reserved: &'a [bool],
     /// The table, for messages.
@@ -21,7 +25,7 @@ pub(crate) struct Columns<'a> {
 impl Columns<'_> {
     /// The index of a column that the experiment names at `key`.
     pub fn find(&self, name: &str, source: &Source, key: &[&str]) -> Result<usize, ExperimentError> {
-        self.names.iter().position(|n| n == name).ok_or_else(|| {
+        self.places.get(name).copied().ok_or_else(|| {
             let message = format!("dataset `{}` has no column `{name}`{}", self.table, nearest(name, self.names));
             source.error_at(key, message)
         })
@@ -50,7 +54,7 @@ impl Columns<'_> {
     }
 
     fn matches(&self, name: &str, source: &Source, key: &[&str]) -> Result<Vec<usize>, ExperimentError> {
-        if self.names.iter().any(|n| n == name) || !name.contains(['*', '?', '[', '{']) {
+        if self.places.contains_key(name) || !name.contains(['*', '?', '[', '{']) {
             return Ok(vec![self.find(name, source, key)?]);
         }
         let glob = Glob::new(name).map_err(|e| source.error_at(key, e.kind().to_string()))?.compile_matcher();

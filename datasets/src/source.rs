@@ -2,26 +2,28 @@
 //!
 //! [`Table::create`] looks at new files and finds out what is in them, [`Table::open`] takes that
 //! from a plan. Either way [`Table::scan`] reads chosen columns of chosen rows in the memory of a
-//! block, through polars' readers.
+//! block. Text files are split into fields here; polars reads the others.
 
 mod columnar;
 mod csv;
 mod discover;
-mod ndjson;
+mod json;
 mod text;
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use experiment::{CsvOptions, Format};
 
 use crate::DataError;
-use crate::column::Column;
-use crate::decode::{self, DecodeError};
+use crate::column::{Column, ColumnKind};
+use crate::decode::DecodeError;
 use crate::plan::{ColumnPlan, FilePlan, TablePlan};
-use text::{Rules, Start};
+use columnar::ReadError;
+use text::{Rules, Start, Text};
 
-pub(crate) use discover::{extension_format, size};
+pub(crate) use discover::{extension_format, has_tabs, size};
 
 /// What a file holds under a column's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,36 @@ impl Found {
     }
 }
 
+/// What is wrong in a block of a text file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The row of the block, from 0.
+    row: u64,
+    /// The byte of the block.
+    byte: usize,
+    /// The column, if a value is wrong.
+    column: Option<String>,
+    /// Why; or what the row is, if it begins with `is `.
+    reason: String,
+}
+
+impl Fault {
+    fn of_row(row: u64, byte: usize, reason: String) -> Self {
+        Self { row, byte, column: None, reason }
+    }
+
+    fn of_value(row: u64, byte: usize, column: &str, reason: String) -> Self {
+        Self { row, byte, column: Some(column.to_owned()), reason }
+    }
+}
+
+/// The key that makes a column text, for a message about a value that is not a number.
+fn category_help(column: &str) -> String {
+    let bare = !column.is_empty() && column.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let key = if bare { column.to_owned() } else { format!("{column:?}") };
+    format!("; if the column is text, write `types = {{ {key} = \"category\" }}`")
+}
+
 /// One file of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct TableFile {
@@ -86,13 +118,23 @@ impl TableFile {
 
     /// The line, from 1, where a row (from 0) of a text file begins.
     fn line(&self, row: u64) -> Option<u64> {
-        text::line_of(&self.path, self.blocks[0].0, row, self.rules).ok()
+        let block = self.blocks.windows(2).find(|pair| (pair[0].1..pair[1].1).contains(&row))?;
+        text::line_of(&self.path, (block[0], block[1]), row, self.rules).ok()
     }
 
-    /// A row (from 0) of a text file, for people.
-    fn shown_row(&self, row: u64) -> String {
-        let line = self.line(row).map_or_else(String::new, |line| format!(" (line {line})"));
-        format!("row {}{line}", row + 1)
+    /// A fault of a block of a text file.
+    fn fault(&self, start: Start, fault: Fault) -> DataError {
+        let line = text::line_at(&self.path, start.0 + fault.byte as u64).ok();
+        let row = start.1 + fault.row + 1;
+        let reason = fault.reason;
+        if let Some(column) = fault.column {
+            return DataError::Cell { file: self.name.clone().into(), column, row, line, reason };
+        }
+        let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+        match reason.strip_prefix("is ") {
+            Some(_) => self.error(format!("row {row} {reason}{line}")),
+            None => self.error(format!("row {row}{line}: {reason}")),
+        }
     }
 
     fn error(&self, reason: impl Into<String>) -> DataError {
@@ -104,25 +146,27 @@ impl Table {
     /// Opens the files of a plan where `resolve` finds them.
     pub fn open(plan: &TablePlan, resolve: &dyn Fn(&str) -> Result<PathBuf, DataError>) -> Result<Self, DataError> {
         let files = plan.files.iter().map(|file| {
-            let found = discover::reopen(file, plan.format, &plan.csv, resolve(&file.path)?)?;
-            if found.bytes != file.bytes || found.rows() != file.rows {
-                let reason = format!(
-                    "the file has {} rows in {} bytes here, and the run was planned with {} rows in {} bytes",
-                    found.rows(),
-                    found.bytes,
-                    file.rows,
-                    file.bytes
-                );
+            let path = resolve(&file.path)?;
+            let bytes = size(&file.path, &path)?;
+            if bytes != file.bytes {
+                let reason =
+                    format!("the file has {bytes} bytes here, and the run was planned with {} bytes", file.bytes);
+                return Err(DataError::File { file: file.path.clone().into(), reason });
+            }
+            let found = discover::reopen(file, plan.format, &plan.csv, path)?;
+            if found.rows() != file.rows {
+                let reason =
+                    format!("the file has {} rows here, and the run was planned with {}", found.rows(), file.rows);
                 return Err(found.error(reason));
             }
             Ok(found)
         });
         let files = files.collect::<Result<Vec<_>, _>>()?;
-        for file in &files {
-            for column in &plan.columns {
-                if !file.columns.is_empty() && !file.columns.iter().any(|c| c.name == column.name) {
-                    return Err(file.error(format!("no column `{}`", column.name)));
-                }
+        // The columns of JSON files are not looked for again: a missing one differs in its digests.
+        for file in files.iter().filter(|file| !file.columns.is_empty()) {
+            let names: HashSet<&str> = file.columns.iter().map(|column| column.name.as_str()).collect();
+            if let Some(column) = plan.columns.iter().find(|column| !names.contains(column.name.as_str())) {
+                return Err(file.error(format!("no column `{}`", column.name)));
             }
         }
         Ok(Table { format: plan.format, csv: plan.csv.clone(), files, columns: plan.columns.clone() })
@@ -168,14 +212,17 @@ impl Table {
     ) -> Result<(), DataError> {
         let mut file_start = 0;
         for file in &self.files {
-            let mut columnar = None;
+            let mut reader = None;
             for pair in file.blocks.windows(2) {
                 let first = rows.start.max(file_start + pair[0].1);
                 let end = rows.end.min(file_start + pair[1].1);
                 if first < end {
                     let rows = first - file_start..end - file_start;
-                    let block = self.read(file, &mut columnar, wanted, (pair[0], pair[1]), rows)?;
-                    visit(first, block)?;
+                    let reader = match &mut reader {
+                        Some(reader) => reader,
+                        None => reader.insert(Reader::open(self, file, wanted)?),
+                    };
+                    visit(first, reader.read((pair[0], pair[1]), rows)?)?;
                 }
             }
             file_start += file.rows();
@@ -183,115 +230,119 @@ impl Table {
         Ok(())
     }
 
-    /// `rows` of one block, counted from the file's first row. `columnar` is the reader of the
-    /// blocks before it.
-    fn read(
-        &self,
-        file: &TableFile,
-        columnar: &mut Option<columnar::Columns>,
-        wanted: &[usize],
-        block: (Start, Start),
-        rows: Range<u64>,
-    ) -> Result<Vec<Column>, DataError> {
-        let columns: Vec<&ColumnPlan> = wanted.iter().map(|&c| &self.columns[c]).collect();
-        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let text = || text::block(&file.path, block.0, block.1, file.rules).map_err(|e| file.error(e.to_string()));
-        let (frame, first) = match self.format {
-            Format::Csv => {
-                let all: Vec<String> = file.columns.iter().map(|c| c.name.clone()).collect();
-                let read = csv::read(text()?, &all, &names, &self.csv);
-                (read.map_err(|error| self.csv_error(file, block, error))?, block.0.1)
-            }
-            Format::Ndjson => (self.read_ndjson(file, &text()?, &columns, block.0)?, block.0.1),
-            Format::Parquet | Format::Ipc => {
-                let wrong = |e: polars::prelude::PolarsError| file.error(e.to_string());
-                let reader = match columnar {
-                    Some(reader) => reader,
-                    None => columnar.insert(columnar::Columns::open(&file.path, self.format, &names).map_err(wrong)?),
-                };
-                (reader.read(rows.start, rows.end - rows.start).map_err(wrong)?, rows.start)
-            }
-        };
-        let expected =
-            if first == rows.start && self.is_sliced() { rows.end - rows.start } else { block.1.1 - block.0.1 };
-        if frame.height() as u64 != expected {
-            let reason = format!(
-                "rows {} to {} can't be told apart (expected {expected}, read {}): an unfinished quotation?",
-                block.0.1 + 1,
-                block.1.1,
-                frame.height()
-            );
-            return Err(file.error(reason));
-        }
-        let from = (rows.start - first) as usize;
-        let length = (rows.end - rows.start) as usize;
-        let decoded = columns.iter().map(|column| {
-            let series = frame.column(&column.name).map_err(|e| file.error(e.to_string()))?.slice(from as i64, length);
-            decode::column(series.as_materialized_series(), column.kind)
-                .map_err(|misfit| self.misfit(file, &column.name, rows.start, misfit))
-        });
-        decoded.collect()
-    }
-
-    fn is_sliced(&self) -> bool {
-        matches!(self.format, Format::Parquet | Format::Ipc)
-    }
-
-    fn read_ndjson(
-        &self,
-        file: &TableFile,
-        bytes: &[u8],
-        columns: &[&ColumnPlan],
-        start: Start,
-    ) -> Result<polars::prelude::DataFrame, DataError> {
-        let missing = |name: &str| Found::new(name.to_owned(), Physical::Number);
-        let found: Vec<Found> = columns
-            .iter()
-            .map(|c| file.columns.iter().find(|f| f.name == c.name).cloned().unwrap_or_else(|| missing(&c.name)))
-            .collect();
-        let found: Vec<&Found> = found.iter().collect();
-        ndjson::read(bytes, &found).map_err(|error| match ndjson::misfit(bytes, &found) {
-            Some((row, column, reason)) => {
-                self.misfit(file, &column, start.1, DecodeError::Cell { row: row as usize, reason })
-            }
-            None => file.error(error.to_string()),
-        })
-    }
-
-    /// An error of the CSV reader, with its row if that can be found.
-    fn csv_error(&self, file: &TableFile, block: (Start, Start), error: polars::prelude::PolarsError) -> DataError {
-        let bytes = text::block(&file.path, block.0, block.1, file.rules).unwrap_or_default();
-        match csv::misfit(&bytes, file.columns.len(), &self.csv) {
-            Some((row, reason)) => file.error(format!("{}: {reason}", file.shown_row(block.0.1 + row))),
-            None => file.error(error.to_string()),
-        }
-    }
-
-    /// Gives a misfit its place.
-    fn misfit(&self, file: &TableFile, column: &str, first: u64, misfit: DecodeError) -> DataError {
-        let name = PathBuf::from(&file.name);
-        match misfit {
-            DecodeError::Column(reason) => DataError::Column { file: name, column: column.to_owned(), reason },
-            DecodeError::Cell { row, reason } => {
-                let row = first + row as u64;
-                let line = if self.is_sliced() { None } else { file.line(row) };
-                DataError::Cell { file: name, column: column.to_owned(), row: row + 1, line, reason }
-            }
-        }
-    }
-
     /// The place of a value, for a complaint about it.
     pub fn cell_error(&self, row: u64, column: &str, reason: String) -> DataError {
         let mut start = 0;
         for file in &self.files {
             if row < start + file.rows() {
-                return self.misfit(file, column, row - start, DecodeError::Cell { row: 0, reason });
+                let row = row - start;
+                let line = if self.is_text() { file.line(row) } else { None };
+                let name = file.name.clone().into();
+                return DataError::Cell { file: name, column: column.to_owned(), row: row + 1, line, reason };
             }
             start += file.rows();
         }
         DataError::NotPlanned { what: format!("row {row}") }
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self.format, Format::Csv | Format::Ndjson)
+    }
+}
+
+/// Reads blocks of a file from front to back.
+struct Reader<'a> {
+    table: &'a Table,
+    file: &'a TableFile,
+    /// The columns that are read.
+    wanted: Vec<&'a ColumnPlan>,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    /// Nothing is read.
+    Nothing,
+    /// Fields of the columns `wanted`, which have these places.
+    Csv {
+        text: Text,
+        names: Vec<&'a str>,
+        wanted: Vec<(usize, &'a ColumnPlan)>,
+    },
+    /// Values of keys. By wanted column: what its values are, if that is known.
+    Json {
+        text: Text,
+        known: Vec<Option<&'a Physical>>,
+    },
+    Columnar(columnar::Columns),
+}
+
+impl<'a> Reader<'a> {
+    fn open(table: &'a Table, file: &'a TableFile, wanted: &[usize]) -> Result<Self, DataError> {
+        let wanted: Vec<&ColumnPlan> = wanted.iter().map(|column| &table.columns[*column]).collect();
+        let text = || Text::open(&file.path).map_err(|e| file.error(e.to_string()));
+        let places: HashMap<&str, usize> =
+            file.columns.iter().enumerate().map(|(place, column)| (column.name.as_str(), place)).collect();
+        let source = match table.format {
+            _ if wanted.is_empty() => Source::Nothing,
+            Format::Csv => {
+                let place = |column: &&'a ColumnPlan| match places.get(column.name.as_str()) {
+                    Some(place) => Ok((*place, *column)),
+                    None => Err(file.error(format!("no column `{}`", column.name))),
+                };
+                let names = file.columns.iter().map(|column| column.name.as_str()).collect();
+                Source::Csv { text: text()?, names, wanted: wanted.iter().map(place).collect::<Result<_, _>>()? }
+            }
+            Format::Ndjson => {
+                let known = |column: &&'a ColumnPlan| {
+                    places.get(column.name.as_str()).map(|place| &file.columns[*place].physical)
+                };
+                Source::Json { text: text()?, known: wanted.iter().map(known).collect() }
+            }
+            Format::Parquet | Format::Ipc => {
+                let names: Vec<&str> = wanted.iter().map(|column| column.name.as_str()).collect();
+                let columns = columnar::Columns::open(&file.path, table.format, &names);
+                Source::Columnar(columns.map_err(|reason| file.error(reason))?)
+            }
+        };
+        Ok(Self { table, file, wanted, source })
+    }
+
+    /// `rows` of one block, counted from the file's first row.
+    fn read(&mut self, block: (Start, Start), rows: Range<u64>) -> Result<Vec<Column>, DataError> {
+        let Self { table, file, wanted, source } = self;
+        let own = rows.start - block.0.1..rows.end - block.0.1;
+        let unreadable = |e: std::io::Error| file.error(e.to_string());
+        match source {
+            Source::Nothing => Ok(Vec::new()),
+            Source::Csv { text, names, wanted } => {
+                let bytes = text.block(&file.path, block.0, block.1).map_err(unreadable)?;
+                let layout = csv::Layout { names, wanted, options: &table.csv, rules: file.rules };
+                csv::read(&bytes, &layout, own).map_err(|fault| file.fault(block.0, fault))
+            }
+            Source::Json { text, known } => {
+                let bytes = text.block(&file.path, block.0, block.1).map_err(unreadable)?;
+                json::read(&bytes, file.rules, wanted, known, own).map_err(|fault| file.fault(block.0, fault))
+            }
+            Source::Columnar(columns) => {
+                let kinds: Vec<ColumnKind> = wanted.iter().map(|column| column.kind).collect();
+                columns.read(&kinds, rows.start, rows.end - rows.start).map_err(|error| match error {
+                    ReadError::File(reason) => file.error(reason),
+                    ReadError::Values(number, error) => file.misfit(&wanted[number].name, rows.start, error),
+                })
+            }
+        }
+    }
+}
+
+impl TableFile {
+    /// A misfit of a columnar file.
+    fn misfit(&self, column: &str, first: u64, misfit: DecodeError) -> DataError {
+        let (file, column) = (self.name.clone().into(), column.to_owned());
+        match misfit {
+            DecodeError::Column(reason) => DataError::Column { file, column, reason },
+            DecodeError::Cell { row, reason } => {
+                DataError::Cell { file, column, row: first + row as u64 + 1, line: None, reason }
+            }
+        }
     }
 }

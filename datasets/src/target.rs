@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::column::Column;
 use crate::exact::{self, Exact};
+use crate::number;
 
 /// One task with everything that its labels say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +72,9 @@ pub enum TargetEncoding {
 pub enum Classes {
     /// Numbers, in numerical order (binary: the positive one last).
     Numbers(#[serde(with = "exact::list")] Vec<f64>),
+    /// The digits of numbers, some of which an f64 does not hold, in numerical order (binary: the
+    /// positive one last).
+    Digits(Vec<String>),
     /// Texts or truth values, in bytewise order (binary: the positive one last).
     Texts(Vec<String>),
 }
@@ -80,7 +84,7 @@ impl Classes {
     pub fn len(&self) -> usize {
         match self {
             Classes::Numbers(values) => values.len(),
-            Classes::Texts(values) => values.len(),
+            Classes::Texts(values) | Classes::Digits(values) => values.len(),
         }
     }
 
@@ -92,8 +96,8 @@ impl Classes {
     /// The labels as text.
     pub fn names(&self) -> Vec<String> {
         match self {
-            Classes::Numbers(values) => values.iter().map(|v| v.to_string()).collect(),
-            Classes::Texts(values) => values.clone(),
+            Classes::Numbers(values) => values.iter().map(|v| number::shown(*v)).collect(),
+            Classes::Texts(values) | Classes::Digits(values) => values.clone(),
         }
     }
 
@@ -107,6 +111,13 @@ impl Classes {
                 match values.len() {
                     ..=2 => values.iter().position(|v| *v == value),
                     _ => values.binary_search_by(|v| v.total_cmp(&value)).ok(),
+                }
+            }
+            Classes::Digits(values) => {
+                let digits = column.text(row)?;
+                match values.len() {
+                    ..=2 => values.iter().position(|v| *v == digits),
+                    _ => values.binary_search_by(|v| number::compare(v, &digits)).ok(),
                 }
             }
             Classes::Texts(values) => {

@@ -253,3 +253,183 @@ fn a_negative_count_is_refused_with_its_cell() {
     );
     says(&case().refused(&text), &["t.csv", "column `y`, row 1", "-3 is not a count: labels of loss `poisson`"]);
 }
+
+fn ndjson(lines: &str, task: &str) -> (Case, String) {
+    let text = format!("[dataset.t]\npath = \"t.ndjson\"\n[task.label]\ndataset = \"t\"\n{task}\n");
+    (Case::new(&[("t.ndjson", lines)]), text)
+}
+
+#[test]
+fn a_row_with_fewer_fields_than_the_header_is_refused_with_its_place() {
+    for (row, other, fields) in [(1, "0", "1 field,"), (31, "30,1,2,red", "4 fields,"), (60, "59,1", "2 fields,")] {
+        let mut lines: Vec<String> = table(60).lines().map(str::to_owned).collect();
+        lines[row] = other.to_owned();
+        let place = format!("row {row} (line {})", row + 1);
+        for features in ["", "features = [\"id\"]"] {
+            let message = with(&lines.join("\n")).refused(&experiment(features));
+            says(&message, &["t.csv", &place, fields, "but the header has 5"]);
+        }
+    }
+}
+
+#[test]
+fn a_lone_quote_is_refused_with_the_line_where_it_opens() {
+    let lines: Vec<String> = table(60).lines().map(str::to_owned).collect();
+    let replaced = |changes: &[(usize, &str, &str)]| {
+        let mut lines = lines.clone();
+        changes.iter().for_each(|(row, from, to)| lines[*row] = lines[*row].replacen(from, to, 1));
+        lines.join("\n")
+    };
+    // Within a field, and a second one further on.
+    let text = replaced(&[
+        (11, ",red,", ",12\" pipe,"),
+        (11, ",green,", ",12\" pipe,"),
+        (11, ",blue,", ",12\" pipe,"),
+        (40, ",red,", ",3\" rod,"),
+    ]);
+    says(&with(&text).refused(&experiment("")), &["t.csv", "row 11 (line 12)", "after `12`", "written twice"]);
+    // At the beginning of a field: closed nowhere, by another lone quote, or in its own field.
+    let at = |row: usize| {
+        if lines[row].contains(",red,") {
+            ",red,"
+        } else if lines[row].contains(",blue,") {
+            ",blue,"
+        } else {
+            ",green,"
+        }
+    };
+    let text = replaced(&[(20, at(20), ",\"red,")]);
+    says(&with(&text).refused(&experiment("")), &["row 20 (line 21)", "a quotation begins here and has no end"]);
+    let text = replaced(&[(20, at(20), ",\"red,"), (30, at(30), ",\"blue,")]);
+    says(&with(&text).refused(&experiment("")), &["row 20 (line 21)", "10 lines further on", "`blue"]);
+    let text = replaced(&[(20, at(20), ",\"12\" pipe,")]);
+    says(&with(&text).refused(&experiment("")), &["row 20 (line 21)", "stands ` pipe", "written twice"]);
+}
+
+#[test]
+fn a_word_for_no_value_among_numbers_names_the_key_that_helps() {
+    for word in ["NA", "?", "-", "N/A", "null", "#N/A"] {
+        let text = table(60).replacen(",17.25,", &format!(",{word},"), 1);
+        let row = table(60).lines().position(|line| line.contains(",17.25,")).expect("a row");
+        let help = format!("write `csv = {{ null_values = [{word:?}] }}`");
+        let place = format!("column `x`, row {row} (line {})", row + 1);
+        says(&with(&text).refused(&experiment("")), &[&place, &format!("`{word}` is not a number"), &help]);
+        let prepared = with(&text).prepare(&experiment(&format!("csv = {{ null_values = [{word:?}] }}")));
+        assert_eq!(prepared.summary.tables[0].columns[1].nulls, Some(1));
+    }
+    let text = table(60).replacen(",17.25,", ",NA,", 1).replacen(",3.5,", ",-,", 1);
+    let message = with(&text).refused(&experiment("csv = { null_values = [\"-\"] }"));
+    says(&message, &["`csv = { null_values = [\"-\", \"NA\"] }`"]);
+}
+
+#[test]
+fn words_for_no_value_do_not_make_numbers_a_text() {
+    let rows: String = (0..60).map(|i| format!("{},{}\n", if i % 5 == 0 { "1.5" } else { "NA" }, i % 2)).collect();
+    let message = with(&format!("x,label\n{rows}")).refused(&experiment(""));
+    says(&message, &["column `x`, row 2 (line 3)", "`NA` is not a number", "null_values"]);
+}
+
+#[test]
+fn a_text_column_without_values_at_first_names_the_key_that_helps() {
+    let rows: String =
+        (0..12_000).map(|i| format!("{i},{},{}\n", if i < 11_000 { "" } else { "note" }, i % 2)).collect();
+    let case = with(&format!("x,my note,label\n{rows}"));
+    let message = case.refused(&experiment(""));
+    says(&message, &["column `my note`, row 11001 (line 11002)", "`types = { \"my note\" = \"category\" }`"]);
+    case.prepare(&experiment("types = { \"my note\" = \"category\" }"));
+}
+
+#[test]
+fn an_empty_text_between_quotes_is_no_number_and_is_null_there() {
+    let text = table(60).replacen(",17.25,", ",\"\",", 1);
+    let prepared = with(&text).prepare(&experiment(""));
+    assert_eq!(prepared.summary.tables[0].columns[1].nulls, Some(1));
+}
+
+#[test]
+fn a_task_without_test_labels_is_named_in_a_warning() {
+    let case = Case::new(&[
+        ("train.csv", &format!("x,label\n{}", "1,a\n2,b\n".repeat(20))),
+        ("test.csv", &format!("x,label\n{}", "1,\n2,\n".repeat(5))),
+    ]);
+    let text = experiment("").replace("\"t.csv\"", "{ train = \"train.csv\", test = \"test.csv\" }");
+    let warnings = case.prepare(&text).summary.warnings;
+    let expected = "task `label`: no test row has a label, so it has no test results";
+    assert!(warnings.iter().any(|warning| warning.starts_with(expected)), "{warnings:?}");
+}
+
+#[test]
+fn a_changed_file_is_told_by_its_size_and_not_by_the_rows_of_the_plan() {
+    let case = case();
+    let prepared = case.prepare(&experiment(""));
+    case.write("t.csv", table(6).as_bytes());
+    let message = Store::open(prepared.plan, case.path()).expect_err("fewer rows").to_string();
+    says(&message, &["t.csv", &format!("{} bytes here", table(6).len()), &format!("{} bytes at", table(60).len())]);
+    assert!(!message.contains("60 rows"), "{message}");
+}
+
+#[test]
+fn json_that_is_nested_too_deep_is_refused_wherever_it_is() {
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    for row in [3, 70_000] {
+        let lines: String = (0..row + 2)
+            .map(|i| {
+                if i == row {
+                    format!("{{\"x\": {deep}, \"label\": 1}}\n")
+                } else {
+                    format!("{{\"x\": 1, \"label\": {}}}\n", i % 2)
+                }
+            })
+            .collect();
+        let (case, text) = ndjson(&lines, "target = \"label\"\nkind = \"binary\"");
+        let place = format!("row {0} (line {0})", row + 1);
+        says(&case.refused(&text), &["t.ndjson", &place, "nested more than 128 deep"]);
+    }
+}
+
+#[test]
+fn lists_of_lists_are_named_as_such() {
+    let lines: String =
+        (0..40).map(|i| format!("{{\"x\": [[{i}]], \"z\": [\"a\"], \"w\": {i}, \"label\": {}}}\n", i % 2)).collect();
+    let (case, text) = ndjson(&lines, "target = \"label\"\nkind = \"binary\"");
+    let warnings = case.prepare(&text).summary.warnings;
+    for (column, what) in [("x", "list of lists"), ("z", "list of texts")] {
+        assert!(
+            warnings.contains(&format!("dataset `t`: column `{column}` holds {what} and is left out")),
+            "{warnings:?}"
+        );
+    }
+    let message = case.refused(&text.replace("[task", "features = [\"x\", \"w\"]\n[task"));
+    says(&message, &["column `x` holds list of lists, which cannot be a feature"]);
+}
+
+#[test]
+fn an_array_that_is_cut_off_is_refused() {
+    let (case, text) =
+        ndjson("[{\"x\": 1, \"label\": 0},\n {\"x\": 2, \"label\": 1}\n", "target = \"label\"\nkind = \"binary\"");
+    says(&case.refused(&text), &["t.ndjson", "the array has no end"]);
+    case.write("t.ndjson", b"[{\"x\": 1, \"label\": 0},\n {\"x\": 2, \"lab");
+    says(&case.refused(&text), &["t.ndjson", "row 2 is not JSON", "(line 2)"]);
+    case.write("t.ndjson", b"[1, 2]");
+    says(&case.refused(&text), &["t.ndjson", "row 1 is not a JSON object"]);
+}
+
+#[test]
+fn a_small_file_that_decodes_to_gigabytes_is_refused() {
+    use polars::prelude::*;
+    let rows = 1000;
+    let text = "t".repeat(2 << 20);
+    let word = Series::new("x".into(), [text.as_str()]).cast(&DataType::from_categories(Categories::global()));
+    let columns = vec![
+        word.expect("a category").new_from_index(0, rows).into(),
+        Series::new("label".into(), (0..rows as i64).map(|i| i % 2).collect::<Vec<i64>>()).into(),
+    ];
+    let mut frame = DataFrame::new(rows, columns).expect("a table");
+    let case = Case::new(&[]);
+    let file = std::fs::File::create(case.path().join("t.parquet")).expect("a file");
+    ParquetWriter::new(file).with_compression(ParquetCompression::Zstd(None)).finish(&mut frame).expect("written");
+    let bytes = std::fs::metadata(case.path().join("t.parquet")).expect("there").len();
+    assert!(bytes < 4096, "{bytes}");
+    let message = case.refused(&experiment("").replace("t.csv", "t.parquet"));
+    says(&message, &["t.parquet", "column `x`", "1000 rows have 2000 MiB of text"]);
+}

@@ -184,3 +184,136 @@ fn tables_of_several_blocks_are_the_coordinators_in_both_orders() {
         );
     }
 }
+
+#[test]
+fn arrays_of_objects_are_read_as_lines_of_objects_are() {
+    let case = Case::new(&[]);
+    write_all(&case);
+    let lines = std::fs::read_to_string(case.path().join("t.ndjson")).expect("there");
+    let objects: Vec<&str> = lines.lines().collect();
+    case.write("compact.json", format!("[{}]", objects.join(",")).as_bytes());
+    let pretty: Vec<String> =
+        objects.iter().map(|object| object.replace(',', ",\n    ").replace('{', "{\n    ")).collect();
+    case.write("pretty.json", format!("\u{feff}[\n  {}\n]\n", pretty.join(",\n  ")).as_bytes());
+    let digests = ["t.ndjson", "compact.json", "pretty.json"].map(|file| {
+        let prepared = case.prepare(&EXPERIMENT.replace("FILE", file));
+        case.store(&prepared).load_partitions(0, 0..4).expect("the data are the same");
+        prepared.plan.feeds()[0].partitions.clone()
+    });
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+}
+
+#[test]
+fn arrow_streams_are_read_as_arrow_files_are() {
+    let case = Case::new(&[]);
+    write_all(&case);
+    let mut frame = IpcReader::new(File::open(case.path().join("t.arrow")).expect("a file")).finish().expect("read");
+    let colour = frame.column("colour").expect("text").cast(&DataType::from_categories(Categories::global()));
+    frame.with_column(colour.expect("categories")).expect("replaced");
+    let schema = frame.schema().to_arrow(CompatLevel::oldest());
+    let mut bytes = Vec::new();
+    let mut writer = polars_arrow::io::ipc::write::StreamWriter::new(&mut bytes, Default::default());
+    writer.start(&schema, None).expect("begun");
+    // Batches with dictionaries of their own.
+    for start in [0, 25, 50] {
+        let mut part = frame.slice(start, 25);
+        part.rechunk_mut_par();
+        let batch = part.iter_chunks(CompatLevel::oldest(), false).next().expect("a batch");
+        writer.write(&batch, None).expect("written");
+    }
+    writer.finish().expect("finished");
+    case.write("stream.arrow", &bytes);
+    let digests = ["t.arrow", "stream.arrow"]
+        .map(|file| case.prepare(&EXPERIMENT.replace("FILE", file)).plan.feeds()[0].partitions.clone());
+    assert_eq!(digests[0], digests[1]);
+}
+
+#[test]
+fn keys_that_come_late_are_columns_too() {
+    let row = |i: usize| match i {
+        70_000.. => format!("{{\"late\": {}, \"x\": {i}, \"word\": \"w{}\"}}\n", i % 2, i % 3),
+        _ => format!("{{\"x\": {i}}}\n"),
+    };
+    let lines: String = (0..80_000).map(row).collect();
+    let case = Case::new(&[("t.ndjson", &lines)]);
+    let text = "[dataset.t]\npath = \"t.ndjson\"\n[task.late]\ndataset = \"t\"\ntarget = \"late\"\nkind = \"binary\"\n";
+    let prepared = case.prepare(text);
+    let columns: Vec<_> =
+        prepared.summary.tables[0].columns.iter().map(|c| (c.name.as_str(), c.kind.as_str())).collect();
+    assert_eq!(columns, [("x", "number"), ("late", "number"), ("word", "text")]);
+    assert_eq!(prepared.summary.tasks[0].labelled.values().sum::<u64>(), 10_000);
+    let store = case.store(&prepared);
+    store.load_partitions(0, 0..4).expect("the data are the same");
+}
+
+#[test]
+fn names_of_columns_are_literal() {
+    let rows: String = (0..40).map(|i| format!("{i},{},{},{}\n", i * 2, i * 3, i % 2)).collect();
+    let case = Case::new(&[("t.csv", &format!("x,*,^x.*$,y\n{rows}"))]);
+    let mut frame = CsvReadOptions::default()
+        .try_into_reader_with_file_path(Some(case.path().join("t.csv")))
+        .and_then(|reader| reader.finish())
+        .expect("read");
+    ParquetWriter::new(File::create(case.path().join("t.parquet")).expect("a file"))
+        .finish(&mut frame)
+        .expect("written");
+    IpcWriter::new(File::create(case.path().join("t.arrow")).expect("a file")).finish(&mut frame).expect("written");
+    let lines: String = (0..40)
+        .map(|i| format!("{{\"x\": {i}, \"*\": {}, \"^x.*$\": {}, \"y\": {}}}\n", i * 2, i * 3, i % 2))
+        .collect();
+    case.write("t.ndjson", lines.as_bytes());
+    for features in ["", "features = [\"x\"]", "features = [\"^x.*$\", \"*\"]"] {
+        let digests = ["t.csv", "t.parquet", "t.arrow", "t.ndjson"].map(|file| {
+            let text = format!(
+                "[dataset.t]\npath = \"{file}\"\n{features}\n[task.y]\ndataset = \"t\"\ntarget = \"y\"\nkind = \"binary\"\n"
+            );
+            case.prepare(&text).plan.feeds()[0].partitions.clone()
+        });
+        assert!(digests.iter().all(|digest| *digest == digests[0]), "{features}");
+    }
+}
+
+#[test]
+fn compressed_text_is_read_as_the_text_in_it() {
+    use std::io::Write;
+
+    use polars::io::utils::compression::CompressedWriter;
+    use polars::io::utils::file::{Writable, WritableTrait};
+
+    let case = Case::new(&[]);
+    let text = table(150_000);
+    case.write("t.csv", text.as_bytes());
+    for (name, gzip) in [("t.csv.gz", true), ("t.csv.zst", false)] {
+        let file = Writable::Local(File::create(case.path().join(name)).expect("a file"));
+        let mut writer = match gzip {
+            true => CompressedWriter::gzip(file, None),
+            false => CompressedWriter::zstd(file, None).expect("begun"),
+        };
+        writer.write_all(text.as_bytes()).expect("written");
+        writer.close().expect("finished");
+    }
+    let digests = ["t.csv", "t.csv.gz", "t.csv.zst"].map(|file| {
+        let prepared = case.prepare(&EXPERIMENT.replace("FILE", file));
+        let store = case.store(&prepared);
+        // Back and forth, over more than one block.
+        store.load_partition(0, 2).expect("the data are the same");
+        store.load_partition(0, 0).expect("the data are the same");
+        prepared.plan.feeds()[0].partitions.clone()
+    });
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+    let whole = std::fs::read(case.path().join("t.csv.gz")).expect("there");
+    case.write("t.csv.gz", &whole[..whole.len() / 2]);
+    let refused = case.refused(&EXPERIMENT.replace("FILE", "t.csv.gz"));
+    assert!(refused.contains("t.csv.gz"), "{refused}");
+}
+
+#[test]
+fn fields_of_a_tsv_file_are_between_tabs() {
+    let text = table(60);
+    let case = Case::new(&[("t.csv", &text), ("t.tsv", &text.replace(',', "\t"))]);
+    let digests = ["t.csv", "t.tsv"]
+        .map(|file| case.prepare(&EXPERIMENT.replace("FILE", file)).plan.feeds()[0].partitions.clone());
+    assert_eq!(digests[0], digests[1]);
+}

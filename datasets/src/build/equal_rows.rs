@@ -130,6 +130,10 @@ fn hash(columns: &[&Column], row: usize) -> u64 {
                 column.numbers(row, *width).iter().for_each(|value| number(*value, &mut hasher))
             }
             Column::Number(values) | Column::Boolean(values) => number(values[row], &mut hasher),
+            Column::Exact { values, digits } => {
+                number(values[row], &mut hasher);
+                hasher.write(digits.get(row).unwrap_or_default().as_bytes());
+            }
         }
     }
     hasher.finish() >> PART_BITS

@@ -1,5 +1,7 @@
 //! What was found in the tables, for people.
 
+use std::collections::HashSet;
+
 use experiment::{InputShape, Order, SplitName};
 
 use super::features::FittedTable;
@@ -18,13 +20,17 @@ pub(super) fn table(
     drafts: &[Draft<'_>],
 ) -> TableSummary {
     let written = &plan.tables()[number];
-    let feeds = || plan.feeds().iter().filter(move |feed| feed.table == number);
+    let feeds = plan.feeds().iter().filter(|feed| feed.table == number);
+    let features: HashSet<&str> =
+        feeds.flat_map(|feed| &feed.features).map(|feature| feature.column.as_str()).collect();
+    let own = drafts.iter().filter(|draft| draft.table == number);
+    let targets: HashSet<usize> = own.flat_map(|draft| draft.columns.iter().copied()).collect();
     let column = |(i, found): (usize, &Found)| {
         let mut roles = Vec::new();
-        if feeds().any(|feed| feed.features.iter().any(|feature| feature.column == found.name)) {
+        if features.contains(found.name.as_str()) {
             roles.push("feature");
         }
-        if drafts.iter().any(|draft| draft.table == number && draft.columns.contains(&i)) {
+        if targets.contains(&i) {
             roles.push("target");
         }
         if table.split_column == Some(i) {

@@ -1,10 +1,10 @@
 //! A dataset's files, what their columns are, and how their rows are split.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use experiment::{ColumnType, Dataset, Format, Loaded, Paths, Split};
+use experiment::{ColumnType, CsvOptions, Dataset, Format, Loaded, Paths, Split};
 
 use super::features::FittedTable;
 use super::files::{self, at_path};
@@ -15,7 +15,7 @@ use crate::input::{self, Input};
 use crate::passage::{Pass, Passage, Watch};
 use crate::plan::{ColumnPlan, TablePlan};
 use crate::selection::Columns;
-use crate::source::{Found, Physical, Table, extension_format, size};
+use crate::source::{Found, Physical, Table, extension_format, has_tabs, size};
 use crate::split::{Assignment, Ends, GroupFolds, Index, Key, Keys, Unordered, assign};
 use crate::summary::BySummary;
 use crate::{decode, location};
@@ -27,6 +27,8 @@ pub(super) struct OpenTable<'a> {
     /// All columns of the files.
     pub found: Vec<Found>,
     pub names: Vec<String>,
+    /// The place of each name.
+    pub name_places: HashMap<String, usize>,
     /// By column: what it is read as; `None` for a type that can't be used.
     pub kinds: Vec<Option<ColumnKind>>,
     /// The expanded paths, in the order of the rows.
@@ -66,8 +68,12 @@ pub(super) fn open<'a>(
         Some(format) => format,
         None => format_of(name, &files, loaded)?,
     };
+    let mut csv = dataset.csv.clone();
+    if csv.separator == CsvOptions::default().separator && files.iter().all(|file| has_tabs(file)) {
+        csv.separator = '\t';
+    }
     let look = |done, all| watch(Passage { dataset: name, pass: Pass::FindRows, done, all });
-    let created = Table::create(&files, &loaded.base, format, &dataset.csv, &look);
+    let created = Table::create(&files, &loaded.base, format, &csv, &look);
     let (table, found) = created.map_err(|error| at_path(loaded, name, error))?;
     let rows = |range: std::ops::Range<usize>| table.files[range].iter().map(|file| file.rows()).sum::<u64>();
     let by_files = matches!(dataset.path, Paths::BySplit { .. })
@@ -77,6 +83,7 @@ pub(super) fn open<'a>(
         name,
         kinds: vec![None; found.len()],
         found,
+        name_places: names.iter().cloned().enumerate().map(|(place, name)| (name, place)).collect(),
         names,
         files,
         input_name,
@@ -143,7 +150,7 @@ fn format_of(name: &str, files: &[String], loaded: &Loaded) -> Result<Format, Da
 impl OpenTable<'_> {
     /// The columns to choose from; those of `reserved` only by their own names.
     pub fn columns<'b>(&'b self, reserved: &'b [bool]) -> Columns<'b> {
-        Columns { names: &self.names, reserved, table: self.name }
+        Columns { names: &self.names, places: &self.name_places, reserved, table: self.name }
     }
 
     fn find_kinds(&mut self, dataset: &Dataset, loaded: &Loaded) -> Result<(), DataError> {
@@ -157,7 +164,7 @@ impl OpenTable<'_> {
                 Physical::Text => Some(ColumnKind::Text),
                 Physical::List(width) => Some(ColumnKind::List { width: *width }),
                 Physical::Fields => {
-                    fields.iter().position(|f| *f == column).map(|place| decode::fields_kind(&sampled[place]))
+                    fields.binary_search(&column).ok().map(|place| decode::fields_kind(&sampled[place]))
                 }
                 Physical::Other(_) => None,
             };
@@ -353,14 +360,8 @@ impl OpenTable<'_> {
 
 /// Adds a block's column at the end.
 pub(super) fn append(whole: &mut Option<Column>, part: Column) {
-    match (whole.as_mut(), part) {
-        (None, part) => *whole = Some(part),
-        (Some(Column::Number(all)), Column::Number(more)) | (Some(Column::Boolean(all)), Column::Boolean(more)) => {
-            all.extend(more)
-        }
-        (Some(Column::List { values, .. }), Column::List { values: more, .. }) => values.extend(more),
-        (Some(Column::Bytes { values, .. }), Column::Bytes { values: more, .. }) => values.extend(more),
-        (Some(Column::Text(all)), Column::Text(more)) => (0..more.len()).for_each(|row| all.push(more.get(row))),
-        _ => unreachable!("a column is of one kind in all blocks"),
+    match whole {
+        None => *whole = Some(part),
+        Some(whole) => whole.append(part),
     }
 }

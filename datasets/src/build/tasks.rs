@@ -1,6 +1,7 @@
 //! The tasks of a run, with their columns and feeds.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use experiment::{ExperimentError, InputShape, Loaded, Task};
 
@@ -96,8 +97,8 @@ fn reserved_columns(loaded: &Loaded, tables: &[OpenTable<'_>], table: usize) -> 
     for task in loaded.experiment.tasks.values() {
         if same_file(tables, table, table_of(loaded, task, tables)) {
             for name in task.target.iter().flat_map(|target| target.iter()) {
-                if let Some(column) = opened.names.iter().position(|n| n == name) {
-                    reserved[column] = true;
+                if let Some(column) = opened.name_places.get(name) {
+                    reserved[*column] = true;
                 }
             }
         }
@@ -125,8 +126,8 @@ pub(super) fn feeds(
         for draft in drafts.iter().filter(|draft| same_file(tables, table, draft.table)) {
             for column in &draft.columns {
                 let name = &tables[draft.table].names[*column];
-                if let Some(column) = opened.names.iter().position(|n| n == name) {
-                    reserved[column] = true;
+                if let Some(column) = opened.name_places.get(name) {
+                    reserved[*column] = true;
                 }
             }
         }
@@ -134,27 +135,86 @@ pub(super) fn feeds(
         if own.clone().next().is_none() {
             warnings.push(format!("dataset `{}` has no task", opened.name));
         }
+        // Most tasks choose alike: by their own list of features, or as the dataset says.
+        let mut choices: BTreeMap<Option<&[String]>, Choice> = BTreeMap::new();
+        let mut by_columns: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
+        let mut is_named = false;
         for (number, draft) in own {
-            let (mut chosen, key) = choose(loaded, draft, opened, &reserved, warnings)?;
-            let key: Vec<&str> = key.iter().map(String::as_str).collect();
-            chosen.sort_unstable();
-            let kinds = check(&chosen, draft, opened, loaded, &key)?;
-            if let Some(known) = feeds.iter_mut().find(|feed| feed.table == table && feed.columns == chosen) {
-                known.tasks.push(number);
+            let choice = match choices.entry(draft.task.features.as_deref()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(choose(loaded, draft, opened, &reserved, warnings)?),
+            };
+            choice.check(draft, opened, loaded)?;
+            if let Some(known) = by_columns.get(&choice.columns) {
+                feeds[*known].tasks.push(number);
                 continue;
             }
-            let taken = feeds.iter().any(|feed| feed.name == opened.name);
-            let by_task = draft.task.features.is_some() || taken;
+            let by_task = draft.task.features.is_some() || is_named;
+            is_named |= !by_task;
             let name = if by_task { format!("{}.{}", opened.name, draft.name) } else { opened.name.to_owned() };
-            let input = opened.input.shape();
-            feeds.push(Feed { name, table, columns: chosen, kinds, input, tasks: vec![number] });
+            by_columns.insert(choice.columns.clone(), feeds.len());
+            feeds.push(Feed {
+                name,
+                table,
+                columns: choice.columns.clone(),
+                kinds: choice.kinds.clone(),
+                input: opened.input.shape(),
+                tasks: vec![number],
+            });
         }
     }
     Ok(feeds)
 }
 
-/// The columns that a task's feed takes, and the key that says so.
+/// The columns that tasks with one list of features take.
+struct Choice {
+    /// Ascending.
+    columns: Vec<usize>,
+    /// What those are read as.
+    kinds: Vec<ColumnKind>,
+    /// The key that says so.
+    key: Vec<String>,
+}
+
+/// The columns of a task's feed, if they can be features.
 fn choose(
+    loaded: &Loaded,
+    draft: &Draft<'_>,
+    opened: &OpenTable<'_>,
+    reserved: &[bool],
+    warnings: &mut Vec<String>,
+) -> Result<Choice, DataError> {
+    let (mut columns, key) = chosen(loaded, draft, opened, reserved, warnings)?;
+    columns.sort_unstable();
+    let at: Vec<&str> = key.iter().map(String::as_str).collect();
+    let mut kinds = Vec::with_capacity(columns.len());
+    for column in &columns {
+        let (kind, bytes) = (opened.kinds[*column], opened.found[*column].bytes);
+        let shown = opened.shown_kind(*column);
+        let offered = Offered { name: &opened.names[*column], kind, bytes, shown: &shown };
+        kinds.push(opened.input.kind_of(&offered).map_err(|invalid| match opened.input_name {
+            Some(input) => loaded.source.refused(&["dataset", opened.name, "input", input], invalid),
+            None => loaded.source.error_at(&at, invalid.message),
+        })?);
+    }
+    Ok(Choice { columns, kinds, key })
+}
+
+impl Choice {
+    /// Refuses a target among its own features.
+    fn check(&self, draft: &Draft<'_>, opened: &OpenTable<'_>, loaded: &Loaded) -> Result<(), DataError> {
+        let Some(column) = draft.columns.iter().find(|column| self.columns.binary_search(column).is_ok()) else {
+            return Ok(());
+        };
+        let key: Vec<&str> = self.key.iter().map(String::as_str).collect();
+        let name = &opened.names[*column];
+        let message = format!("column `{name}` is the target of task `{}` and one of its features", draft.name);
+        Err(loaded.source.error_at(&key, message).into())
+    }
+}
+
+/// The columns that a task's feed takes, and the key that says so.
+fn chosen(
     loaded: &Loaded,
     draft: &Draft<'_>,
     opened: &OpenTable<'_>,
@@ -212,31 +272,6 @@ fn every(
         return Err(loaded.source.error_at(&["dataset", opened.name], message).into());
     }
     Ok(usable)
-}
-
-/// What the chosen columns are read as, if they can be features of the task.
-fn check(
-    chosen: &[usize],
-    draft: &Draft<'_>,
-    opened: &OpenTable<'_>,
-    loaded: &Loaded,
-    key: &[&str],
-) -> Result<Vec<ColumnKind>, DataError> {
-    let mut kinds = Vec::with_capacity(chosen.len());
-    for column in chosen {
-        let name = &opened.names[*column];
-        let (kind, bytes, shown) = (opened.kinds[*column], opened.found[*column].bytes, opened.shown_kind(*column));
-        let offered = Offered { name, kind, bytes, shown: &shown };
-        kinds.push(opened.input.kind_of(&offered).map_err(|invalid| match opened.input_name {
-            Some(input) => loaded.source.refused(&["dataset", opened.name, "input", input], invalid),
-            None => loaded.source.error_at(key, invalid.message),
-        })?);
-        if draft.columns.contains(column) {
-            let message = format!("column `{name}` is the target of task `{}` and one of its features", draft.name);
-            return Err(loaded.source.error_at(key, message).into());
-        }
-    }
-    Ok(kinds)
 }
 
 /// Reads a task's labels: its plan, its summary, and what a user should know.

@@ -1,24 +1,42 @@
 //! What is in a table's files: format, columns, rows.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use experiment::{CsvOptions, Format};
 
 use super::text::{self, Rules};
-use super::{Found, Physical, TableFile, columnar, csv, ndjson};
+use super::{Found, Physical, TableFile, columnar, csv, json};
 use crate::DataError;
 use crate::location;
 use crate::plan::FilePlan;
 
 /// The format that a file's name says.
 pub(crate) fn extension_format(name: &str) -> Option<Format> {
-    let (_, extension) = name.rsplit_once('.')?;
-    match extension.to_ascii_lowercase().as_str() {
+    match extension(name)?.as_str() {
         "csv" | "tsv" | "txt" => Some(Format::Csv),
         "parquet" | "pq" => Some(Format::Parquet),
-        "ipc" | "arrow" | "feather" => Some(Format::Ipc),
-        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        "ipc" | "arrow" | "arrows" | "feather" => Some(Format::Ipc),
+        "ndjson" | "jsonl" | "json" => Some(Format::Ndjson),
         _ => None,
+    }
+}
+
+/// Whether a file's name says that tabs separate its fields.
+pub(crate) fn has_tabs(name: &str) -> bool {
+    extension(name).is_some_and(|extension| extension == "tsv")
+}
+
+/// The end of a file's name, in small letters; of a compressed text, that of the text.
+fn extension(name: &str) -> Option<String> {
+    let (rest, last) = name.rsplit_once('.')?;
+    let last = last.to_ascii_lowercase();
+    match last.as_str() {
+        "gz" | "zst" => {
+            let inner = rest.rsplit_once('.')?.1.to_ascii_lowercase();
+            matches!(inner.as_str(), "csv" | "tsv" | "txt" | "ndjson" | "jsonl" | "json").then_some(inner)
+        }
+        _ => Some(last),
     }
 }
 
@@ -65,18 +83,21 @@ fn agree(first: &TableFile, file: &TableFile) -> Result<(), DataError> {
     let fail = |column: &str, reason: String| {
         Err(DataError::Column { file: file.name.clone().into(), column: column.to_owned(), reason })
     };
+    let by_name = |file: &'_ TableFile| -> HashMap<String, Physical> {
+        file.columns.iter().map(|column| (column.name.clone(), column.physical.clone())).collect()
+    };
+    let (known, new) = (by_name(first), by_name(file));
     for column in &first.columns {
-        match file.columns.iter().find(|c| c.name == column.name) {
+        match new.get(&column.name) {
             None => return fail(&column.name, format!("the file does not have it, but `{}` does", first.name)),
-            Some(found) if found.physical != column.physical => {
-                let reason =
-                    format!("{} here, but {} in `{}`", found.physical.shown(), column.physical.shown(), first.name);
+            Some(found) if *found != column.physical => {
+                let reason = format!("{} here, but {} in `{}`", found.shown(), column.physical.shown(), first.name);
                 return fail(&column.name, reason);
             }
             Some(_) => {}
         }
     }
-    match file.columns.iter().find(|c| !first.columns.iter().any(|f| f.name == c.name)) {
+    match file.columns.iter().find(|column| !known.contains_key(&column.name)) {
         Some(column) => fail(&column.name, format!("`{}` does not have it", first.name)),
         None => Ok(()),
     }
@@ -123,30 +144,33 @@ fn look(
     let fail = |reason: String| DataError::File { file: name.into(), reason };
     let bytes = size(name, &path)?;
     let known = plan.filter(|plan| !plan.blocks.is_empty()).map(|plan| plan.blocks.clone());
+    let watch = |done: u64| watch(done.min(bytes));
+    let index = |start, rules| {
+        known.map_or_else(|| text::index(&path, start, rules, &watch), Ok).map_err(|e| fail(e.to_string()))
+    };
     let (columns, blocks, rules) = match format {
         Format::Csv => {
             let (names, start) = csv::header(&path, options).map_err(fail)?;
             let rules = csv::rules(names.len());
             let columns = names.into_iter().map(|name| Found::new(name, Physical::Fields)).collect();
-            (
-                columns,
-                known.map_or_else(|| text::index(&path, start, rules, watch), Ok).map_err(|e| fail(e.to_string()))?,
-                rules,
-            )
+            (columns, index(start, rules)?, rules)
         }
         Format::Ndjson => {
-            let rules = ndjson::RULES;
-            let blocks =
-                known.map_or_else(|| text::index(&path, 0, rules, watch), Ok).map_err(|e| fail(e.to_string()))?;
-            let first = text::block(&path, blocks[0], blocks[1], rules).map_err(|e| fail(e.to_string()))?;
-            (ndjson::discover(&first).map_err(fail)?, blocks, rules)
+            let (start, rules) = json::layout(&path).map_err(|e| fail(e.to_string()))?;
+            (Vec::new(), index(start, rules)?, rules)
         }
         Format::Parquet | Format::Ipc => {
-            let wrong = |e: polars::prelude::PolarsError| fail(format!("not a {} file: {e}", format.name()));
-            let columns = columnar::discover(&path, format).map_err(wrong)?;
-            let blocks = columnar::blocks(&path, format).map_err(wrong)?;
-            (columns, blocks, Rules { quotes: false, blank_rows: false })
+            let wrong = |reason: String| fail(format!("not a {} file, or damaged: {reason}", format.name()));
+            let columnar::Contents { columns, blocks } = columnar::look(&path, format).map_err(wrong)?;
+            (columns, blocks, Rules::Lines)
         }
     };
-    Ok(TableFile { name: name.to_owned(), path, bytes, columns, blocks, rules })
+    let mut file = TableFile { name: name.to_owned(), path, bytes, columns, blocks, rules };
+    if format == Format::Ndjson && plan.is_none() {
+        file.columns = json::columns(&file.path, &file.blocks, rules).map_err(|(block, fault)| match block {
+            Some(start) => file.fault(start, fault),
+            None => file.error(fault.reason),
+        })?;
+    }
+    Ok(file)
 }

@@ -1,5 +1,6 @@
 //! Making the split of a table.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use aggregation::random::{Permutation, Purpose, Stream};
@@ -134,11 +135,7 @@ fn permute(parts: &mut [SplitName], rows: &[u64], counts: [u64; 3], stream: Stre
 
 /// A value as text; `None` for null.
 pub(super) fn value(column: &Column, row: usize) -> Option<String> {
-    match column {
-        Column::Text(_) | Column::Boolean(_) => column.label(row).map(str::to_owned),
-        _ if column.is_null(row) => None,
-        _ => Some(column.numbers(row, 1)[0].to_string()),
-    }
+    column.text(row).map(Cow::into_owned)
 }
 
 fn stratify(parts: &mut [SplitName], column: &Column, seed: u64, totals: [u64; 3]) {

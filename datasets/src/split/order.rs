@@ -53,6 +53,11 @@ impl Keys {
         }
         match (column, format) {
             (Column::Text(texts), format) => Keys::of_texts(&values(texts, rows)?, format),
+            (Column::Exact { .. }, None | Some(Split::NUMBER)) => {
+                let whole: Option<Vec<i128>> = (0..rows as usize).map(|row| column.text(row)?.parse().ok()).collect();
+                let nearest = || (0..rows as usize).map(|row| column.numbers(row, 1)[0]).collect();
+                Ok(whole.map_or_else(|| Keys::Number(nearest()), Keys::Whole))
+            }
             (_, None | Some(Split::NUMBER)) => {
                 let numbers: Vec<f64> = (0..rows as usize).map(|row| column.numbers(row, 1)[0]).collect();
                 if format.is_none() && matches!(column, Column::Number(_)) {

@@ -1,6 +1,7 @@
 //! Fits what follows from a task's labels: classes, scales, parameters of the loss, and the loss of
 //! the best constant prediction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use experiment::{Kind, Loss, Scalar, SplitName, TargetScale, Task};
@@ -8,6 +9,7 @@ use experiment::{Kind, Loss, Scalar, SplitName, TargetScale, Task};
 use super::{Classes, TargetEncoding, TaskPlan, baseline, unscaled};
 use crate::column::{Column, ColumnKind};
 use crate::exact::Exact;
+use crate::number;
 use crate::statistics::Fit;
 use crate::summary::{TaskSummary, quoted};
 
@@ -78,6 +80,11 @@ pub(crate) fn fit(name: &str, task: &Task, rows: &Rows<'_>) -> Result<Fitted, Un
         Kind::Binary => binary(name, task, rows, &parts)?,
         Kind::Multilabel => multilabel(name, task, rows, &parts)?,
     };
+    for split in [SplitName::Validation, SplitName::Test] {
+        if labelled[&split] == 0 && rows.splits.contains(&split) {
+            fitted.warnings.push(format!("task `{name}`: no {split} row has a label, so it has no {split} results"));
+        }
+    }
     fitted.labelled = labelled;
     Ok(fitted)
 }
@@ -177,6 +184,18 @@ fn classes(column: &Column, parts: &[Option<SplitName>]) -> Result<Classes, Unfi
         Unfit::Key("target", message)
     };
     let rows = (0..parts.len()).filter(|row| parts[*row].is_some());
+    if let Column::Exact { .. } = column {
+        let mut found: BTreeSet<Cow<'_, str>> = BTreeSet::new();
+        for row in rows {
+            found.extend(column.text(row));
+            if found.len() > CLASSES_MAX {
+                return Err(too_many());
+            }
+        }
+        let mut found: Vec<String> = found.into_iter().map(Cow::into_owned).collect();
+        found.sort_by(|a, b| number::compare(a, b));
+        return Ok(Classes::Digits(found));
+    }
     if let Column::Number(values) = column {
         let mut found = BTreeSet::new();
         for row in rows {
@@ -327,14 +346,14 @@ fn two_values(
         Some(scalar) => scalar,
     };
     let is_wanted = |class: usize| match (&both, wanted) {
-        (Classes::Numbers(values), Scalar::Integer(number)) => values[class] == *number as f64,
-        (Classes::Numbers(values), Scalar::Float(number)) => values[class] == *number,
+        (Classes::Numbers(_) | Classes::Digits(_), Scalar::Float(number)) => names[class] == number::shown(*number),
         _ => names[class] == wanted.to_string(),
     };
     match (is_wanted(0), is_wanted(1)) {
         (_, true) => Ok(both),
         (true, _) => Ok(match both {
             Classes::Numbers(values) => Classes::Numbers(vec![values[1], values[0]]),
+            Classes::Digits(values) => Classes::Digits(vec![values[1].clone(), values[0].clone()]),
             Classes::Texts(values) => Classes::Texts(vec![values[1].clone(), values[0].clone()]),
         }),
         _ => key("positive", format!("column `{column}` has no value `{wanted}`; it has `{}`", names.join("` and `"))),
