@@ -364,7 +364,10 @@ fn a_changed_file_is_told_by_its_size_and_not_by_the_rows_of_the_plan() {
     let prepared = case.prepare(&experiment(""));
     case.write("t.csv", table(6).as_bytes());
     let message = Store::open(prepared.plan, case.path()).expect_err("fewer rows").to_string();
-    says(&message, &["t.csv", &format!("{} bytes here", table(6).len()), &format!("{} bytes at", table(60).len())]);
+    says(
+        &message,
+        &["t.csv", &format!("{} bytes here", table(6).len()), &format!("planned with {} bytes", table(60).len())],
+    );
     assert!(!message.contains("60 rows"), "{message}");
 }
 
