@@ -158,10 +158,8 @@ fn find(base: &Path, folder: PathBuf, names: &[Name], found: &mut BTreeSet<Strin
             Name::Folders if entry.file_type()?.is_dir() => find(base, path, names, found)?,
             // `**` at the end stands for all files.
             Name::Folders if rest.is_empty() => find(base, path, rest, found)?,
-            Name::Glob { matcher, hidden } if *hidden || !is_hidden => {
-                if matcher.is_match(entry.file_name()) {
-                    find(base, path, rest, found)?;
-                }
+            Name::Glob { matcher, hidden } if (*hidden || !is_hidden) && matcher.is_match(entry.file_name()) => {
+                find(base, path, rest, found)?;
             }
             _ => {}
         }
