@@ -103,7 +103,7 @@ pub fn prepare_watched(loaded: &Loaded, watch: Watch<'_>) -> Result<Prepared, Da
         summaries.push(summary);
         warnings.extend(more);
     }
-    let tables: Vec<TablePlan> = opened.iter().zip(&fitted).map(|(table, fitted)| table.plan(fitted)).collect();
+    let tables: Vec<TablePlan> = opened.iter().zip(&fitted).map(|(table, fitted)| fitted.plan(table)).collect();
     let mut by_task = vec![TaskLabels::default(); plans.len()];
     let mut feed_plans = Vec::new();
     for (i, feed) in feeds.into_iter().enumerate() {

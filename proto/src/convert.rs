@@ -6,76 +6,17 @@
 
 use crate::{
     checksum,
+    invalid::{Invalid, required, text_in},
     message::{
-        Beat, Chunk, CoordinatorMessage, Envelope, Hello, Ready, Refusal, RefusalKind, Welcome, Work, WorkResult,
-        WorkerMessage,
+        Beat, Chunk, CoordinatorMessage, Envelope, Hello, Ready, Refusal, Welcome, Work, WorkResult, WorkerMessage,
     },
     v1,
 };
-
-/// Why a message from a peer can't be understood.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// Its checksum is wrong.
-    #[error(transparent)]
-    Damaged(#[from] checksum::Damaged),
-    /// A required field is missing.
-    #[error("message without `{0}`")]
-    Missing(&'static str),
-    /// A number that names nothing.
-    #[error("`{field}` has the unknown value {value}")]
-    Unknown {
-        /// The field.
-        field: &'static str,
-        /// The value in the message.
-        value: i64,
-    },
-    /// A range that is empty, or ends before it begins.
-    #[error("[{lo}, {hi}) is not a range: it is empty, or ends before it begins")]
-    Range {
-        /// First element.
-        lo: u64,
-        /// One past the last element.
-        hi: u64,
-    },
-    /// A text longer than [`crate::TEXT_BYTES_MAX`].
-    #[error("a text has {bytes} bytes, more than the {max} that are allowed", max = crate::TEXT_BYTES_MAX)]
-    Text {
-        /// Its length, bytes.
-        bytes: usize,
-    },
-    /// More added parts than [`crate::message::PARTS_MAX`].
-    #[error("a worker names {count} parts, more than the {max} that are allowed", max = crate::message::PARTS_MAX)]
-    Parts {
-        /// Number of parts.
-        count: usize,
-    },
-}
-
-impl Invalid {
-    /// The kind of refusal that the sender of such a message gets.
-    pub fn refusal(&self) -> RefusalKind {
-        match self {
-            Invalid::Damaged(_) => RefusalKind::Damaged,
-            _ => RefusalKind::Protocol,
-        }
-    }
-}
-
-/// Checks the length of a worker's text: the coordinator keeps it and writes it to the journal.
-pub(crate) fn text_in(text: String) -> Result<String, Invalid> {
-    if text.len() > crate::TEXT_BYTES_MAX { Err(Invalid::Text { bytes: text.len() }) } else { Ok(text) }
-}
 
 /// Cuts a text to the length that [`text_in`] allows.
 fn text_out(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(crate::TEXT_BYTES_MAX));
     text
-}
-
-/// The value of a field that must be there.
-pub(crate) fn required<T>(value: Option<T>, field: &'static str) -> Result<T, Invalid> {
-    value.ok_or(Invalid::Missing(field))
 }
 
 /// Converts a worker's message to the wire.
@@ -179,8 +120,8 @@ mod tests {
         let parts =
             |count| m::WorkerMessage::Hello(m::Hello { parts: vec![part("mine"); count], ..Default::default() });
         let heard = |count| worker_message_in(worker_message_out(m::Envelope::default(), parts(count)));
-        assert!(heard(m::PARTS_MAX).is_ok());
-        assert_eq!(heard(m::PARTS_MAX + 1), Err(Invalid::Parts { count: m::PARTS_MAX + 1 }));
+        assert!(heard(crate::PARTS_MAX).is_ok());
+        assert_eq!(heard(crate::PARTS_MAX + 1), Err(Invalid::Parts { count: crate::PARTS_MAX + 1 }));
     }
 
     #[test]

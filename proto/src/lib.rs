@@ -14,6 +14,7 @@ use std::time::Duration;
 pub mod address;
 pub mod checksum;
 pub mod convert;
+pub mod invalid;
 pub mod memory;
 pub mod message;
 pub mod payload;
@@ -42,6 +43,9 @@ pub const REFUSAL: &str = "trunkline-refusal";
 
 /// The longest text in a worker's message (a name, a reason or a hash), bytes.
 pub const TEXT_BYTES_MAX: usize = 4096;
+
+/// The most parts that a worker may have added.
+pub const PARTS_MAX: usize = 1024;
 
 /// How long a worker is refused after it was dropped for a fault of its own.
 pub const COOL_DOWN: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ mod work;
 
 pub use beat::Beat;
 pub use chunk::{Chunk, ChunkOf};
-pub use hello::{Hello, PARTS_MAX};
+pub use hello::Hello;
 pub use ready::Ready;
 pub use refusal::{Refusal, RefusalKind};
 pub use result::{Vector, WorkResult};

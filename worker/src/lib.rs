@@ -11,6 +11,7 @@
 pub mod access;
 pub mod compute;
 pub mod connection;
+mod ended;
 pub mod error;
 mod heartbeat;
 mod loaded;
@@ -21,6 +22,7 @@ mod session;
 mod state;
 
 pub use access::Access;
+pub use ended::Ended;
 pub use error::WorkerError;
 pub use options::Options;
-pub use run::{Ended, run};
+pub use run::run;

@@ -6,19 +6,11 @@ use proto::{COOL_DOWN, message::RefusalKind};
 use tokio::time;
 
 use crate::{
+    ended::Ended,
     error::WorkerError,
     options::Options,
     session::{self, Progress},
 };
-
-/// How a worker ended without an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// The run is over, with the coordinator's reason.
-    Finished(String),
-    /// The worker was told to stop.
-    Stopped,
-}
 
 /// How many sessions in a row may end before the worker is accepted.
 const SESSIONS_MAX: u32 = 10;

@@ -18,10 +18,10 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use crate::{
     connection::{call_failed, connect, first_call_failed},
+    ended::Ended,
     error::WorkerError,
     heartbeat::{self, Activity, Beating, Heartbeat},
     options::Options,
-    run::Ended,
     state::{Command, WorkerState},
 };
 

@@ -13,6 +13,7 @@ use crate::DataError;
 use crate::column::Column;
 use crate::encoding::{Encoding, Feature};
 use crate::passage::{Pass, Passage, Watch};
+use crate::plan::TablePlan;
 use crate::split::{Assignment, Index};
 use crate::summary::{BySummary, quoted};
 
@@ -34,6 +35,21 @@ pub(super) struct FittedTable {
     pub constant: BTreeSet<usize>,
     /// Rows that evaluate what an earlier part has too.
     equal_rows: Vec<Equal>,
+}
+
+impl FittedTable {
+    /// The table as the plan has it.
+    pub fn plan(&self, table: &OpenTable<'_>) -> TablePlan {
+        TablePlan {
+            name: table.name.to_owned(),
+            format: table.table.format,
+            csv: table.table.csv.clone(),
+            files: table.table.file_plans(),
+            columns: table.table.columns.clone(),
+            split: self.split.clone(),
+            split_seed: table.seed,
+        }
+    }
 }
 
 /// What a pass learns of one column that is read.

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 
 use experiment::{ColumnType, CsvOptions, Dataset, Format, Loaded, Paths, Split};
 
-use super::features::FittedTable;
 use super::files::{self, at_path};
 use super::split_file;
 use crate::DataError;
 use crate::column::{Column, ColumnKind, Texts};
 use crate::input::{self, Input};
 use crate::passage::{Pass, Passage, Watch};
-use crate::plan::{ColumnPlan, TablePlan};
+use crate::plan::ColumnPlan;
 use crate::selection::Columns;
 use crate::source::{Found, Physical, Table, extension_format, has_tabs, size};
 use crate::split::{Assignment, Ends, GroupFolds, Index, Key, Keys, Unordered, assign};
@@ -46,7 +45,8 @@ pub(super) struct OpenTable<'a> {
     pub read: Vec<usize>,
     /// Rows of the training, validation and test files, if files make the split.
     by_files: Option<[u64; 3]>,
-    seed: u64,
+    /// The split's seed.
+    pub seed: u64,
     /// Columns that are read as features.
     pub features: BTreeSet<usize>,
     /// Columns that are read as targets.
@@ -341,19 +341,6 @@ impl OpenTable<'_> {
             Some(ColumnKind::Text) => "text".to_owned(),
             Some(ColumnKind::List { width } | ColumnKind::Pixels { count: width, .. }) => format!("list[{width}]"),
             None => self.found[column].physical.shown(),
-        }
-    }
-
-    /// The table as the plan has it.
-    pub fn plan(&self, fitted: &FittedTable) -> TablePlan {
-        TablePlan {
-            name: self.name.to_owned(),
-            format: self.table.format,
-            csv: self.table.csv.clone(),
-            files: self.table.file_plans(),
-            columns: self.table.columns.clone(),
-            split: fitted.split.clone(),
-            split_seed: self.seed,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A piece of a plan, of parameters or of a result's vector.
 
 use crate::{
-    convert::{Invalid, required},
+    invalid::{Invalid, required},
     v1,
 };
 

@@ -3,12 +3,9 @@
 use settings::catalogue::AddedPart;
 
 use crate::{
-    convert::{Invalid, text_in},
+    invalid::{Invalid, text_in},
     v1,
 };
-
-/// The most parts that a worker may have added.
-pub const PARTS_MAX: usize = 1024;
 
 /// Who a worker is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +22,7 @@ pub struct Hello {
     pub threads: u32,
     /// Whether the worker came over a Unix domain socket.
     pub local: bool,
-    /// The parts that the worker's binary adds to the built-in ones, at most [`PARTS_MAX`].
+    /// The parts that the worker's binary adds to the built-in ones, at most [`crate::PARTS_MAX`].
     pub parts: Vec<AddedPart>,
 }
 
@@ -43,7 +40,7 @@ impl TryFrom<v1::Hello> for Hello {
     fn try_from(hello: v1::Hello) -> Result<Hello, Invalid> {
         let v1::Hello { version, host, pid, device, threads, local, parts } = hello;
         let (version, host, device) = (text_in(version)?, text_in(host)?, text_in(device)?);
-        if parts.len() > PARTS_MAX {
+        if parts.len() > crate::PARTS_MAX {
             return Err(Invalid::Parts { count: parts.len() });
         }
         let part = |v1::Part { what, name, origin }| {

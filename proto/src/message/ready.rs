@@ -1,7 +1,7 @@
 //! A worker's answer to [`Welcome`](super::Welcome): it has loaded its data.
 
 use crate::{
-    convert::{Invalid, text_in},
+    invalid::{Invalid, text_in},
     v1,
 };
 

@@ -7,7 +7,7 @@ use super::{
     Slot,
     work::{node_in, node_out},
 };
-use crate::{convert::Invalid, v1};
+use crate::{invalid::Invalid, v1};
 
 /// What a worker computed.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use aggregation::tree::Node;
 use experiment::SplitName;
 
 use crate::{
-    convert::{Invalid, required},
+    invalid::{Invalid, required},
     v1,
 };
 
