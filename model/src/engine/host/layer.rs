@@ -1,6 +1,6 @@
 //! One dense layer on the processor: forward, and backward by hand.
 
-use super::plan::Dense;
+use super::plan::FusedDense;
 use super::product::{Matrix, multiply};
 use crate::activation::Activation;
 
@@ -37,7 +37,7 @@ impl Passed {
 }
 
 /// Computes `passed.out` for `rows` rows of `x`.
-pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32], passed: &mut Passed) {
+pub(crate) fn forward(layer: &FusedDense, parameters: &[f32], rows: usize, x: &[f32], passed: &mut Passed) {
     let Passed { out, kept, normal, inverse_std, mask } = passed;
     let len = rows * layer.outputs;
     out.resize(len, 0.0);
@@ -87,7 +87,7 @@ pub(crate) fn forward(layer: &Dense, parameters: &[f32], rows: usize, x: &[f32],
 /// Turns `delta`, the gradient of the output, into the gradient before the bias, and writes the
 /// gradient of the layer's parameters into `gradient`.
 pub(crate) fn backward(
-    layer: &Dense,
+    layer: &FusedDense,
     parameters: &[f32],
     rows: usize,
     x: &[f32],
@@ -124,7 +124,7 @@ pub(crate) fn backward(
 /// The gradient of the layer's input, columns `first..first + count`, from the `delta` that
 /// [`backward`] left: `out = delta W`, or `out += delta W` with `add`.
 pub(crate) fn input_gradient(
-    layer: &Dense,
+    layer: &FusedDense,
     parameters: &[f32],
     rows: usize,
     delta: &[f32],

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::layer::{Passed, input_gradient, multiply_by};
-use self::plan::Plan;
+use self::plan::HostPlan;
 use super::{Differentiate, Each, Engine};
 use crate::pass::{FeedInput, Pass};
 use crate::structure::Structure;
@@ -23,7 +23,7 @@ use crate::{Layout, ModelError, dropout};
 #[derive(Debug)]
 pub(crate) struct Host {
     structure: Arc<Structure>,
-    plan: Arc<Plan>,
+    plan: Arc<HostPlan>,
     parameters: Vec<f32>,
     buffers: Mutex<Buffers>,
 }
@@ -62,7 +62,7 @@ struct HeadPassed {
 impl Host {
     /// The engine for a structure; none if one of its layers has no form that is written by hand.
     pub(crate) fn new(structure: &Arc<Structure>) -> Option<Self> {
-        let plan = Arc::new(Plan::of(structure)?);
+        let plan = Arc::new(HostPlan::of(structure)?);
         Some(Self { structure: Arc::clone(structure), plan, parameters: Vec::new(), buffers: Mutex::default() })
     }
 }
@@ -288,7 +288,7 @@ impl Host {
 
 impl Buffers {
     /// One place for each encoder, head and layer.
-    fn fit(&mut self, plan: &Plan) {
+    fn fit(&mut self, plan: &HostPlan) {
         self.encoders.resize_with(plan.encoders.len(), Encoded::default);
         self.heads.resize_with(plan.heads.len(), HeadPassed::default);
         self.trunk.resize_with(plan.trunk.len(), Passed::default);

@@ -9,47 +9,47 @@ use crate::structure::Structure;
 
 /// `dropout(activation(norm(x W^T + b)))`, each part but the product optional.
 #[derive(Debug)]
-pub(super) struct Dense {
+pub(super) struct FusedDense {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) weight: Range<usize>,
     pub(super) bias: Range<usize>,
-    pub(super) norm: Option<Norm>,
+    pub(super) norm: Option<HostNorm>,
     pub(super) activation: Option<Activation>,
-    pub(super) dropout: Option<Dropout>,
+    pub(super) dropout: Option<HostDropout>,
 }
 
 /// Layer normalisation over a row, with a scale and a shift by column.
 #[derive(Debug)]
-pub(super) struct Norm {
+pub(super) struct HostNorm {
     pub(super) scale: Range<usize>,
     pub(super) shift: Range<usize>,
 }
 
 /// Dropout of a share `rate`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Dropout {
+pub(super) struct HostDropout {
     pub(super) layer: LayerId,
     pub(super) rate: f32,
 }
 
 /// A table of vectors, one for each value of a column.
 #[derive(Debug)]
-pub(super) struct Embedding {
+pub(super) struct HostEmbedding {
     pub(super) width: usize,
     pub(super) weight: Range<usize>,
 }
 
 /// What brings one feed's rows to the trunk.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(super) struct HostEncoder {
     /// Dense columns of the feed.
     pub(super) dense: usize,
-    pub(super) embeddings: Vec<Embedding>,
-    pub(super) layers: Vec<Dense>,
+    pub(super) embeddings: Vec<HostEmbedding>,
+    pub(super) layers: Vec<FusedDense>,
 }
 
-impl Encoder {
+impl HostEncoder {
     /// Dense columns and embeddings together: the input of the first layer.
     pub(super) fn inputs(&self) -> usize {
         self.dense + self.embeddings.iter().map(|embedding| embedding.width).sum::<usize>()
@@ -58,27 +58,27 @@ impl Encoder {
 
 /// The layers of one task; at least one.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct HostHead {
     /// Of the head's input.
-    pub(super) dropout: Option<Dropout>,
-    pub(super) layers: Vec<Dense>,
+    pub(super) dropout: Option<HostDropout>,
+    pub(super) layers: Vec<FusedDense>,
 }
 
 /// The whole network.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct HostPlan {
     /// By feed.
-    pub(super) encoders: Vec<Encoder>,
-    pub(super) trunk: Vec<Dense>,
+    pub(super) encoders: Vec<HostEncoder>,
+    pub(super) trunk: Vec<FusedDense>,
     /// Width of the trunk's input.
     pub(super) trunk_inputs: usize,
     /// Width of the trunk's output, which is every head's input.
     pub(super) trunk_outputs: usize,
     /// By task.
-    pub(super) heads: Vec<Head>,
+    pub(super) heads: Vec<HostHead>,
 }
 
-impl Plan {
+impl HostPlan {
     /// The plan of a structure; none if one of its layers has no form that is written by hand, or
     /// if tasks do not share one trunk.
     pub(super) fn of(structure: &Structure) -> Option<Self> {
@@ -93,37 +93,39 @@ impl Plan {
     }
 }
 
-fn encoder(stack: &Stack) -> Option<Encoder> {
+fn encoder(stack: &Stack) -> Option<HostEncoder> {
     let layers = stack.host()?;
     let (embeddings, rest) = match layers.split_first() {
         Some((HostLayer::Embedding { tables, .. }, rest)) => {
-            let embedding =
-                |(_, width, weight): &(usize, usize, Range<usize>)| Embedding { width: *width, weight: weight.clone() };
+            let embedding = |(_, width, weight): &(usize, usize, Range<usize>)| HostEmbedding {
+                width: *width,
+                weight: weight.clone(),
+            };
             (tables.iter().map(embedding).collect(), rest)
         }
         _ => (Vec::new(), &layers[..]),
     };
-    Some(Encoder { dense: stack.input().width(), embeddings, layers: fused(rest)? })
+    Some(HostEncoder { dense: stack.input().width(), embeddings, layers: fused(rest)? })
 }
 
-fn head(stack: &Stack) -> Option<Head> {
+fn head(stack: &Stack) -> Option<HostHead> {
     let layers = stack.host()?;
     let first = layers.iter().position(|layer| !matches!(layer, HostLayer::Flatten))?;
     let (dropout, rest) = match layers[first] {
-        HostLayer::Dropout { layer, rate } => (Some(Dropout { layer, rate }), &layers[first + 1..]),
+        HostLayer::Dropout { layer, rate } => (Some(HostDropout { layer, rate }), &layers[first + 1..]),
         _ => (None, &layers[first..]),
     };
     let layers = fused(rest)?;
-    (!layers.is_empty()).then_some(Head { dropout, layers })
+    (!layers.is_empty()).then_some(HostHead { dropout, layers })
 }
 
 /// Dense layers with what follows each; none if something stands where it can't be computed.
-fn fused(layers: &[HostLayer]) -> Option<Vec<Dense>> {
-    let mut dense: Vec<Dense> = Vec::new();
+fn fused(layers: &[HostLayer]) -> Option<Vec<FusedDense>> {
+    let mut dense: Vec<FusedDense> = Vec::new();
     for layer in layers {
         match layer {
             HostLayer::Flatten => {}
-            HostLayer::Dense { inputs, outputs, weight, bias } => dense.push(Dense {
+            HostLayer::Dense { inputs, outputs, weight, bias } => dense.push(FusedDense {
                 inputs: *inputs,
                 outputs: *outputs,
                 weight: weight.clone(),
@@ -134,14 +136,14 @@ fn fused(layers: &[HostLayer]) -> Option<Vec<Dense>> {
             }),
             HostLayer::LayerNorm { scale, shift } => {
                 let last = dense.last_mut().filter(|last| last.norm.is_none() && last.activation.is_none())?;
-                last.norm = Some(Norm { scale: scale.clone(), shift: shift.clone() });
+                last.norm = Some(HostNorm { scale: scale.clone(), shift: shift.clone() });
             }
             HostLayer::Activation(function) => {
                 dense.last_mut().filter(|last| last.activation.is_none())?.activation = Some(function.clone());
             }
             HostLayer::Dropout { layer, rate } => {
                 let last = dense.last_mut().filter(|last| last.activation.is_some() && last.dropout.is_none())?;
-                last.dropout = Some(Dropout { layer: *layer, rate: *rate });
+                last.dropout = Some(HostDropout { layer: *layer, rate: *rate });
             }
             HostLayer::Embedding { .. } => return None,
         }

@@ -3,17 +3,17 @@
 use std::ops::Range;
 
 use super::layer::{self, Passed};
-use super::plan::{Dense, Dropout, Encoder};
+use super::plan::{FusedDense, HostDropout, HostEncoder};
 use crate::dropout;
 use crate::pass::{FeedInput, MicrobatchKey, Pass};
 
 /// The dropout with the key of its random numbers, if this pass drops.
-pub(super) fn dropped(pass: Pass, dropout: Option<Dropout>) -> Option<(MicrobatchKey, Dropout)> {
+pub(super) fn dropped(pass: Pass, dropout: Option<HostDropout>) -> Option<(MicrobatchKey, HostDropout)> {
     dropout.and_then(|dropout| Some((dropout::active(pass, dropout.rate)?, dropout)))
 }
 
 /// Fills the layers' dropout masks; `feeds` says which rows of the matrix are which feed's.
-pub(super) fn masks(layers: &[Dense], passed: &mut [Passed], pass: Pass, feeds: &[(usize, Range<usize>)]) {
+pub(super) fn masks(layers: &[FusedDense], passed: &mut [Passed], pass: Pass, feeds: &[(usize, Range<usize>)]) {
     let rows = feeds.last().map_or(0, |(_, span)| span.end);
     for (layer, passed) in layers.iter().zip(passed) {
         let Some((key, drop)) = dropped(pass, layer.dropout) else {
@@ -29,7 +29,7 @@ pub(super) fn masks(layers: &[Dense], passed: &mut [Passed], pass: Pass, feeds: 
 }
 
 /// Computes every layer's output from `x`.
-pub(super) fn forward(layers: &[Dense], parameters: &[f32], rows: usize, x: &[f32], passed: &mut [Passed]) {
+pub(super) fn forward(layers: &[FusedDense], parameters: &[f32], rows: usize, x: &[f32], passed: &mut [Passed]) {
     for (i, dense) in layers.iter().enumerate() {
         let (before, rest) = passed.split_at_mut(i);
         let x = before.last().map_or(x, |before| &before.out);
@@ -47,7 +47,7 @@ pub(super) fn output(passed: &[Passed]) -> &[f32] {
 /// without layers, `delta` stays as it is.
 #[allow(clippy::too_many_arguments)] // two scratch vectors and the four sides of a backward pass
 pub(super) fn backward(
-    layers: &[Dense],
+    layers: &[FusedDense],
     parameters: &[f32],
     rows: usize,
     x: &[f32],
@@ -70,7 +70,7 @@ pub(super) fn backward(
 /// Writes the gradient of the embedding tables: each looked-up row's is added to its place, in the
 /// order of the rows. `columns` are those of the embeddings in `looked_up`.
 pub(super) fn scatter(
-    encoder: &Encoder,
+    encoder: &HostEncoder,
     input: &FeedInput<'_>,
     looked_up: &[f32],
     columns: Range<usize>,
