@@ -2,7 +2,7 @@
 //! ends training, and the plateaus after which the learning rate falls.
 
 use aggregation::schedule::Plateau;
-use experiment::{Criterion, EarlyStopping, Observed, Train};
+use experiment::{Criterion, EarlyStopping, Train};
 use indexmap::IndexMap;
 
 use crate::checkpoint::Checkpoint;
@@ -34,13 +34,7 @@ impl Evaluated {
         match criterion {
             Criterion::Loss => self.loss,
             Criterion::Skill => self.skill,
-            Criterion::Task { task, observed } => {
-                let name = match observed {
-                    Observed::Loss => "loss",
-                    Observed::Metric(metric) => metric.name(),
-                };
-                self.tasks.get(task)?.get(name).copied()
-            }
+            Criterion::Task { task, observed } => self.tasks.get(task)?.get(observed.name()).copied(),
         }
     }
 }

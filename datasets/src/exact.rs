@@ -98,7 +98,7 @@ pub(crate) mod tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use experiment::Loss;
+    use experiment::LossRef;
     use settings::{Component, Value};
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Task {
         #[serde(with = "tree")]
-        loss: Loss,
+        loss: LossRef,
         #[serde(with = "one")]
         weight: f64,
     }
@@ -135,7 +135,7 @@ mod tests {
             for (name, parameters) in cases {
                 let named = Component::named(name);
                 let given = parameters.iter().fold(named, |part, (key, value)| part.with(key, value.clone()));
-                let loss = Loss::try_from(given).expect("it is built in");
+                let loss = LossRef::try_from(given).expect("it is built in");
                 let task = Task { loss, weight: value };
                 let text = serde_json::to_string(&task).expect("text");
                 assert_eq!(serde_json::from_str::<Task>(&text).expect("a task"), task, "{text}");

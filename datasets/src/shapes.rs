@@ -1,14 +1,16 @@
 //! The sizes that a task's labels give to the model, as they follow from the plan.
 
-use experiment::TaskShape;
+use experiment::{TaskShape, Units};
 
 use crate::target::{TargetEncoding, TaskPlan};
 
 /// The shape of a task.
 pub(crate) fn task(task: &TaskPlan) -> TaskShape {
-    let (offset, scale, log1p) = match &task.encoding {
-        TargetEncoding::Scaled { offset, scale, log1p } => (offset.clone(), scale.clone(), *log1p),
-        _ => (vec![0.0; task.outputs()], vec![1.0; task.outputs()], false),
+    let units = match &task.encoding {
+        TargetEncoding::Scaled { offset, scale, log1p } => {
+            Units { offset: offset.clone(), scale: scale.clone(), log1p: *log1p }
+        }
+        _ => Units::default(),
     };
     let classes = match &task.encoding {
         TargetEncoding::Scaled { .. } => Vec::new(),
@@ -22,9 +24,7 @@ pub(crate) fn task(task: &TaskPlan) -> TaskShape {
         kind: task.kind,
         outputs: task.outputs(),
         classes,
-        offset,
-        scale,
-        log1p,
+        units,
         baseline_loss: task.baseline_loss.iter().map(|(split, loss)| (*split, loss.0)).collect(),
         metrics: task.metrics.clone(),
         loss: task.loss.clone(),

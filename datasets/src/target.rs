@@ -5,14 +5,17 @@ pub(crate) mod fit;
 
 use std::collections::BTreeMap;
 
-use experiment::{Head, Kind, Loss, Metric, SplitName};
+use experiment::{Head, Kind, LossRef, MetricRef, SplitName};
 use serde::{Deserialize, Serialize};
 
 use crate::column::Column;
 use crate::exact::{self, Exact};
 use crate::number;
 
-/// One task with everything that its labels say.
+/// A task in the plan: how its columns become labels, and what is minimised and measured of them.
+///
+/// This is what is stored and sent. [`experiment::TaskShape`] follows from it: what is left of a
+/// task for those who read no columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskPlan {
     /// The task's name.
@@ -33,9 +36,9 @@ pub struct TaskPlan {
     pub(crate) baseline_loss: BTreeMap<SplitName, Exact>,
     /// What is minimised, with the parameters that follow from the labels.
     #[serde(with = "exact::tree")]
-    pub loss: Loss,
+    pub loss: LossRef,
     /// What is measured.
-    pub metrics: Vec<Metric>,
+    pub metrics: Vec<MetricRef>,
     /// What the loss is multiplied by, under every weighting.
     #[serde(with = "exact::one")]
     pub weight: f64,

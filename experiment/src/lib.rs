@@ -7,8 +7,8 @@
 //! at the same places.
 //!
 //! Nothing here opens a table: the only file that is read is the experiment file itself. [`Shapes`]
-//! are the sizes which the data gives to the model; `datasets` makes them and `model` reads them,
-//! and as neither knows the other, the types live here.
+//! are the sizes that the data gives to the model. `datasets` makes them from its plan, and `model`
+//! reads them, so their types live below both.
 
 mod added;
 pub mod arguments;
@@ -22,6 +22,7 @@ mod habits;
 mod load;
 mod loss;
 mod methods;
+mod model_parts;
 mod network;
 mod overrides;
 mod shape;
@@ -38,11 +39,12 @@ pub use error::{ExperimentError, Origin, Refusal};
 pub use experiment::{Experiment, Preprocessing};
 pub use habits::setting;
 pub use load::{Loaded, load, parse};
-pub use loss::Loss;
-pub use network::{Encoder, Head, Misfit, Model, ModelParts, UncheckedModel};
-pub use objectives::{Kind, MetricRef as Metric};
+pub use loss::LossRef;
+pub use model_parts::{Misfit, ModelParts, UncheckedModel};
+pub use network::{Encoder, Head, Model};
+pub use objectives::{Kind, MetricRef, Units};
 pub use settings::Component;
 pub use shape::{EmbeddingShape, FeedShape, InputShape, Shapes, SplitName, TaskShape};
 pub use source::Source;
 pub use task::{Scalar, Target, TargetScale, Task};
-pub use train::{Checkpoint, Criterion, EarlyStopping, Observed, OnNonfinite, Train};
+pub use train::{CheckpointSettings, Criterion, EarlyStopping, OnNonfinite, TaskCriterion, Train};

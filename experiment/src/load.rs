@@ -10,7 +10,7 @@ use toml::Table;
 use crate::decode::decode;
 use crate::error::ExperimentError;
 use crate::experiment::Experiment;
-use crate::network::ModelParts;
+use crate::model_parts::ModelParts;
 use crate::source::Source;
 use crate::{habits, methods, overrides, validate};
 

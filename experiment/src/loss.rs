@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use settings::{Component, Invalid, Table};
 
 /// A task's loss: a name, or a table with `kind` and the loss's parameters. The parameters are read
-/// when the loss is [built](Loss::build) for a kind of task.
+/// when the loss is [built](LossRef::build) for a kind of task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Component", into = "Component")]
-pub struct Loss(Component);
+pub struct LossRef(Component);
 
-impl TryFrom<Component> for Loss {
+impl TryFrom<Component> for LossRef {
     type Error = Invalid;
 
     fn try_from(component: Component) -> Result<Self, Invalid> {
@@ -19,13 +19,13 @@ impl TryFrom<Component> for Loss {
     }
 }
 
-impl From<Loss> for Component {
-    fn from(loss: Loss) -> Self {
+impl From<LossRef> for Component {
+    fn from(loss: LossRef) -> Self {
         loss.0
     }
 }
 
-impl Loss {
+impl LossRef {
     /// The loss of a task that names none.
     ///
     /// # Panics

@@ -4,7 +4,7 @@ use aggregation::weighting::Need;
 
 use crate::experiment::Experiment;
 use crate::fault::Fault;
-use crate::network::Misfit;
+use crate::model_parts::Misfit;
 
 /// A robust sum has to fit the number of microbatches, and the weighting.
 pub(crate) fn check_robust(experiment: &Experiment) -> Result<(), Fault> {

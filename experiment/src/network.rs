@@ -1,12 +1,10 @@
 //! `[model]` and the layers of datasets and tasks: architecture, trunk, encoders, heads.
 
 use serde::{Deserialize, Serialize};
-use settings::{Component, Invalid};
+use settings::Component;
 
-use crate::experiment::Experiment;
-
-/// What all tasks share. The kinds of its parts are those of the crate that builds the model:
-/// [`ModelParts`].
+/// What all tasks share. The crate that builds the model knows the kinds of its parts: see
+/// [`ModelParts`](crate::ModelParts).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
@@ -37,35 +35,6 @@ pub enum Encoder<'a> {
 impl Encoder<'_> {
     /// The encoder that leaves the features as they are.
     pub const NONE: &'static str = "none";
-}
-
-/// The crate that builds the model, as loading an experiment needs it.
-pub trait ModelParts {
-    /// Checks the model of the experiment, the inputs and encoders of its datasets and the
-    /// activations of its heads, and fills in the defaults of their parameters.
-    ///
-    /// # Errors
-    /// [`Misfit`] for a kind that there is not, and for what a kind refuses of its parameters.
-    fn complete(&self, experiment: &mut Experiment) -> Result<(), Misfit>;
-}
-
-/// A refused part of the model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Misfit {
-    /// The keys of the part, from the top of the file.
-    pub path: Vec<String>,
-    /// What is refused of it.
-    pub invalid: Invalid,
-}
-
-/// Takes every model as it is. It is for tools that build none.
-#[derive(Debug, Clone, Copy)]
-pub struct UncheckedModel;
-
-impl ModelParts for UncheckedModel {
-    fn complete(&self, _experiment: &mut Experiment) -> Result<(), Misfit> {
-        Ok(())
-    }
 }
 
 /// The layers of one task: hidden layers, then one linear layer to the task's outputs.

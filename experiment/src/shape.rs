@@ -1,13 +1,19 @@
-//! The sizes that the data gives to the model. `datasets` makes them, `model` reads them.
+//! The sizes that the data gives to the model. `datasets` computes them from its plan, `model`
+//! reads them.
+//!
+//! The plan has a type of its own for a feed and for a task, because it says something else. It is
+//! what is stored and sent: how columns of files become rows and labels. A shape is what is left
+//! for whoever computes with the labels: sizes, units and names. It knows no file and no column's
+//! encoding, so the model and its tests need no data. Nothing stores a shape.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use objectives::{Kind, Measures, MetricRef as Metric, Objective, Units};
+use objectives::{Kind, Measures, MetricRef, Objective, Units};
 use serde::{Deserialize, Serialize};
 use settings::Invalid;
 
-use crate::loss::Loss;
+use crate::loss::LossRef;
 use crate::network::Head;
 
 /// A part of a table's rows.
@@ -56,7 +62,7 @@ impl fmt::Display for SplitName {
 }
 
 /// Feeds and tasks, in the file's order, templates expanded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Shapes {
     /// What batches are drawn from.
     pub feeds: Vec<FeedShape>,
@@ -73,7 +79,7 @@ impl Shapes {
 }
 
 /// A dataset with a selection of feature columns.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeedShape {
     /// Unique among the feeds, and usable in names of parameters.
     pub name: String,
@@ -84,7 +90,6 @@ pub struct FeedShape {
     /// Columns that are looked up in a table of parameters, after the dense ones.
     pub embeddings: Vec<EmbeddingShape>,
     /// What the dense columns of a row are together.
-    #[serde(default)]
     pub input: InputShape,
 }
 
@@ -108,7 +113,7 @@ pub enum InputShape {
 }
 
 /// A column whose values have a row of parameters each.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EmbeddingShape {
     /// The column.
     pub column: String,
@@ -118,8 +123,10 @@ pub struct EmbeddingShape {
     pub width: usize,
 }
 
-/// One task, with everything that follows from its labels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A task as the model, the metrics and the tables of results see it: outputs, classes and units.
+///
+/// `datasets::TaskPlan` says how the task's columns become labels, and this follows from it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskShape {
     /// Unique among the tasks.
     pub name: String,
@@ -134,20 +141,15 @@ pub struct TaskShape {
     /// The labels of the classes, in order. Multilabel tasks have their columns here, regressions
     /// nothing.
     pub classes: Vec<String>,
-    /// By output, this is added to `scale * x` to get a value in the target's units, or its
-    /// `ln(1 + x)` if `log1p` is true.
-    pub offset: Vec<f64>,
-    /// By output, the head's value is multiplied by this first.
-    pub scale: Vec<f64>,
-    /// Whether `e^x - 1` is computed after that.
-    pub log1p: bool,
+    /// How the head's values become values in the target's units.
+    pub units: Units,
     /// Mean loss of the best constant prediction by split. The constant is fitted on the training
     /// labels.
     pub baseline_loss: BTreeMap<SplitName, f64>,
     /// The metrics.
-    pub metrics: Vec<Metric>,
+    pub metrics: Vec<MetricRef>,
     /// The loss, with the parameters that follow from the labels.
-    pub loss: Loss,
+    pub loss: LossRef,
     /// The loss is multiplied by this under every weighting.
     pub weight: f64,
     /// The task's own layers.
@@ -170,7 +172,7 @@ impl TaskShape {
             task,
             kind: self.kind,
             outputs: self.outputs,
-            units: Units { offset: self.offset.clone(), scale: self.scale.clone(), log1p: self.log1p },
+            units: self.units.clone(),
             loss: self.loss.build(self.kind)?.into(),
             metrics: self.metrics.clone(),
         })

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::ops::Deref;
 
-use objectives::{Kind, MetricRef as Metric};
+use objectives::{Kind, MetricRef};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::loss::Loss;
+use crate::loss::LossRef;
 use crate::network::Head;
 use crate::strings;
 
@@ -30,11 +30,11 @@ pub struct Task {
     /// for at least one task.
     pub weight: f64,
     /// The loss; the default depends on the kind.
-    pub loss: Loss,
+    pub loss: LossRef,
     /// The task's own layers.
     pub head: Head,
     /// The metrics, beside the loss; the default depends on the kind.
-    pub metrics: Vec<Metric>,
+    pub metrics: Vec<MetricRef>,
     /// Binary tasks only: the value that counts as 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive: Option<Scalar>,
@@ -59,10 +59,10 @@ struct TaskTable {
     kind: Kind,
     #[serde(default = "one")]
     weight: f64,
-    loss: Option<Loss>,
+    loss: Option<LossRef>,
     #[serde(default)]
     head: Head,
-    metrics: Option<Vec<Metric>>,
+    metrics: Option<Vec<MetricRef>>,
     positive: Option<Scalar>,
     target_scale: Option<TargetScale>,
     #[serde(default, with = "strings::optional")]
@@ -94,9 +94,9 @@ impl From<TaskTable> for Task {
             each_target,
             kind,
             weight,
-            loss: loss.unwrap_or_else(|| Loss::default_for(kind)).completed(kind),
+            loss: loss.unwrap_or_else(|| LossRef::default_for(kind)).completed(kind),
             head,
-            metrics: metrics.unwrap_or_else(|| Metric::default_of(kind)),
+            metrics: metrics.unwrap_or_else(|| MetricRef::default_of(kind)),
             positive,
             target_scale,
             features,

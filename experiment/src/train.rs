@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use aggregation::{Optimizer, Robust, Schedule};
-use objectives::MetricRef as Metric;
+use objectives::MetricRef;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// How the model is trained.
@@ -33,7 +33,7 @@ pub struct Train {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<u64>,
     /// What is saved.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointSettings,
     /// When to stop before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -102,7 +102,7 @@ impl Train {
             schedule: Schedule::default(),
             clip_norm: None,
             evaluate_every: None,
-            checkpoint: Checkpoint::default(),
+            checkpoint: CheckpointSettings::default(),
             early_stopping: None,
             on_nonfinite: OnNonfinite::Stop,
             robust: None,
@@ -113,7 +113,7 @@ impl Train {
 /// What of a run is saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Checkpoint {
+pub struct CheckpointSettings {
     /// Steps between checkpoints; see [`Train::checkpoint_interval`]. The last step always has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
@@ -125,7 +125,7 @@ pub struct Checkpoint {
     pub best: Option<Criterion>,
 }
 
-impl Default for Checkpoint {
+impl Default for CheckpointSettings {
     fn default() -> Self {
         Self { every: None, keep: 3, best: None }
     }
@@ -163,25 +163,25 @@ pub enum Criterion {
         /// The task's name.
         task: String,
         /// What of it.
-        observed: Observed,
+        observed: TaskCriterion,
     },
 }
 
 /// What of one task a [`Criterion`] looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Observed {
+pub enum TaskCriterion {
     /// Its loss, without the task's weight.
     Loss,
     /// One of its metrics.
-    Metric(Metric),
+    Metric(MetricRef),
 }
 
-impl Observed {
+impl TaskCriterion {
     /// The name after the task's.
     pub fn name(self) -> &'static str {
         match self {
-            Observed::Loss => "loss",
-            Observed::Metric(metric) => metric.name(),
+            TaskCriterion::Loss => "loss",
+            TaskCriterion::Metric(metric) => metric.name(),
         }
     }
 }
@@ -190,9 +190,9 @@ impl Criterion {
     /// Whether a larger value is a better one.
     pub fn higher_is_better(&self) -> bool {
         match self {
-            Criterion::Loss | Criterion::Task { observed: Observed::Loss, .. } => false,
+            Criterion::Loss | Criterion::Task { observed: TaskCriterion::Loss, .. } => false,
             Criterion::Skill => true,
-            Criterion::Task { observed: Observed::Metric(metric), .. } => metric.higher_is_better(),
+            Criterion::Task { observed: TaskCriterion::Metric(metric), .. } => metric.higher_is_better(),
         }
     }
 }
@@ -231,9 +231,9 @@ impl FromStr for Criterion {
             "skill" => Ok(Criterion::Skill),
             rest => {
                 let (task, name) = rest.rsplit_once('.').filter(|(task, _)| !task.is_empty()).ok_or_else(form)?;
-                let observed = match Metric::named(name) {
-                    _ if name == "loss" => Observed::Loss,
-                    Ok(metric) => Observed::Metric(metric),
+                let observed = match MetricRef::named(name) {
+                    _ if name == "loss" => TaskCriterion::Loss,
+                    Ok(metric) => TaskCriterion::Metric(metric),
                     Err(_) => return Err(format!("`{name}` is not a metric")),
                 };
                 Ok(Criterion::Task { task: task.to_owned(), observed })

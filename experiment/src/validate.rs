@@ -1,18 +1,17 @@
 //! What the types cannot say: ranges, names that refer to each other, keys that exclude each other.
 //! Everything here can be judged without the data.
 
+mod check;
 mod cluster;
 mod dataset;
 mod network;
 mod task;
 mod train;
 
-use settings::Range;
+use check::{Check, require};
 
 use crate::experiment::Experiment;
-use crate::fault::{Fault, index_key};
-
-type Check = Result<(), Fault>;
+use crate::fault::Fault;
 
 /// Refuses an experiment that cannot be.
 pub(crate) fn experiment(experiment: &Experiment) -> Check {
@@ -44,46 +43,6 @@ pub(crate) fn experiment(experiment: &Experiment) -> Check {
     train::check(experiment).map_err(|fault| fault.under("train"))?;
     cluster::check(&experiment.cluster).map_err(|fault| fault.under("cluster"))?;
     cluster::check_tracking(&experiment.tracking).map_err(|fault| fault.under("tracking"))
-}
-
-fn require(holds: bool, path: &[&str], message: impl FnOnce() -> String) -> Check {
-    if holds { Ok(()) } else { Err(Fault::value(path, message())) }
-}
-
-fn in_range(range: Range, value: f64, path: &[&str]) -> Check {
-    require(range.contains(value), path, || format!("must be {range}, not {value}"))
-}
-
-fn at_least_one(value: impl Into<u64>, path: &[&str]) -> Check {
-    require(value.into() >= 1, path, || "must be at least 1, not 0".to_owned())
-}
-
-fn between(least: u64, value: u64, most: u64, path: &[&str]) -> Check {
-    require((least..=most).contains(&value), path, || {
-        format!("must be a whole number from {least} to {most}, not {value}")
-    })
-}
-
-/// The path of an item of a list. A single one may stand there without a list around it and is
-/// named by the list's key.
-fn item<'p>(path: &'p [&'p str], list: &[String]) -> &'p [&'p str] {
-    if list.len() == 1 { &path[..path.len() - 1] } else { path }
-}
-
-/// Names and globs of columns.
-fn columns(patterns: &[String], key: &str) -> Check {
-    require(!patterns.is_empty(), &[key], || "the list is empty, so it selects no column".to_owned())?;
-    for (index, pattern) in patterns.iter().enumerate() {
-        let index = index_key(index);
-        let path = [key, index.as_str()];
-        let path = item(&path, patterns);
-        let glob = pattern.strip_prefix('!').unwrap_or(pattern);
-        require(!glob.is_empty(), path, || "a column's name is empty".to_owned())?;
-        if let Err(error) = globset::Glob::new(glob) {
-            return Err(Fault::value(path, format!("`{glob}` is not a glob: {}", error.kind())));
-        }
-    }
-    Ok(())
 }
 
 /// Names of datasets and tasks are parts of the names of parameters, metrics and files.

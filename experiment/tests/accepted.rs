@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use experiment::{
-    ColumnType, Component, Criterion, Experiment, Format, Kind, Loss, Metric, Observed, Order, Paths, Scalar,
-    TargetScale,
+    ColumnType, Component, Criterion, Experiment, Format, Kind, LossRef, MetricRef, Order, Paths, Scalar, TargetScale,
+    TaskCriterion,
 };
 use settings::Value;
 
@@ -106,14 +106,14 @@ fn read(text: &str, sets: &[&str]) -> Experiment {
     }
 }
 
-fn loss(name: &str, parameters: &[(&str, Value)]) -> Loss {
+fn loss(name: &str, parameters: &[(&str, Value)]) -> LossRef {
     let named = Component::named(name);
     let given = parameters.iter().fold(named, |part, (key, value)| part.with(key, value.clone()));
     given.try_into().expect("it is built in")
 }
 
-fn metrics(names: &[&str]) -> Vec<Metric> {
-    names.iter().map(|name| Metric::named(name).expect("it is built in")).collect()
+fn metrics(names: &[&str]) -> Vec<MetricRef> {
+    names.iter().map(|name| MetricRef::named(name).expect("it is built in")).collect()
 }
 
 /// The smallest file with `line` in its task.
@@ -184,7 +184,7 @@ fn full_file_is_read_as_it_says() {
     assert_eq!((train.steps, train.epochs, train.clip_norm), (Some(600), None, Some(1.0)));
     assert_eq!(train.checkpoint.best, Some(Criterion::Skill));
     let stopping = train.early_stopping.as_ref().expect("the file has it");
-    let observed = Observed::Metric(metrics(&["accuracy"])[0]);
+    let observed = TaskCriterion::Metric(metrics(&["accuracy"])[0]);
     assert_eq!(stopping.metric, Criterion::Task { task: "digit".to_owned(), observed });
     assert_eq!(experiment.cluster.threads, 3);
     assert_eq!(experiment.tracking.mlflow.as_deref(), Some("http://127.0.0.1:5000"));

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use aggregation::random::{Purpose, Stream};
-use experiment::{Experiment, FeedShape, Head, InputShape, Kind, Loss, Shapes, TaskShape};
+use experiment::{Experiment, FeedShape, Head, InputShape, Kind, LossRef, Shapes, TaskShape, Units};
 use model::{Batch, Device, FeedInput, MicrobatchKey, Network, Targets, device};
 
 /// Name, features, trunk, feeds (one 10-class task each), rows of a feed in a microbatch.
@@ -97,12 +97,10 @@ fn workload(
         kind: Kind::Multiclass,
         outputs: CLASSES,
         classes: (0..CLASSES).map(|class| class.to_string()).collect(),
-        offset: Vec::new(),
-        scale: Vec::new(),
-        log1p: false,
+        units: Units::default(),
         baseline_loss: BTreeMap::new(),
         metrics: Vec::new(),
-        loss: Loss::default_for(Kind::Multiclass),
+        loss: LossRef::default_for(Kind::Multiclass),
         weight: 1.0,
         head: Head::default(),
     };

@@ -1,4 +1,4 @@
-//! What a process's arithmetic is, as one hash.
+//! A hash of a process's arithmetic: processes with equal ones compute the same bits.
 
 use aggregation::random::{Purpose, Stream};
 use datasets::{Batch, Targets};
@@ -8,24 +8,32 @@ use sha2::{Digest, Sha256};
 use crate::pass::{FeedInput, MicrobatchKey};
 use crate::{ModelError, Network};
 
-/// Rows of each feed in the probe: enough for the kernels that real batches use.
+/// Rows of each feed that the probe computes: enough for the kernels that real batches use.
 const ROWS: usize = 48;
 
-/// sha256, in hex, over the crate's version, the device's kind, the processor's features and a
-/// probe's bits.
-pub(crate) fn of(network: &Network) -> Result<String, ModelError> {
-    let mut hash = Sha256::new();
-    for part in [env!("CARGO_PKG_VERSION"), network.device().kind(), std::env::consts::ARCH, &processor()] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
+impl Network {
+    /// A hash of this process's arithmetic. Workers with equal fingerprints give the same bits.
+    ///
+    /// It is the SHA-256, in hexadecimal, of the crate's version, the device's kind, the
+    /// processor's features, and the results of a forward and backward pass over made-up rows of
+    /// the network's shapes. The parameters are left as they were.
+    ///
+    /// # Errors
+    /// Those of a pass.
+    pub fn fingerprint(&self) -> Result<String, ModelError> {
+        let mut hash = Sha256::new();
+        for part in [env!("CARGO_PKG_VERSION"), self.device().kind(), std::env::consts::ARCH, &processor()] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        for value in probe(self)? {
+            hash.update(value.to_le_bytes());
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
-    for value in probe(network)? {
-        hash.update(value.to_le_bytes());
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The features that kernels are chosen by.
+/// The features of the processor that libraries choose their kernels by.
 fn processor() -> String {
     #[cfg(target_arch = "x86_64")]
     let features = [
@@ -42,7 +50,7 @@ fn processor() -> String {
     features.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect::<Vec<_>>().join("+")
 }
 
-/// Gradient and losses of made-up rows on first parameters.
+/// The combined gradient and the losses of made-up rows with initial parameters.
 fn probe(network: &Network) -> Result<Vec<f32>, ModelError> {
     let shapes = network.shapes();
     let mut twin = network.twin();

@@ -10,7 +10,7 @@ use settings::Invalid;
 use crate::engine::{self, Engine};
 use crate::pass::{self, FeedInput, MicrobatchKey, Pass};
 use crate::structure::Structure;
-use crate::{Device, Layout, ModelError, fingerprint, initial};
+use crate::{Device, Layout, ModelError, initial};
 
 /// The layers of an experiment on a device, with the parameters that were set last.
 #[derive(Debug)]
@@ -224,16 +224,6 @@ impl Network {
             predictions.push(Prediction { task: target.task, values });
         })?;
         Ok(predictions)
-    }
-
-    /// What this process's arithmetic is: processor features, build, device, and the bits of a
-    /// probe forward and backward pass at the network's shapes. Workers with equal fingerprints
-    /// give the same bits. The parameters are left as they were.
-    ///
-    /// # Errors
-    /// Those of a pass.
-    pub fn fingerprint(&self) -> Result<String, ModelError> {
-        fingerprint::of(self)
     }
 
     /// A network of the same structure on the same device, with its own parameters.

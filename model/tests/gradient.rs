@@ -4,7 +4,7 @@
 
 mod made;
 
-use experiment::{Head, Loss};
+use experiment::{Head, LossRef};
 use made::{AT, Rows, assert_close, four_tasks, gradient, inputs};
 use model::activation::ACTIVATIONS;
 use model::{Device, Network};
@@ -89,7 +89,7 @@ fn differences_of_losses_agree_with_the_gradient_block_by_block() {
 #[test]
 fn differences_of_every_loss_agree_with_the_gradient() {
     let experiment = made::experiment(json!({ "trunk": { "hidden": [9], "activation": "tanh" } }));
-    let loss = |table: Value| -> Loss { serde_json::from_value(table).unwrap() };
+    let loss = |table: Value| -> LossRef { serde_json::from_value(table).unwrap() };
     for regression in [json!("mse"), json!("mae"), json!({ "kind": "huber", "delta": 0.6 })] {
         let mut shapes = four_tasks();
         let weights = [0.5, 2.0, 1.0, 3.0, 0.25];

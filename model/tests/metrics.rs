@@ -8,7 +8,7 @@ mod made;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aggregation::tree::{self, Node};
-use experiment::{Component, Kind, Metric, Shapes, TaskShape};
+use experiment::{Component, Kind, MetricRef, Shapes, TaskShape, Units};
 use made::{Rows, feed, task};
 use model::{Batch, Device, Network, Targets};
 use objectives::TaskSums;
@@ -46,8 +46,8 @@ fn values(task: &TaskShape, outputs: &[f32], labels: &[f32]) -> Vec<(&'static st
     task.measures().values(&sums(task, &rows(outputs, labels, task.outputs)))
 }
 
-fn named(metrics: &[&str]) -> Vec<Metric> {
-    metrics.iter().map(|name| Metric::named(name).unwrap()).collect()
+fn named(metrics: &[&str]) -> Vec<MetricRef> {
+    metrics.iter().map(|name| MetricRef::named(name).unwrap()).collect()
 }
 
 fn assert_values(given: &[(&'static str, f64)], expected: &[(&str, f64)]) {
@@ -154,7 +154,7 @@ fn multilabel_metrics_are_means_over_the_outputs() {
 #[test]
 fn regression_metrics_are_in_the_targets_units() {
     let mut task = task("t", 0, Kind::Regression, 1);
-    (task.offset, task.scale) = (vec![100.0], vec![10.0]);
+    task.units = Units { offset: vec![100.0], scale: vec![10.0], log1p: false };
     // Labels 90, 100, 130; predictions 100, 100, 120.
     let given = values(&task, &[0.0, 0.0, 2.0], &[-1.0, 0.0, 3.0]);
     let mean = 320.0 / 3.0;
@@ -189,14 +189,14 @@ fn ranks_do_not_change_with_the_scale_of_the_target() {
     let plain = values(&task, &outputs, &labels);
     // First output: ranks 3, 1, 2, 4 and 2, 1, 3, 4; second: 4, 3, 2, 1 and 1, 2, 3, 4.
     assert_values(&plain[1..], &[("spearman", (0.8 - 1.0) / 2.0)]);
-    (task.offset, task.scale, task.log1p) = (vec![2.0; 2], vec![0.5; 2], true);
+    task.units = Units { offset: vec![2.0; 2], scale: vec![0.5; 2], log1p: true };
     assert_eq!(values(&task, &outputs, &labels)[1], plain[1]);
 }
 
 #[test]
 fn a_logarithmic_target_is_undone() {
     let mut task = task("t", 0, Kind::Regression, 1);
-    (task.offset, task.scale, task.log1p) = (vec![2.0], vec![0.5], true);
+    task.units = Units { offset: vec![2.0], scale: vec![0.5], log1p: true };
     let original = |x: f64| (x * 0.5 + 2.0).exp() - 1.0;
     task.metrics = named(&["rmse", "mae"]);
     let given = values(&task, &[1.0, 0.0], &[0.5, 0.0]);
@@ -207,7 +207,7 @@ fn a_logarithmic_target_is_undone() {
 #[test]
 fn r2_does_not_cancel_where_the_labels_are_far_from_zero() {
     let mut task = task("t", 0, Kind::Regression, 1);
-    (task.offset, task.scale) = (vec![1e9], vec![1e-3]);
+    task.units = Units { offset: vec![1e9], scale: vec![1e-3], log1p: false };
     task.metrics = named(&["r2"]);
     let labels: Vec<f32> = (0..1000).map(|i| (i % 7) as f32 - 3.0).collect();
     let outputs: Vec<f32> = labels.iter().map(|y| y * 0.5).collect();
@@ -324,7 +324,7 @@ fn predictions_are_probabilities_or_in_the_targets_units() {
     let classes = predict(&task("t", 0, Kind::Multiclass, 2), &[0.0, 3.0_f32.ln()]);
     assert!((classes[0] - 0.25).abs() < 1e-6 && (classes[1] - 0.75).abs() < 1e-6);
     let mut regression = task("t", 0, Kind::Regression, 1);
-    (regression.offset, regression.scale) = (vec![5.0], vec![2.0]);
+    regression.units = Units { offset: vec![5.0], scale: vec![2.0], log1p: false };
     assert_eq!(predict(&regression, &[1.5]), [8.0]);
     let mut counts = task("t", 0, Kind::Regression, 1);
     counts.loss = Component::named("poisson").try_into().unwrap();
@@ -351,7 +351,7 @@ fn every_metric_of_every_kind_agrees_with_scikit_learn() {
     assert_eq!(kinds.len(), 4);
     for Reference { kind, width, outputs, labels, metrics } in references {
         let mut task = task("t", 0, kind, width);
-        task.metrics = Metric::of_kind(kind);
+        task.metrics = MetricRef::of_kind(kind);
         let given = values(&task, &outputs, &labels);
         assert_eq!(given.len(), 1 + metrics.len(), "{kind}: {given:?}");
         for &(name, value) in &given[1..] {

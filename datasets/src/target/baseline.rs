@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn means_are_over_the_labelled_rows_of_each_split() {
-        let loss = experiment::Loss::default_for(Kind::Regression).build(Kind::Regression).expect("it has no keys");
+        let loss = experiment::LossRef::default_for(Kind::Regression).build(Kind::Regression).expect("it has no keys");
         let (train, test) = (Some(SplitName::Train), Some(SplitName::Test));
         let found = by_split(loss.as_ref(), &[train, train, test, None], &[0.0, 2.0, 5.0, 0.0], 1);
         assert_eq!(found, BTreeMap::from([(SplitName::Train, 1.0), (SplitName::Test, 16.0)]));

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use experiment::{Kind, Loss, Scalar, SplitName, TargetScale, Task};
+use experiment::{Kind, LossRef, Scalar, SplitName, TargetScale, Task};
 
 use super::{Classes, TargetEncoding, TaskPlan, baseline, unscaled};
 use crate::column::{Column, ColumnKind};
@@ -37,7 +37,7 @@ pub(crate) struct Rows<'a> {
 pub(crate) struct Fitted {
     pub encoding: TargetEncoding,
     /// The task's loss, if some of its parameters follow from the labels.
-    pub loss: Option<Loss>,
+    pub loss: Option<LossRef>,
     pub untrained_classes: Vec<usize>,
     pub baseline_loss: BTreeMap<SplitName, Exact>,
     pub labelled: BTreeMap<SplitName, u64>,
@@ -114,7 +114,7 @@ fn fitted_loss(
     names: &[String],
     rows: &[u64],
     parts: &[Option<SplitName>],
-) -> Result<(Loss, Box<dyn objectives::Loss>), Unfit> {
+) -> Result<(LossRef, Box<dyn objectives::Loss>), Unfit> {
     let labelled = parts.iter().filter(|part| **part == Some(SplitName::Train)).count() as u64;
     let fitted = loss_of(task)?.fitted(&objectives::loss::Classes { names, rows, labelled });
     let loss = task.loss.clone().with(fitted.map_err(|invalid| Unfit::Key("loss", invalid.message))?);

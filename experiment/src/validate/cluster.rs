@@ -1,6 +1,6 @@
 //! `[cluster]` and `[tracking]`.
 
-use super::{Check, between, require};
+use super::check::{Check, between, require};
 use crate::cluster::{Cluster, Tracking};
 
 /// The most workers: no step has more microbatches to hand out.

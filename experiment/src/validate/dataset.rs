@@ -1,6 +1,8 @@
 //! `[dataset.NAME]`.
 
-use super::{Check, Range, at_least_one, columns, in_range, require};
+use settings::Range;
+
+use super::check::{Check, at_least_one, columns, in_range, require};
 use crate::dataset::{CsvOptions, Dataset, Format, Paths, Split};
 use crate::fault::Fault;
 

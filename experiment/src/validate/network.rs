@@ -1,6 +1,8 @@
 //! The layers of tasks.
 
-use super::{Check, Range, between, in_range};
+use settings::Range;
+
+use super::check::{Check, between, in_range};
 use crate::fault::index_key;
 use crate::network::Head;
 

@@ -1,12 +1,15 @@
 //! `[task.NAME]`.
 
 use indexmap::IndexMap;
-use objectives::{Kind, MetricRef as Metric, loss};
+use objectives::{Kind, MetricRef, loss};
 
-use super::{Check, Range, columns, in_range, item, network, require};
+use settings::Range;
+
+use super::check::{Check, columns, in_range, item, require};
+use super::network;
 use crate::dataset::Dataset;
 use crate::fault::{Fault, index_key};
-use crate::loss::Loss;
+use crate::loss::LossRef;
 use crate::task::{Scalar, TargetScale, Task};
 
 pub(super) fn check(task: &Task, datasets: &IndexMap<String, Dataset>) -> Check {
@@ -63,7 +66,7 @@ fn target(task: &Task) -> Check {
     }
 }
 
-fn check_loss(loss: &Loss, kind: Kind) -> Check {
+fn check_loss(loss: &LossRef, kind: Kind) -> Check {
     if !loss.fits(kind) {
         let names: Vec<&str> = loss::of_kind(kind).map(|entry| entry.name).collect();
         let fault = Fault::value(&["loss"], format!("`{}` is not a loss for tasks of kind {kind}", loss.name()));
@@ -81,7 +84,7 @@ fn check_target_scale(task: &Task, scale: TargetScale) -> Check {
 }
 
 fn metrics(task: &Task) -> Check {
-    let known = Metric::of_kind(task.kind);
+    let known = MetricRef::of_kind(task.kind);
     for (index, metric) in task.metrics.iter().enumerate() {
         let path = ["metrics", &index_key(index)];
         if !known.contains(metric) {

@@ -1,9 +1,11 @@
 //! `[train]`.
 
-use super::{Check, Range, at_least_one, between, in_range, require};
+use settings::Range;
+
+use super::check::{Check, at_least_one, between, in_range, require};
 use crate::experiment::Experiment;
 use crate::fault::Fault;
-use crate::train::{Criterion, EarlyStopping, Observed};
+use crate::train::{Criterion, EarlyStopping, TaskCriterion};
 
 /// The most microbatches of a step.
 const MICROBATCHES_MAX: u64 = 4096;
@@ -54,7 +56,7 @@ fn criterion(criterion: &Criterion, experiment: &Experiment, path: &[&str]) -> C
     if let Criterion::Task { task: name, observed: what } = criterion {
         match experiment.tasks.get(name).filter(|task| task.each_target.is_none()) {
             Some(task) => {
-                if let Observed::Metric(metric) = what
+                if let TaskCriterion::Metric(metric) = what
                     && !task.metrics.contains(metric)
                 {
                     let mut names = vec!["loss"];

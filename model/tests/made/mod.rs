@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use aggregation::random::{Purpose, Stream};
-use experiment::{EmbeddingShape, Experiment, FeedShape, Head, InputShape, Kind, Loss, Metric, Shapes, TaskShape};
+use experiment::{
+    EmbeddingShape, Experiment, FeedShape, Head, InputShape, Kind, LossRef, MetricRef, Shapes, TaskShape, Units,
+};
 use model::{Batch, Device, FeedInput, MicrobatchKey, Network, Targets};
 use serde_json::{Value, json};
 
@@ -42,12 +44,10 @@ pub fn task(name: &str, feed: usize, kind: Kind, outputs: usize) -> TaskShape {
         kind,
         outputs,
         classes: (0..outputs).map(|class| class.to_string()).collect(),
-        offset: vec![0.0; outputs],
-        scale: vec![1.0; outputs],
-        log1p: false,
+        units: Units::default(),
         baseline_loss: BTreeMap::new(),
-        metrics: Metric::of_kind(kind),
-        loss: Loss::default_for(kind),
+        metrics: MetricRef::of_kind(kind),
+        loss: LossRef::default_for(kind),
         weight: 1.0,
         head: Head::default(),
     }
