@@ -9,7 +9,7 @@ use std::{
 };
 
 use coordinator::{
-    CoordinatorError, Listener, Options, Request, Start,
+    CoordinatorError, Listener, Options, RunRequest, Start,
     disk::LocalDisk,
     folder::{FolderError, RunFolder},
     progress::Progress,
@@ -168,7 +168,7 @@ impl Launch {
         self,
         listener: Listener,
         progress: watch::Sender<Progress>,
-        requests: mpsc::Receiver<Request>,
+        requests: mpsc::Receiver<RunRequest>,
     ) -> Result<Report, Failure> {
         let bar = tokio::spawn(progress::show(progress.subscribe()));
         let options = options(self.started);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aggregation::Gramian;
-use coordinator::journal::{self, Number, Outcome, Record, Weighting};
+use coordinator::journal::{self, Number, Outcome, Record, WeightingRecord};
 use datasets::Plan;
 
 use crate::{exit::Failure, run_dir};
@@ -11,7 +11,7 @@ use crate::{exit::Failure, run_dir};
 /// A run's records of weightings, and its data plan.
 pub struct Recorded {
     /// One record for each recorded step, in the order of the steps.
-    pub records: Vec<Weighting>,
+    pub records: Vec<WeightingRecord>,
     /// The run's data plan. It names the tasks.
     pub plan: Plan,
 }
@@ -46,7 +46,7 @@ impl Recorded {
     ///
     /// # Errors
     /// The plan does not have one of the tasks.
-    pub fn present(&self, record: &Weighting) -> Result<Vec<usize>, Failure> {
+    pub fn present(&self, record: &WeightingRecord) -> Result<Vec<usize>, Failure> {
         let tasks = self.tasks();
         let number = |name: &String| tasks.iter().position(|task| task == name);
         let unknown = |name: &String| Failure::Failed(format!("step {}: the plan has no task `{name}`", record.step));
@@ -72,7 +72,7 @@ impl Recorded {
 }
 
 /// Refuses a record that has lists of other lengths than its tasks.
-fn check_lengths(record: &Weighting) -> Result<(), Failure> {
+fn check_lengths(record: &WeightingRecord) -> Result<(), Failure> {
     let tasks = record.tasks.len();
     let is_list = |list: &Vec<Number>| list.len() == tasks;
     let is_matrix = |rows: &Vec<Vec<Number>>| rows.len() == tasks && rows.iter().all(is_list);
@@ -85,7 +85,7 @@ fn check_lengths(record: &Weighting) -> Result<(), Failure> {
 }
 
 /// A record's Gramian, if it has one.
-pub fn gramian(record: &Weighting) -> Option<Gramian> {
+pub fn gramian(record: &WeightingRecord) -> Option<Gramian> {
     let values = |rows: &Vec<Vec<Number>>| rows.iter().flatten().map(|number| number.0).collect();
     record.gramian.as_ref().map(|rows| Gramian::new(record.tasks.len(), values(rows)))
 }

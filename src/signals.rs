@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use coordinator::Request;
+use coordinator::RunRequest;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -23,9 +23,9 @@ use crate::{exit::INTERRUPTED, screen::say};
 /// Requests to the run, from signals and from this program.
 pub struct Signals {
     /// Sends the run a request.
-    pub ask: mpsc::Sender<Request>,
+    pub ask: mpsc::Sender<RunRequest>,
     /// Receives the run's requests.
-    pub requests: mpsc::Receiver<Request>,
+    pub requests: mpsc::Receiver<RunRequest>,
     has_begun: Arc<Mutex<bool>>,
 }
 
@@ -71,7 +71,7 @@ fn begin() -> io::Result<(Runtime, Watch)> {
 }
 
 impl Watch {
-    async fn pass_on(mut self, ask: &mpsc::Sender<Request>, has_begun: &Mutex<bool>) {
+    async fn pass_on(mut self, ask: &mpsc::Sender<RunRequest>, has_begun: &Mutex<bool>) {
         let mut asked = false;
         loop {
             tokio::select! {
@@ -81,7 +81,7 @@ impl Watch {
                     // A request that waits already serves as well. One place is kept for a request
                     // to end.
                     if ask.capacity() > 1 {
-                        let _ = ask.try_send(Request::Save);
+                        let _ = ask.try_send(RunRequest::Save);
                     }
                     continue;
                 }
@@ -92,7 +92,7 @@ impl Watch {
             }
             asked = true;
             say("stopping after a checkpoint; send the signal again to stop at once");
-            let _ = ask.send(Request::Interrupt).await;
+            let _ = ask.send(RunRequest::Interrupt).await;
         }
     }
 }

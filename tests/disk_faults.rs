@@ -18,7 +18,7 @@ use std::{
 };
 
 use coordinator::{
-    Listener, Options, Request, Start, checkpoint,
+    Listener, Options, RunRequest, Start, checkpoint,
     disk::{Disk, LocalDisk, Operation},
     folder::RunFolder,
     progress::Progress,
@@ -83,7 +83,7 @@ enum Form {
 /// What a run meets.
 struct Scene {
     disk: Arc<dyn Disk>,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<RunRequest>,
     /// Its worker leaves when this is told.
     leave: Arc<Notify>,
     /// How far it is, for those who look.
@@ -376,12 +376,12 @@ fn a_worker_that_leaves_while_the_last_checkpoint_is_written_does_not_turn_an_en
             disk.reached.notified().await;
             shown.wait_for(|progress| progress.workers.len() == 1).await.expect("goes on");
             if asked_to_end {
-                ask.send(Request::Interrupt).await.expect("is heard");
+                ask.send(RunRequest::Interrupt).await.expect("is heard");
             }
             leave.notify_one();
             shown.wait_for(|progress| progress.workers.is_empty()).await.expect("goes on");
             // What `train` says once it has no worker any more.
-            ask.send(Request::GiveUp("no worker is left".into())).await.expect("is heard");
+            ask.send(RunRequest::GiveUp("no worker is left".into())).await.expect("is heard");
             // It is heard once there is room again.
             let _ = ask.reserve().await;
             go_on.send(()).expect("waits");

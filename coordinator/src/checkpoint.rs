@@ -28,7 +28,7 @@
 //!
 //! # What it leaves out
 //!
-//! This module knows no model: a [`Block`] is a name, a shape and an offset into one flat vector.
+//! This module knows no model: a [`SavedBlock`] is a name, a shape and an offset into one flat vector.
 
 mod error;
 mod files;
@@ -49,7 +49,7 @@ pub use keeper::{Keeper, Kept};
 pub use newest::{Found, PassedOver, newest_good};
 pub use place::{path_of, steps};
 pub use retention::{best, mark_best, prune, sync};
-pub use tensors::{Block, Tensor, Values, parameters_sha256};
+pub use tensors::{SavedBlock, Tensor, Values, parameters_sha256};
 
 /// The schema's number, which is in every manifest.
 ///
@@ -72,7 +72,7 @@ pub struct Checkpoint {
     /// The sha256 of that part of the journal. Empty if it is not known.
     pub journal_sha256: String,
     /// The blocks of `parameters`. Each parameter is in exactly one block.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<SavedBlock>,
     /// All parameters in layout order.
     pub parameters: Vec<f32>,
     /// The optimizer's vectors.

@@ -10,7 +10,7 @@ use crate::selection::Evaluated;
 
 /// The sums of one feed's tasks over a node of its chunks.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct EvaluationPart {
     /// The feed.
     pub feed: usize,
     /// The node.
@@ -23,9 +23,9 @@ pub struct Part {
 /// from the sums.
 ///
 /// `chunks` are the numbers of chunks by feed. A feed without rows in the split has no metrics.
-pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<Part>) -> Evaluated {
+pub fn metrics(shapes: &Shapes, split: SplitName, chunks: &[u32], parts: Vec<EvaluationPart>) -> Evaluated {
     let mut by_feed: BTreeMap<usize, BTreeMap<Node, BTreeMap<u32, TaskSums>>> = BTreeMap::new();
-    for Part { feed, node, sums } in parts {
+    for EvaluationPart { feed, node, sums } in parts {
         by_feed.entry(feed).or_default().insert(node, sums.into_iter().collect());
     }
     let mut by_task: BTreeMap<u32, TaskSums> = BTreeMap::new();

@@ -7,7 +7,7 @@ use crate::setup::Setup;
 
 /// One worker's part of every step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Part {
+pub struct StepPart {
     /// The feeds of which it computes gradients, in order, with their microbatches.
     pub microbatches: Vec<(usize, Range<u32>)>,
     /// Nodes of the canonical tree that it computes.
@@ -32,14 +32,14 @@ pub struct Measuring {
 }
 
 /// The parts of `workers` workers, by rank, if all are equally fast.
-pub fn parts(setup: &Setup, workers: u32) -> Vec<Part> {
+pub fn parts(setup: &Setup, workers: u32) -> Vec<StepPart> {
     let settings = setup.run_settings();
     let plan = &setup.prepared.plan;
     let layout = setup.network.layout();
     let element = size_of::<f32>() as u64;
     let ranks: Vec<WorkerId> = (0..u64::from(workers)).map(WorkerId).collect();
     let all = element * layout.len() as u64;
-    let mut parts = vec![Part { bytes_down: all, ..Part::default() }; workers as usize];
+    let mut parts = vec![StepPart { bytes_down: all, ..StepPart::default() }; workers as usize];
     let bytes_by_task = |feed: u32| {
         let tasks = plan.feeds()[feed as usize].tasks.iter();
         tasks.map(|task| element * layout.span(*task).len() as u64).sum::<u64>()

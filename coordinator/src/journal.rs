@@ -40,7 +40,7 @@ use std::path::PathBuf;
 
 pub use number::Number;
 pub use reader::{Reader, Tail, read};
-pub use record::{Certificate, Observation, Outcome, Reason, Record, SCHEMA, Status, Weighting, flatten};
+pub use record::{CertificateRecord, Observation, Outcome, Reason, Record, SCHEMA, Status, WeightingRecord, flatten};
 pub use writer::{Appended, Journal};
 
 /// Why a journal could not be read or written.

@@ -40,6 +40,6 @@ pub mod tracking;
 pub use door::Listener;
 pub use error::CoordinatorError;
 pub use options::Options;
-pub use request::Request;
+pub use request::RunRequest;
 pub use serve::serve;
 pub use start::Start;

@@ -2,7 +2,7 @@
 
 /// What may be asked of a run while it goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub enum RunRequest {
     /// Write a checkpoint and go on.
     Save,
     /// Write a checkpoint and end.

@@ -14,7 +14,7 @@ use crate::{
     options::Options,
     progress::Progress,
     report::Report,
-    request::Request,
+    request::RunRequest,
     server::{Service, listen},
     setup::Setup,
     shell::Shell,
@@ -42,7 +42,7 @@ pub async fn serve(
     options: Options,
     listener: Listener,
     progress: watch::Sender<Progress>,
-    mut requests: mpsc::Receiver<Request>,
+    mut requests: mpsc::Receiver<RunRequest>,
 ) -> Result<Report, CoordinatorError> {
     let open = start.open(&setup, &options)?;
     let run_id = open.run_id();
@@ -97,7 +97,7 @@ fn start_tracker(
 async fn end_tracking(
     mut tracker: tracking::TrackerHandle,
     report: Option<&Report>,
-    mut requests: mpsc::Receiver<Request>,
+    mut requests: mpsc::Receiver<RunRequest>,
 ) {
     let status = match report.map(|report| report.status) {
         Some("finished") => journal::Status::Finished,

@@ -4,6 +4,7 @@
 
 mod answer;
 mod answers;
+mod assembly;
 mod conclusion;
 mod connection;
 mod connections;
@@ -15,6 +16,7 @@ mod ending;
 mod inbound;
 mod joining;
 mod lateness;
+mod leaving;
 mod measurements;
 mod record;
 mod recorder;
@@ -55,8 +57,8 @@ use crate::{
     parameters::Parameters,
     progress::{Progress, WorkerProgress},
     report::Report,
-    request::Request,
-    run::{Departure, Event, Outcome, Run, WorkerId},
+    request::RunRequest,
+    run::{Departure, Event, Run, RunOutcome, WorkerId},
     server::Inbound,
     setup::Setup,
     start::{OpenRun, RunState},
@@ -93,7 +95,7 @@ pub(crate) struct Shell {
     saves: Saves,
     training: Training,
     /// How the run has ended.
-    outcome: Option<Outcome>,
+    outcome: Option<RunOutcome>,
 }
 
 impl Shell {
@@ -145,7 +147,7 @@ impl Shell {
         mut self,
         mut inbox: mpsc::Receiver<Inbound>,
         mut done: mpsc::UnboundedReceiver<Done>,
-        requests: &mut mpsc::Receiver<Request>,
+        requests: &mut mpsc::Receiver<RunRequest>,
         mut tracker: Option<&mut TrackerHandle>,
     ) -> Result<Report, CoordinatorError> {
         let mut ticks = time::interval(TICK);
@@ -210,13 +212,13 @@ impl Shell {
         }
     }
 
-    fn on_request(&mut self, request: Request) {
+    fn on_request(&mut self, request: RunRequest) {
         match request {
-            Request::Save => self.tell(Event::Save),
-            Request::Interrupt => self.tell(Event::Interrupt),
+            RunRequest::Save => self.tell(Event::Save),
+            RunRequest::Interrupt => self.tell(Event::Interrupt),
             // The run is about to end anyway, after a checkpoint perhaps.
-            Request::GiveUp(_) if self.run.ends_without_workers() => {}
-            Request::GiveUp(reason) => self.give_up(&reason),
+            RunRequest::GiveUp(_) if self.run.ends_without_workers() => {}
+            RunRequest::GiveUp(reason) => self.give_up(&reason),
         }
     }
 
@@ -231,7 +233,7 @@ impl Shell {
     fn give_up(&mut self, reason: &str) {
         let refused = self.connections.take_last_refusal();
         let refused = refused.map(|refusal| format!("; the last one was refused: {refusal}"));
-        self.outcome = Some(Outcome::Failed(format!("{reason}{}", refused.unwrap_or_default())));
+        self.outcome = Some(RunOutcome::Failed(format!("{reason}{}", refused.unwrap_or_default())));
     }
 
     /// The envelope of a message to a worker.
@@ -243,10 +245,10 @@ impl Shell {
     fn show(&mut self) {
         let workers = self.connections.iter().map(|(id, connection)| WorkerProgress {
             lease: id.0,
-            host: connection.hello.host.clone(),
-            pid: connection.hello.pid,
-            state: if connection.accepted { "working" } else { "loading" },
-            works_done: connection.works_done,
+            host: connection.hello().host.clone(),
+            pid: connection.hello().pid,
+            state: if connection.is_accepted() { "working" } else { "loading" },
+            works_done: connection.works_done(),
             peak_bytes: self.connections.peak(id),
         });
         let workers = workers.collect();

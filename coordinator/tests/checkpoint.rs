@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use coordinator::checkpoint::{
-    Block, Checkpoint, CheckpointError, Keeper, SCHEMA, Tensor, best, load, mark_best, newest_good, parameters_sha256,
-    path_of, prune, steps, write,
+    Checkpoint, CheckpointError, Keeper, SCHEMA, SavedBlock, Tensor, best, load, mark_best, newest_good,
+    parameters_sha256, path_of, prune, steps, write,
 };
 use coordinator::disk::LocalDisk;
 use sha2::{Digest, Sha256};
 
 fn checkpoint(step: u64) -> Checkpoint {
-    let block = |name: &str, shape: &[usize], offset| Block { name: name.into(), shape: shape.to_vec(), offset };
+    let block = |name: &str, shape: &[usize], offset| SavedBlock { name: name.into(), shape: shape.to_vec(), offset };
     Checkpoint {
         step,
         epoch: 3,

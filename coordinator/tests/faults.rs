@@ -14,7 +14,7 @@ use std::{
 
 use coordinator::{
     checkpoint::{
-        Block, Checkpoint, CheckpointError, Found, Tensor, best, mark_best, newest_good, prune, steps, write,
+        Checkpoint, CheckpointError, Found, SavedBlock, Tensor, best, mark_best, newest_good, prune, steps, write,
     },
     disk::{Disk, LocalDisk, Operation},
     folder::{FencedDisk, RunFolder},
@@ -29,7 +29,7 @@ fn checkpoint(step: u64) -> Checkpoint {
         step,
         epoch: 1,
         best: Some(step),
-        blocks: vec![Block { name: "trunk.0.bias".into(), shape: vec![4], offset: 0 }],
+        blocks: vec![SavedBlock { name: "trunk.0.bias".into(), shape: vec![4], offset: 0 }],
         parameters: vec![step as f32; 4],
         optimizer: vec![Tensor::new("exp_avg", vec![0.5f32; 4])],
         preprocessing: "{}".into(),

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use coordinator::journal::{
-    Appended, Certificate, Journal, JournalError, Number, Observation, Outcome, Reason, Record, SCHEMA, Status, Tail,
-    Weighting, flatten, read,
+    Appended, CertificateRecord, Journal, JournalError, Number, Observation, Outcome, Reason, Record, SCHEMA, Status,
+    Tail, WeightingRecord, flatten, read,
 };
 use proptest::prelude::*;
 
@@ -28,9 +28,9 @@ fn records(path: &std::path::Path) -> Vec<Record> {
     read(path).expect("opens").map(|r| r.expect("a record")).collect()
 }
 
-fn weighting(value: f64) -> Weighting {
+fn weighting(value: f64) -> WeightingRecord {
     let number = Number(value);
-    Weighting {
+    WeightingRecord {
         step: 1,
         method: "cagrad".into(),
         learning_rate: number,
@@ -42,7 +42,7 @@ fn weighting(value: f64) -> Weighting {
         cosines: None,
         products: Some(vec![number; 2]),
         direction_norm: Some(number),
-        certificate: Some(Certificate { kind: "duality_gap".into(), value: number }),
+        certificate: Some(CertificateRecord { kind: "duality_gap".into(), value: number }),
     }
 }
 

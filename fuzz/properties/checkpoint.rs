@@ -11,7 +11,7 @@ use std::{
 };
 
 use coordinator::{
-    checkpoint::{self, Block, Checkpoint, Tensor},
+    checkpoint::{self, Checkpoint, SavedBlock, Tensor},
     digest,
     disk::LocalDisk,
 };
@@ -33,7 +33,7 @@ fn sound() -> &'static Sound {
     static SOUND: OnceLock<Sound> = OnceLock::new();
     SOUND.get_or_init(|| {
         let keep = tempfile::tempdir().expect("a folder");
-        let block = |name: &str, shape: &[usize], offset| Block { name: name.into(), shape: shape.into(), offset };
+        let block = |name: &str, shape: &[usize], offset| SavedBlock { name: name.into(), shape: shape.into(), offset };
         let checkpoint = Checkpoint {
             step: 7,
             blocks: vec![block("trunk.weight", &[2, 3], 0), block("trunk.bias", &[2], 6)],
@@ -88,7 +88,7 @@ fn is_refused_or_covered(folder: &Path) -> bool {
     match checkpoint::load(folder) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(found) => {
-            let covered: usize = found.blocks.iter().map(Block::elements).sum();
+            let covered: usize = found.blocks.iter().map(SavedBlock::elements).sum();
             assert_eq!(covered, found.parameters.len(), "the blocks cover the parameters");
             return true;
         }

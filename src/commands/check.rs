@@ -6,7 +6,7 @@ mod split;
 use std::{ops::Range, path::PathBuf};
 
 use coordinator::{
-    forecast::{self, Part},
+    forecast::{self, StepPart},
     setup::Setup,
 };
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// One worker's share of a run, if all workers take part.
 struct Share {
-    part: Part,
+    part: StepPart,
     /// Rows of the tables that the worker reads to find its own.
     rows_read: u64,
     /// Rows that the worker holds.

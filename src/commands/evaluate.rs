@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use aggregation::tree::Node;
-use coordinator::evaluation::{self, Part};
+use coordinator::evaluation::{self, EvaluationPart};
 use datasets::{Plan, Store};
 use experiment::SplitName;
 use worker::compute::Computer;
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let node = Node::root(*count);
         let sums = computer.evaluate(feed, arguments.split, node).map_err(Failure::failed)?;
         let sums = sums.into_iter().map(|(task, sums)| (task as u32, sums)).collect();
-        parts.push(Part { feed, node, sums });
+        parts.push(EvaluationPart { feed, node, sums });
     }
     let evaluated = evaluation::metrics(plan.shapes(), arguments.split, &chunks, parts);
     if arguments.json {

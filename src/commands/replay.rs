@@ -170,7 +170,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// The weights for one record; `None` if it lacks what the method needs.
-    fn step(&mut self, record: &journal::Weighting) -> Result<Option<Step>, Failure> {
+    fn step(&mut self, record: &journal::WeightingRecord) -> Result<Option<Step>, Failure> {
         let gramian = recorded::gramian(record);
         if gramian.is_none() && self.method.needs().contains(&Need::Gramian) {
             return Ok(None);
@@ -226,7 +226,7 @@ fn min_cosine(gramian: &Gramian, alpha: &[f64]) -> Option<f64> {
 }
 
 /// The smallest cosine of a gradient with a recorded direction that is no weighted sum.
-fn recorded_min_cosine(gramian: &Gramian, record: &journal::Weighting) -> Option<f64> {
+fn recorded_min_cosine(gramian: &Gramian, record: &journal::WeightingRecord) -> Option<f64> {
     let (products, length) = (record.products.as_ref()?, record.direction_norm?.0);
     let cosines = products.iter().zip(gramian.norms()).filter(|(_, norm)| *norm > 0.0);
     (length > 0.0).then(|| cosines.map(|(product, norm)| product.0 / norm / length).reduce(f64::min))?

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use coordinator::{Listener, Request, report::Report};
+use coordinator::{Listener, RunRequest, report::Report};
 use proto::address::Address;
 use tokio::sync::watch;
 
@@ -53,7 +53,7 @@ async fn train(launch: Launch, signals: Signals) -> Result<Report, Failure> {
         report = &mut run => report,
         reason = workers.keep(shown) => {
             // The workers may be gone because the run is over: the run's own report counts.
-            let _ = ask.send(Request::GiveUp(reason)).await;
+            let _ = ask.send(RunRequest::GiveUp(reason)).await;
             run.await
         }
     };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CheckpointError, failed};
 use super::place::folder_name;
-use super::tensors::{Block, Tensor, parameters_sha256};
+use super::tensors::{SavedBlock, Tensor, parameters_sha256};
 use super::{Checkpoint, SCHEMA};
 use crate::digest::sha256;
 
@@ -41,7 +41,7 @@ pub(super) struct Manifest {
     pub parameters_sha256: String,
     /// The sha256 of every other file, by file name.
     pub files: IndexMap<String, String>,
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<SavedBlock>,
     /// Names of the optimizer's vectors, in the caller's order.
     pub optimizer: Vec<String>,
     /// Names of the weighting's vectors, in the caller's order.

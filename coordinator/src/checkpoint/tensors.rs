@@ -10,7 +10,7 @@ use crate::digest::sha256;
 
 /// A named part of the flat parameter vector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
+pub struct SavedBlock {
     /// The layout's name, for example `trunk.0.weight`.
     pub name: String,
     /// The sizes of its axes. Their product is the number of its elements.
@@ -19,7 +19,7 @@ pub struct Block {
     pub offset: usize,
 }
 
-impl Block {
+impl SavedBlock {
     /// The number of its elements.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
@@ -78,8 +78,8 @@ fn le_bytes(values: &[f32]) -> Vec<u8> {
 ///
 /// # Errors
 /// The blocks don't cover each parameter exactly once, or two blocks have the same name.
-pub(super) fn of_blocks(blocks: &[Block], parameters: &[f32]) -> Result<Vec<u8>, String> {
-    let mut by_offset: Vec<&Block> = blocks.iter().collect();
+pub(super) fn of_blocks(blocks: &[SavedBlock], parameters: &[f32]) -> Result<Vec<u8>, String> {
+    let mut by_offset: Vec<&SavedBlock> = blocks.iter().collect();
     by_offset.sort_by_key(|b| b.offset);
     let mut end = 0;
     for block in &by_offset {
@@ -105,7 +105,7 @@ pub(super) fn of_blocks(blocks: &[Block], parameters: &[f32]) -> Result<Vec<u8>,
 ///
 /// # Errors
 /// The file's tensors are not those of the blocks, or the blocks leave a gap or overlap.
-pub(super) fn to_blocks(file: &[u8], blocks: &[Block]) -> Result<Vec<f32>, String> {
+pub(super) fn to_blocks(file: &[u8], blocks: &[SavedBlock]) -> Result<Vec<f32>, String> {
     let tensors = SafeTensors::deserialize(file).map_err(|e| e.to_string())?;
     if tensors.len() != blocks.len() {
         return Err(format!("it has {} tensors for {} blocks", tensors.len(), blocks.len()));

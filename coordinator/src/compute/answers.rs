@@ -6,8 +6,8 @@ use objectives::LossSum;
 
 use super::reduce::Contribution;
 use crate::{
-    evaluation::Part,
-    run::{Fault, Job, JobKind, Unusable, WorkerId},
+    evaluation::EvaluationPart,
+    run::{Fault, JobKind, Unusable, WorkerId, WorkerJob},
 };
 
 /// A worker's gradients for one node of a step's microbatches.
@@ -42,12 +42,12 @@ pub struct Sums {
     /// The worker.
     pub worker: WorkerId,
     /// The feed, the node and the sums.
-    pub part: Part,
+    pub part: EvaluationPart,
 }
 
 /// The answers of a step that failed. The shell keeps those that are usable.
 #[derive(Debug)]
-pub enum Answers {
+pub enum StepAnswers {
     /// Gradients for the update.
     Gradients(Vec<Gradient>),
     /// Per-task gradients that are only recorded.
@@ -58,9 +58,9 @@ pub enum Answers {
 
 /// The unusable ones among `answers`, in their order. `counts` has the step's labelled rows by task
 /// and microbatch.
-pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) -> Vec<Unusable> {
+pub(super) fn unusable(answers: &StepAnswers, shapes: &Shapes, counts: &[Vec<u64>]) -> Vec<Unusable> {
     let tasks = &shapes.tasks;
-    let judge = |worker: WorkerId, job: Job, losses: &[LossSum], vectors: &[Contribution]| {
+    let judge = |worker: WorkerId, job: WorkerJob, losses: &[LossSum], vectors: &[Contribution]| {
         let feed = job.kind.feed();
         let unwritten = || vectors.iter().find_map(|vector| vector.vector().err()).map(|other| other.to_string());
         let wrong = miscounted(tasks, counts, feed, job.node, losses).or_else(unwritten);
@@ -75,18 +75,18 @@ pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) 
     };
     let of_gradients = |gradients: &[Gradient], kind: fn(Option<u32>) -> JobKind| {
         let judge = |Gradient { worker, feed, node, losses, vectors }: &Gradient| {
-            judge(*worker, Job { kind: kind(*feed), node: *node }, losses, vectors)
+            judge(*worker, WorkerJob { kind: kind(*feed), node: *node }, losses, vectors)
         };
         gradients.iter().filter_map(judge).collect()
     };
     match answers {
-        Answers::Gradients(gradients) => of_gradients(gradients, |feed| JobKind::Gradient { feed }),
-        Answers::TaskGradients(gradients) => {
+        StepAnswers::Gradients(gradients) => of_gradients(gradients, |feed| JobKind::Gradient { feed }),
+        StepAnswers::TaskGradients(gradients) => {
             of_gradients(gradients, |feed| JobKind::TaskGradients { feed: feed.unwrap_or_default() })
         }
-        Answers::Losses(losses) => {
+        StepAnswers::Losses(losses) => {
             let judge = |Losses { worker, node, sums }: &Losses| {
-                judge(*worker, Job { kind: JobKind::Losses, node: *node }, sums, &[])
+                judge(*worker, WorkerJob { kind: JobKind::Losses, node: *node }, sums, &[])
             };
             losses.iter().filter_map(judge).collect()
         }
@@ -97,7 +97,7 @@ pub(super) fn unusable(answers: &Answers, shapes: &Shapes, counts: &[Vec<u64>]) 
 pub(super) fn not_finite(split: SplitName, sums: &[Sums]) -> Vec<Unusable> {
     let wrong = sums.iter().filter(|sums| !sums.part.sums.iter().all(|(_, sums)| sums.is_finite()));
     let unusable = |Sums { worker, part }: &Sums| {
-        let job = Job { kind: JobKind::Evaluate { feed: part.feed as u32, split }, node: part.node };
+        let job = WorkerJob { kind: JobKind::Evaluate { feed: part.feed as u32, split }, node: part.node };
         Unusable { worker: *worker, fault: Fault::NotFinite(job.clone()), job }
     };
     wrong.map(unusable).collect()

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    job::{Done, Job},
+    job::{Done, TrainerJob},
     piece::ALONE_ELEMENTS,
     trainer::Trainer,
 };
@@ -21,7 +21,7 @@ use super::{
 /// when a job is done.
 pub struct Executor {
     trainer: Arc<Mutex<Trainer>>,
-    jobs: blocking::Sender<Job>,
+    jobs: blocking::Sender<TrainerJob>,
     done: mpsc::UnboundedSender<Done>,
     queued: Arc<AtomicUsize>,
     /// Whether jobs of a step run at once: the model is so small that waking a thread takes longer.
@@ -30,7 +30,7 @@ pub struct Executor {
 
 /// The computing thread has ended, or nobody receives its messages.
 #[derive(Debug)]
-pub struct Ended;
+pub struct ExecutorEnded;
 
 impl Executor {
     /// Starts the computing thread, which ends when the executor is dropped.
@@ -60,14 +60,14 @@ impl Executor {
     ///
     /// # Errors
     /// The thread has ended.
-    pub fn order(&self, job: Job) -> Result<(), Ended> {
+    pub fn order(&self, job: TrainerJob) -> Result<(), ExecutorEnded> {
         let idle = self.queued.load(Ordering::Acquire) == 0;
         if self.at_once && idle && job.is_of_step() {
             let said = lock(&self.trainer).run(job);
-            return self.done.send(said).map_err(|_| Ended);
+            return self.done.send(said).map_err(|_| ExecutorEnded);
         }
         self.queued.fetch_add(1, Ordering::Release);
-        self.jobs.send(job).map_err(|_| Ended)
+        self.jobs.send(job).map_err(|_| ExecutorEnded)
     }
 
     /// Counts the labelled rows of the next steps, after an update that ran at once. The thread

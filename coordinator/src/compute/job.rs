@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     ahead::Recipient,
-    answers::{Answers, Gradient, Losses, Sums},
+    answers::{Gradient, Losses, StepAnswers, Sums},
     report::{Factors, NotFinite, SkipReport, StepReport},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// A job for the computing thread.
 #[derive(Debug)]
-pub enum Job {
+pub enum TrainerJob {
     /// Compute the inner products of the per-task gradients, for the journal.
     ComputeGramian {
         /// The step.
@@ -78,17 +78,17 @@ pub enum Job {
     },
 }
 
-impl Job {
+impl TrainerJob {
     /// Whether it is a part of a training step.
     pub(super) fn is_of_step(&self) -> bool {
         match self {
-            Job::ComputeGramian { .. }
-            | Job::ComputeWeights { .. }
-            | Job::UpdateWeighting { .. }
-            | Job::Update { .. }
-            | Job::Skip { .. }
-            | Job::LowerLearningRate { .. } => true,
-            Job::ComputeMetrics { .. } | Job::Save { .. } => false,
+            TrainerJob::ComputeGramian { .. }
+            | TrainerJob::ComputeWeights { .. }
+            | TrainerJob::UpdateWeighting { .. }
+            | TrainerJob::Update { .. }
+            | TrainerJob::Skip { .. }
+            | TrainerJob::LowerLearningRate { .. } => true,
+            TrainerJob::ComputeMetrics { .. } | TrainerJob::Save { .. } => false,
         }
     }
 }
@@ -128,7 +128,7 @@ pub enum Done {
         /// The answers to blame.
         unusable: Vec<Unusable>,
         /// All answers of the step.
-        answers: Answers,
+        answers: StepAnswers,
     },
     /// The learning rate is lowered.
     LearningRateLowered,

@@ -16,9 +16,9 @@ mod updater;
 mod weigher;
 
 pub use ahead::Recipient;
-pub use answers::{Answers, Gradient, Losses, Sums};
-pub use executor::{Ended, Executor};
-pub use job::{Done, Job};
+pub use answers::{Gradient, Losses, StepAnswers, Sums};
+pub use executor::{Executor, ExecutorEnded};
+pub use job::{Done, TrainerJob};
 pub use reduce::{Contribution, Missing, Place};
 pub use report::{Factors, NotFinite, SkipReport, StepReport, Weighed};
 pub use trainer::Trainer;

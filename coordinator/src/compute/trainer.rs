@@ -1,8 +1,8 @@
 //! Carries out jobs with the run's parameters, optimizer, weighting and checkpoints.
 
 use super::{
-    answers::{self, Answers},
-    job::{Done, Job},
+    answers::{self, StepAnswers},
+    job::{Done, TrainerJob},
     report::NotFinite,
     updater::Updater,
 };
@@ -21,33 +21,35 @@ pub struct Trainer {
 
 impl Trainer {
     /// Carries out one job.
-    pub(super) fn run(&mut self, job: Job) -> Done {
+    pub(super) fn run(&mut self, job: TrainerJob) -> Done {
         match job {
-            Job::ComputeGramian { step, gradients } => match self.updater.compute_gramian(step, &gradients) {
+            TrainerJob::ComputeGramian { step, gradients } => match self.updater.compute_gramian(step, &gradients) {
                 Ok(()) => Done::GramianComputed { step },
-                Err(error) => self.failed(error, Answers::TaskGradients(gradients)),
+                Err(error) => self.failed(error, StepAnswers::TaskGradients(gradients)),
             },
-            Job::ComputeWeights { step, losses } => match self.updater.compute_weights(step, &losses) {
+            TrainerJob::ComputeWeights { step, losses } => match self.updater.compute_weights(step, &losses) {
                 Ok(factors) => Done::WeightsComputed { step, factors },
-                Err(error) => self.failed(error, Answers::Losses(losses)),
+                Err(error) => self.failed(error, StepAnswers::Losses(losses)),
             },
-            Job::UpdateWeighting { step, losses } => match self.updater.update_weighting(step, &losses) {
+            TrainerJob::UpdateWeighting { step, losses } => match self.updater.update_weighting(step, &losses) {
                 Ok(next) => Done::WeightingUpdated { step, next },
-                Err(error) => self.failed(error, Answers::Losses(losses)),
+                Err(error) => self.failed(error, StepAnswers::Losses(losses)),
             },
-            Job::Update { step, gradients, recipients } => match self.updater.update(step, &gradients, recipients) {
-                Ok(report) => Done::Updated(report),
-                Err(error) => self.failed(error, Answers::Gradients(gradients)),
-            },
-            Job::Skip { step } => match self.updater.skip(step) {
+            TrainerJob::Update { step, gradients, recipients } => {
+                match self.updater.update(step, &gradients, recipients) {
+                    Ok(report) => Done::Updated(report),
+                    Err(error) => self.failed(error, StepAnswers::Gradients(gradients)),
+                }
+            }
+            TrainerJob::Skip { step } => match self.updater.skip(step) {
                 Ok(report) => Done::Skipped(report),
                 Err(error) => Done::NotFinite(error),
             },
-            Job::LowerLearningRate { plateaus } => {
+            TrainerJob::LowerLearningRate { plateaus } => {
                 self.updater.plateaus = plateaus;
                 Done::LearningRateLowered
             }
-            Job::ComputeMetrics { evaluation, sums, agreed } => {
+            TrainerJob::ComputeMetrics { evaluation, sums, agreed } => {
                 let split = evaluation.split();
                 let unusable = if agreed { Vec::new() } else { answers::not_finite(split, &sums) };
                 if !unusable.is_empty() {
@@ -57,7 +59,7 @@ impl Trainer {
                 let chunks = self.updater.chunks(split);
                 Done::MetricsComputed(evaluation, evaluation::metrics(self.updater.shapes(), split, &chunks, parts))
             }
-            Job::Save { checkpoint, best, journal } => {
+            TrainerJob::Save { checkpoint, best, journal } => {
                 let step = checkpoint.step;
                 #[expect(clippy::disallowed_methods, reason = "a duration that is observed, never used")]
                 let began = std::time::Instant::now();
@@ -69,7 +71,7 @@ impl Trainer {
     }
 
     /// Blames the workers' answers for an error, if any of them is unusable.
-    fn failed(&self, error: NotFinite, answers: Answers) -> Done {
+    fn failed(&self, error: NotFinite, answers: StepAnswers) -> Done {
         let unusable = self.updater.unusable(&answers);
         if unusable.is_empty() { Done::NotFinite(error) } else { Done::Unusable { error, unusable, answers } }
     }

@@ -28,7 +28,7 @@ use model::Layout;
 
 use super::{
     ahead::{Ahead, Recipient},
-    answers::{self, Answers, Gradient, Losses},
+    answers::{self, Gradient, Losses, StepAnswers},
     piece::is_finite,
     report::{Factors, NotFinite, SkipReport, StepReport},
     weigher::Weigher,
@@ -143,7 +143,7 @@ impl Updater {
     }
 
     /// The unusable ones among the answers of the step in progress, with what is wrong.
-    pub fn unusable(&self, answers: &Answers) -> Vec<Unusable> {
+    pub fn unusable(&self, answers: &StepAnswers) -> Vec<Unusable> {
         let counts = self.counts.get(&self.step);
         counts.map_or_else(Vec::new, |counts| answers::unusable(answers, self.plan.shapes(), counts))
     }

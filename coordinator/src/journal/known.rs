@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::{Number, Outcome, Weighting};
+use super::{Number, Outcome, WeightingRecord};
 
 /// A result that is not equal to the recorded one.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Known {
     metrics: HashMap<(u64, u32, u32, u32), f64>,
     parameters: IndexMap<String, String>,
     tags: IndexMap<String, String>,
-    weightings: BTreeMap<u64, Weighting>,
+    weightings: BTreeMap<u64, WeightingRecord>,
     summary: Option<Outcome>,
 }
 

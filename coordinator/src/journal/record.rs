@@ -86,7 +86,7 @@ pub enum Outcome {
         tags: IndexMap<String, String>,
     },
     /// How the tasks of one step were weighted. Recorded every `tracking.weighting_every` steps.
-    Weighting(Weighting),
+    Weighting(WeightingRecord),
     /// The run's end.
     Summary {
         /// Updates done.
@@ -103,7 +103,7 @@ pub enum Outcome {
 /// How the tasks of one step were weighted. Lists, and rows and columns of matrices, are in the
 /// order of `tasks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Weighting {
+pub struct WeightingRecord {
     /// Updates done, including this one.
     pub step: u64,
     /// The method's name.
@@ -139,12 +139,12 @@ pub struct Weighting {
     pub direction_norm: Option<Number>,
     /// How far the solver's answer may be from the best one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<CertificateRecord>,
 }
 
 /// A solver's certificate: how far the answer may be from the best one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Certificate {
+pub struct CertificateRecord {
     /// `duality_gap` or `kkt_residual`.
     pub kind: String,
     /// Its value.

@@ -14,38 +14,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Departure, Effect, Job, Notice, Outcome, Phase, Run, Work, WorkerId};
-
-/// An answer that was counted and turns out to be unusable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unusable {
-    /// Who sent it.
-    pub worker: WorkerId,
-    /// What it answers.
-    pub job: Job,
-    /// What is wrong with it.
-    pub fault: Fault,
-}
-
-/// What is wrong with an answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// A number in it is not finite, because of the worker or of the model.
-    #[error("{0} is not finite, and another worker's is")]
-    NotFinite(Job),
-    /// It is wrong in a way that no model can cause.
-    #[error("{0}")]
-    Wrong(String),
-}
-
-/// How many steps were skipped.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Skipped {
-    /// Since the run began.
-    pub all: u64,
-    /// Since the last step that was not skipped.
-    pub in_a_row: u64,
-}
+use super::{
+    Departure, Effect, Fault, Notice, Phase, PhaseWork, Run, RunOutcome, Skipped, Unusable, WorkerId, WorkerJob,
+};
 
 impl Run {
     /// How many steps were skipped.
@@ -63,10 +34,10 @@ impl Run {
     /// step if the model is to blame.
     pub(super) fn on_unusable(&mut self, step: u64, reason: &str, answers: Vec<Unusable>, effects: &mut Vec<Effect>) {
         let asking = match self.phase {
-            Phase::ComputingGramian => Phase::TaskGradients(Work::Divided),
-            Phase::ComputingWeights => Phase::LossesBefore(Work::Divided),
-            Phase::Updating => Phase::Gradient(Work::Divided),
-            Phase::UpdatingWeighting => Phase::LossesAfter { work: Work::Divided, abandoned: None },
+            Phase::ComputingGramian => Phase::TaskGradients(PhaseWork::Divided),
+            Phase::ComputingWeights => Phase::LossesBefore(PhaseWork::Divided),
+            Phase::Updating => Phase::Gradient(PhaseWork::Divided),
+            Phase::UpdatingWeighting => Phase::LossesAfter { work: PhaseWork::Divided, abandoned: None },
             Phase::ComputingMetrics(evaluation) => Phase::Evaluating(evaluation),
             _ => return,
         };
@@ -125,7 +96,7 @@ impl Run {
     /// Bans the suspects that are refuted: the same work is not among the unusable answers now.
     /// Returns them.
     pub(super) fn settle(&mut self, unusable: &[Unusable], effects: &mut Vec<Effect>) -> BTreeSet<WorkerId> {
-        let still = |job: &Job| unusable.iter().any(|answer| answer.job == *job);
+        let still = |job: &WorkerJob| unusable.iter().any(|answer| answer.job == *job);
         let (suspects, refuted): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.suspects).into_iter().partition(|(job, _)| still(job));
         self.suspects = suspects;
@@ -156,10 +127,10 @@ impl Run {
             return self.ask(self.first_of_update(), effects);
         }
         match self.settings.skips_max {
-            None => self.finish(Outcome::Failed(reason.to_owned()), effects),
+            None => self.finish(RunOutcome::Failed(reason.to_owned()), effects),
             Some(most) if self.skipped.in_a_row >= most => {
                 let reason = format!("{reason}; {most} steps in a row were skipped before it");
-                self.finish(Outcome::Failed(reason), effects);
+                self.finish(RunOutcome::Failed(reason), effects);
             }
             Some(_) => {
                 self.phase = Phase::Skipping;

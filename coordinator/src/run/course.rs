@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use experiment::SplitName;
 
-use super::{AfterStep, Effect, Evaluation, Outcome, Phase, Run, Work, WorkerId};
+use super::{AfterStep, Effect, Evaluation, Phase, PhaseWork, Run, RunOutcome, WorkerId};
 
 impl Run {
     /// Begins the next step, or saves the last checkpoint if no step is left.
@@ -13,7 +13,7 @@ impl Run {
             return self.save(false, effects);
         }
         let first = if self.settings.wants_task_gradients_after(self.step) {
-            Phase::TaskGradients(Work::Undivided)
+            Phase::TaskGradients(PhaseWork::Undivided)
         } else {
             self.first_of_update()
         };
@@ -23,9 +23,9 @@ impl Run {
     /// The phase with which the computation of an update begins.
     pub(super) fn first_of_update(&self) -> Phase {
         if self.settings.losses_before {
-            Phase::LossesBefore(Work::Undivided)
+            Phase::LossesBefore(PhaseWork::Undivided)
         } else {
-            Phase::Gradient(Work::Undivided)
+            Phase::Gradient(PhaseWork::Undivided)
         }
     }
 
@@ -80,7 +80,7 @@ impl Run {
     pub(super) fn on_weights_computed(&mut self, step: u64, effects: &mut Vec<Effect>) {
         if self.phase == Phase::ComputingWeights && step == self.step {
             self.settle(&[], effects);
-            self.ask(Phase::Gradient(Work::Undivided), effects);
+            self.ask(Phase::Gradient(PhaseWork::Undivided), effects);
         }
     }
 
@@ -90,7 +90,7 @@ impl Run {
         }
         self.settle(&[], effects);
         if self.settings.losses_after {
-            self.ask(Phase::LossesAfter { work: Work::Undivided, abandoned: None }, effects);
+            self.ask(Phase::LossesAfter { work: PhaseWork::Undivided, abandoned: None }, effects);
         } else {
             self.commit(effects);
         }
@@ -148,7 +148,7 @@ impl Run {
             Evaluation::Final(SplitName::Validation) => self.evaluate(Evaluation::Final(SplitName::Test), effects),
             Evaluation::Final(_) => {
                 let early = self.after_step == AfterStep::FinishEarly;
-                self.finish(Outcome::Finished { early }, effects);
+                self.finish(RunOutcome::Finished { early }, effects);
             }
         }
     }
@@ -179,7 +179,7 @@ impl Run {
             return;
         }
         if self.is_interrupted() {
-            self.finish(Outcome::Interrupted, effects);
+            self.finish(RunOutcome::Interrupted, effects);
         } else if self.is_last() {
             effects.push(Effect::Select);
             self.evaluate(Evaluation::Final(SplitName::Validation), effects);
@@ -188,7 +188,7 @@ impl Run {
         }
     }
 
-    pub(super) fn finish(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
+    pub(super) fn finish(&mut self, outcome: RunOutcome, effects: &mut Vec<Effect>) {
         self.phase = Phase::Over { evaluation_due: self.phase.evaluation_due() };
         self.queue.clear();
         effects.push(Effect::Finish(outcome));

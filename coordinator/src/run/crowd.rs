@@ -3,19 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Assignment, Departure, Effect, Evaluation, Mode, Notice, Outcome, Phase, Run, WorkerId,
-    pending_replies::PendingReplies, work_queue::Requeued,
+    Assignment, Departure, Effect, Evaluation, Mode, Notice, Phase, Run, RunOutcome, WorkerId,
+    pending_replies::PendingReplies, work_queue::Requeued, worker::Worker,
 };
-
-/// A worker as the run knows it.
-#[derive(Debug, Clone)]
-pub(super) struct Worker {
-    /// Whether it has loaded its data and can compute.
-    ready: bool,
-    /// When it last gave a sign of life.
-    seen: Duration,
-    pending_replies: PendingReplies,
-}
 
 impl Run {
     /// Workers that take part, in order.
@@ -68,7 +58,7 @@ impl Run {
         let fatal = requeued.into_iter().find(|requeued| requeued.tries >= self.settings.tries_max);
         if let Some(Requeued { job, tries }) = fatal {
             let reason = format!("{tries} workers in a row failed or were lost while they computed {job}");
-            self.finish(Outcome::Failed(reason), effects);
+            self.finish(RunOutcome::Failed(reason), effects);
         }
     }
 
@@ -76,7 +66,7 @@ impl Run {
         if let Some(Requeued { job, tries }) = self.queue.give_up(worker, work)
             && tries >= self.settings.tries_max
         {
-            let outcome = Outcome::Failed(format!("{job} failed {tries} times, the last time with: {reason}"));
+            let outcome = RunOutcome::Failed(format!("{job} failed {tries} times, the last time with: {reason}"));
             self.finish(outcome, effects);
         }
     }

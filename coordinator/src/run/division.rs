@@ -7,7 +7,7 @@ use super::{Mode, Settings, WorkerId, pace::Pace};
 
 /// A worker's range of microbatches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct WorkerShare {
     /// The worker.
     pub worker: WorkerId,
     /// The feed. `None`: all feeds together.
@@ -17,7 +17,7 @@ pub struct Share {
 }
 
 /// Divides a step's gradient over workers of equal speed.
-pub fn divide(settings: &Settings, workers: &[WorkerId]) -> Vec<Share> {
+pub fn divide(settings: &Settings, workers: &[WorkerId]) -> Vec<WorkerShare> {
     let items = WorkItems::of(&settings.mode, settings.microbatches);
     let ends = shares(&items.costs, &vec![1.0; workers.len()]);
     items.shares(workers, &ends)
@@ -46,8 +46,8 @@ impl WorkItems {
         }
     }
 
-    fn shares(&self, workers: &[WorkerId], ends: &[usize]) -> Vec<Share> {
-        let mut shares: Vec<Share> = Vec::new();
+    fn shares(&self, workers: &[WorkerId], ends: &[usize]) -> Vec<WorkerShare> {
+        let mut shares: Vec<WorkerShare> = Vec::new();
         let starts = std::iter::once(&0).chain(ends);
         for ((worker, start), end) in workers.iter().zip(starts).zip(ends) {
             for item in *start..*end {
@@ -55,7 +55,7 @@ impl WorkItems {
                 let feed = self.by_feed.then_some(item as u32 / self.microbatches);
                 match shares.last_mut() {
                     Some(last) if (last.worker, last.feed) == (*worker, feed) => last.range.end = microbatch + 1,
-                    _ => shares.push(Share { worker: *worker, feed, range: microbatch..microbatch + 1 }),
+                    _ => shares.push(WorkerShare { worker: *worker, feed, range: microbatch..microbatch + 1 }),
                 }
             }
         }
@@ -73,7 +73,13 @@ pub(super) struct Division {
 
 impl Division {
     /// The shares of a step, if its work is handed out in `mode`.
-    pub(super) fn shares(&mut self, mode: &Mode, microbatches: u32, workers: &[WorkerId], pace: &Pace) -> Vec<Share> {
+    pub(super) fn shares(
+        &mut self,
+        mode: &Mode,
+        microbatches: u32,
+        workers: &[WorkerId],
+        pace: &Pace,
+    ) -> Vec<WorkerShare> {
         let items = WorkItems::of(mode, microbatches);
         let speeds = pace.speeds(workers);
         let best = shares(&items.costs, &speeds);

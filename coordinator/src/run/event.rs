@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Assignment, Evaluation, Fault, Job, Unusable};
-
-/// A worker's lease: its identity in this run, numbered in the order of joining and never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerId(pub u64);
+use super::{Assignment, Evaluation, Fault, Unusable, WorkerId, WorkerJob};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +119,7 @@ pub enum Effect {
         /// The work's id.
         work: u64,
         /// What it is the result of.
-        job: Job,
+        job: WorkerJob,
     },
     /// The result does not count: forget it.
     Drop {
@@ -135,7 +131,7 @@ pub enum Effect {
     /// The results of some jobs do not count any more. They are asked for again.
     Retract {
         /// The jobs.
-        jobs: Vec<Job>,
+        jobs: Vec<WorkerJob>,
     },
     /// Forget all results that were kept and not used. Their phase is over or given up.
     Clear,
@@ -189,14 +185,14 @@ pub enum Effect {
         fault: Fault,
     },
     /// Tell the workers that the run is over, and end.
-    Finish(Outcome),
+    Finish(RunOutcome),
     /// Report something to the journal and to people.
     Notice(Notice),
 }
 
 /// How a run ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// All steps are done, or early stopping ended them.
     Finished {
         /// Whether early stopping did.
@@ -234,7 +230,7 @@ pub enum Notice {
         /// The straggler.
         worker: WorkerId,
         /// Its job.
-        job: Job,
+        job: WorkerJob,
         /// The worker that computes the job too.
         other: WorkerId,
     },
@@ -244,7 +240,7 @@ pub enum Notice {
         /// Who sent it.
         worker: WorkerId,
         /// What it answers.
-        job: Job,
+        job: WorkerJob,
     },
     /// Too few workers take part.
     Waiting {

@@ -8,7 +8,7 @@ use proto::message::Slot;
 
 /// A piece of a phase: a node of the tree over microbatches, or over a feed's chunks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Job {
+pub struct WorkerJob {
     /// What is to be computed.
     pub kind: JobKind,
     /// The node.
@@ -51,7 +51,7 @@ impl JobKind {
     }
 }
 
-impl fmt::Display for Job {
+impl fmt::Display for WorkerJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Node { lo, hi } = self.node;
         match self.kind {
@@ -75,7 +75,7 @@ pub struct Assignment {
     /// Version of the parameters to compute with.
     pub version: u64,
     /// What is to be computed.
-    pub job: Job,
+    pub job: WorkerJob,
     /// Where the vectors go in the worker's shared memory. Empty: they travel in chunks.
     pub slots: Vec<Slot>,
 }

@@ -49,6 +49,7 @@ mod course;
 mod crowd;
 mod division;
 mod event;
+mod fault;
 mod job;
 mod notices;
 mod pace;
@@ -56,24 +57,28 @@ mod pending_replies;
 mod phase;
 mod request;
 mod schedule;
+mod skipped;
 #[cfg(test)]
 mod tests;
 mod work_queue;
+mod worker;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use blame::{Fault, Skipped, Unusable};
-pub use division::{Share, divide};
-pub use event::{Departure, Effect, Event, Notice, Outcome, WorkerId};
-pub use job::{Assignment, Job, JobKind};
-pub use phase::{Evaluation, Phase, Work};
+pub use division::{WorkerShare, divide};
+pub use event::{Departure, Effect, Event, Notice, RunOutcome};
+pub use fault::{Fault, Unusable};
+pub use job::{Assignment, JobKind, WorkerJob};
+pub use phase::{Evaluation, Phase, PhaseWork};
 pub use schedule::{Chunks, FeedWork, Mode, Settings, TaskGradients};
+pub use skipped::Skipped;
 pub use work_queue::{gradient_jobs, task_gradient_jobs};
+pub use worker::WorkerId;
 
-use crowd::Worker;
 use notices::Notices;
 use phase::AfterStep;
 use work_queue::WorkQueue;
+use worker::Worker;
 
 /// The state of a run.
 #[derive(Debug, Clone)]
@@ -90,7 +95,7 @@ pub struct Run {
     unanswered: u32,
     /// Jobs whose first answer was not finite, with the worker that sent it. Another worker is
     /// asked for the same.
-    suspects: BTreeMap<Job, WorkerId>,
+    suspects: BTreeMap<WorkerJob, WorkerId>,
     skipped: Skipped,
 }
 
@@ -167,7 +172,7 @@ impl Run {
             Event::Unusable { step, reason, answers } => self.on_unusable(step, &reason, answers, &mut effects),
             Event::NotFinite { step, reason } => self.on_not_finite(step, &reason, &mut effects),
             Event::Skipped { step } => self.on_skipped(step, &mut effects),
-            Event::Impossible(reason) => self.finish(Outcome::Failed(reason), &mut effects),
+            Event::Impossible(reason) => self.finish(RunOutcome::Failed(reason), &mut effects),
             Event::MetricsComputed { stop } => self.on_metrics_computed(stop, &mut effects),
             Event::Saved => self.on_saved(&mut effects),
             Event::Tick => self.on_tick(now, &mut effects),

@@ -13,21 +13,21 @@ pub enum Phase {
         evaluation_due: bool,
     },
     /// Workers compute per-task gradients for the journal.
-    TaskGradients(Work),
+    TaskGradients(PhaseWork),
     /// The shell computes the inner products of those gradients.
     ComputingGramian,
     /// Workers compute the losses that the weighting needs before the gradient.
-    LossesBefore(Work),
+    LossesBefore(PhaseWork),
     /// The shell computes the tasks' weights.
     ComputingWeights,
     /// Workers compute gradients.
-    Gradient(Work),
+    Gradient(PhaseWork),
     /// The shell builds the next parameters.
     Updating,
     /// Workers compute the losses after the update, on the same rows.
     LossesAfter {
         /// Whether the work is divided.
-        work: Work,
+        work: PhaseWork,
         /// Since when the run waits for a worker that lets it end. `None` unless the run was asked
         /// to end and no worker is there.
         abandoned: Option<Duration>,
@@ -54,7 +54,7 @@ pub enum Phase {
 
 /// Whether the microbatches of a phase are divided over the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub enum PhaseWork {
     /// They are not: too few workers take part.
     Undivided,
     /// They are; some may be computed already.
@@ -132,7 +132,7 @@ impl Phase {
             Phase::TaskGradients(work)
             | Phase::LossesBefore(work)
             | Phase::Gradient(work)
-            | Phase::LossesAfter { work, .. } => std::mem::replace(work, Work::Divided) == Work::Undivided,
+            | Phase::LossesAfter { work, .. } => std::mem::replace(work, PhaseWork::Divided) == PhaseWork::Undivided,
             _ => false,
         }
     }

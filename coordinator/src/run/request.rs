@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AfterStep, Effect, Evaluation, Outcome, Phase, Run};
+use super::{AfterStep, Effect, Evaluation, Phase, Run, RunOutcome};
 
 impl Run {
     /// Ends the run after a checkpoint. The checkpoint is of the present step if nothing has
@@ -24,7 +24,7 @@ impl Run {
                 self.save(evaluation_due, effects);
             }
             Phase::Evaluating(Evaluation::Final(_)) | Phase::ComputingMetrics(Evaluation::Final(_)) => {
-                self.finish(Outcome::Interrupted, effects);
+                self.finish(RunOutcome::Interrupted, effects);
             }
             // The optimizer's state has changed, so the run completes the step.
             Phase::Updating | Phase::LossesAfter { .. } | Phase::UpdatingWeighting | Phase::Skipping => {}
@@ -58,7 +58,7 @@ impl Run {
             let reason = format!(
                 "asked to stop in step {step}, which can't be ended: no worker is there to compute the losses after the update"
             );
-            self.finish(Outcome::Failed(reason), effects);
+            self.finish(RunOutcome::Failed(reason), effects);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use experiment::SplitName;
 
-use super::{Job, JobKind};
+use super::{JobKind, WorkerJob};
 
 /// What the experiment and its data say about the course of a run.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ impl Chunks {
 
 impl Settings {
     /// How much work a job is, relative to others of its kind.
-    pub(super) fn work_items(&self, job: &Job) -> u64 {
+    pub(super) fn work_items(&self, job: &WorkerJob) -> u64 {
         let microbatches = u64::from(job.node.len());
         match (job.kind, &self.mode) {
             (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => {
@@ -123,7 +123,7 @@ impl Settings {
     }
 
     /// How many vectors the result of a job has.
-    pub(super) fn vectors(&self, job: &Job) -> u32 {
+    pub(super) fn vectors(&self, job: &WorkerJob) -> u32 {
         match (job.kind, &self.mode) {
             (JobKind::Gradient { feed: Some(feed) }, Mode::PerTask { feeds, .. }) => feeds[feed as usize].tasks,
             (JobKind::Gradient { .. }, _) => 1,

@@ -60,7 +60,7 @@ struct Theatre {
     held: BTreeMap<u64, (WorkerId, Assignment)>,
     /// What happened to the parameters. It must not depend on the workers.
     story: Vec<String>,
-    covered: Vec<(WorkerId, Job)>,
+    covered: Vec<(WorkerId, WorkerJob)>,
     /// Workers that were banned.
     banned: Vec<u64>,
     /// Workers that never answer with finite numbers.
@@ -70,7 +70,7 @@ struct Theatre {
     notices: Vec<Notice>,
     /// The step and due evaluation of each checkpoint, and its place in the story.
     saved: Vec<(u64, bool, usize)>,
-    outcome: Option<Outcome>,
+    outcome: Option<RunOutcome>,
 }
 
 impl Theatre {
@@ -179,7 +179,7 @@ impl Theatre {
 
     /// Ends a phase: with `end`, or with the answers that are not finite.
     fn conclude(&mut self, step: u64, line: String, end: Event) {
-        let is_wrong = |(worker, job): &&(WorkerId, Job)| {
+        let is_wrong = |(worker, job): &&(WorkerId, WorkerJob)| {
             self.bad.contains(&worker.0) || self.not_finite.get(&step) == Some(&job.kind)
         };
         let wrong = self.covered.iter().filter(is_wrong).cloned();
@@ -270,7 +270,7 @@ fn story_with(settings: Settings, not_finite: &BTreeMap<u64, JobKind>) -> Vec<St
     theatre.not_finite.clone_from(not_finite);
     theatre.join(1);
     theatre.answer_all();
-    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
     theatre.story
 }
 
@@ -325,7 +325,7 @@ fn an_update_that_is_not_finite_ends_the_run() {
     run.step(Duration::ZERO, Event::Ready(WorkerId(1)));
     run.step(Duration::ZERO, Event::Result { worker: WorkerId(1), work: 1 });
     let effects = run.step(Duration::ZERO, Event::NotFinite { step: 0, reason: "the loss of task a".into() });
-    assert_eq!(effects, [Effect::Finish(Outcome::Failed("the loss of task a".into()))]);
+    assert_eq!(effects, [Effect::Finish(RunOutcome::Failed("the loss of task a".into()))]);
 }
 
 proptest! {
@@ -372,7 +372,7 @@ proptest! {
         }
         theatre.join(last + 1);
         theatre.answer_all();
-        prop_assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+        prop_assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
         prop_assert_eq!(theatre.story, quiet_story_of(settings));
     }
 }

@@ -10,7 +10,7 @@ use std::{
 pub use phase_jobs::{gradient_jobs, task_gradient_jobs};
 use proto::message::Slot;
 
-use super::{Assignment, Job, JobKind, Settings, WorkerId, division::Division, pace::Pace};
+use super::{Assignment, JobKind, Settings, WorkerId, WorkerJob, division::Division, pace::Pace};
 
 /// Pieces of evaluation work that a worker has at a time: one to compute, one to go on with.
 const EVALUATIONS_IN_FLIGHT: usize = 2;
@@ -21,7 +21,7 @@ const MICROBATCHES_IN_FLIGHT: usize = 16;
 /// A job that is to be computed.
 #[derive(Debug, Clone)]
 struct Pending {
-    job: Job,
+    job: WorkerJob,
     /// How many vectors its result has.
     vectors: u32,
     /// How often it has failed.
@@ -33,7 +33,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn new(job: Job, vectors: u32, preferred: Option<WorkerId>) -> Pending {
+    fn new(job: WorkerJob, vectors: u32, preferred: Option<WorkerId>) -> Pending {
         Pending { job, vectors, tries: 0, preferred, avoid: BTreeSet::new() }
     }
 }
@@ -49,7 +49,7 @@ struct InFlight {
 /// A job that returned to the queue because its worker failed or is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Requeued {
-    pub job: Job,
+    pub job: WorkerJob,
     /// How often it has failed.
     pub tries: u32,
 }
@@ -59,7 +59,7 @@ pub(super) struct Requeued {
 pub(super) struct Late {
     /// The straggler.
     pub holder: WorkerId,
-    pub job: Job,
+    pub job: WorkerJob,
 }
 
 /// The jobs of the present phase: those that wait for a worker and those that are in flight.
@@ -94,7 +94,7 @@ impl WorkQueue {
     }
 
     /// Asks for a job once more, because the answer of `worker` does not count.
-    pub(super) fn ask_again(&mut self, job: Job, worker: WorkerId, settings: &Settings) {
+    pub(super) fn ask_again(&mut self, job: WorkerJob, worker: WorkerId, settings: &Settings) {
         let vectors = settings.vectors(&job);
         self.waiting.push_back(Pending { avoid: BTreeSet::from([worker]), ..Pending::new(job, vectors, None) });
     }
@@ -186,7 +186,7 @@ impl WorkQueue {
     }
 
     /// The usual duration of a job. `None` until a job of its kind was measured.
-    pub(super) fn usual(&self, job: &Job, settings: &Settings) -> Option<Duration> {
+    pub(super) fn usual(&self, job: &WorkerJob, settings: &Settings) -> Option<Duration> {
         Some(self.pace.usual(job.kind)?.mul_f64(settings.work_items(job) as f64))
     }
 
@@ -245,7 +245,13 @@ impl WorkQueue {
 
     /// Takes a result and returns its job, if this worker was asked for it and the job is still in
     /// flight. The same job elsewhere counts as superseded.
-    pub(super) fn complete(&mut self, now: Duration, worker: WorkerId, work: u64, settings: &Settings) -> Option<Job> {
+    pub(super) fn complete(
+        &mut self,
+        now: Duration,
+        worker: WorkerId,
+        work: u64,
+        settings: &Settings,
+    ) -> Option<WorkerJob> {
         let Some(in_flight) = self.remove(worker, work) else {
             if let Some(in_flight) = self.remove_superseded(worker, work) {
                 self.measure(now, &in_flight, settings);

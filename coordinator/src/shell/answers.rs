@@ -6,8 +6,8 @@ use proto::message::WorkResult;
 
 use crate::{
     compute::{self, Contribution, Gradient, Losses, Sums},
-    evaluation::Part,
-    run::{Job, JobKind, WorkerId},
+    evaluation::EvaluationPart,
+    run::{JobKind, WorkerId, WorkerJob},
 };
 
 /// Results of workers.
@@ -33,7 +33,7 @@ impl Answers {
 
     /// The result counts as that of `job`. Returns how long the worker computed, microseconds;
     /// `None` if the result never arrived.
-    pub(super) fn keep(&mut self, worker: WorkerId, work: u64, job: Job) -> Option<u64> {
+    pub(super) fn keep(&mut self, worker: WorkerId, work: u64, job: WorkerJob) -> Option<u64> {
         let (result, vectors) = self.arrived.remove(&(worker, work))?;
         let (feed, node) = (job.kind.feed(), job.node);
         let compute_us = result.compute_us;
@@ -43,7 +43,7 @@ impl Answers {
             }
             JobKind::Losses => self.losses.push(Losses { worker, node, sums: result.losses }),
             JobKind::Evaluate { feed, .. } => {
-                let part = Part { feed: feed as usize, node, sums: result.sums };
+                let part = EvaluationPart { feed: feed as usize, node, sums: result.sums };
                 self.sums.push(Sums { worker, part });
             }
         }
@@ -58,7 +58,7 @@ impl Answers {
     }
 
     /// Forgets the results of some jobs, which are asked for again.
-    pub(super) fn retract(&mut self, jobs: &[Job]) {
+    pub(super) fn retract(&mut self, jobs: &[WorkerJob]) {
         let counts = |feed, node| !jobs.iter().any(|job| job.kind.feed() == feed && job.node == node);
         self.gradients.retain(|part| counts(part.feed, part.node));
         self.losses.retain(|part| counts(None, part.node));
@@ -78,12 +78,12 @@ impl Answers {
     }
 
     /// Takes results back with which the computing thread could not go on.
-    pub(super) fn put_back(&mut self, answers: compute::Answers) {
+    pub(super) fn put_back(&mut self, answers: compute::StepAnswers) {
         match answers {
-            compute::Answers::Gradients(gradients) | compute::Answers::TaskGradients(gradients) => {
+            compute::StepAnswers::Gradients(gradients) | compute::StepAnswers::TaskGradients(gradients) => {
                 self.gradients = gradients;
             }
-            compute::Answers::Losses(losses) => self.losses = losses,
+            compute::StepAnswers::Losses(losses) => self.losses = losses,
         }
     }
 

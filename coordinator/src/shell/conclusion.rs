@@ -9,25 +9,25 @@ use crate::{
     error::CoordinatorError,
     journal::{self, Number, Observation, Record},
     report::{PeakMemory, Report},
-    run::Outcome,
+    run::RunOutcome,
 };
 
 impl Shell {
     /// Ends the workers' streams, closes the journal and reports the run.
     pub(super) async fn conclude(mut self) -> Result<Report, CoordinatorError> {
         let outcome = match (self.recorder.take_failure(), self.outcome.take()) {
-            (Some(error), _) => Outcome::Failed(error.to_string()),
-            (None, Some(Outcome::Interrupted)) if self.saves.failure().is_some() => {
+            (Some(error), _) => RunOutcome::Failed(error.to_string()),
+            (None, Some(RunOutcome::Interrupted)) if self.saves.failure().is_some() => {
                 let reason = self.saves.failure().unwrap_or_default();
-                Outcome::Failed(format!("asked to stop, and no checkpoint of this step could be written: {reason}"))
+                RunOutcome::Failed(format!("asked to stop, and no checkpoint of this step could be written: {reason}"))
             }
             (None, Some(outcome)) => outcome,
-            (None, None) => Outcome::Failed("the coordinator's own threads ended".into()),
+            (None, None) => RunOutcome::Failed("the coordinator's own threads ended".into()),
         };
         let (status, journal_status, reason) = match &outcome {
-            Outcome::Finished { .. } => ("finished", journal::Status::Finished, None),
-            Outcome::Interrupted => ("interrupted", journal::Status::Interrupted, Some("asked to stop".to_owned())),
-            Outcome::Failed(reason) => ("failed", journal::Status::Failed, Some(reason.clone())),
+            RunOutcome::Finished { .. } => ("finished", journal::Status::Finished, None),
+            RunOutcome::Interrupted => ("interrupted", journal::Status::Interrupted, Some("asked to stop".to_owned())),
+            RunOutcome::Failed(reason) => ("failed", journal::Status::Failed, Some(reason.clone())),
         };
         for (worker, connection) in self.connections.iter() {
             let message = CoordinatorMessage::Finished { reason: format!("the run is {status}") };
@@ -35,7 +35,7 @@ impl Shell {
         }
         let report = self.report(&outcome, status, reason.clone());
         let now = now_ms();
-        if matches!(outcome, Outcome::Finished { .. }) {
+        if matches!(outcome, RunOutcome::Finished { .. }) {
             self.record_rest();
             let summary = journal::Outcome::Summary {
                 step: report.step,
@@ -74,7 +74,7 @@ impl Shell {
         metrics
     }
 
-    fn report(&self, outcome: &Outcome, status: &'static str, reason: Option<String>) -> Report {
+    fn report(&self, outcome: &RunOutcome, status: &'static str, reason: Option<String>) -> Report {
         let step = self.run.done();
         let finals = self.results.finals();
         let mut tasks: IndexMap<String, IndexMap<&'static str, IndexMap<String, f64>>> = IndexMap::new();
@@ -91,7 +91,7 @@ impl Shell {
             run_dir: self.folder.path().to_string_lossy().into_owned(),
             status,
             reason,
-            stopped_early: matches!(outcome, Outcome::Finished { early: true }),
+            stopped_early: matches!(outcome, RunOutcome::Finished { early: true }),
             step,
             skipped_steps: self.run.skipped().all,
             resumed_from: self.resumed_from,

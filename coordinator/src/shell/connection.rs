@@ -7,11 +7,15 @@ use bytes::Bytes;
 use experiment::SplitName;
 use proto::{
     convert,
-    message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
-    payload::VectorAssembler,
+    message::{Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
+    payload,
     shared_memory::Region,
 };
 
+use super::{
+    assembly::{Assembly, VectorSpan},
+    cool_down::WorkerIdentity,
+};
 use crate::{
     compute::{Contribution, Recipient},
     run::{Assignment, WorkerId},
@@ -19,23 +23,25 @@ use crate::{
 };
 
 /// The connection of one worker.
-pub(super) struct Connection {
-    pub address: String,
-    pub hello: Hello,
-    pub accepted: bool,
-    pub works_done: u64,
+pub(super) struct WorkerConnection {
+    address: String,
+    hello: Hello,
+    /// Whether the worker has loaded its data and takes part.
+    accepted: bool,
+    /// How many results of the worker have counted.
+    works_done: u64,
     /// What the worker was asked for and has not answered yet, by work.
-    pub asked: BTreeMap<u64, Asked>,
+    asked: BTreeMap<u64, Asked>,
+    /// Results with vectors that come in chunks, by work. Their work is in `asked` too.
+    assembling: BTreeMap<u64, Assembly>,
     /// The shared memory that was offered to the worker, and whether it writes vectors there.
-    pub results: Option<(Arc<Region>, bool)>,
+    results: Option<(Arc<Region>, bool)>,
     /// The version of the parameters that the worker was sent last.
-    pub sent_version: Option<u64>,
+    sent_version: Option<u64>,
     /// How many messages the worker has heard, by its last sign of life.
     heard: u64,
     /// When a message last got through in either direction, or the worker was busy.
     through: Duration,
-    /// Results with vectors that come in chunks, by work.
-    pub assembling: BTreeMap<u64, Assembling>,
     outbox: Outbox,
 }
 
@@ -48,38 +54,65 @@ pub(super) struct Asked {
     /// The split that is evaluated.
     pub split: SplitName,
     pub node: Node,
-    /// The task of each vector and its range in the layout.
-    pub vectors: Vec<(Option<u32>, Range<usize>)>,
+    /// The vectors, in their order.
+    pub vectors: Vec<VectorSpan>,
     /// The slots of the vectors in shared memory. Empty: they come in chunks.
     pub slots: Vec<Slot>,
-}
-
-/// A result with vectors that come in chunks, one after the other.
-pub(super) struct Assembling {
-    pub result: WorkResult,
-    pub done: Vec<Contribution>,
-    pub next: VectorAssembler,
 }
 
 /// The worker does not read what it is sent, or is gone.
 #[derive(Debug)]
 pub(super) struct Unreachable;
 
-impl Connection {
-    pub(super) fn new(address: String, hello: Hello, outbox: Outbox) -> Connection {
-        Connection {
+impl WorkerConnection {
+    pub(super) fn new(address: String, hello: Hello, outbox: Outbox) -> WorkerConnection {
+        WorkerConnection {
             address,
             hello,
             accepted: false,
             works_done: 0,
             asked: BTreeMap::new(),
+            assembling: BTreeMap::new(),
             results: None,
             sent_version: None,
             heard: 0,
             through: Duration::ZERO,
-            assembling: BTreeMap::new(),
             outbox,
         }
+    }
+
+    /// What the worker has said of itself.
+    pub(super) fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// By what the worker is recognised when it comes back.
+    pub(super) fn identity(&self) -> WorkerIdentity {
+        WorkerIdentity::new(&self.address, &self.hello)
+    }
+
+    /// The worker takes part from now on. `shared_memory` says whether it writes its vectors to the
+    /// shared memory that it was offered.
+    pub(super) fn accept(&mut self, shared_memory: bool) {
+        self.accepted = true;
+        if let Some((_, used)) = &mut self.results {
+            *used = shared_memory;
+        }
+    }
+
+    /// Whether the worker has loaded its data and takes part.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.accepted
+    }
+
+    /// How many results of the worker have counted.
+    pub(super) fn works_done(&self) -> u64 {
+        self.works_done
+    }
+
+    /// The name of the worker for people and for the journal.
+    pub(super) fn name(&self, id: WorkerId) -> String {
+        format!("worker {} ({}:{})", id.0, self.hello.host, self.hello.pid)
     }
 
     /// Creates shared memory for results and returns its path, if the worker is on this machine.
@@ -114,7 +147,12 @@ impl Connection {
         Recipient { worker, envelope, outbox: self.outbox.clone() }
     }
 
-    /// A message came from the worker, or it is asked for something while it owes nothing.
+    /// The worker has this version of the parameters, or gets it before any other message.
+    pub(super) fn note_sent(&mut self, version: u64) {
+        self.sent_version = Some(version);
+    }
+
+    /// A message came from the worker.
     pub(super) fn got_through(&mut self, now: Duration) {
         self.through = now;
     }
@@ -127,7 +165,45 @@ impl Connection {
         self.heard = heard;
     }
 
-    /// The worker has answered a piece of work, or has failed at it.
+    /// The worker is asked for a piece of work. A worker that owed nothing is given time from now
+    /// on.
+    pub(super) fn ask(&mut self, now: Duration, work: u64, asked: Asked) {
+        if self.asked.is_empty() {
+            self.through = now;
+        }
+        self.asked.insert(work, asked);
+    }
+
+    /// What the answer to a piece of work has to be. `None` if the worker does not owe it.
+    pub(super) fn asked(&self, work: u64) -> Option<&Asked> {
+        self.asked.get(&work)
+    }
+
+    /// The vectors of a result, at least one, come in chunks.
+    pub(super) fn expect_chunks(&mut self, result: WorkResult, spans: Vec<VectorSpan>) {
+        self.assembling.insert(result.work, Assembly::new(result, spans));
+    }
+
+    /// Takes a chunk, and returns the result with its vectors once they are complete.
+    ///
+    /// # Errors
+    /// Why a worker that follows the protocol does not send the chunk.
+    pub(super) fn take_chunk(&mut self, chunk: &Chunk) -> Result<Option<(WorkResult, Vec<Contribution>)>, String> {
+        let ChunkOf::Result { work, .. } = chunk.of else { return Err("a chunk that is not of a result".into()) };
+        let Some(assembly) = self.assembling.get_mut(&work) else {
+            return Err("a chunk of a result that was not announced".into());
+        };
+        let is_complete = assembly.push(chunk).map_err(|broken| broken.to_string())?;
+        Ok(if is_complete { self.assembling.remove(&work).map(Assembly::finish) } else { None })
+    }
+
+    /// The worker's answer to a piece of work counts.
+    pub(super) fn answered(&mut self, work: u64) {
+        self.forget(work);
+        self.works_done += 1;
+    }
+
+    /// The worker does not owe a piece of work any more.
     pub(super) fn forget(&mut self, work: u64) {
         self.asked.remove(&work);
         self.assembling.remove(&work);
@@ -164,9 +240,9 @@ impl Connection {
         parameters: impl FnOnce() -> Bytes,
     ) -> Result<(), Unreachable> {
         if self.shared_results().is_none() && self.sent_version != Some(work.version) {
-            let of = proto::message::ChunkOf::Parameters(work.version);
-            self.send_chunks(&envelope, proto::payload::chunks(of, parameters()))?;
-            self.sent_version = Some(work.version);
+            let of = ChunkOf::Parameters(work.version);
+            self.send_chunks(&envelope, payload::chunks(of, parameters()))?;
+            self.note_sent(work.version);
         }
         self.send(envelope, CoordinatorMessage::Work(work))
     }
@@ -179,11 +255,6 @@ impl Connection {
     }
 }
 
-/// A worker's name for people and for the journal.
-pub(super) fn name(id: WorkerId, hello: &Hello) -> String {
-    format!("worker {} ({}:{})", id.0, hello.host, hello.pid)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,11 +262,12 @@ mod tests {
     #[test]
     fn what_a_worker_has_failed_at_it_does_not_owe() {
         let (outbox, _inbox) = tokio::sync::mpsc::channel(1);
-        let mut connection = Connection::new("here".into(), Hello::default(), outbox);
+        let mut connection = WorkerConnection::new("here".into(), Hello::default(), outbox);
         let node = Node::root(1);
         let (kind, split, feeds) = (WorkKind::Losses, SplitName::Train, vec![0]);
         let (vectors, slots) = (Vec::new(), Vec::new());
-        connection.asked.insert(7, Asked { step: 0, phase: 0, kind, feeds, split, node, vectors, slots });
+        let asked = Asked { step: 0, phase: 0, kind, feeds, split, node, vectors, slots };
+        connection.ask(Duration::ZERO, 7, asked);
         assert_eq!(connection.stuck(Duration::from_secs(9)), Some(Duration::from_secs(9)));
         connection.forget(7);
         assert_eq!(connection.stuck(Duration::from_secs(9)), None);
@@ -204,7 +276,7 @@ mod tests {
     #[test]
     fn who_has_not_taken_what_it_was_sent_has_not_taken_all() {
         let (outbox, mut inbox) = tokio::sync::mpsc::channel(2);
-        let connection = Connection::new("here".into(), Hello::default(), outbox);
+        let connection = WorkerConnection::new("here".into(), Hello::default(), outbox);
         assert!(connection.has_taken_all());
         connection.send(Envelope::default(), CoordinatorMessage::Accepted { rank: 0 }).expect("there is room");
         assert!(!connection.has_taken_all());

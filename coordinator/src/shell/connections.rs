@@ -4,17 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use proto::message::{Beat, Envelope, RefusalKind};
 
-use super::{
-    connection::{Connection, name},
-    cool_down::{CoolDown, Identity},
-};
+use super::{connection::WorkerConnection, cool_down::CoolDown};
 use crate::{compute::Recipient, door::TurnedAway, run::WorkerId};
 
 /// The workers of a run, as connections.
 pub(super) struct Connections {
     run_id: String,
     epoch: u64,
-    by_worker: BTreeMap<WorkerId, Connection>,
+    by_worker: BTreeMap<WorkerId, WorkerConnection>,
     /// The ranks with which workers began to take part.
     ranks: BTreeMap<WorkerId, u32>,
     /// The peak memory of each worker, bytes, including workers that are gone.
@@ -53,24 +50,24 @@ impl Connections {
         self.epoch
     }
 
-    pub(super) fn get(&self, worker: WorkerId) -> Option<&Connection> {
+    pub(super) fn get(&self, worker: WorkerId) -> Option<&WorkerConnection> {
         self.by_worker.get(&worker)
     }
 
-    pub(super) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Connection> {
+    pub(super) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut WorkerConnection> {
         self.by_worker.get_mut(&worker)
     }
 
-    pub(super) fn insert(&mut self, worker: WorkerId, connection: Connection) {
+    pub(super) fn insert(&mut self, worker: WorkerId, connection: WorkerConnection) {
         self.by_worker.insert(worker, connection);
     }
 
-    pub(super) fn remove(&mut self, worker: WorkerId) -> Option<Connection> {
+    pub(super) fn remove(&mut self, worker: WorkerId) -> Option<WorkerConnection> {
         self.by_worker.remove(&worker)
     }
 
     /// All connections, in the order of joining.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Connection)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &WorkerConnection)> {
         self.by_worker.iter().map(|(worker, connection)| (*worker, connection))
     }
 
@@ -81,7 +78,7 @@ impl Connections {
 
     /// How many workers have loaded their data and were accepted.
     pub(super) fn accepted(&self) -> usize {
-        self.by_worker.values().filter(|connection| connection.accepted).count()
+        self.by_worker.values().filter(|connection| connection.is_accepted()).count()
     }
 
     /// How many workers joined before this one.
@@ -107,7 +104,7 @@ impl Connections {
     /// The workers on other machines that have taken everything they were sent: parameters go to
     /// them as soon as they are computed.
     pub(super) fn recipients(&self, step: u64, phase: u32) -> Vec<Recipient> {
-        let ready = |connection: &Connection| connection.is_remote() && connection.has_taken_all();
+        let ready = |connection: &WorkerConnection| connection.is_remote() && connection.has_taken_all();
         let remote = self.by_worker.iter().filter(|(_, connection)| ready(connection));
         remote.map(|(id, connection)| connection.recipient(*id, self.envelope(*id, step, phase))).collect()
     }
@@ -115,7 +112,7 @@ impl Connections {
     /// The workers to which nothing has got through for longer than `patience` while they were idle
     /// and owed an answer, with that time.
     pub(super) fn stuck(&self, now: Duration, patience: Duration) -> Vec<(WorkerId, Duration)> {
-        let stuck = |(id, connection): (&WorkerId, &Connection)| {
+        let stuck = |(id, connection): (&WorkerId, &WorkerConnection)| {
             Some((*id, connection.stuck(now).filter(|stuck| *stuck > patience)?))
         };
         self.by_worker.iter().filter_map(stuck).collect()
@@ -175,25 +172,25 @@ impl Connections {
 
     /// Bans a connected worker for a while.
     pub(super) fn ban(&mut self, now: Duration, worker: WorkerId) {
-        if let Some(Connection { address, hello, .. }) = self.by_worker.get(&worker) {
-            self.cool_down.begin(now, Identity::new(address, hello));
+        if let Some(connection) = self.by_worker.get(&worker) {
+            self.cool_down.begin(now, connection.identity());
         }
     }
 
     /// For how much longer the worker of a new connection is banned.
-    pub(super) fn banned_for(&self, now: Duration, connection: &Connection) -> Option<Duration> {
-        self.cool_down.remaining(now, &Identity::new(&connection.address, &connection.hello))
+    pub(super) fn banned_for(&self, now: Duration, connection: &WorkerConnection) -> Option<Duration> {
+        self.cool_down.remaining(now, &connection.identity())
     }
 
     /// Counts a worker that is refused before it has joined. It is recorded with others later.
     pub(super) fn count_turned_away(
         &mut self,
         worker: WorkerId,
-        connection: &Connection,
+        connection: &WorkerConnection,
         kind: RefusalKind,
         reason: &str,
     ) {
-        self.turned_away.add(kind, &name(worker, &connection.hello), reason);
+        self.turned_away.add(kind, &connection.name(worker), reason);
         self.last_refusal = Some(format!("{reason} ({})", kind.name()));
     }
 

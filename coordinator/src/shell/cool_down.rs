@@ -10,27 +10,27 @@ const WORKERS_MAX: usize = 1024;
 /// By what a worker is recognised when it comes back: the address that it calls from, and the host
 /// and process that it names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Identity {
+pub(super) struct WorkerIdentity {
     address: String,
     host: String,
     pid: u32,
 }
 
-impl Identity {
-    pub(super) fn new(address: &str, hello: &Hello) -> Identity {
-        Identity { address: address.to_owned(), host: hello.host.clone(), pid: hello.pid }
+impl WorkerIdentity {
+    pub(super) fn new(address: &str, hello: &Hello) -> WorkerIdentity {
+        WorkerIdentity { address: address.to_owned(), host: hello.host.clone(), pid: hello.pid }
     }
 }
 
 /// The banned workers, and until when.
 #[derive(Debug, Default)]
 pub(super) struct CoolDown {
-    until: BTreeMap<Identity, Duration>,
+    until: BTreeMap<WorkerIdentity, Duration>,
 }
 
 impl CoolDown {
     /// Bans a worker from `now` on, the time since any fixed moment.
-    pub(super) fn begin(&mut self, now: Duration, worker: Identity) {
+    pub(super) fn begin(&mut self, now: Duration, worker: WorkerIdentity) {
         self.until.retain(|_, until| *until > now);
         if self.until.len() >= WORKERS_MAX
             && let Some(first) = self.until.iter().min_by_key(|(_, until)| **until).map(|(worker, _)| worker.clone())
@@ -41,7 +41,7 @@ impl CoolDown {
     }
 
     /// For how much longer a worker is banned.
-    pub(super) fn remaining(&self, now: Duration, worker: &Identity) -> Option<Duration> {
+    pub(super) fn remaining(&self, now: Duration, worker: &WorkerIdentity) -> Option<Duration> {
         self.until.get(worker).and_then(|until| until.checked_sub(now)).filter(|remaining| !remaining.is_zero())
     }
 }
@@ -50,8 +50,8 @@ impl CoolDown {
 mod tests {
     use super::*;
 
-    fn worker(pid: u32) -> Identity {
-        Identity::new("10.0.0.1", &Hello { host: "node-1".into(), pid, ..Hello::default() })
+    fn worker(pid: u32) -> WorkerIdentity {
+        WorkerIdentity::new("10.0.0.1", &Hello { host: "node-1".into(), pid, ..Hello::default() })
     }
 
     const SECOND: Duration = Duration::from_secs(1);

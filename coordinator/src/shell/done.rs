@@ -65,7 +65,7 @@ impl Shell {
         let step = report.step;
         for worker in &report.served {
             if let Some(connection) = self.connections.get_mut(*worker) {
-                connection.sent_version = Some(self.parameters.version(step + 1));
+                connection.note_sent(self.parameters.version(step + 1));
             }
         }
         self.recorder.record_later(report);

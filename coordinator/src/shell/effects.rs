@@ -8,10 +8,10 @@ use proto::message::{RefusalKind, Work, WorkKind};
 use super::{Shell, connection::Asked, ending::Ending};
 use crate::{
     checkpoint::Checkpoint,
-    compute::Job,
+    compute::TrainerJob,
     error::CoordinatorError,
     journal::{Observation, Reason},
-    run::{Assignment, Departure, Effect, Evaluation, Fault, JobKind, Notice, Phase, Skipped, WorkerId},
+    run::{Assignment, Departure, Effect, Evaluation, Fault, JobKind, Notice, Phase, Skipped, WorkerId, WorkerJob},
     states::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW, TRAINING},
 };
 
@@ -30,26 +30,26 @@ impl Shell {
             Effect::Clear => self.answers.clear(),
             Effect::ComputeGramian { step } => {
                 let gradients = self.answers.take_gradients();
-                self.order(Job::ComputeGramian { step, gradients })?;
+                self.order(TrainerJob::ComputeGramian { step, gradients })?;
             }
             Effect::ComputeWeights { step } => {
                 let losses = self.answers.take_losses();
-                self.order(Job::ComputeWeights { step, losses })?;
+                self.order(TrainerJob::ComputeWeights { step, losses })?;
             }
             Effect::UpdateWeighting { step } => {
                 let losses = self.answers.take_losses();
-                self.order(Job::UpdateWeighting { step, losses })?;
+                self.order(TrainerJob::UpdateWeighting { step, losses })?;
             }
             Effect::Update { step } => {
                 let gradients = self.answers.take_gradients();
                 let recipients = self.connections.recipients(self.run.done(), self.run.phase().number());
-                self.order(Job::Update { step, gradients, recipients })?;
+                self.order(TrainerJob::Update { step, gradients, recipients })?;
             }
             Effect::Retract { jobs } => self.answers.retract(&jobs),
-            Effect::Skip { step } => self.order(Job::Skip { step })?,
+            Effect::Skip { step } => self.order(TrainerJob::Skip { step })?,
             Effect::ComputeMetrics { evaluation, agreed } => {
                 let sums = self.answers.take_sums();
-                self.order(Job::ComputeMetrics { evaluation, sums, agreed })?;
+                self.order(TrainerJob::ComputeMetrics { evaluation, sums, agreed })?;
             }
             Effect::Select => self.results.select(self.run.done(), &self.parameters),
             Effect::Save { step } => {
@@ -66,7 +66,7 @@ impl Shell {
         Ok(())
     }
 
-    pub(super) fn order(&self, job: Job) -> Result<(), CoordinatorError> {
+    pub(super) fn order(&self, job: TrainerJob) -> Result<(), CoordinatorError> {
         self.executor.order(job).map_err(|_| CoordinatorError::Crashed)
     }
 
@@ -108,10 +108,7 @@ impl Shell {
         let (id, node) = (assignment.work, assignment.job.node);
         let asked =
             Asked { step, phase, node, kind: work_kind, split, feeds: feeds.clone(), vectors, slots: slots.clone() };
-        if connection.asked.is_empty() {
-            connection.got_through(self.started.elapsed());
-        }
-        connection.asked.insert(id, asked);
+        connection.ask(self.started.elapsed(), id, asked);
         let work = Work { id, kind: work_kind, version, step, feeds, node, scales, by_task, split, slots };
         if connection.assign(envelope, work, || parameters.bytes(of_step)).is_err() {
             self.connections.mark_unreachable(worker);
@@ -125,12 +122,11 @@ impl Shell {
         present.filter(|task| tasks[*task as usize].feed == feed as usize).collect()
     }
 
-    fn keep(&mut self, worker: WorkerId, work: u64, job: crate::run::Job) {
+    fn keep(&mut self, worker: WorkerId, work: u64, job: WorkerJob) {
         let is_of_step = !matches!(job.kind, JobKind::Evaluate { .. });
         let Some(compute_us) = self.answers.keep(worker, work, job) else { return };
         if let Some(connection) = self.connections.get_mut(worker) {
-            connection.asked.remove(&work);
-            connection.works_done += 1;
+            connection.answered(work);
         }
         if is_of_step {
             self.measurements.add_compute(worker, compute_us);
@@ -142,7 +138,7 @@ impl Shell {
         self.record_step();
         let journal = self.recorder.sync_for_checkpoint()?;
         let checkpoint = self.checkpoint(step, best);
-        self.order(Job::Save { checkpoint, best, journal })
+        self.order(TrainerJob::Save { checkpoint, best, journal })
     }
 
     /// The state after `step`. `evaluated` says that the evaluation of the step is in the

@@ -1,27 +1,24 @@
 //! The end of a worker's session: what the worker is told, whether it may come back at once, and
 //! what the state machine is told.
 
-use proto::message::{CoordinatorMessage, Refusal, RefusalKind};
+use proto::message::RefusalKind;
 
-use super::{Shell, connection::name};
-use crate::{
-    journal::{Observation, Reason},
-    run::{Departure, Event, WorkerId},
-};
+use crate::run::Departure;
 
 /// How the session of a worker ends.
 #[derive(Debug)]
 pub(super) struct Ending {
-    tell: Tell,
+    /// What the worker is told.
+    pub tell: Tell,
     /// Whether the worker is banned for a while.
-    ban: bool,
+    pub ban: bool,
     /// What the state machine is told. `None`: it knows.
-    departure: Option<Departure>,
+    pub departure: Option<Departure>,
 }
 
 /// What the worker is told.
 #[derive(Debug)]
-enum Tell {
+pub(super) enum Tell {
     /// Nothing: its stream is broken.
     Nothing,
     /// That its lease is over and it may join anew.
@@ -62,34 +59,5 @@ impl Ending {
     /// This ending, if the state machine has decided on it and need not be told.
     pub(super) fn decided_by_run(self) -> Ending {
         Ending { departure: None, ..self }
-    }
-}
-
-impl Shell {
-    /// Ends the session of a worker. Does nothing if the worker is not connected.
-    pub(super) fn end(&mut self, worker: WorkerId, Ending { tell, ban, departure }: Ending) {
-        if ban {
-            self.connections.ban(self.started.elapsed(), worker);
-        }
-        let Some(connection) = self.connections.remove(worker) else { return };
-        // A worker that can't be told finds its stream closed.
-        let send = |kind, reason| {
-            let refusal = Refusal { kind, reason };
-            let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(refusal));
-        };
-        match tell {
-            Tell::Nothing => {}
-            Tell::LeaseOver(reason) => send(RefusalKind::Stale, reason),
-            Tell::Refused(kind, reason) => {
-                let name = name(worker, &connection.hello);
-                tracing::warn!(worker = name, kind = kind.name(), reason, "refused");
-                send(kind, reason.clone());
-                self.connections.count_refused(kind, &reason);
-                self.recorder.observe(Observation::WorkerRefused { name, reason: Reason::new(kind.name(), reason) });
-            }
-        }
-        if let Some(departure) = departure {
-            self.tell(Event::Lost(worker, departure));
-        }
     }
 }

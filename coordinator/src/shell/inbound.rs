@@ -2,16 +2,9 @@
 
 use std::sync::Arc;
 
-use proto::{
-    message::{Beat, Chunk, ChunkOf, Envelope, Refusal, RefusalKind, Slot, WorkResult, WorkerMessage},
-    payload::VectorAssembler,
-};
+use proto::message::{Beat, Chunk, Envelope, Refusal, RefusalKind, Slot, WorkResult, WorkerMessage};
 
-use super::{
-    Shell, answer,
-    connection::{Assembling, Connection},
-    ending::Ending,
-};
+use super::{Shell, answer, connection::WorkerConnection, ending::Ending};
 use crate::{
     compute::{Contribution, Place},
     run::{Departure, Event, WorkerId},
@@ -26,7 +19,7 @@ impl Shell {
     pub(super) fn on_inbound(&mut self, inbound: Inbound) {
         match inbound {
             Inbound::Hello { worker, address, hello, outbox } => {
-                self.on_hello(worker, Connection::new(address, hello, outbox));
+                self.on_hello(worker, WorkerConnection::new(address, hello, outbox));
             }
             Inbound::Message { worker, envelope, message, room: _room } => self.on_message(worker, &envelope, message),
             Inbound::Garbled { worker, kind: RefusalKind::Damaged, reason } => {
@@ -86,56 +79,36 @@ impl Shell {
 
     fn on_result(&mut self, worker: WorkerId, envelope: &Envelope, result: WorkResult) {
         let Some(connection) = self.connections.get_mut(worker) else { return };
-        let Some(asked) = connection.asked.get(&result.work) else { return };
+        let Some(asked) = connection.asked(result.work) else { return };
         if let Some(fault) = answer::fault(asked, envelope, &result, &self.setup.prepared) {
             return self.end(worker, protocol_fault(fault));
         }
         let slots: Vec<Slot> = result.vectors.iter().filter_map(|vector| vector.slot).collect();
-        let work = result.work;
-        let Some(first) = asked.vectors.first() else {
+        let spans = asked.vectors.clone();
+        if spans.is_empty() {
             return self.arrive(worker, result, Vec::new());
-        };
-        if slots.is_empty() {
-            let next = VectorAssembler::new(ChunkOf::Result { work, index: 0 }, first.1.len());
-            connection.assembling.insert(work, Assembling { result, done: Vec::new(), next });
-            return;
         }
-        let region = connection.shared_results().map(Arc::clone);
-        let Some(region) = region.filter(|_| slots == asked.slots) else {
+        if slots.is_empty() {
+            return connection.expect_chunks(result, spans);
+        }
+        let region = connection.shared_results().filter(|_| slots == asked.slots);
+        let Some(region) = region.map(Arc::clone) else {
             return self.end(worker, protocol_fault("slots that were not given"));
         };
-        let place = |slot| Place::Shared(Arc::clone(&region), slot);
-        let vectors = asked.vectors.iter().zip(slots);
-        let vectors =
-            vectors.map(|((task, span), slot)| Contribution { task: *task, span: span.clone(), place: place(slot) });
-        let vectors = vectors.collect();
+        let contribution = |((task, span), slot)| {
+            let place = Place::Shared(Arc::clone(&region), slot);
+            Contribution { task, span, place }
+        };
+        let vectors = spans.into_iter().zip(slots).map(contribution).collect();
         self.arrive(worker, result, vectors);
     }
 
     fn on_chunk(&mut self, worker: WorkerId, chunk: &Chunk) {
         let Some(connection) = self.connections.get_mut(worker) else { return };
-        let ChunkOf::Result { work, .. } = chunk.of else {
-            return self.end(worker, protocol_fault("a chunk that is not of a result"));
-        };
-        let asked = connection.asked.get(&work).map(|asked| asked.vectors.clone());
-        let (Some(vectors), Some(assembling)) = (asked, connection.assembling.get_mut(&work)) else {
-            return self.end(worker, protocol_fault("a chunk of a result that was not announced"));
-        };
-        match assembling.next.push(chunk) {
-            Ok(false) => return,
-            Ok(true) => {}
-            Err(broken) => return self.end(worker, protocol_fault(broken.to_string())),
-        }
-        let index = assembling.done.len() + 1;
-        let elements = vectors.get(index).map_or(0, |(_, span)| span.len());
-        let of = ChunkOf::Result { work, index: index as u32 };
-        let whole = std::mem::replace(&mut assembling.next, VectorAssembler::new(of, elements));
-        let (task, span) = vectors[index - 1].clone();
-        assembling.done.push(Contribution { task, span, place: Place::Owned(whole.into_vector()) });
-        if index == vectors.len()
-            && let Some(Assembling { result, done, .. }) = connection.assembling.remove(&work)
-        {
-            self.arrive(worker, result, done);
+        match connection.take_chunk(chunk) {
+            Ok(None) => {}
+            Ok(Some((result, vectors))) => self.arrive(worker, result, vectors),
+            Err(reason) => self.end(worker, protocol_fault(reason)),
         }
     }
 

@@ -5,11 +5,7 @@ use proto::{
     payload,
 };
 
-use super::{
-    Shell,
-    connection::{Connection, name},
-    ending::Ending,
-};
+use super::{Shell, connection::WorkerConnection, ending::Ending};
 use crate::{
     journal::Observation,
     parameters, parts,
@@ -18,13 +14,13 @@ use crate::{
 };
 
 impl Shell {
-    pub(super) fn on_hello(&mut self, worker: WorkerId, connection: Connection) {
+    pub(super) fn on_hello(&mut self, worker: WorkerId, connection: WorkerConnection) {
         if let Some(remaining) = self.connections.banned_for(self.started.elapsed(), &connection) {
             let seconds = remaining.as_secs() + 1;
             let reason = format!("the worker was sent away for a fault of its own: it may come back in {seconds} s");
             return self.turn_away(worker, &connection, RefusalKind::CoolDown, reason);
         }
-        if let Some((kind, reason)) = unfit(&self.setup, &connection.hello) {
+        if let Some((kind, reason)) = unfit(&self.setup, connection.hello()) {
             return self.turn_away(worker, &connection, kind, reason);
         }
         self.connections.insert(worker, connection);
@@ -43,7 +39,7 @@ impl Shell {
 
     /// Refuses a worker before it has joined. However many are refused, they make one record now
     /// and then.
-    fn turn_away(&mut self, worker: WorkerId, connection: &Connection, kind: RefusalKind, reason: String) {
+    fn turn_away(&mut self, worker: WorkerId, connection: &WorkerConnection, kind: RefusalKind, reason: String) {
         self.connections.count_turned_away(worker, connection, kind, &reason);
         let _ = connection.send(self.envelope(worker), CoordinatorMessage::Refused(Refusal { kind, reason }));
     }
@@ -84,7 +80,7 @@ impl Shell {
         let mine = WorkerId(self.connections.place(worker) as u64);
         let shares = divide(self.run.settings(), &ranks).into_iter().filter(|share| share.worker == mine);
         let all = 0..self.setup.prepared.plan.feeds().len() as u32;
-        let of_feeds = |share: run::Share| {
+        let of_feeds = |share: run::WorkerShare| {
             let feeds = share.feed.map_or(all.clone(), |feed| feed..feed + 1);
             feeds.map(move |feed| Share { feed, lo: share.range.start, hi: share.range.end })
         };
@@ -92,7 +88,7 @@ impl Shell {
     }
 
     pub(super) fn on_ready(&mut self, worker: WorkerId, ready: Ready) {
-        if self.connections.get(worker).is_some_and(|connection| connection.accepted) {
+        if self.connections.get(worker).is_some_and(WorkerConnection::is_accepted) {
             return self.end(worker, Ending::fault(RefusalKind::Protocol, "a second ready".into()));
         }
         self.connections.note_memory(worker, ready.resident_bytes);
@@ -110,11 +106,8 @@ impl Shell {
         let rank = self.run.rank(worker) as u32;
         let envelope = self.envelope(worker);
         let Some(connection) = self.connections.get_mut(worker) else { return };
-        connection.accepted = true;
-        if let Some((_, used)) = &mut connection.results {
-            *used = ready.shared_memory;
-        }
-        let name = name(worker, &connection.hello);
+        connection.accept(ready.shared_memory);
+        let name = connection.name(worker);
         if connection.send(envelope, CoordinatorMessage::Accepted { rank }).is_err() {
             return self.end(worker, Ending::gone(Departure::Disconnected));
         }

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use crate::{
     compute::Weighed,
-    journal::{self, Number, Weighting},
+    journal::{self, Number, WeightingRecord},
 };
 
 /// The metrics of one task: its weight and the norm of its gradient.
@@ -38,16 +38,22 @@ pub(super) fn of_all(weighed: &Weighed) -> IndexMap<String, Number> {
 }
 
 /// The record of a step. `names` are the names of all tasks.
-pub(super) fn record(step: u64, method: &str, learning_rate: f64, names: &[&str], weighed: &Weighed) -> Weighting {
+pub(super) fn record(
+    step: u64,
+    method: &str,
+    learning_rate: f64,
+    names: &[&str],
+    weighed: &Weighed,
+) -> WeightingRecord {
     let numbers = |values: &Vec<f64>| values.iter().copied().map(Number).collect();
     let by_block = |blocks: &IndexMap<String, Vec<f64>>| {
         blocks.iter().map(|(block, alpha)| (block.clone(), numbers(alpha))).collect()
     };
     let certificate = weighed.certificate.map(|certificate| {
         let (kind, value) = parts(certificate);
-        journal::Certificate { kind: kind.to_owned(), value: Number(value) }
+        journal::CertificateRecord { kind: kind.to_owned(), value: Number(value) }
     });
-    Weighting {
+    WeightingRecord {
         step,
         method: method.to_owned(),
         learning_rate: Number(learning_rate),

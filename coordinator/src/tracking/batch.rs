@@ -16,15 +16,15 @@ const TAG_VALUE_MAX: usize = 5000;
 
 /// The contents of one `log-batch` call.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Batch {
-    pub metrics: Vec<Metric>,
-    pub params: Vec<Text>,
-    pub tags: Vec<Text>,
+pub(super) struct MlflowBatch {
+    pub metrics: Vec<MetricPoint>,
+    pub params: Vec<NamedText>,
+    pub tags: Vec<NamedText>,
 }
 
 /// A point of a metric. A value that is not finite is sent as text, as in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Metric {
+pub(super) struct MetricPoint {
     pub key: String,
     pub value: Number,
     pub timestamp: u64,
@@ -33,31 +33,31 @@ pub(super) struct Metric {
 
 /// A param or a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Text {
+pub(super) struct NamedText {
     pub key: String,
     pub value: String,
 }
 
-impl Batch {
+impl MlflowBatch {
     /// The number of its points, params and tags.
     pub fn len(&self) -> usize {
         self.metrics.len() + self.params.len() + self.tags.len()
     }
 
     /// The contents of some records, in as few batches as MLflow's limits allow.
-    pub fn of(records: &[Record]) -> Vec<Batch> {
-        let mut all = Batch::default();
+    pub fn of(records: &[Record]) -> Vec<MlflowBatch> {
+        let mut all = MlflowBatch::default();
         records.iter().for_each(|record| all.add(record));
         all.cut()
     }
 
     /// The batch in two halves, to find the items that the server refuses. `None` if it has fewer
     /// than two items.
-    pub fn halves(mut self) -> Option<[Batch; 2]> {
+    pub fn halves(mut self) -> Option<[MlflowBatch; 2]> {
         if self.len() < 2 {
             return None;
         }
-        let mut left = Batch::default();
+        let mut left = MlflowBatch::default();
         for _ in 0..self.len() / 2 {
             if let Some(metric) = self.metrics.pop() {
                 left.metrics.push(metric);
@@ -79,8 +79,9 @@ impl Batch {
                 self.add_metrics(&path, metrics, time_ms, *step);
             }
             Record::Result { outcome: Outcome::Parameters { parameters }, .. } => {
-                self.params
-                    .extend(parameters.iter().map(|(k, v)| Text { key: key(&[k]), value: cut(v, PARAM_VALUE_MAX) }));
+                self.params.extend(
+                    parameters.iter().map(|(k, v)| NamedText { key: key(&[k]), value: cut(v, PARAM_VALUE_MAX) }),
+                );
             }
             // The metrics of the step have the same numbers.
             Record::Result { outcome: Outcome::Weighting(_), .. } => {}
@@ -126,20 +127,22 @@ impl Batch {
         for (name, &value) in metrics {
             let mut path = path.to_vec();
             path.push(name);
-            self.metrics.push(Metric { key: key(&path), value, timestamp, step });
+            self.metrics.push(MetricPoint { key: key(&path), value, timestamp, step });
         }
     }
 
     fn add_tag(&mut self, name: &str, value: &str) {
-        self.tags.push(Text { key: key(&[name]), value: cut(value, TAG_VALUE_MAX) });
+        self.tags.push(NamedText { key: key(&[name]), value: cut(value, TAG_VALUE_MAX) });
     }
 
     /// Cuts it into batches within MLflow's limits. Params and tags come first, so that a run can
     /// be recognised before it has curves.
-    fn cut(self) -> Vec<Batch> {
-        let params = self.params.chunks(PARAMS_MAX).map(|p| Batch { params: p.to_vec(), ..Batch::default() });
-        let tags = self.tags.chunks(TAGS_MAX).map(|t| Batch { tags: t.to_vec(), ..Batch::default() });
-        let metrics = self.metrics.chunks(METRICS_MAX).map(|m| Batch { metrics: m.to_vec(), ..Batch::default() });
+    fn cut(self) -> Vec<MlflowBatch> {
+        let params =
+            self.params.chunks(PARAMS_MAX).map(|p| MlflowBatch { params: p.to_vec(), ..MlflowBatch::default() });
+        let tags = self.tags.chunks(TAGS_MAX).map(|t| MlflowBatch { tags: t.to_vec(), ..MlflowBatch::default() });
+        let metrics =
+            self.metrics.chunks(METRICS_MAX).map(|m| MlflowBatch { metrics: m.to_vec(), ..MlflowBatch::default() });
         params.chain(tags).chain(metrics).collect()
     }
 }
@@ -192,13 +195,13 @@ mod tests {
             metrics("a", 1500),
             metrics("b", 501),
         ];
-        let batches = Batch::of(&records);
+        let batches = MlflowBatch::of(&records);
         assert!(
             batches
                 .iter()
                 .all(|b| b.metrics.len() <= 1000 && b.params.len() <= 100 && b.tags.len() <= 100 && b.len() <= 1000)
         );
-        let count = |of: fn(&Batch) -> usize| batches.iter().map(of).sum::<usize>();
+        let count = |of: fn(&MlflowBatch) -> usize| batches.iter().map(of).sum::<usize>();
         assert_eq!((count(|b| b.params.len()), count(|b| b.tags.len()), count(|b| b.metrics.len())), (250, 101, 2001));
         assert_eq!(batches[0].params[0].value.chars().count(), 6000);
         assert!(batches[0].params[0].value.ends_with("é..."));
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn halving_down_to_one_item_keeps_every_item() {
         let mut waiting =
-            Batch::of(&[metrics("a", 5), Record::result(1, Outcome::Parameters { parameters: text(3, "v") })]);
+            MlflowBatch::of(&[metrics("a", 5), Record::result(1, Outcome::Parameters { parameters: text(3, "v") })]);
         let mut single = 0;
         while let Some(batch) = waiting.pop() {
             single += usize::from(batch.len() == 1);
@@ -230,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_point_that_json_has_no_number_for_is_sent_as_text() {
-        let metric = Metric { key: "a".into(), value: Number(f64::NEG_INFINITY), timestamp: 1, step: 2 };
+        let metric = MetricPoint { key: "a".into(), value: Number(f64::NEG_INFINITY), timestamp: 1, step: 2 };
         assert_eq!(
             serde_json::to_string(&metric).expect("serialises"),
             r#"{"key":"a","value":"-Infinity","timestamp":1,"step":2}"#

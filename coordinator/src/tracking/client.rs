@@ -7,7 +7,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::batch::Batch;
+use super::batch::MlflowBatch;
 use super::config::{Config, Credentials, TrackingError, without_login};
 
 /// Why a call failed.
@@ -129,12 +129,12 @@ impl Client {
     }
 
     /// Logs a batch, which must be within MLflow's limits.
-    pub async fn log(&self, run_id: &str, batch: &Batch) -> Result<(), CallError> {
+    pub async fn log(&self, run_id: &str, batch: &MlflowBatch) -> Result<(), CallError> {
         #[derive(Serialize)]
         struct LogBatch<'a> {
             run_id: &'a str,
             #[serde(flatten)]
-            batch: &'a Batch,
+            batch: &'a MlflowBatch,
         }
         self.call(Method::POST, "runs/log-batch", &LogBatch { run_id, batch }).await.map(drop)
     }

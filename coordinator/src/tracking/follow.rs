@@ -7,10 +7,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 
-use super::batch::Batch;
+use super::batch::MlflowBatch;
 use super::client::{CallError, Client};
 use super::config::{Config, without_login};
-use super::state::{State, StateFile};
+use super::state::{StateFile, TrackingState};
 use crate::journal::{Record, Status, Tail};
 
 /// How much of the journal is read at a time, in bytes: about two full batches.
@@ -52,8 +52,8 @@ pub(super) struct Follower {
     client: Client,
     run_dir: PathBuf,
     file: StateFile,
-    state: Option<State>,
-    part: Option<Part>,
+    state: Option<TrackingState>,
+    part: Option<JournalPart>,
     /// Whether this process has set the MLflow run to running.
     run_is_open: bool,
     /// How many runs may still be created.
@@ -71,9 +71,9 @@ pub(super) struct Follower {
 
 /// A part of the journal that is being sent.
 #[derive(Debug)]
-struct Part {
+struct JournalPart {
     /// Batches that the server has not accepted yet.
-    waiting: VecDeque<Batch>,
+    waiting: VecDeque<MlflowBatch>,
     /// The time of its first record, in milliseconds since the Unix epoch.
     start_ms: u64,
     /// The time of its newest record.
@@ -198,7 +198,8 @@ impl Follower {
         if tail.position() != position {
             let times = || records.iter().map(Record::time_ms);
             let (start_ms, end_ms) = (times().next().unwrap_or(0), times().max().unwrap_or(0));
-            self.part = Some(Part { waiting: Batch::of(&records).into(), start_ms, end_ms, end: tail.position() });
+            self.part =
+                Some(JournalPart { waiting: MlflowBatch::of(&records).into(), start_ms, end_ms, end: tail.position() });
         }
         Ok(self.part.is_some())
     }
@@ -207,7 +208,7 @@ impl Follower {
     async fn open_run(&mut self) -> Result<String, CallError> {
         let start_ms = self.part.as_ref().map_or(0, |part| part.start_ms);
         if self.state.is_none() {
-            let state = State {
+            let state = TrackingState {
                 uri: self.shown_uri(),
                 run_key: self.run_key(start_ms),
                 experiment_id: None,
@@ -282,7 +283,7 @@ impl Follower {
         Ok(Round::More)
     }
 
-    fn remember(&mut self, change: impl FnOnce(&mut State)) {
+    fn remember(&mut self, change: impl FnOnce(&mut TrackingState)) {
         if let Some(state) = &mut self.state {
             change(state);
             self.sent.send_modify(|sent| {

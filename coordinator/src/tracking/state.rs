@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The contents of `tracking.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct TrackingState {
     /// The server's address without the login.
     pub uri: String,
     /// The unique key of the MLflow run. The run is found by it even if the answer to its creation
@@ -33,16 +33,16 @@ impl StateFile {
 
     /// The state that was stored for the server `uri`. `None` if there is none, or if it can't be
     /// read: then the journal is sent from its start, which loses nothing.
-    pub fn load(&self, uri: &str) -> Option<State> {
+    pub fn load(&self, uri: &str) -> Option<TrackingState> {
         let text = fs::read_to_string(&self.0).ok()?;
-        serde_json::from_str::<State>(&text).ok().filter(|state| state.uri == uri)
+        serde_json::from_str::<TrackingState>(&text).ok().filter(|state| state.uri == uri)
     }
 
     /// Stores the state atomically.
     ///
     /// It is neither synced nor fenced. After a loss of power, or if a fenced coordinator stores
     /// its position once more, some points are sent twice. MLflow stores them once.
-    pub fn store(&self, state: &State) -> io::Result<()> {
+    pub fn store(&self, state: &TrackingState) -> io::Result<()> {
         let beside = self.0.with_extension("json.new");
         fs::write(&beside, serde_json::to_vec(state)?)?;
         fs::rename(&beside, &self.0)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coordinator::{
-    run::{Chunks, Event, FeedWork, Job, Mode, Settings, TaskGradients},
+    run::{Chunks, Event, FeedWork, Mode, Settings, TaskGradients, WorkerJob},
     selection::Selection,
 };
 
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Whether a worker spoils its answer. Two workers never spoil the same answer.
-    pub(super) fn spoils(&mut self, step: u64, job: &Job) -> bool {
+    pub(super) fn spoils(&mut self, step: u64, job: &WorkerJob) -> bool {
         let spoils = self.faults_left > 0 && self.dice.chance(10);
         spoils && self.spoilt.insert((step, job.clone()))
     }

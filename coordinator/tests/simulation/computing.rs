@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aggregation::tree::{self, Node};
-use coordinator::run::{Evaluation, Event, Fault, Job, JobKind, Unusable, WorkerId};
+use coordinator::run::{Evaluation, Event, Fault, JobKind, Unusable, WorkerId, WorkerJob};
 use experiment::SplitName;
 
 use super::{
@@ -61,7 +61,7 @@ impl Shell {
     /// Whether a result that was kept is not finite. If so, the machine will be told.
     pub(super) fn is_unusable(&mut self, step: u64) -> bool {
         let wrong = self.kept.iter().filter(|(.., sum)| !is_finite(sum));
-        let unusable = |(worker, job, _): &(WorkerId, Job, Sum)| {
+        let unusable = |(worker, job, _): &(WorkerId, WorkerJob, Sum)| {
             let fault = Fault::NotFinite(job.clone());
             Unusable { worker: *worker, job: job.clone(), fault }
         };
@@ -79,7 +79,7 @@ impl Shell {
     fn total(&mut self, kind: JobKind, root: Node) -> Result<Sum, Violation> {
         let (own, rest) = std::mem::take(&mut self.kept).into_iter().partition(|(_, job, _)| job.kind == kind);
         self.kept = rest;
-        let own: Vec<(WorkerId, Job, Sum)> = own;
+        let own: Vec<(WorkerId, WorkerJob, Sum)> = own;
         let count = own.len();
         if self.mutation == Some(Mutation::AddAsTheyCome) {
             return Ok(own.into_iter().map(|(.., sum)| sum).reduce(add).unwrap_or([0.0; PARAMETERS]));

@@ -11,11 +11,11 @@ use std::{
 };
 
 use coordinator::{
-    checkpoint::{self, Block, Checkpoint, Found, Keeper, Tensor, Values},
+    checkpoint::{self, Checkpoint, Found, Keeper, SavedBlock, Tensor, Values},
     disk::Disk,
     folder::{Fence, RunFolder},
     journal::{Journal, JournalError, Number, Outcome, Record, read},
-    run::{self, Effect, Event, Job, Notice, Run, Settings, Skipped, WorkerId},
+    run::{self, Effect, Event, Notice, Run, Settings, Skipped, WorkerId, WorkerJob},
     selection::Selection,
 };
 
@@ -79,7 +79,7 @@ pub struct Shell {
     /// The number that the step in progress records in place of inner products.
     measured: Option<f64>,
     arrived: BTreeMap<(WorkerId, u64), Sum>,
-    kept: Vec<(WorkerId, Job, Sum)>,
+    kept: Vec<(WorkerId, WorkerJob, Sum)>,
     /// Workers that have sent a spoilt answer.
     liars: BTreeSet<WorkerId>,
     hosts: BTreeMap<WorkerId, usize>,
@@ -96,7 +96,7 @@ pub struct Shell {
     is_saved: bool,
     /// Whether somebody has asked it to end.
     interrupted: bool,
-    outcome: Option<run::Outcome>,
+    outcome: Option<run::RunOutcome>,
     pub tally: Tally,
 }
 
@@ -265,11 +265,11 @@ impl Shell {
         match self.outcome.as_ref()? {
             // No worker was left to compute the losses after an update. The next coordinator
             // resumes.
-            run::Outcome::Failed(reason) if self.interrupted && reason.starts_with("asked to stop") => {
+            run::RunOutcome::Failed(reason) if self.interrupted && reason.starts_with("asked to stop") => {
                 Some(Finished::Early)
             }
-            run::Outcome::Failed(reason) => Some(Finished::Badly(reason.clone())),
-            run::Outcome::Interrupted => Some(Finished::Early),
+            run::RunOutcome::Failed(reason) => Some(Finished::Badly(reason.clone())),
+            run::RunOutcome::Interrupted => Some(Finished::Early),
             _ if self.journal.sync().is_ok() => Some(Finished::Well),
             _ if self.disk.is_dead() => Some(Finished::DiskRefused),
             // The journal is synced until the disk takes it.
@@ -406,7 +406,7 @@ impl Shell {
         let weight = if self.mutation == Some(Mutation::ForgetWeighting) { 1.0 } else { self.model.weight };
         let theta = self.model.theta;
         let kept = self.keeper.save(Box::new(checkpoint), best, journal, |checkpoint| {
-            checkpoint.blocks = vec![Block { name: "theta".into(), shape: vec![PARAMETERS], offset: 0 }];
+            checkpoint.blocks = vec![SavedBlock { name: "theta".into(), shape: vec![PARAMETERS], offset: 0 }];
             checkpoint.parameters = theta.to_vec();
             checkpoint.weighting = vec![Tensor::new("weight", vec![weight])];
         });

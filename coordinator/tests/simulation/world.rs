@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use coordinator::run::{Assignment, Departure, Event, Job, JobKind, WorkerId};
+use coordinator::run::{Assignment, Departure, Event, JobKind, WorkerId, WorkerJob};
 
 use self::chaos::course;
 use super::{
@@ -109,7 +109,7 @@ pub struct World {
     /// The newest checkpoint that was reported as written.
     saved: u64,
     /// Jobs for which an answer was spoilt. The next answer for the same job is right.
-    spoilt: BTreeSet<(u64, Job)>,
+    spoilt: BTreeSet<(u64, WorkerJob)>,
     tally: Tally,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use coordinator::{forecast::Part, setup::Setup};
+use coordinator::{forecast::StepPart, setup::Setup};
 use datasets::{ColumnSummary, Summary, TableSummary, TaskSummary};
 use experiment::SplitName;
 
@@ -230,14 +230,14 @@ fn workers(summary: &Summary, shares: &[Share]) -> [Table; 2] {
             share.rows.to_string(),
             bytes(share.bytes),
         ]);
-        let Part { bytes_up, bytes_down, multiply_adds, .. } = share.part;
+        let StepPart { bytes_up, bytes_down, multiply_adds, .. } = share.part;
         does.add_row([rank.to_string(), bytes(bytes_up), bytes(bytes_down), count(multiply_adds)]);
     }
     [holds, does]
 }
 
 /// The microbatches of a worker. Feeds are named if the worker has other microbatches of each.
-fn microbatches(summary: &Summary, part: &Part) -> String {
+fn microbatches(summary: &Summary, part: &StepPart) -> String {
     let range = |range: &Range<u32>| match range.len() {
         1 => range.start.to_string(),
         _ => format!("{} to {}", range.start, range.end - 1),

@@ -3,7 +3,7 @@
 use aggregation::weighting::State;
 
 use super::Updater;
-use crate::checkpoint::{Block, Checkpoint, Tensor, Values};
+use crate::checkpoint::{Checkpoint, SavedBlock, Tensor, Values};
 use crate::selection::Plateaus;
 
 /// The name in a checkpoint of the number of steps that the optimizer has done.
@@ -13,7 +13,7 @@ impl Updater {
     /// Puts the current parameters and the states of optimizer and weighting into a checkpoint.
     pub fn fill(&self, checkpoint: &mut Checkpoint) {
         checkpoint.parameters = self.parameters.read(checkpoint.step, <[f32]>::to_vec);
-        let block = |b: &model::Block| Block { name: b.name.clone(), shape: b.shape.clone(), offset: b.offset };
+        let block = |b: &model::Block| SavedBlock { name: b.name.clone(), shape: b.shape.clone(), offset: b.offset };
         checkpoint.blocks = self.layout.blocks().iter().map(block).collect();
         let slots = self.state.slots.iter();
         checkpoint.optimizer = slots.map(|(name, values)| Tensor::new(name.clone(), values.clone())).collect();

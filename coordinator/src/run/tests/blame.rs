@@ -41,7 +41,7 @@ fn a_step_that_two_workers_find_not_finite_ends_the_run_with_nobody_banned() {
         theatre.not_finite.insert(1, GRADIENT);
         (1..=workers).for_each(|worker| theatre.join(worker));
         theatre.answer_all();
-        assert_eq!(theatre.outcome, Some(Outcome::Failed("step 1 is not finite".into())));
+        assert_eq!(theatre.outcome, Some(RunOutcome::Failed("step 1 is not finite".into())));
         assert!(theatre.banned.is_empty());
     }
 }
@@ -73,7 +73,7 @@ fn steps_that_are_not_finite_are_skipped_where_that_is_asked_for() {
         theatre.not_finite = BTreeMap::from([(1, kind), (2, kind), (4, kind)]);
         (1..=3).for_each(|worker| theatre.join(worker));
         theatre.answer_all();
-        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+        assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
         assert_eq!(theatre.run.skipped(), Skipped { all: 3, in_a_row: 0 });
         assert_eq!(theatre.story, story_with(skipping.clone(), &theatre.not_finite));
         let skips: Vec<&String> = theatre.story.iter().filter(|line| line.starts_with("skip")).collect();
@@ -87,7 +87,7 @@ fn too_many_skipped_steps_in_a_row_end_the_run() {
     theatre.not_finite = (1..5).map(|step| (step, GRADIENT)).collect();
     theatre.join(1);
     theatre.answer_all();
-    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("it ends") };
+    let Some(RunOutcome::Failed(reason)) = theatre.outcome else { panic!("it ends") };
     assert_eq!(reason, "step 3 is not finite; 2 steps in a row were skipped before it");
     // Skipped steps are counted through a resume too.
     let mut run = Theatre::of(Run::new(settings(4, 6), 2).having_skipped(Skipped { all: 2, in_a_row: 2 }));
@@ -95,7 +95,7 @@ fn too_many_skipped_steps_in_a_row_end_the_run() {
     run.not_finite.insert(2, GRADIENT);
     run.join(1);
     run.answer_all();
-    assert!(matches!(run.outcome, Some(Outcome::Failed(_))));
+    assert!(matches!(run.outcome, Some(RunOutcome::Failed(_))));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_signal_while_a_unit_is_in_doubt_gives_the_step_up() {
     theatre.join(2);
     theatre.answer_step_until_suspicion();
     theatre.tell(Event::Interrupt);
-    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Interrupted));
     assert_eq!(theatre.story, ["save 0"]);
 }
 
@@ -138,7 +138,7 @@ fn what_two_find_not_finite_in_an_evaluation_is_its_result() {
         theatre.not_finite.insert(2, VALIDATION);
         (1..=workers).for_each(|worker| theatre.join(worker));
         theatre.answer_all();
-        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+        assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
         assert_eq!((theatre.banned, theatre.story), (vec![], quiet_story(4, 3)));
         assert!(theatre.notices.iter().any(|notice| matches!(notice, Notice::Suspected { .. })));
     }
@@ -161,6 +161,6 @@ fn a_signal_while_an_evaluation_is_in_doubt_gives_it_up() {
     theatre.answer_step_until_suspicion();
     assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
     theatre.tell(Event::Interrupt);
-    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Interrupted));
     assert_eq!(theatre.saved.last().map(|(step, due, _)| (*step, *due)), Some((2, true)));
 }

@@ -88,7 +88,7 @@ fn work_that_fails_three_times_ends_the_run_and_is_named() {
         let (work, (worker, _)) = theatre.held.pop_first().unwrap();
         theatre.tell(Event::Failed { worker, work, reason: "no memory".into() });
     }
-    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
+    let Some(RunOutcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
     assert_eq!(reason, "the gradient of microbatches [0, 2) failed 3 times, the last time with: no memory");
 }
 
@@ -101,7 +101,7 @@ fn a_unit_whose_workers_die_three_times_ends_the_run_and_is_named() {
         theatre.kill(worker);
         theatre.join(worker + 1);
     }
-    let Some(Outcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
+    let Some(RunOutcome::Failed(reason)) = theatre.outcome else { panic!("still running") };
     assert_eq!(
         reason,
         "3 workers in a row failed or were lost while they computed the gradient of microbatches [0, 4)"
@@ -117,7 +117,7 @@ fn a_worker_that_fails_at_everything_does_not_end_the_run_while_another_is_there
             let (work, is_bad) = (*work, worker.0 == bad);
             if is_bad { theatre.fail(work) } else { theatre.answer(work) }
         }
-        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }), "worker {bad} fails");
+        assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }), "worker {bad} fails");
         assert_eq!(theatre.story, quiet_story(4, 4));
     }
 }
@@ -133,5 +133,5 @@ fn work_that_fails_is_tried_by_one_worker_after_the_other() {
         theatre.fail(work);
     }
     assert_eq!(tried, [1, 2, 3]);
-    assert!(matches!(theatre.outcome, Some(Outcome::Failed(_))));
+    assert!(matches!(theatre.outcome, Some(RunOutcome::Failed(_))));
 }

@@ -16,7 +16,7 @@ fn microbatches_are_divided_evenly_into_nodes() {
 fn microbatches_of_feeds_are_divided_by_cost_so_that_a_worker_has_few_feeds() {
     let workers: Vec<WorkerId> = (1..=2).map(WorkerId).collect();
     let settings = Settings { mode: per_task(false), ..settings(4, 1) };
-    let share = |worker, feed, range| Share { worker: workers[worker], feed: Some(feed), range };
+    let share = |worker, feed, range| WorkerShare { worker: workers[worker], feed: Some(feed), range };
     assert_eq!(divide(&settings, &workers), [share(0, 0, 0..3), share(1, 0, 3..4), share(1, 1, 0..4)]);
     let many: Vec<WorkerId> = (1..=7).map(WorkerId).collect();
     let microbatches: u32 = divide(&settings, &many).iter().map(|share| share.range.end - share.range.start).sum();

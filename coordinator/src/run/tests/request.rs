@@ -6,9 +6,9 @@ use super::*;
 fn an_interrupt_while_gradients_by_task_are_computed_gives_up_the_step() {
     let mut theatre = Theatre::new(Settings { task_gradients: measuring(1), ..settings(4, 9) });
     theatre.join(1);
-    assert_eq!(theatre.run.phase(), &Phase::TaskGradients(Work::Divided));
+    assert_eq!(theatre.run.phase(), &Phase::TaskGradients(PhaseWork::Divided));
     theatre.tell(Event::Interrupt);
-    assert_eq!((theatre.outcome, theatre.story), (Some(Outcome::Interrupted), vec!["save 0".to_owned()]));
+    assert_eq!((theatre.outcome, theatre.story), (Some(RunOutcome::Interrupted), vec!["save 0".to_owned()]));
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn an_interrupt_gives_up_the_step_and_saves_what_stands() {
     theatre.join(1);
     theatre.answer(1);
     theatre.tell(Event::Interrupt);
-    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Interrupted));
     assert_eq!(theatre.story, ["update 0", "commit 1", "save 1"]);
 }
 
@@ -30,13 +30,13 @@ fn a_run_that_is_to_end_needs_a_worker_for_the_losses_after_its_update_alone() {
             (*run.phase(), run.ends_without_workers())
         };
         tell(Event::Joined(WorkerId(1)));
-        assert_eq!(tell(Event::Ready(WorkerId(1))), (Phase::Gradient(Work::Divided), false));
+        assert_eq!(tell(Event::Ready(WorkerId(1))), (Phase::Gradient(PhaseWork::Divided), false));
         assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 1 }), (Phase::Updating, false));
         assert_eq!(tell(Event::Interrupt), (Phase::Updating, !losses_after));
         if losses_after {
             assert_eq!(
                 tell(Event::Updated { step: 0 }),
-                (Phase::LossesAfter { work: Work::Divided, abandoned: None }, false)
+                (Phase::LossesAfter { work: PhaseWork::Divided, abandoned: None }, false)
             );
             assert_eq!(tell(Event::Result { worker: WorkerId(1), work: 2 }), (Phase::UpdatingWeighting, true));
             assert_eq!(tell(Event::WeightingUpdated { step: 0 }), (Phase::Saving { evaluation_due: false }, true));
@@ -51,7 +51,7 @@ fn resumed(settings: Settings, step: u64, evaluation_due: bool) -> Vec<String> {
     let mut theatre = Theatre::of(Run::new(settings, step).resumed(evaluation_due, false));
     theatre.join(1);
     theatre.answer_all();
-    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
     theatre.story
 }
 
@@ -78,7 +78,7 @@ fn an_evaluation_that_an_interrupt_gave_up_is_made_good() {
     theatre.answer(2);
     assert_eq!(theatre.run.phase(), &Phase::Evaluating(Evaluation::Progress));
     theatre.tell(Event::Interrupt);
-    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Interrupted));
     assert_eq!(theatre.saved.last().map(|(step, due, _)| (*step, *due)), Some((2, true)));
     let mut told = theatre.story;
     assert_eq!(told.pop().as_deref(), Some("save 2"));
@@ -91,7 +91,7 @@ fn early_stopping_that_had_its_way_is_not_forgotten() {
     let mut theatre = Theatre::of(Run::new(settings(1, 9), 4).resumed(false, true));
     theatre.join(1);
     theatre.answer_all();
-    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: true }));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: true }));
     assert_eq!(theatre.run.done(), 4);
 }
 
@@ -131,7 +131,7 @@ fn an_interrupt_after_the_update_waits_for_its_losses_with_as_many_workers_as_th
     theatre.kill(2);
     theatre.tell(Event::Interrupt);
     theatre.answer_all();
-    assert_eq!(theatre.outcome, Some(Outcome::Interrupted));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Interrupted));
     assert_eq!(theatre.story, ["update 0", "learn 0", "commit 1", "save 1"]);
 }
 
@@ -150,7 +150,7 @@ fn an_interrupt_after_the_update_with_nobody_to_ask_for_its_losses_ends_the_run_
         theatre.pass(4900);
         assert_eq!(theatre.outcome, None, "one may come back");
         theatre.pass(200);
-        let Some(Outcome::Failed(reason)) = &theatre.outcome else { panic!("{:?}", theatre.outcome) };
+        let Some(RunOutcome::Failed(reason)) = &theatre.outcome else { panic!("{:?}", theatre.outcome) };
         assert_eq!(
             reason,
             "asked to stop in step 0, which can't be ended: no worker is there to compute the losses after the update"
@@ -176,5 +176,5 @@ fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_is_writt
     assert_eq!(told, quiet_story(1, 4));
     theatre.join(2);
     theatre.answer_all();
-    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
 }

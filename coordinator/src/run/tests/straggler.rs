@@ -20,7 +20,7 @@ fn what_is_late_goes_to_an_idle_worker_too_and_the_first_answer_counts() {
         let mut theatre = one_waits_for_the_other();
         theatre.pass(4 * USUAL_MS);
         assert_eq!(theatre.held.len(), 2, "not late yet, or handed out already: {:?}", theatre.held);
-        let jobs: Vec<&Job> = theatre.held.values().map(|(_, assignment)| &assignment.job).collect();
+        let jobs: Vec<&WorkerJob> = theatre.held.values().map(|(_, assignment)| &assignment.job).collect();
         assert_eq!(jobs[0], jobs[1]);
         let work = |theatre: &Theatre, id| *theatre.held.iter().find(|(_, (worker, _))| *worker == id).unwrap().0;
         let (counts, late) = (work(&theatre, first), work(&theatre, WorkerId(3 - first.0)));
@@ -46,7 +46,7 @@ fn a_straggler_that_dies_leaves_nothing_to_be_done_twice() {
     theatre.kill(1);
     assert_eq!(theatre.held.len(), 1);
     theatre.answer_all();
-    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
 }
 
 #[test]

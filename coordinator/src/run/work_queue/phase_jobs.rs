@@ -6,13 +6,13 @@ use aggregation::tree::{Node, cover};
 use experiment::SplitName;
 
 use super::{Pending, WorkQueue};
-use crate::run::{Job, JobKind, Mode, Settings, TaskGradients, WorkerId, division::Division, pace::Pace};
+use crate::run::{JobKind, Mode, Settings, TaskGradients, WorkerId, WorkerJob, division::Division, pace::Pace};
 
 /// The most chunks in one piece of evaluation work: bounds the size of its answer.
 const CHUNKS_MAX: u32 = 16;
 
 /// The gradient jobs of a step by worker, if all workers are there and equally fast.
-pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
+pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, WorkerJob)> {
     let mut queue = WorkQueue::default();
     queue.gradient(settings, workers);
     queue.preferred()
@@ -20,7 +20,7 @@ pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId
 
 /// The per-task gradient jobs of a step by worker, if all workers are there and equally fast. Empty
 /// if the run computes no per-task gradients for the journal.
-pub fn task_gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, Job)> {
+pub fn task_gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, WorkerJob)> {
     let mut queue = WorkQueue::default();
     queue.task_gradients(settings, workers);
     queue.preferred()
@@ -28,7 +28,7 @@ pub fn task_gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(Wor
 
 impl WorkQueue {
     /// The waiting jobs, with the workers that are to have them.
-    fn preferred(self) -> Vec<(WorkerId, Job)> {
+    fn preferred(self) -> Vec<(WorkerId, WorkerJob)> {
         self.waiting.into_iter().filter_map(|pending| Some((pending.preferred?, pending.job))).collect()
     }
 
@@ -52,7 +52,7 @@ impl WorkQueue {
                 _ => vec![node],
             });
             for node in nodes {
-                let job = Job { kind: JobKind::Gradient { feed: share.feed }, node };
+                let job = WorkerJob { kind: JobKind::Gradient { feed: share.feed }, node };
                 let vectors = settings.vectors(&job);
                 self.waiting.push_back(Pending::new(job, vectors, Some(share.worker)));
             }
@@ -68,7 +68,7 @@ impl WorkQueue {
             let nodes = cover(Node::root(settings.microbatches), share.range.start, share.range.end);
             for (feed, work) in (0..).zip(feeds) {
                 for &node in &nodes {
-                    let job = Job { kind: JobKind::TaskGradients { feed }, node };
+                    let job = WorkerJob { kind: JobKind::TaskGradients { feed }, node };
                     self.waiting.push_back(Pending::new(job, work.tasks, Some(share.worker)));
                 }
             }
@@ -86,7 +86,7 @@ impl WorkQueue {
         };
         for share in shares {
             for node in cover(Node::root(microbatches), share.range.start, share.range.end) {
-                let job = Job { kind: JobKind::Losses, node };
+                let job = WorkerJob { kind: JobKind::Losses, node };
                 self.waiting.push_back(Pending::new(job, 0, Some(share.worker)));
             }
         }
@@ -105,7 +105,7 @@ impl WorkQueue {
             let root = Node::root(count);
             for lo in (0..count).step_by(size as usize) {
                 for node in cover(root, lo, count.min(lo + size)) {
-                    let job = Job { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
+                    let job = WorkerJob { kind: JobKind::Evaluate { feed: feed as u32, split }, node };
                     self.waiting.push_back(Pending::new(job, 0, None));
                 }
             }
