@@ -81,7 +81,7 @@ fn lines_without_an_answer_get_an_error_with_their_number_and_the_others_are_ans
     assert!(said(&done).contains("10 of 12 lines failed"), "{}", said(&done));
     let answers = lines(&done);
     let expected = [
-        ("ragged", 2, "row 1 is 1 long and the first row 2"),
+        ("ragged", 2, "row 1 has 1 values and the first row 2"),
         ("empty", 4, "at least one row"),
         ("narrow", 5, "one column"),
         ("python", 6, "row 1, column 0 is not finite"),

@@ -1,7 +1,7 @@
-//! Reading a gradient matrix, its Gramian, and every weighting from the matrix to the direction,
-//! for T tasks and P parameters.
+//! Measures reading a gradient matrix, its Gramian, and every weighting from the matrix to the
+//! direction, for T tasks and P parameters.
 //!
-//! `cargo bench -p aggregation -- T=10/P=10000` measures one size; all sizes take about a quarter
+//! `cargo bench -p aggregation -- T=10/P=10000` measures one size. All sizes take about a quarter
 //! of an hour and 2 GB.
 
 use std::hint::black_box;
@@ -14,10 +14,10 @@ use aggregation::{Gramian, Optimizer, Weighting, matrix};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rayon::prelude::*;
 
-/// Values that one thread reads at a time.
+/// The number of values that one thread reads at a time.
 const READ_AT_ONCE: usize = 1 << 18;
 
-/// Parameters without defaults, or other methods than the default ones.
+/// A method as in the experiment's `[weighting]`, with values for parameters that have no default.
 fn text(name: &str, tasks: usize) -> String {
     let parameters = match name {
         "constant" => format!("weights = {:?}", vec![1.0; tasks]),
@@ -37,7 +37,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// A first step, from the gradients to the direction.
+    /// The first step, from the gradients to the direction.
     fn direction(&self) -> Vec<f32> {
         let needs = self.method.needs();
         let gramian = needs.contains(&Need::Gramian).then(|| Gramian::of_rows(self.rows));
@@ -80,7 +80,7 @@ fn weightings(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(&size);
         group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
         group.throughput(Throughput::Bytes(4 * values.len() as u64));
-        // Made when the first benchmark of this size is wanted.
+        // The matrix is made when the first benchmark of this size runs.
         let mut made = false;
         let mut make = |values: &mut Vec<f32>| {
             if !std::mem::replace(&mut made, true) {
@@ -89,7 +89,7 @@ fn weightings(criterion: &mut Criterion) {
         };
         group.bench_function("read", |bencher| {
             make(&mut values);
-            // As whoever looks whether all of it is finite does.
+            // As a caller does who checks that all values are finite.
             bencher.iter(|| match values.len() <= READ_AT_ONCE {
                 true => all_finite(black_box(&values)),
                 false => black_box(&values).par_chunks(READ_AT_ONCE).all(all_finite),

@@ -1,28 +1,28 @@
-//! Task affinity: what the Gramians and losses of a run's steps say about how its tasks affect each
-//! other.
+//! Task affinity: how a run's tasks affect each other, from the Gramians and losses of its steps.
 //!
-//! Two measures of task j's gain from task i, each a mean over the recorded steps in which both had
-//! labels:
+//! There are two measures of what task j gains from task i. Each is a mean over the recorded steps
+//! in which both had labels:
 //!
-//! - the cosine of their gradients, cos(g_i, g_j), symmetric and without a scale;
-//! - the first-order transfer, learning rate * G_ij / l_j: by what share of itself loss j falls
-//!   where one step of plain descent follows task i alone (the first-order term of Fifty et al.,
-//!   Efficiently identifying task groupings, NeurIPS 2021, equation 1).
+//! - the cosine of their gradients, cos(g_i, g_j): symmetric, and independent of scale;
+//! - the first-order transfer, learning rate * G_ij / l_j: the share of loss j that one step of
+//!   gradient descent on task i alone removes, to first order (Fifty et al., Efficiently
+//!   identifying task groupings, NeurIPS 2021, equation 1).
 //!
-//! A mean comes with its standard error, for which the steps are taken as independent.
-//! [`Affinity::grouping`] recommends which tasks to train together: groups with the largest sum of
-//! mean cosines within them, where a pair whose mean is not told apart from 0 counts as 0.
+//! A mean comes with its standard error, which assumes that the steps are independent. A mean is
+//! *significant* if it differs from 0 by more than its error allows ([`Estimate::is_significant`]).
+//! [`Affinity::grouping`] recommends which tasks to train together: the groups with the largest sum
+//! of mean cosines within them. A pair whose mean is not significant counts as 0.
 
 mod grouping;
 
 use crate::gramian::Gramian;
 pub use grouping::{EXACT_MAX, Grouping, grouping};
 
-/// A mean over fewer steps is not told apart from 0: its standard error is a guess itself.
+/// A mean over fewer steps is never significant: its standard error is a guess itself.
 pub const STEPS_MIN: u64 = 10;
 
-/// A mean is told apart from 0 by so many standard errors: one in twenty that are 0 is further away
-/// by chance.
+/// A mean is significant if it is further from 0 than this many standard errors. Of means that are
+/// 0, one in twenty is further away by chance.
 pub const ERRORS_MIN: f64 = 2.0;
 
 /// A mean over the steps in which two tasks met.
@@ -30,36 +30,38 @@ pub const ERRORS_MIN: f64 = 2.0;
 pub struct Estimate {
     /// The mean.
     pub mean: f64,
-    /// sqrt(sum of (x - mean)^2 / (n (n - 1))), the n steps taken as independent; none of one step.
+    /// sqrt(sum of (x - mean)^2 / (n (n - 1))) over n steps, which assumes that they are
+    /// independent. `None` for one step.
     pub standard_error: Option<f64>,
-    /// n.
+    /// The number of steps, n.
     pub steps: u64,
 }
 
 impl Estimate {
-    /// Whether the mean is told apart from 0: over [`STEPS_MIN`] steps at least, and further from 0
-    /// than [`ERRORS_MIN`] standard errors.
-    pub fn is_clear(&self) -> bool {
+    /// Whether the mean is significant: over at least [`STEPS_MIN`] steps, and further from 0 than
+    /// [`ERRORS_MIN`] standard errors.
+    pub fn is_significant(&self) -> bool {
         let is_beyond = |error: f64| self.mean.abs() > ERRORS_MIN * error;
         self.steps >= STEPS_MIN && self.standard_error.is_some_and(is_beyond)
     }
 }
 
-/// [tasks, tasks], by helping and helped task; none for tasks that never met.
+/// A matrix [tasks, tasks]: the helping task chooses the row, the helped task the column. `None`
+/// for tasks that never met.
 pub type Estimates = Vec<Vec<Option<Estimate>>>;
 
-/// What is known after some steps.
+/// The sums of both measures over the steps that were added.
 #[derive(Debug, Clone)]
 pub struct Affinity {
     tasks: usize,
     steps: u64,
-    /// [tasks, tasks], by helping and helped task.
+    /// A matrix [tasks, tasks], by helping and helped task, row by row.
     cosines: Vec<Moments>,
     transfers: Vec<Moments>,
 }
 
-/// Count, mean and the sum of squared deviations from it (Welford 1962): a difference of large sums
-/// would lose small deviations.
+/// Count, mean, and the sum of squared deviations from the mean (Welford 1962). A difference of
+/// large sums would lose small deviations.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
     count: u64,
@@ -85,18 +87,17 @@ impl Moments {
 }
 
 impl Affinity {
-    /// Nothing known of so many tasks.
+    /// No steps yet, for this many tasks.
     pub fn new(tasks: usize) -> Self {
         let nothing = vec![Moments::default(); tasks * tasks];
         Self { tasks, steps: 0, cosines: nothing.clone(), transfers: nothing }
     }
 
     /// Adds a step: the tasks that were present, the Gramian of their gradients, their losses, and
-    /// the learning rate. A gradient that is 0 has no cosine, and a loss that is not above 0 no
-    /// share.
+    /// the learning rate. A gradient of 0 has no cosine. A loss of 0 or less has no transfer.
     ///
     /// # Panics
-    /// If a task is none of those, or the Gramian or the losses are of other tasks.
+    /// If a task's number is too large, or the Gramian or the losses belong to other tasks.
     pub fn add(&mut self, present: &[usize], gramian: &Gramian, losses: &[f64], learning_rate: f64) {
         assert!(present.len() == gramian.tasks() && present.len() == losses.len(), "one row and one loss a task");
         let (cosines, norms) = (gramian.cosines(), gramian.norms());
@@ -128,21 +129,21 @@ impl Affinity {
         self.rows(&self.transfers)
     }
 
-    /// The tasks to train together, by the mean cosines that are told apart from 0; none where no
-    /// two tasks met in [`STEPS_MIN`] steps.
+    /// The tasks to train together, by the mean cosines that are significant. `None` if no two
+    /// tasks met in [`STEPS_MIN`] steps.
     pub fn grouping(&self) -> Option<Grouping> {
         let cosines = self.cosines();
-        // One direction of a pair speaks for both: they differ in their last bits.
+        // Both directions of a pair differ in their last bits, so one of them is used.
         let pair = |i: usize, j: usize| cosines[i.min(j)][i.max(j)];
         let mut pairs = (0..self.tasks).flat_map(|j| (0..j).filter_map(move |i| pair(i, j)));
         let is_known = pairs.any(|estimate| estimate.steps >= STEPS_MIN);
-        let clear = |i, j| pair(i, j).filter(Estimate::is_clear).map(|estimate| estimate.mean);
-        let rows = (0..self.tasks).map(|i| (0..self.tasks).map(|j| clear(i, j)).collect());
+        let significant = |i, j| pair(i, j).filter(Estimate::is_significant).map(|estimate| estimate.mean);
+        let rows = (0..self.tasks).map(|i| (0..self.tasks).map(|j| significant(i, j)).collect());
         is_known.then(|| grouping(&rows.collect::<Vec<Vec<_>>>()))
     }
 
     fn rows(&self, moments: &[Moments]) -> Estimates {
-        // `chunks` of nothing are of no length.
+        // `chunks` panics on a length of 0.
         moments.chunks(self.tasks.max(1)).map(|row| row.iter().map(|moments| moments.estimate()).collect()).collect()
     }
 }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn means_are_over_the_steps_in_which_both_tasks_were_there() {
+    fn means_are_over_the_steps_in_which_both_tasks_are_present() {
         let mut affinity = Affinity::new(3);
         affinity.add(&[0, 1], &Gramian::new(2, vec![4.0, 1.0, 1.0, 1.0]), &[2.0, 0.5], 0.1);
         affinity.add(&[0, 1], &Gramian::new(2, vec![1.0, -1.0, -1.0, 4.0]), &[1.0, 1.0], 0.2);
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standard_error_is_the_deviation_over_the_root_of_the_steps() {
+    fn a_standard_error_is_the_standard_deviation_over_the_root_of_the_steps() {
         let cosines = [0.1, -0.3, 0.25, 0.5];
         let found = pair(cosines).cosines()[0][1].expect("known");
         let mean = cosines.iter().sum::<f64>() / 4.0;
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cosine_within_two_standard_errors_of_zero_separates_nobody() {
+    fn a_cosine_within_two_standard_errors_of_zero_separates_no_tasks() {
         let alternating = |centre: f64| (0..100).map(move |step| centre + if step % 2 == 0 { 0.3 } else { -0.3 });
         // The standard error is 0.03.
         let groups = |centre| pair(alternating(centre)).grouping().expect("steps enough").groups;
@@ -222,7 +223,7 @@ mod tests {
         let grouping = |steps| pair(std::iter::repeat_n(-0.5, steps)).grouping();
         assert_eq!(grouping(STEPS_MIN as usize - 1), None);
         assert_eq!(grouping(STEPS_MIN as usize).map(|found| found.groups), Some(vec![vec![0], vec![1]]));
-        // Steps in which the two did not meet are none of theirs.
+        // Steps in which only one of the two tasks was present do not count.
         let mut apart = Affinity::new(2);
         for step in 0..50 {
             apart.add(&[step % 2], &Gramian::new(1, vec![1.0]), &[1.0], 0.1);

@@ -1,9 +1,8 @@
-//! One matrix of gradients, given as numbers, and what a weighting makes of it: the arithmetic of
-//! `trunkline aggregate`.
+//! What a weighting makes of one matrix of gradients: the arithmetic of `trunkline aggregate`.
 //!
-//! A matrix stands alone: the method's state is that before the first step, its randomness that of
-//! step 0. Numbers are f64 throughout, but for methods that need the Jacobian itself, which work on
-//! it in f32 as a step of training does.
+//! A matrix stands alone. The method's state is its initial one, and its randomness is that of step
+//! 0. Numbers are f64. Only methods that need the Jacobian itself compute in f32, as a training
+//! step does.
 
 use crate::gramian::Gramian;
 use crate::optimizer::Optimizer;
@@ -11,7 +10,7 @@ use crate::random::{Purpose, Stream};
 use crate::weighting::{Certificate, Combination, Failure, Method, Moment, Need, Outcome, Statistics, Weighting};
 use settings::Invalid;
 
-/// A matrix and what may be known beside it.
+/// A matrix, and what else a method may need.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'a> {
     /// The gradients, [tasks, parameters], at least one of each.
@@ -23,18 +22,18 @@ pub struct Request<'a> {
     pub halves: Option<&'a [Vec<Vec<f64>>; 2]>,
     /// The columns as named blocks in order, for methods that go block by block.
     pub blocks: &'a [(String, usize)],
-    /// What random choices are made from.
+    /// The seed of random choices.
     pub seed: u64,
 }
 
 /// What the weighting makes of a matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// One alpha a task, where the aggregate is sum over t of alpha_t g_t.
+    /// One alpha for each task, if the aggregate is sum over t of alpha_t g_t.
     pub weights: Option<Vec<f64>>,
     /// The direction, `[parameters]`.
     pub aggregate: Vec<f64>,
-    /// The solver's certificate, where there is one.
+    /// The solver's certificate, if the method has a solver.
     pub certificate: Option<Certificate>,
 }
 
@@ -44,17 +43,17 @@ pub enum MatrixError {
     /// No rows, or rows without values.
     #[error("give at least one row and one column")]
     Empty,
-    /// Rows of unequal length.
-    #[error("row {row} is {len} long and the first row {expected}")]
+    /// Rows have unequal lengths.
+    #[error("row {row} has {len} values and the first row {expected}")]
     Ragged {
         /// The row, from 0.
         row: usize,
-        /// Its values.
+        /// Its length.
         len: usize,
-        /// The first row's.
+        /// The first row's length.
         expected: usize,
     },
-    /// A value that is infinite or no number.
+    /// A value is infinite or not a number.
     #[error("row {row}, column {column} is not finite")]
     NotFinite {
         /// The row, from 0.
@@ -67,7 +66,7 @@ pub enum MatrixError {
 /// Why a matrix has no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AggregateError {
-    /// The numbers are no matrix.
+    /// The numbers are not a matrix.
     #[error("`{name}`: {source}")]
     Matrix {
         /// The matrix, in words.
@@ -89,12 +88,12 @@ pub enum AggregateError {
         /// The matrix's columns.
         expected_parameters: usize,
     },
-    /// The losses are not one finite number a task.
+    /// There is not one finite loss for each task.
     #[error("`losses`: {found} finite numbers are given for {tasks} tasks")]
     Losses {
-        /// How many finite ones there are.
+        /// How many finite losses there are.
         found: usize,
-        /// How many it takes.
+        /// How many tasks there are.
         tasks: usize,
     },
     /// The blocks are not the matrix's columns.
@@ -106,15 +105,15 @@ pub enum AggregateError {
         parameters: usize,
     },
     /// The method needs something that was not given.
-    #[error("`{member}`: {method} needs it, and it is not there")]
+    #[error("`{member}` is missing, and {method} needs it")]
     Missing {
         /// The method.
         method: String,
         /// What is missing.
         member: &'static str,
     },
-    /// A value that f32 can't hold, or a row that is 0 there, for a method that works in f32.
-    #[error("`matrix`: row {row}, column {column} is {value:e}, and {method} computes in f32")]
+    /// f32 can't hold a value, or turns a row into 0, and the method computes in f32.
+    #[error("`matrix`: row {row}, column {column} is {value:e}; {method} computes in f32, which can't hold it")]
     NotOfF32 {
         /// The method.
         method: String,
@@ -125,7 +124,7 @@ pub enum AggregateError {
         /// The value.
         value: f64,
     },
-    /// A row that is not 0, and whose inner product with itself is below what f64 holds in full.
+    /// A row is not 0, and its inner product with itself is too small for f64 to hold in full.
     #[error("`matrix`: the values of row {row} are too small: {method} computes with their squares")]
     TooSmall {
         /// The method.
@@ -133,14 +132,14 @@ pub enum AggregateError {
         /// The row, from 0.
         row: usize,
     },
-    /// A parameter that doesn't fit the tasks.
+    /// A parameter does not fit the tasks.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The method has no answer.
     #[error(transparent)]
     Failure(#[from] Failure),
-    /// The numbers left the range of f64.
-    #[error("{method} came to a number that is not finite: the matrix's values are too large")]
+    /// A result is outside of the range of f64.
+    #[error("{method} computed a number that is not finite: the matrix's values are too large")]
     Overflow {
         /// The method.
         method: String,
@@ -150,8 +149,8 @@ pub enum AggregateError {
 /// The aggregate of a matrix. Tasks are named by their number, from 0.
 ///
 /// # Errors
-/// [`AggregateError`] for numbers that are no matrix, and for a method that does not fit them or
-/// needs more than is given.
+/// [`AggregateError`] if the numbers are not a matrix, the method does not fit them, or it needs
+/// more than is given.
 pub fn aggregate(weighting: &Weighting, request: &Request<'_>) -> Result<Answer, AggregateError> {
     check(request)?;
     let matrix = request.matrix;
@@ -260,14 +259,14 @@ fn check_matrix(name: &'static str, rows: &[Vec<f64>]) -> Result<(usize, usize),
     if expected == 0 { refuse(MatrixError::Empty) } else { Ok((rows.len(), expected)) }
 }
 
-/// The first row that is not 0 and has no square to speak of.
+/// The first row that is not 0 and whose squared norm f64 can't hold in full.
 fn too_small(matrix: &[Vec<f64>], gramian: &Gramian) -> Option<usize> {
     const LEAST: f64 = f64::MIN_POSITIVE / f64::EPSILON;
     let vanishes = |row: &usize| gramian.at(*row, *row) < LEAST && matrix[*row].iter().any(|value| *value != 0.0);
     (0..matrix.len()).find(vanishes)
 }
 
-/// The matrix as training has it.
+/// The matrix in f32, as training has it.
 fn narrow(weighting: &Weighting, matrix: &[Vec<f64>]) -> Result<Vec<Vec<f32>>, AggregateError> {
     let narrow = |(row, values): (usize, &Vec<f64>)| {
         let narrow: Vec<f32> = values.iter().map(|value| *value as f32).collect();
@@ -308,7 +307,7 @@ fn gramians_by_block<'a>(request: &'a Request<'_>) -> Vec<(&'a str, Gramian)> {
     blocks(request).into_iter().map(|(name, range)| (name, gramian(range))).collect()
 }
 
-/// Some columns of sum over t of alpha_t row_t, added in the rows' order.
+/// Some columns of the sum over t of alpha_t row_t, added in the rows' order.
 fn combine(matrix: &[Vec<f64>], alpha: &[f64], columns: std::ops::Range<usize>) -> Vec<f64> {
     let entry = |column: usize| matrix.iter().zip(alpha).map(|(row, alpha)| alpha * row[column]).sum();
     columns.map(entry).collect()
@@ -362,7 +361,7 @@ mod tests {
         };
         check(&[], "at least one row");
         check(&rows(&[&[], &[]]), "at least one row and one column");
-        check(&rows(&[&[1.0, 2.0], &[1.0]]), "row 1 is 1 long and the first row 2");
+        check(&rows(&[&[1.0, 2.0], &[1.0]]), "row 1 has 1 values and the first row 2");
         check(&rows(&[&[1.0], &[f64::NAN]]), "row 1, column 0 is not finite");
     }
 
@@ -370,8 +369,8 @@ mod tests {
     fn what_a_method_needs_beside_the_matrix_is_asked_for() {
         let matrix = rows(&[&[1.0, 0.0], &[0.0, 1.0]]);
         let request = Request { matrix: &matrix, ..Request::default() };
-        assert_eq!(refuse("method = \"modo\"", &request), "`halves`: modo needs it, and it is not there");
-        assert_eq!(refuse("method = \"geometric\"", &request), "`losses`: geometric needs it, and it is not there");
+        assert_eq!(refuse("method = \"modo\"", &request), "`halves` is missing, and modo needs it");
+        assert_eq!(refuse("method = \"geometric\"", &request), "`losses` is missing, and geometric needs it");
         let losses = [1.0, 4.0];
         let with_losses = Request { losses: Some(&losses), ..request };
         let answer = aggregate(&weighting("method = \"geometric\""), &with_losses).expect("has an answer");
@@ -436,7 +435,7 @@ mod tests {
         assert_ne!(answer.aggregate[..2], apart[..2], "the first block has a conflict");
         let without = Request { blocks: &[], ..request };
         let refused = refuse("method = \"gradvac\"\ngranularity = \"layer\"", &without);
-        assert_eq!(refused, "`blocks`: gradvac needs it, and it is not there");
+        assert_eq!(refused, "`blocks` is missing, and gradvac needs it");
         let short = Request { blocks: &names[..1], ..request };
         assert_eq!(refuse("method = \"sum\"", &short), "`blocks`: they have 2 columns, and `matrix` has 3");
     }

@@ -2,8 +2,8 @@
 
 use crate::lanes::{self, Level};
 
-/// Values in a block of the sum of squares. A vector that is cut at multiples of it can be summed
-/// part by part.
+/// The number of values in a block of the sum of squares. A vector that is cut at multiples of it
+/// can be summed part by part.
 pub const BLOCK: usize = 4096;
 
 /// The sum of squares of each block of a vector, in order.
@@ -12,22 +12,20 @@ pub fn block_squares(vector: &[f32]) -> Vec<f64> {
     vector.chunks(BLOCK).map(|block| lanes::dot(level, block, block)).collect()
 }
 
-/// The norm of a vector from its blocks' sums of squares ([`block_squares`], parts appended in
-/// order).
+/// The norm of a vector from the sums of squares of its blocks, in order ([`block_squares`]).
 pub fn norm_of_blocks(squares: &[f64]) -> f64 {
     squares.iter().sum::<f64>().sqrt()
 }
 
-/// The Euclidean norm of a vector. Squares are added in f64, by fixed blocks and then over the
-/// blocks in order, so that the result depends on the vector alone.
+/// The Euclidean norm of a vector. Squares are added in f64, within fixed blocks and then over the
+/// blocks in order, so the result depends on the vector alone.
 pub fn norm(vector: &[f32]) -> f64 {
     norm_of_blocks(&block_squares(vector))
 }
 
-/// The factor that brings a vector of this norm to at most `clip_norm`; 1 where it is shorter.
+/// The factor that shortens a vector of this norm to `clip_norm`. 1 if the vector is shorter.
 ///
-/// Unlike PyTorch, which divides by norm + 1e-6, a vector that is too long ends at `clip_norm`
-/// itself.
+/// PyTorch divides by norm + 1e-6. Here a vector that is too long gets the norm `clip_norm` itself.
 pub fn scale_for(norm: f64, clip_norm: f64) -> f32 {
     if norm > clip_norm { (clip_norm / norm) as f32 } else { 1.0 }
 }

@@ -4,11 +4,13 @@ mod kernel;
 
 use serde::{Deserialize, Serialize};
 
-/// w^T G w is known to about 1e-15 of the square of the parts' lengths, so that the length of a
-/// direction that is a millionth of them is known to a thousandth, and its cosines to 1e-9.
+/// A direction counts as 0 if it is shorter than this share of its parts. w^T G w is known to about
+/// 1e-15 of the square of the parts' lengths. So at this bound the length of the direction is known
+/// to a thousandth, and its cosines to 1e-9.
 const CANCELLED: f64 = 1e-6;
 
-/// A square matrix of inner products, [tasks, tasks]. Symmetric, but for cross-Gramians.
+/// A square matrix of inner products, [tasks, tasks]. It is symmetric, unless it is a
+/// cross-Gramian.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gramian {
     tasks: usize,
@@ -25,7 +27,7 @@ impl Gramian {
         Self { tasks, values }
     }
 
-    /// The Gramian of rows of equal length; the same bits for the same rows on every processor.
+    /// The Gramian of rows of equal length. The same rows give the same bits on every processor.
     ///
     /// # Panics
     /// If the rows' lengths differ.
@@ -53,8 +55,8 @@ impl Gramian {
         Self { tasks: left.len(), values: kernel::products(left, right) }
     }
 
-    /// The Gramian of rows in f64, for matrices that were given as text: one fused product after
-    /// the other, in order.
+    /// The Gramian of rows in f64, for matrices that come from text. Each inner product is a chain
+    /// of fused multiply-adds, in order.
     pub fn of_f64_rows<R: AsRef<[f64]>>(rows: &[R]) -> Self {
         let tasks = rows.len();
         let mut gramian = Self { tasks, values: vec![0.0; tasks * tasks] };
@@ -81,12 +83,12 @@ impl Gramian {
         self.tasks
     }
 
-    /// <g_i, g_j>.
+    /// The inner product of the gradients of tasks i and j.
     pub fn at(&self, i: usize, j: usize) -> f64 {
         self.values[i * self.tasks + j]
     }
 
-    /// One row.
+    /// Row `i`.
     pub fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.tasks..(i + 1) * self.tasks]
     }
@@ -101,19 +103,19 @@ impl Gramian {
         (0..self.tasks).map(|i| self.at(i, i).max(0.0).sqrt()).collect()
     }
 
-    /// G w.
+    /// The product G w.
     pub fn times(&self, w: &[f64]) -> Vec<f64> {
         (0..self.tasks).map(|i| dot(self.row(i), w)).collect()
     }
 
-    /// w^T G w, the squared norm of J^T w; not negative.
+    /// w^T G w, the squared norm of J^T w. Never negative.
     pub fn quadratic(&self, w: &[f64]) -> f64 {
         dot(w, &self.times(w)).max(0.0)
     }
 
-    /// The cosines of the gradients with the direction d = J^T w; none where either is 0. What is
-    /// left of a direction whose parts cancel to less than a millionth of their lengths is
-    /// rounding, and counts as 0.
+    /// The cosines of the gradients with the direction d = J^T w. `None` if the gradient or d is 0.
+    /// If the parts of d cancel to less than a millionth of their lengths, the rest is rounding,
+    /// and d counts as 0.
     pub fn cosines_with(&self, w: &[f64]) -> Vec<Option<f64>> {
         let norms = self.norms();
         let parts: f64 = norms.iter().zip(w).map(|(norm, weight)| norm * weight.abs()).sum();
@@ -125,13 +127,14 @@ impl Gramian {
         self.times(w).into_iter().zip(&norms).map(cosine).collect()
     }
 
-    /// The cosines between the gradients; 0 with a zero gradient, 1 on the diagonal of another.
+    /// The cosines between the gradients. A cosine with a zero gradient is 0; otherwise the
+    /// diagonal is 1.
     pub fn cosines(&self) -> Gramian {
         let norms = self.norms();
         let mut values = vec![0.0; self.values.len()];
         for i in 0..self.tasks {
             for j in 0..self.tasks {
-                // One division at a time: the product of two norms can leave the range of f64.
+                // Two divisions, because the product of two norms can leave the range of f64.
                 let cosine = if norms[i] > 0.0 && norms[j] > 0.0 { self.at(i, j) / norms[i] / norms[j] } else { 0.0 };
                 values[i * self.tasks + j] = if i == j && norms[i] > 0.0 { 1.0 } else { cosine.clamp(-1.0, 1.0) };
             }
@@ -145,7 +148,7 @@ impl Gramian {
         Gramian { tasks: which.len(), values }
     }
 
-    /// Entry by entry, this plus the other, for Gramians of blocks.
+    /// The sum with another Gramian, for example of another block.
     pub fn plus(mut self, other: &Gramian) -> Gramian {
         assert_eq!(self.tasks, other.tasks, "Gramians of the same tasks");
         self.values.iter_mut().zip(&other.values).for_each(|(a, b)| *a += b);
@@ -157,7 +160,7 @@ fn equally_long(rows: &[&[f32]]) {
     assert!(rows.iter().all(|row| row.len() == rows[0].len()), "rows have one length");
 }
 
-/// The inner product of two gradients, with the bits that it has in [`Gramian::of_rows`].
+/// The inner product of two gradients, with the same bits as in [`Gramian::of_rows`].
 ///
 /// # Panics
 /// If the lengths differ.

@@ -1,22 +1,25 @@
-//! Loops over f32 slices for the widest vectors that the processor has.
+//! Loops over f32 slices, for the widest vectors that the processor has.
 //!
-//! The build is for baseline x86-64; `vectorised!` compiles a loop again for AVX2 and AVX-512 and
-//! chooses at run time. A product and a sum are rounded once where the loop says `mul_add` and
-//! nowhere else, at every level (a processor without the instruction calls a function), and loops
-//! that add up keep a fixed number of partial sums, so that all levels give the same bits
-//! (`levels_agree_bitwise` holds that).
+//! The build is for baseline x86-64. `vectorised!` compiles a loop again for AVX2 and AVX-512, and
+//! one of the three is chosen at run time. All three give the same bits:
+//!
+//! - A product and a sum are rounded together only if the loop says `mul_add`. A processor without
+//!   the instruction calls a function.
+//! - Loops that add up have a fixed number of partial sums.
+//!
+//! `levels_agree_bitwise` tests this.
 
-// Lanes of several arrays, walked side by side by their number, become vector instructions.
+// The compiler turns these loops over the lanes of several arrays into vector instructions.
 #![allow(clippy::needless_range_loop)]
 
 /// Instruction sets that a loop is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What every processor of the target has.
+    /// The instructions that every processor of the target has.
     Baseline,
-    /// 256-bit vectors, and fused multiplication and addition where it is asked for.
+    /// 256-bit vectors (AVX2), and FMA for loops that say `mul_add`.
     Avx2,
-    /// 512-bit vectors of AVX-512.
+    /// 512-bit vectors (AVX-512).
     Avx512,
 }
 
@@ -45,7 +48,7 @@ impl Level {
 
 /// Defines a function that takes a [`Level`] first and runs its body compiled for that level.
 ///
-/// The level given has to be there, as [`Level::widest`] is.
+/// The processor must have the level. [`Level::widest`] always has it.
 macro_rules! vectorised {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
         $(#[$meta])*
@@ -65,10 +68,10 @@ macro_rules! vectorised {
             }
             debug_assert!(level.is_there());
             match level {
-                // SAFETY: the level was seen to be there.
+                // SAFETY: the processor was seen to have the level.
                 #[cfg(target_arch = "x86_64")]
                 $crate::lanes::Level::Avx512 => unsafe { avx512($($arg),*) },
-                // SAFETY: the level was seen to be there.
+                // SAFETY: the processor was seen to have the level.
                 #[cfg(target_arch = "x86_64")]
                 $crate::lanes::Level::Avx2 => unsafe { avx2($($arg),*) },
                 _ => body($($arg),*),
@@ -78,7 +81,7 @@ macro_rules! vectorised {
 }
 pub(crate) use vectorised;
 
-/// Partial sums of a sum over a slice.
+/// The number of partial sums of a sum over a slice.
 const LANES: usize = 16;
 
 vectorised! {
@@ -109,7 +112,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// The dot product in f64: sixteen partial sums over the elements, then these in a fixed tree.
+    /// The dot product in f64: sixteen partial sums over the elements, which are then added in a
+    /// fixed tree.
     pub(crate) fn dot(left: &[f32], right: &[f32]) -> f64 {
         let mut partial = [0.0f64; LANES];
         let (left, left_rest) = left.as_chunks::<LANES>();
@@ -138,7 +142,7 @@ vectorised! {
     /// rounded once.
     pub(crate) fn combine(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
         assert_eq!(rows.len(), alpha.len(), "one alpha a row");
-        // Some columns at a time, whose sums stay in registers.
+        // A few columns at a time: their sums stay in registers.
         let mut start = 0;
         let (whole, rest) = out.as_chunks_mut::<64>();
         for out in whole {
@@ -161,7 +165,7 @@ vectorised! {
 vectorised! {
     /// Whether all values are finite.
     pub fn finite(vector: &[f32]) -> bool {
-        // Without an early end, so that the loop vectorises; blocks give the early end.
+        // The inner loop has no early exit, so that it vectorises. The outer one can stop early.
         vector.chunks(4096).all(|block| block.iter().fold(true, |all, value| all & (value.to_bits() & 0x7f80_0000 != 0x7f80_0000)))
     }
 }

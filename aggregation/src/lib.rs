@@ -1,11 +1,11 @@
 //! The step's arithmetic, as pure functions over slices: the canonical tree in which sums are
 //! added, counter-based randomness, weightings, optimizers, learning-rate schedules and clipping.
 //!
-//! Nothing here reads a clock, a file or a global generator: state is passed in and returned, and
-//! randomness comes from counters ([`random`]). The configuration types ([`Optimizer`],
-//! [`Schedule`], [`Weighting`]) are the ones that the experiment file deserialises into, so that a
-//! method and its parameters have one source. All three are read through [`settings`], which
-//! refuses unknown keys and impossible values with the key's name.
+//! Nothing here reads a clock, a file or a global generator. State is passed in and returned, and
+//! randomness comes from counters ([`random`]). The experiment file deserialises into the
+//! configuration types ([`Optimizer`], [`Schedule`], [`Weighting`]), so a method and its parameters
+//! have one source. All three are read through [`settings`], which refuses unknown keys and
+//! impossible values with the key's name.
 
 pub mod affinity;
 pub mod aggregate;

@@ -1,4 +1,5 @@
-//! Combinations of the Jacobian: its rows are the tasks' gradients over the shared parameters.
+//! Combinations of the rows of the Jacobian. The rows are the tasks' gradients over the shared
+//! parameters.
 
 use rayon::prelude::*;
 
@@ -7,8 +8,8 @@ use crate::lanes::{self, Level};
 /// Columns that one thread combines at a time.
 const BLOCK: usize = 1 << 14;
 
-/// The combination sum over t of alpha_t row_t, added in the rows' order in f64, rounded once. Rows
-/// whose alpha is 0 are not read.
+/// The sum over t of alpha_t row_t, added in the rows' order in f64 and rounded once. Rows whose
+/// alpha is 0 are not read.
 ///
 /// # Panics
 /// If there are no rows, their lengths differ, or alpha has another length than the rows.
@@ -21,8 +22,8 @@ pub fn combine(rows: &[&[f32]], alpha: &[f64]) -> Vec<f32> {
 /// Writes the sum of the rows, weighted by alpha, into `out`.
 ///
 /// # Panics
-/// If there are no rows, alpha has another length than the rows, or `out` another than each of
-/// them.
+/// If there are no rows, alpha has another number of entries than there are rows, or `out` has
+/// another length than the rows.
 pub fn combine_into(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
     assert_eq!(rows.len(), alpha.len(), "one alpha a row");
     let factors: Vec<f64> = alpha.iter().copied().filter(|alpha| *alpha != 0.0).collect();
@@ -33,8 +34,8 @@ pub fn combine_into(rows: &[&[f32]], alpha: &[f64], out: &mut [f32]) {
     });
 }
 
-/// A vector of which each value depends on the rows' values in its column; `part` gets a first
-/// column, the rows from there, and room for some columns.
+/// A vector whose values each depend on one column of the rows alone. `part` computes some columns:
+/// it gets the first column, the rows from there on, and the output.
 ///
 /// # Panics
 /// If there are no rows or their lengths differ.

@@ -1,31 +1,31 @@
-//! Randomness from counters: every number is a function of (seed, purpose, indices, element), made
-//! on the host.
+//! Randomness from counters: every number is a function of (seed, purpose, indices, element),
+//! computed on the host.
 //!
-//! A [`Stream`] stands for one (seed, purpose, indices); its elements can be asked for in any order
-//! and by any thread. The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as
-//! easy as 1, 2, 3", SC 2011).
+//! A [`Stream`] stands for one (seed, purpose, indices). Any thread can ask for its elements in any
+//! order. The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
+//! 3", SC 2011).
 
-// Lanes of several arrays, walked side by side by their number, become vector instructions.
+// The compiler turns these loops over the lanes of several arrays into vector instructions.
 #![allow(clippy::needless_range_loop)]
 
 use crate::lanes::{Level, vectorised};
 
-/// What numbers are for. The value is part of the counter: numbers for two purposes never coincide,
-/// and a purpose keeps its value.
+/// What numbers are for. The value is part of the counter, so numbers for two purposes never
+/// coincide. A purpose's value never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Purpose {
-    /// First values of parameters; indices: block.
+    /// Initial values of parameters; indices: block.
     InitialWeights = 1,
     /// Dropout masks; indices: step, feed, microbatch, layer.
     Dropout = 2,
     /// The order of rows in an epoch; indices: feed, microbatch, epoch.
     Shuffle = 3,
-    /// Training, validation or test.
+    /// Which rows train, validate and test.
     Split = 4,
     /// The partition that a row is in.
     Partition = 5,
-    /// Changes to inputs; indices: step, feed, microbatch.
+    /// Augmentation of inputs; indices: step, feed, microbatch.
     Augmentation = 6,
     /// Random choices of a weighting; indices: step.
     Weighting = 7,
@@ -35,7 +35,7 @@ pub enum Purpose {
     Probe = 9,
 }
 
-/// One philox block: four words for a counter and a key.
+/// One Philox block: four words from a counter and a key.
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let mut c = counter;
     let mut k = key;
@@ -50,8 +50,8 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
-/// The numbers of one (seed, purpose, indices). Use one stream for one kind of number: kinds share
-/// the same bits.
+/// The numbers of one (seed, purpose, indices). Use one stream for one kind of number, because all
+/// kinds share the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
     key: [u32; 2],
@@ -72,8 +72,7 @@ impl Stream {
     /// The stream of these indices and one more.
     #[must_use]
     pub fn child(&self, index: u64) -> Self {
-        // The last word is set apart from those of elements, so that a child never meets its
-        // parent's numbers.
+        // The last word differs from those of elements, so a child never has its parent's numbers.
         let [a, b, c, d] = philox([index as u32, (index >> 32) as u32, self.high[0], !self.high[1]], self.key);
         Stream { key: [a, b], high: [c, d] }
     }
@@ -137,11 +136,12 @@ impl Stream {
     }
 }
 
-/// Philox blocks that run side by side in the lanes of a vector.
+/// The number of Philox blocks that are computed side by side in the lanes of a vector.
 const BLOCKS: usize = 16;
 
 vectorised! {
-    /// The uniform numbers of many blocks from `first`, the same as of [`philox`] one by one.
+    /// The uniform numbers of many blocks from `first` on. They equal those of [`philox`] one by
+    /// one.
     fn uniform_blocks(key: [u32; 2], high: [u32; 2], first: u64, out: &mut [[f32; 4 * BLOCKS]]) {
         for (chunk, out) in out.iter_mut().enumerate() {
             let start = first + (chunk * BLOCKS) as u64;
@@ -181,8 +181,8 @@ fn uniform(bits: u32) -> f32 {
     (bits >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
-/// Box and Muller's transform of two pairs, in f64 through `libm`, which computes in software the
-/// same way everywhere.
+/// The Box-Muller transform of two pairs, in f64 with `libm`, which gives the same bits on every
+/// machine.
 fn normals(block: [u32; 4]) -> [f32; 4] {
     let pair = |a: u32, b: u32| {
         let open = (f64::from(a) + 1.0) / 4_294_967_296.0;
@@ -195,21 +195,21 @@ fn normals(block: [u32; 4]) -> [f32; 4] {
     [a, b, c, d]
 }
 
-/// A random order of [0, n) that is evaluated place by place, without a table.
+/// A random permutation of [0, n). Each place is computed by itself, without a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permutation {
     n: u64,
     rows: u64,
     columns: u64,
-    /// Of a Feistel network over a rectangle of rows x columns places, n or a few more.
+    /// The keys of a Feistel network over a rectangle of rows x columns places, n or a few more.
     keys: [u64; 2 * ROUNDS],
 }
 
-/// Double rounds of the network; few would do for many places, small rectangles mix slowly.
+/// Double rounds of the network. A few would be enough for large rectangles; small ones mix slowly.
 const ROUNDS: usize = 8;
 
 impl Permutation {
-    /// The order of `n` places that `stream` stands for.
+    /// The permutation of `n` places that `stream` stands for.
     ///
     /// # Panics
     /// If `n` is 0 or above 2^62.
@@ -226,7 +226,7 @@ impl Permutation {
         self.n
     }
 
-    /// What stands at place `i`; a bijection of [0, n).
+    /// The value at place `i`; a bijection of [0, n).
     ///
     /// # Panics
     /// If `i` is not below n.
@@ -235,7 +235,7 @@ impl Permutation {
         self.walk(i, Self::forward)
     }
 
-    /// The place where `x` stands: `at(position_of(x)) == x`.
+    /// The place of the value `x`: `at(position_of(x)) == x`.
     ///
     /// # Panics
     /// If `x` is not below n.
@@ -244,9 +244,9 @@ impl Permutation {
         self.walk(x, Self::backward)
     }
 
-    /// The network is a bijection of the rectangle; from a place in [0, n), its cycle comes back
-    /// into [0, n), and going on until it does is a bijection of [0, n). The rectangle has at most
-    /// rows - 1 places more than n, so that this takes one round nearly always.
+    /// Applies the network until the place is in [0, n). The network is a bijection of the
+    /// rectangle, so this is a bijection of [0, n). The rectangle has at most rows - 1 places more
+    /// than n, so one application is nearly always enough.
     fn walk(&self, start: u64, network: fn(&Self, u64, u64) -> (u64, u64)) -> u64 {
         let mut place = start;
         loop {
@@ -275,7 +275,7 @@ impl Permutation {
     }
 }
 
-/// A function of `value` and `key` that looks random, in [0, below).
+/// A pseudo-random function of `value` and `key`, in [0, below).
 fn scatter(value: u64, key: u64, below: u64) -> u64 {
     // The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014) between two uses of the key.
     let mut x = value.wrapping_add(key);

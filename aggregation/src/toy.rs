@@ -3,16 +3,18 @@
 //!
 //! With c1 = max(tanh(y/2), 0) and c2 = max(-tanh(y/2), 0)
 //!
+//! ```text
 //! f1 = c1 (ln max(|(-x-7)/2 + tanh y|, 5e-6) + 6) + c2 (((7-x)^2 + 0.1 (y+8)^2)/10 - 20),
 //! f2 = c1 (ln max(|(3-x)/2 - tanh y + 2|, 5e-6) + 6) + c2 (((x+7)^2 + 0.1 (y+8)^2)/10 - 20)
+//! ```
 //!
-//! (Liu et al., Conflict-averse gradient descent, NeurIPS 2021, appendix; Navon et al., Multi-task
-//! learning as a bargaining game, ICML 2022, scale f1 by 0.1 and start elsewhere). Where y > 0 two
-//! steep valleys conflict; a descent has to cross them to the [Pareto set](Pareto) at y < 0.
+//! (Liu et al., Conflict-averse gradient descent, NeurIPS 2021, appendix). Navon et al., Multi-task
+//! learning as a bargaining game, ICML 2022, scale f1 by 0.1 and start elsewhere. If y > 0, two
+//! steep valleys conflict. A descent has to cross them to reach the [Pareto set](Pareto) at y < 0.
 //!
-//! A descent is training without data: parameters in f32 with Adam at 1e-3, a weighting with all
-//! that it may need. There is no noise, so the two halves of a batch are equal; one step sees all
-//! there is, so it is an epoch; the point is one block.
+//! A descent trains without data: parameters in f32, Adam at 1e-3, and any weighting. There is no
+//! noise, so the two halves of a batch are equal. A step sees all the data, so it is an epoch. The
+//! point is one block.
 
 use crate::gramian::Gramian;
 use crate::matrix::combine;
@@ -27,10 +29,10 @@ pub use pareto::Pareto;
 /// A point of the plane, (x, y).
 pub type Point = [f64; 2];
 
-/// Logarithms are of at least this.
+/// The smallest argument of the logarithms.
 const LOWER: f64 = 5e-6;
 
-/// No loss is below this, nor reaches it.
+/// The infimum of both losses. No point reaches it.
 const INFIMUM: f64 = -20.0;
 
 /// A setting of the toy problem.
@@ -54,7 +56,7 @@ impl Problem {
         }
     }
 
-    /// The points from which the paper's descents start.
+    /// The points at which the paper's descents start.
     pub fn starts(self) -> &'static [Point] {
         match self {
             Problem::CaGrad => &[[-8.5, 7.5], [-8.5, -5.0], [9.0, 9.0]],
@@ -62,7 +64,7 @@ impl Problem {
         }
     }
 
-    /// How many steps the paper takes.
+    /// The number of steps that the paper takes.
     pub fn steps(self) -> u64 {
         match self {
             Problem::CaGrad => 100_000,
@@ -70,7 +72,7 @@ impl Problem {
         }
     }
 
-    /// What the two losses are multiplied by.
+    /// The factors of the two losses.
     fn scales(self) -> [f64; 2] {
         match self {
             Problem::CaGrad => [1.0, 1.0],
@@ -83,8 +85,8 @@ impl Problem {
         self.evaluate(point).0
     }
 
-    /// The gradients of f1 and f2, one a row. At a kink of a max the gradient is that of its
-    /// argument, as PyTorch's `clamp` has it.
+    /// The gradients of f1 and f2, one in each row. At a kink of a max the gradient is that of its
+    /// argument, as with PyTorch's `clamp`.
     pub fn gradients(self, point: Point) -> [[f64; 2]; 2] {
         self.evaluate(point).1
     }
@@ -115,13 +117,13 @@ impl Problem {
     }
 }
 
-/// ln max(|u|, 5e-6) + 6 and its slopes, from u and its slopes.
+/// The value and the slopes of ln max(|u|, 5e-6) + 6, from u and its slopes.
 fn valley(u: f64, slopes: [f64; 2]) -> (f64, [f64; 2]) {
     let value = libm::log(u.abs().max(LOWER)) + 6.0;
     (value, if u.abs() >= LOWER { slopes.map(|slope| slope / u) } else { [0.0; 2] })
 }
 
-/// ((x - centre)^2 + 0.1 (y+8)^2)/10 - 20 and its slopes.
+/// The value and the slopes of ((x - centre)^2 + 0.1 (y+8)^2)/10 - 20.
 fn bowl([x, y]: Point, centre: f64) -> (f64, [f64; 2]) {
     let value = ((x - centre) * (x - centre) + 0.1 * (y + 8.0) * (y + 8.0)) / 10.0 + INFIMUM;
     (value, [(x - centre) / 5.0, (y + 8.0) / 50.0])
@@ -142,8 +144,7 @@ pub struct Descent<'a> {
 }
 
 impl<'a> Descent<'a> {
-    /// The descent from the setting's start of this number, with a method that was built for two
-    /// tasks.
+    /// The descent from the setting's start `start`, with a method that was built for two tasks.
     ///
     /// # Panics
     /// If the setting has no such start.
@@ -217,10 +218,10 @@ impl<'a> Descent<'a> {
     }
 }
 
-/// What a descent came to.
+/// The course and the end of a descent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trajectory {
-    /// The point of its start.
+    /// Its first point.
     pub start: Point,
     /// Its points after 0, k, 2k, ... steps and after the last.
     pub points: Vec<Point>,
@@ -236,7 +237,7 @@ impl Trajectory {
         self.points.last().copied().unwrap_or(self.start)
     }
 
-    /// Whether it ended on the Pareto set, to a tenth: what the papers' figures can show.
+    /// Whether it ended within 0.1 of the Pareto set, which is what the papers' figures can show.
     pub fn reaches(&self) -> bool {
         self.distance <= 0.1
     }

@@ -1,8 +1,8 @@
 //! The canonical tree: the fixed binary tree over the microbatches [0, V) in which sums are added.
 //!
-//! A node of length n splits at the largest power of two below n, relative to its start. Because
-//! the shape depends on V alone, sums added along it have the same bits however the leaves are
-//! spread over workers.
+//! A node of length n splits at the largest power of two below n, relative to its start. The shape
+//! depends on V alone. So sums along the tree have the same bits, however the leaves are spread
+//! over workers.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lanes::{self, Level};
 
-/// A node: the leaves from `lo` to before `hi`.
+/// A node: the leaves [lo, hi).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Node {
     /// First leaf.
@@ -45,7 +45,7 @@ impl Node {
         self.len() == 1
     }
 
-    /// The left and the right half; none for a leaf.
+    /// The left and the right child. `None` for a leaf.
     pub fn children(self) -> Option<(Node, Node)> {
         if self.is_leaf() {
             return None;
@@ -84,7 +84,8 @@ impl Node {
     }
 }
 
-/// The fewest nodes of the tree under `root` that make up the leaves [lo, hi), from left to right.
+/// The smallest list of nodes of the tree under `root` that covers the leaves [lo, hi), from left
+/// to right.
 pub fn cover(root: Node, lo: u32, hi: u32) -> Vec<Node> {
     let mut nodes = Vec::new();
     cover_into(root, lo, hi, &mut nodes);
@@ -106,16 +107,15 @@ fn cover_into(node: Node, lo: u32, hi: u32, nodes: &mut Vec<Node>) {
 /// Why values don't make up a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Uncovered {
-    /// No value is there for this node or for the nodes that make it up.
+    /// A node has no value, and its descendants do not cover it.
     #[error("no value covers the leaves {} to {}", .0.lo, .0.hi)]
     Missing(Node),
-    /// The place of a value is not a node of the tree, or another value covers it.
+    /// A value belongs to a range that is not a node of the tree, or another value covers it.
     #[error("the value of the leaves {} to {} has no place in the tree", .0.lo, .0.hi)]
     Surplus(Node),
 }
 
-/// Adds values of tree nodes up to the root, left plus right, in the tree's order whatever the
-/// nodes are.
+/// Adds the values of nodes up to the root, left plus right, in the tree's order.
 ///
 /// # Errors
 /// [`Uncovered`] if leaves have no value, or a value has no place.
@@ -137,10 +137,10 @@ fn fold_at<T>(node: Node, values: &mut BTreeMap<Node, T>, add: &mut impl FnMut(T
     Ok(add(left, right))
 }
 
-/// Makes a value of each leaf under `root`, from left to right, and adds them up in the tree's
+/// Makes a value from each leaf under `root`, from left to right, and adds them in the tree's
 /// order.
 ///
-/// At most log2 of the leaves + 1 values exist at a time.
+/// At most log2(leaves) + 1 values exist at a time.
 pub fn fold_leaves<T>(root: Node, leaf: &mut impl FnMut(u32) -> T, add: &mut impl FnMut(T, T) -> T) -> T {
     match root.children() {
         None => leaf(root.lo),
@@ -152,7 +152,7 @@ pub fn fold_leaves<T>(root: Node, leaf: &mut impl FnMut(u32) -> T, add: &mut imp
     }
 }
 
-/// `into[i] += other[i]`: left plus right, where `into` is the left.
+/// `into[i] += other[i]`. `into` is the left side.
 ///
 /// # Panics
 /// If the lengths differ.

@@ -1,14 +1,14 @@
 //! Means by coordinate without the largest and smallest values.
 
-// Lanes of several arrays, walked side by side by their number, become vector instructions.
+// The compiler turns these loops over the lanes of several arrays into vector instructions.
 #![allow(clippy::needless_range_loop)]
 
 use crate::lanes::{Level, vectorised};
 use crate::matrix;
 
-/// By coordinate, `factor` times the mean of what is left of the rows' values without the `trim`
-/// largest and the `trim` smallest. Sums are in f64, from the smallest value on, so that the order
-/// of the rows does not matter. `rows` are finite.
+/// For each coordinate, `factor` times the mean of the rows' values without the `trim` largest and
+/// the `trim` smallest. Sums are in f64 and start at the smallest value, so the order of the rows
+/// does not matter. `rows` are finite.
 ///
 /// # Panics
 /// If nothing is left, or the rows' lengths differ.
@@ -24,14 +24,14 @@ pub fn mean(rows: &[&[f32]], trim: usize, factor: f64) -> Vec<f32> {
 /// Columns that are sorted side by side.
 const LANES: usize = 16;
 
-/// A row's values in these columns, in one line of the cache: across two of them, every load and
-/// store takes twice as long.
+/// A row's values in these columns, in one cache line. Across two lines, every load and store takes
+/// twice as long.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Column([f32; LANES]);
 
-/// The places to compare, and exchange where the first is larger, so that any values end in
-/// ascending order: merge exchange (Batcher, 1968; Knuth, The Art of Computer Programming 3,
+/// The pairs of places to compare, and to swap if the first is larger. After all of them any values
+/// are in ascending order: merge exchange (Batcher, 1968; Knuth, The Art of Computer Programming 3,
 /// algorithm 5.2.2M).
 fn sorting_network(places: usize) -> Vec<(usize, usize)> {
     let mut network = Vec::new();
@@ -54,7 +54,7 @@ fn sorting_network(places: usize) -> Vec<(usize, usize)> {
 }
 
 vectorised! {
-    /// The means of sorted columns, times a factor; `columns` is room for some of them.
+    /// The means of sorted columns, times a factor. `columns` is scratch space for some of them.
     fn trim_columns(
         rows: &[&[f32]],
         network: &[(usize, usize)],

@@ -1,4 +1,4 @@
-//! Every weighting on numbers that are worked out by hand.
+//! Every weighting on numbers that were worked out by hand.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn random_weights_are_a_softmax_of_normals_and_new_in_each_step() {
     let second = trial.alpha_of_losses(&[1.0; 3]);
     assert!(first != second && first.iter().chain(&second).all(|alpha| *alpha > 0.0));
     assert!((first.iter().sum::<f64>() - 1.0).abs() < 1e-15);
-    // Three tasks or two of them: the odds between two tasks are the same.
+    // With two of the three tasks present, the ratio of their weights is the same.
     trial.present = vec![0, 2];
     let two = trial.alpha_of_losses(&[1.0; 2]);
     close(&[two[0] / two[1]], &[second[0] / second[2]]);
@@ -100,7 +100,8 @@ fn gradnorm_moves_weights_towards_equal_norms() {
     close(&trial.alpha_of_norms(&[3.0, 1.0]), &[1.0, 1.0]);
     // w = [-0.2, 0.2].
     close(&trial.alpha_of_norms(&[3.0, 1.0]), &[0.8026246798, 1.1973753202]);
-    // A loss that fell to a half of the other's rate: mean 2, targets 2 (2/3)^1.5 and 2 (4/3)^1.5.
+    // The second loss fell to half of its first value: the mean is 2, the targets are 2 (2/3)^1.5
+    // and 2 (4/3)^1.5.
     let mut trained = Trial::new("method = \"gradnorm\"", 2);
     let rows = [[2.0f32, 0.0], [0.0, 2.0]];
     assert_eq!(trained.alpha(&rows, &[1.0, 1.0]), [1.0, 1.0]);
@@ -119,7 +120,7 @@ fn mgda_is_the_shortest_vector_of_the_hull() {
     close(&alpha("l2", [2.0, 1.0]), &[0.5, 0.5]);
     close(&alpha("loss", [2.0, 1.0]), &[0.5, 0.5]);
     close(&alpha("loss+", [2.0, 1.0]), &[0.8, 0.2]);
-    // The nearer end of a hull that turns away.
+    // The hull's nearest point is one of its ends.
     close(&Trial::new("method = \"mgda\"", 2).alpha(&[[1.0f32, 0.0], [3.0, 1.0]], &[1.0; 2]), &[1.0, 0.0]);
 }
 
@@ -133,19 +134,20 @@ fn pcgrad_projects_conflicting_gradients_off_each_other() {
 fn gradvac_raises_cosines_to_a_moving_target() {
     let mut trial = Trial::new("method = \"gradvac\"", 2);
     close(&trial.alpha(&CONFLICT, &[1.0; 2]), &[2.0, 1.5]);
-    // The target is cos / 2 = -0.3535533906; the turn 0.4398457660 times the norms' ratio.
+    // The target is cos / 2 = -0.3535533906. The turn is 0.4398457660 times the ratio of the norms.
     close(&trial.alpha(&CONFLICT, &[1.0; 2]), &[1.6220358464, 1.3110179232]);
 }
 
 #[test]
 fn gradvac_takes_cosines_by_layer_or_by_block() {
-    // Blocks of 2, 1 and 3 columns; the conflict is in the first one alone.
+    // Blocks of 2, 1 and 3 columns. Only the first has a conflict.
     let rows = [[1.0f32, 0.0, 1.0, 1.0, 0.0, 0.0], [-1.0, 1.0, 2.0, 1.0, 0.0, 0.0]];
     let direction = |granularity: &str| {
         let mut trial = Trial::new(&format!("method = \"gradvac\"\ngranularity = \"{granularity}\""), 2);
         trial.direction(&rows, &[1.0; 2])
     };
-    // By block the first becomes 2 g_0 + 1.5 g_1; in its layer the second block makes up for it.
+    // By block, the first becomes 2 g_0 + 1.5 g_1. By layer, the second block makes up for the
+    // conflict of the first.
     close_f32(&direction("parameter"), &[0.5, 1.5, 3.0, 2.0, 0.0, 0.0]);
     close_f32(&direction("layer"), &[0.0, 1.0, 3.0, 2.0, 0.0, 0.0]);
     close_f32(&direction("whole"), &[0.0, 1.0, 3.0, 2.0, 0.0, 0.0]);
@@ -173,7 +175,7 @@ fn nash_mtl_solves_its_equation_and_shortens() {
     let root = 0.5f64.sqrt();
     close(&trial.alpha_of_norms(&[2.0, 1.0]), &[0.5 * root, root]);
     trial.step = 1;
-    // The answer of step 0 on other gradients, shortened again.
+    // The answer of step 0 is applied to other gradients and shortened again.
     let norm = (25.0f64 + 1.0).sqrt();
     close(&trial.alpha_of_norms(&[10.0, 1.0]), &[0.5 / norm, 1.0 / norm]);
     trial.step = 2;
@@ -203,7 +205,8 @@ fn upgrad_averages_the_projected_gradients() {
     close(&Trial::new("method = \"upgrad\"\nreg_eps = 0", 2).alpha(&CONFLICT, &[1.0; 2]), &[1.0, 0.75]);
     let preferred = "method = \"upgrad\"\nreg_eps = 0\npreference = [1, 0]";
     close(&Trial::new(preferred, 2).alpha(&CONFLICT, &[1.0; 2]), &[1.0, 0.5]);
-    // With the ridge: v_1 = u_1 / (1 + 3e-4) and v_0 = 2 u_0 with trace 3, each from G + 3e-4 I.
+    // With the ridge: v_1 = u_1 / (1 + 3e-4) and v_0 = 2 u_0. The trace is 3, so both are from G +
+    // 3e-4 I.
     let ridged = [0.5 + 0.5 / 1.0003, 0.5 / 2.0003 + 0.5];
     close(&Trial::new("method = \"upgrad\"", 2).alpha(&CONFLICT, &[1.0; 2]), &ridged);
 }
@@ -276,7 +279,8 @@ fn moco_follows_a_moving_average_of_unit_gradients() {
     trial.step = 1;
     // beta = 0.5 / sqrt 2: Y = 0.6767766953 unit rows.
     close_f32(&trial.direction(&rows, &[1.0; 2]), &[0.3383883476, 0.3383883476]);
-    // Two equal rows and one across: l = softmax(1/3 - 0.1 Y Y^T l), Y Y^T l = [1, 1, 1/2] / 6.
+    // Two equal rows and an orthogonal one: l = softmax(1/3 - 0.1 Y Y^T l), Y Y^T l = [1, 1, 1/2] /
+    // 6.
     let mut uneven = Trial::new("method = \"moco\"", 3);
     let direction = uneven.direction(&[[1.0f32, 0.0], [1.0, 0.0], [0.0, 1.0]], &[1.0; 3]);
     close_f32(&direction, &[0.3324061, 0.1675939]);
@@ -304,7 +308,7 @@ fn excess_risks_in_f32_are_those_in_f64_but_for_a_millionth() {
     let row = |task: u64, step: u64| {
         let mut row = vec![0.0f32; 1003];
         Stream::new(7, Purpose::Synthetic, &[task, step]).fill_normal(0, &mut row);
-        // From what is lost beside 1e-7 to what is large.
+        // The values range from those that are lost beside 1e-7 to large ones.
         row.iter_mut().enumerate().for_each(|(at, value)| *value *= 10f32.powi(at as i32 % 11 - 6));
         row
     };

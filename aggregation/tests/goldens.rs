@@ -67,23 +67,23 @@ fn products(matrix: &[Vec<f64>], direction: &[f64]) -> Vec<f64> {
     matrix.iter().map(product).collect()
 }
 
-/// What Nash bargaining maximises over unit vectors d (Navon et al., claim 3.1): the sum of log
-/// <g_t, d>; nothing where a task loses.
+/// The objective of Nash bargaining over unit vectors d (Navon et al., claim 3.1): the sum of log
+/// <g_t, d>. Minus infinity if a task loses.
 fn bargain(matrix: &[Vec<f64>], direction: &[f64]) -> f64 {
     let length = norm(direction.iter().copied());
     let gain = |product: f64| if product > 0.0 { (product / length).ln() } else { f64::NEG_INFINITY };
     products(matrix, direction).into_iter().map(gain).sum()
 }
 
-/// What Krum makes small (Blanchard et al., section 4): the scores of the two rows of which `mean`
-/// is the mean.
+/// The objective of Krum (Blanchard et al., section 4): the scores of the two rows whose mean is
+/// `mean`.
 fn krum_score(matrix: &[Vec<f64>], mean: &[f64]) -> f64 {
     let distance = |i: usize, j: usize| matrix[i].iter().zip(&matrix[j]).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
     let rows = matrix.len();
     let score = |i: usize| {
         let mut distances: Vec<f64> = (0..rows).filter(|j| *j != i).map(|j| distance(i, j)).collect();
         distances.sort_by(f64::total_cmp);
-        // The parameters of the two results: one byzantine row, two selected.
+        // The parameters of these two results: one byzantine row, two selected.
         distances[..rows - 1 - 2].iter().sum::<f64>()
     };
     let is_mean = |&(i, j): &(usize, usize)| {
@@ -95,9 +95,9 @@ fn krum_score(matrix: &[Vec<f64>], mean: &[f64]) -> f64 {
     score(pair.0) + score(pair.1)
 }
 
-/// The reference results that are not met. `nash_mtl`: torchjd's solver gave up on two of them and
-/// returned the sum, and stopped early on the third. `krum`: torchjd adds distances, the paper
-/// their squares.
+/// The reference results that our results differ from. `nash_mtl`: torchjd's solver failed on two
+/// of them and returned the sum, and stopped early on the third. `krum`: torchjd adds distances,
+/// the paper their squares.
 const MISSED: [&str; 4] = ["scales-2-nash_mtl", "scales-2-krum", "lowrank-3-nash_mtl", "lowrank-8-nash_mtl"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Optimizers against PyTorch and the papers, and how updates are cut.
+//! Optimizers give PyTorch's and the papers' numbers, however an update is cut.
 
 use std::ops::Range;
 

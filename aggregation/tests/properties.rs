@@ -1,6 +1,6 @@
-//! What must hold for weightings on any gradients: on 1,000 drawn matrices each, of 1 to 8 tasks
-//! and 1 to 24 parameters, of independent, conflicting, badly scaled, dependent, equal and
-//! vanishing rows, at scales of 0 and 1e-10 to 1e15.
+//! Properties of weightings on any gradients. Each is checked on 1,000 random matrices of 1 to 8
+//! tasks and 1 to 24 parameters. Rows are independent, conflicting, badly scaled, dependent, equal
+//! or vanishing, at scales of 0 and 1e-10 to 1e15.
 
 mod support;
 
@@ -12,11 +12,11 @@ use support::Trial;
 
 const MATRICES: u64 = 1000;
 
-/// What G in f64 can tell of a direction where rows are dependent: the root of its rounding.
+/// The precision of a direction from G in f64 if rows are dependent: the root of f64's rounding.
 const ROUNDING: f64 = 3e-8;
 
-/// Every method with values for the parameters that have no default, and with others for those that
-/// change what is computed.
+/// Every method with values for the parameters that have no default, and with further values for
+/// parameters that change what is computed.
 const ALL: &[&str] = &[
     "sum",
     "mean",
@@ -70,7 +70,7 @@ const ALL: &[&str] = &[
     "excess_mtl",
 ];
 
-/// A method in short (`mgda smoothing=0.9`) for so many tasks.
+/// A method in a short form (`mgda smoothing=0.9`), for this many tasks.
 fn trial(short: &str, tasks: usize) -> Trial {
     let (method, parameters) = short.split_once(' ').unwrap_or((short, ""));
     let parameters = match parameters {
@@ -80,7 +80,7 @@ fn trial(short: &str, tasks: usize) -> Trial {
     Trial::new(&format!("method = \"{method}\"\n{parameters}"), tasks)
 }
 
-/// How many tasks a method needs at least.
+/// The smallest number of tasks that a method accepts.
 fn tasks_min(short: &str) -> usize {
     match short {
         "krum byzantine=0" | "trimmed_mean trim=1" => 3,
@@ -91,7 +91,7 @@ fn tasks_min(short: &str) -> usize {
 
 const SCALES: [f32; 7] = [0.0, 1e-10, 1.0, 1e3, 1e5, 1e10, 1e15];
 
-/// The number `matrix`th matrix, of at least so many tasks, unscaled.
+/// Random matrix number `matrix`, of at least this many tasks, unscaled.
 fn drawn(matrix: u64, tasks_min: usize) -> Vec<Vec<f32>> {
     let stream = Stream::new(7, Purpose::Synthetic, &[matrix]);
     let pick = |element: u64, below: usize| (stream.u32_at(element) as usize) % below;
@@ -105,7 +105,7 @@ fn drawn(matrix: u64, tasks_min: usize) -> Vec<Vec<f32>> {
     let mut rows: Vec<Vec<f32>> = (0..tasks as u64).map(row).collect();
     match matrix % 6 {
         1 => {
-            // Conflict: every row is drawn away from the one before.
+            // Conflict: every row is turned away from the one before.
             for task in 1..tasks {
                 let before = rows[task - 1].clone();
                 rows[task].iter_mut().zip(before).for_each(|(value, before)| *value -= 1.5 * before);
@@ -134,7 +134,7 @@ fn scaled(mut rows: Vec<Vec<f32>>, scale: f32) -> Vec<Vec<f32>> {
     rows
 }
 
-/// Losses of 1e-3 to 1e3, now and then 0.
+/// Losses of 1e-3 to 1e3. Some are 0.
 fn losses(matrix: u64, tasks: usize) -> Vec<f64> {
     let stream = Stream::new(8, Purpose::Synthetic, &[matrix]);
     let loss = |task: u64| {
@@ -148,7 +148,7 @@ fn gramian(rows: &[Vec<f32>]) -> Gramian {
     Gramian::of_rows(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-/// Whether the rows are independent, far enough from dependence for a comparison.
+/// Whether the rows are independent enough for a comparison.
 fn independent(gramian: &Gramian) -> bool {
     let least = linear::eigen(gramian.cosines().values(), gramian.tasks()).values[0];
     gramian.norms().iter().all(|norm| *norm > 0.0) && least > 1e-3
@@ -168,12 +168,12 @@ fn difference(a: &[f64], b: &[f64]) -> f64 {
     norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>())
 }
 
-/// What the rows can add up to with these weights: the size against which rounding counts.
+/// The length that the rows could add up to with these weights. Rounding is measured against it.
 fn size(gramian: &Gramian, alpha: &[f64]) -> f64 {
     gramian.norms().iter().zip(alpha).map(|(norm, alpha)| norm * alpha.abs()).sum()
 }
 
-/// alpha of a method that needs the Gramian alone, and its certificate.
+/// The alpha of a method that needs the Gramian alone, and its certificate.
 fn of_gramian(short: &str, gramian: &Gramian) -> (Vec<f64>, Option<Certificate>) {
     let statistics = Statistics { gramian: Some(gramian), ..Statistics::default() };
     let outcome = trial(short, gramian.tasks()).weigh(&statistics).expect(short);
@@ -193,7 +193,7 @@ fn directions_are_finite_and_of_the_right_length() {
         for matrix in 0..MATRICES {
             let rows = scaled(drawn(matrix, tasks_min(short)), SCALES[(matrix / 6 % 7) as usize]);
             let mut trial = trial(short, rows.len());
-            // Three steps, so that states that were learned are used.
+            // Three steps, so that learned states are used.
             for step in 0..3 {
                 trial.epoch = step;
                 let losses = losses(3 * matrix + step, rows.len());
@@ -228,9 +228,10 @@ fn order(matrix: u64, tasks: usize) -> Vec<usize> {
 
 #[test]
 fn the_order_of_tasks_does_not_matter() {
-    // Those that draw are compared in distribution below; constant weights belong to places.
+    // Random methods are compared in distribution below. Constant weights belong to places.
     let by_chance = ["random", "pcgrad", "gradvac"];
-    // Their directions jump, grow without bound or are not unique where rows become dependent.
+    // The directions of these methods jump, grow without bound or are not unique if rows become
+    // dependent.
     let regular = ["imtl_g", "config", "aligned_mtl", "nash_mtl", "fairgrad"];
     for short in ALL {
         let method = short.split(' ').next().expect("has a name");
@@ -272,7 +273,7 @@ fn the_order_of_tasks_does_not_matter_in_distribution() {
             let rows = drawn(matrix, 1);
             let order = order(matrix, rows.len());
             let permuted: Vec<Vec<f32>> = order.iter().map(|&task| rows[task].clone()).collect();
-            // Mean and its squared error of the product with a fixed direction.
+            // The mean of the product with a fixed direction, and its squared error.
             let probe = Stream::new(10, Purpose::Synthetic, &[matrix]);
             let moments = |rows: &[Vec<f32>], first_seed: u64| {
                 let (mut sum, mut squares) = (0.0, 0.0);
@@ -297,7 +298,7 @@ fn the_order_of_tasks_does_not_matter_in_distribution() {
     }
 }
 
-/// Draws that fulfil a condition, a thousand of them.
+/// A thousand random matrices that fulfil a condition.
 fn thousand(condition: impl Fn(&Gramian) -> bool) -> impl Iterator<Item = (u64, Vec<Vec<f32>>, Gramian)> {
     let scale = |matrix: u64| SCALES[1 + (matrix / 6 % 6) as usize];
     let all = (0..20 * MATRICES).map(move |matrix| {
@@ -334,7 +335,7 @@ fn a_ridge_harms_tasks_by_what_it_says() {
             for (task, product) in gramian.times(&alpha).into_iter().enumerate() {
                 let limit = -1.0001e-4 * trace * alpha[task];
                 assert!(product >= limit, "{short}, matrix {matrix}, task {task}: {product} below {limit}");
-                // And never by more than a cosine of -0.2.
+                // No task is ever harmed by more than a cosine of -0.2.
                 let limit = -0.2 * norms[task] * gramian.quadratic(&alpha).sqrt() - ROUNDING * norms[task] * size;
                 assert!(product >= limit, "{short}, matrix {matrix}, task {task}: {product} below {limit}");
                 harmed += u64::from(product < -ROUNDING * norms[task] * size);
@@ -372,8 +373,8 @@ fn config_and_imtl_g_treat_independent_gradients_alike() {
 
 #[test]
 fn upgrad_is_at_least_as_long_as_the_shortest_vector_of_the_hull() {
-    // So that it is 0 only where no direction is good for all tasks. Its products with that vector
-    // add up to no less.
+    // The inner products with the shortest vector of the hull add up to at least its squared norm.
+    // So the direction is 0 only if no direction is good for all tasks.
     let mut stationary = 0;
     for (matrix, rows, gramian) in thousand(|_| true) {
         let shortest = norm(&combined(&rows, &of_gramian("mgda", &gramian).0));
@@ -424,7 +425,7 @@ fn cagrad_keeps_its_distance_from_the_mean() {
 
 #[test]
 fn solvers_end_with_certificates() {
-    // A fixed point exists where the gradients are independent.
+    // A fixed point exists if the gradients are independent.
     let checked = [
         ("mgda", false),
         ("cagrad", false),

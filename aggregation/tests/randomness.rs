@@ -1,4 +1,5 @@
-//! Philox's known answers, the distributions made of it, and permutations without a table.
+//! Philox's known answers, the distributions that are made from it, and permutations without a
+//! table.
 
 use std::collections::HashSet;
 
@@ -75,7 +76,7 @@ fn normal_numbers_have_the_normal_moments() {
 
 #[test]
 fn normal_numbers_keep_their_bits() {
-    // Written down once: a change of these numbers changes the first parameters of every run.
+    // A change of these numbers changes the initial parameters of every run.
     let bits: Vec<u32> =
         (0..4).map(|i| Stream::new(42, Purpose::InitialWeights, &[3]).normal_at(i).to_bits()).collect();
     assert_eq!(bits, NORMAL_BITS);
@@ -140,6 +141,6 @@ fn every_value_comes_to_every_place_about_equally_often() {
 fn neighbours_do_not_stay_neighbours() {
     let order = Permutation::new(100_000, stream(9));
     let near = (0..99_999).filter(|&place| order.at(place).abs_diff(order.at(place + 1)) < 100).count();
-    // 2 * 100 / 100000 of the pairs.
+    // The expected number is 2 * 100 / 100000 of the pairs.
     assert!((120..290).contains(&near), "{near} neighbours are within 100 of each other");
 }

@@ -1,5 +1,5 @@
-//! `docs/experiment.md` has the tables of optimizers, schedules, robust sums and weightings that
-//! the registries say. `UPDATE=1 cargo test -p aggregation --test reference` writes them anew.
+//! `docs/experiment.md` has the tables of optimizers, schedules, robust sums and weightings as the
+//! registries have them. `UPDATE=1 cargo test -p aggregation --test reference` writes them.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Robust sums: small examples by hand, and what must hold for any vectors.
+//! Robust sums: small examples by hand, and properties for any vectors.
 
 use aggregation::Robust;
 use aggregation::random::{Permutation, Purpose, Stream};
@@ -28,14 +28,15 @@ fn sum(robust: &Robust, vectors: &[Vec<f32>]) -> Vec<f32> {
 #[test]
 fn small_examples_are_as_by_hand() {
     let five = [vec![1.0, 9.0], vec![2.0, -100.0], vec![4.0, 7.0], vec![8.0, 6.0], vec![1e30, 8.0]];
-    // Medians 4 and 7; means of 2, 4, 8 and of 6, 7, 8: five times each.
+    // The medians are 4 and 7, and the means are of 2, 4, 8 and of 6, 7, 8. The sums are five times
+    // each.
     assert_eq!(sum(&median(), &five), [20.0, 35.0]);
     assert_eq!(sum(&trimmed(1), &five), [5.0 * 14.0 / 3.0, 35.0]);
     assert_eq!(sum(&trimmed(2), &five), [20.0, 35.0]);
-    // Of an even number, the mean of the middle two.
+    // The median of an even number of values is the mean of the middle two.
     assert_eq!(sum(&median(), &[vec![1.0], vec![3.0], vec![4.0], vec![100.0]]), [14.0]);
-    // f = 1 of 5: the sum of the distances to the two nearest others. 0: 1 + 4, 1: 1 + 1, 2: 1 + 4,
-    // 4: 4 + 9, 50: far.
+    // With f = 1 of 5, the sums of the squared distances to the two nearest others are 1 + 4 for 0,
+    // 1 + 1 for 1, 1 + 4 for 2, 4 + 9 for 4, and large for 50.
     assert_eq!(sum(&krum(1), &[vec![0.0], vec![1.0], vec![2.0], vec![4.0], vec![50.0]]), [5.0]);
 }
 
@@ -49,7 +50,7 @@ fn of_one_or_two_vectors_nothing_can_be_left_out() {
     assert_eq!(sum(&krum(1), &[vec![5.0], vec![3.0]]), [6.0]);
 }
 
-/// Vectors around a common one, as microbatches' gradients are.
+/// Vectors around a common one, as the gradients of microbatches are.
 fn vectors(count: usize, length: usize, seed: u64) -> Vec<Vec<f32>> {
     let common = Stream::new(seed, Purpose::Synthetic, &[0]);
     let vector = |i: usize| {
@@ -68,8 +69,8 @@ proptest! {
         for robust in [median(), trimmed(1), trimmed(3)] {
             prop_assert_eq!(sum(&robust, &vectors), sum(&robust, &other));
         }
-        // Equal scores are decided by length and place: of vectors that are drawn only three or
-        // fewer have them.
+        // Length and place decide between equal scores. Among random vectors, only three or fewer
+        // have equal scores.
         if count > 3 {
             prop_assert_eq!(sum(&krum(1), &vectors), sum(&krum(1), &other));
         }
@@ -84,8 +85,9 @@ proptest! {
         }
     }
 
-    /// With f of n vectors wrong in whatever way, each coordinate stays among those of the others;
-    /// Krum gives one that is no further from the others than they are from each other.
+    /// With f of n vectors wrong in any way, each coordinate of median and trimmed mean stays
+    /// within those of the others. Krum's vector is no further from the others than they are from
+    /// each other.
     #[test]
     fn a_few_wrong_vectors_have_bounded_influence(
         wrong in 1usize..3, length in 1usize..40, seed in any::<u64>(), size in prop::sample::select(vec![1.0f32, 1e6, 1e30, 3e38]),

@@ -1,16 +1,16 @@
-//! The papers' tables of the toy problems, with all steps: which methods reach the Pareto set, and
-//! from which starts.
+//! The papers' tables of the toy problems, with all steps: which methods reach the Pareto set from
+//! which starts.
 
 use aggregation::Weighting;
 use aggregation::toy::{Problem, Trajectory, trajectories};
 
-/// From which of its starts a setting's Pareto set is reached.
+/// For each start of a setting, whether the method reaches the Pareto set.
 fn reached(problem: Problem, method: &str) -> Vec<bool> {
     let weighting: Weighting = toml::from_str(&format!("method = \"{method}\"")).expect("is right");
     let method = weighting.build(&["f1", "f2"]).expect("fits two tasks");
     let trajectories = trajectories(problem, method.as_ref(), problem.steps(), 0, 10).expect("has answers");
     let reached = trajectories.iter().map(|trajectory| {
-        // Nothing ends in between: a descent is on the set, or far from it.
+        // A descent ends on the set or far from it.
         assert!(trajectory.distance < 0.01 || trajectory.distance > 1.0, "{weighting}: {trajectory:?}");
         trajectory.reaches()
     });
@@ -53,7 +53,7 @@ fn a_descent_is_the_same_each_time_and_another_with_another_seed() {
 
 #[test]
 fn every_method_descends_with_what_the_toy_problem_has() {
-    // Krum looks for outliers among at least three.
+    // Krum needs at least three tasks.
     for name in Weighting::names().into_iter().filter(|name| *name != "krum") {
         let parameters = match name {
             "constant" => "weights = [1, 2]",

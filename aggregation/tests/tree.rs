@@ -1,5 +1,5 @@
-//! The canonical tree: its shape, covers, and that sums along it don't depend on which nodes were
-//! given.
+//! The canonical tree: its shape, its covers, and that sums along it do not depend on which nodes
+//! are given.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ proptest! {
             at = node.hi;
         }
         prop_assert_eq!(at, hi.max(lo));
-        // Fewest: no two neighbours are the children of one node.
+        // The cover is smallest: no two neighbours are the children of one node.
         for pair in nodes.windows(2) {
             let parent = Node { lo: pair[0].lo, hi: pair[1].hi };
             prop_assert!(!(parent.is_node_of(root) && parent.children() == Some((pair[0], pair[1]))));
@@ -70,7 +70,7 @@ proptest! {
         let add = &mut |left: f32, right: f32| left + right;
         let leaf = |i: u32| values[i as usize];
         let whole = fold_leaves(root, &mut |i| leaf(i), add);
-        // Each worker holds the leaves between two cuts, and sends its complete nodes.
+        // Each worker has the leaves between two cuts, and sends its complete nodes.
         cuts.extend([0, leaves]);
         cuts.iter_mut().for_each(|cut| *cut = (*cut).min(leaves));
         cuts.sort_unstable();

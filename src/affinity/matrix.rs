@@ -38,8 +38,8 @@ impl Measured<'_> {
             let whole = self.part(&all, true, &short);
             if whole.fits(width) { whole.shown(width) } else { self.parts(&all, &short, width) }
         };
-        let is_any_unclear = self.values.iter().flatten().flatten().any(|estimate| !estimate.is_clear());
-        if is_any_unclear {
+        let is_any_insignificant = self.values.iter().flatten().flatten().any(|estimate| !estimate.is_significant());
+        if is_any_insignificant {
             format!("{text}\nin brackets: within two standard errors of 0, or of fewer than {STEPS_MIN} steps")
         } else {
             text
@@ -57,7 +57,7 @@ impl Measured<'_> {
 
     fn bracketed(&self, estimate: Estimate) -> String {
         let mean = (self.short)(estimate.mean);
-        if estimate.is_clear() { mean } else { format!("({mean})") }
+        if estimate.is_significant() { mean } else { format!("({mean})") }
     }
 
     /// A table of some columns of the matrix.

@@ -33,15 +33,15 @@ pub fn text(tasks: &[&str], affinity: &Affinity, width: usize) -> String {
 
 /// The recommendation if it is to train some tasks apart from others.
 pub fn advice(tasks: &[&str], affinity: &Affinity, width: usize) -> Option<String> {
-    let grouping = affinity.grouping().filter(|grouping| grouping.groups.len() > 1 && is_any_clear(affinity))?;
+    let grouping = affinity.grouping().filter(|grouping| grouping.groups.len() > 1 && is_any_significant(affinity))?;
     Some(grouped(tasks, &grouping, width))
 }
 
 /// Whether the cosine of some pair of tasks can be told from 0.
-fn is_any_clear(affinity: &Affinity) -> bool {
+fn is_any_significant(affinity: &Affinity) -> bool {
     let cosines = affinity.cosines();
-    let is_clear = |i: usize, j: usize| cosines[i][j].as_ref().is_some_and(Estimate::is_clear);
-    (0..cosines.len()).any(|j| (0..j).any(|i| is_clear(i, j)))
+    let is_significant = |i: usize, j: usize| cosines[i][j].as_ref().is_some_and(Estimate::is_significant);
+    (0..cosines.len()).any(|j| (0..j).any(|i| is_significant(i, j)))
 }
 
 fn recommendation(tasks: &[&str], affinity: &Affinity, width: usize) -> String {
@@ -52,7 +52,7 @@ fn recommendation(tasks: &[&str], affinity: &Affinity, width: usize) -> String {
              (`tracking.gramian_every` and `tracking.weighting_every` set how many there are)"
         );
     };
-    if is_any_clear(affinity) {
+    if is_any_significant(affinity) {
         grouped(tasks, &grouping, width)
     } else {
         "recommendation: train all tasks together\n(no pair's mean cosine is more than two standard errors from 0)"

@@ -1,6 +1,6 @@
 //! The search for the tasks to train together.
 
-/// Tasks up to which the best grouping is searched for exactly.
+/// Up to this many tasks the best grouping is found exactly.
 pub const EXACT_MAX: usize = 12;
 
 /// A division of tasks into groups to train together.
@@ -10,14 +10,15 @@ pub struct Grouping {
     pub groups: Vec<Vec<usize>>,
     /// The sum over pairs within groups.
     pub value: f64,
-    /// Whether no grouping has a larger value; else it was built by merging.
+    /// Whether no grouping has a larger value. Otherwise it was built by merging groups.
     pub is_best: bool,
 }
 
-/// The grouping with the largest sum of `affinity` over the pairs within its groups; of several,
-/// one with few groups. Pairs of which nothing is known count as 0. Exact up to [`EXACT_MAX`]
-/// tasks, by a sum over subsets; above that the two groups are merged whose union gains most, while
-/// none loses.
+/// The grouping with the largest sum of `affinity` over the pairs within its groups. If there are
+/// several, one with few groups. Pairs without a value count as 0.
+///
+/// It is exact up to [`EXACT_MAX`] tasks, by a sum over subsets. Above that, the two groups whose
+/// union gains most are merged, as long as none loses.
 ///
 /// # Panics
 /// If the matrix is not square.

@@ -1,14 +1,16 @@
 //! The inner products of all rows with all rows, in one pass over their columns.
 //!
-//! Some columns of all rows are gone over at a time, so that they stay in the first cache; a tile
-//! of few rows by few rows is kept in registers meanwhile, and values are widened to f64 as they
-//! are loaded. Threads take blocks of columns.
+//! The pass takes a few columns of all rows at a time, so that they stay in the first-level cache.
+//! A tile of a few rows by a few rows stays in registers, and values are widened to f64 as they are
+//! loaded. Threads take blocks of columns.
 //!
-//! The bits depend on the two rows of a product alone, whatever rows share the pass and however
-//! many threads and whatever vectors there are: a block has eight partial sums, column by column in
-//! turn, which are added in a fixed tree; blocks have a fixed size and are added in order. A
-//! product of two f32 is exact in f64, so that fused and separate multiplication and addition give
-//! the same bits.
+//! The bits of a product depend on its two rows alone, not on the other rows, the threads or the
+//! width of the vectors:
+//!
+//! - A block has eight partial sums, filled column by column in turn, which are added in a fixed
+//!   tree.
+//! - Blocks have a fixed size and are added in order.
+//! - A product of two f32 is exact in f64, so fused and separate multiply-add give the same bits.
 
 use std::ops::Range;
 
@@ -16,29 +18,30 @@ use rayon::prelude::*;
 
 use crate::lanes::Level;
 
-/// Partial sums of an inner product.
+/// The number of partial sums of an inner product.
 const LANES: usize = 8;
 
-/// Columns of a block, which one thread takes.
+/// The number of columns of a block. One thread computes a block.
 const BLOCK: usize = 1 << 16;
 
-/// Columns that are gone over at a time, in eights: those of ten rows fit the first cache.
+/// The number of columns in one pass, in groups of eight. Those of ten rows fit the first-level
+/// cache.
 const EIGHTS: usize = 1024 / LANES;
 
 /// The inner products of left rows with right rows: [left, right], row by row.
 pub(super) fn products(left: &[&[f32]], right: &[&[f32]]) -> Vec<f64> {
     added(left, right, |columns| {
-        let mut block = Block::new(left.len(), right.len(), false);
+        let mut block = PartialSums::new(left.len(), right.len(), false);
         block.add(Level::widest(), &part(left, &columns), &part(right, &columns));
         block
     })
 }
 
-/// The inner products of rows with themselves: [rows, rows], row by row, those above the diagonal
-/// 0.
+/// The inner products of rows with themselves: [rows, rows], row by row. Those above the diagonal
+/// are 0.
 pub(super) fn products_below(rows: &[&[f32]]) -> Vec<f64> {
     added(rows, rows, |columns| {
-        let mut block = Block::new(rows.len(), rows.len(), true);
+        let mut block = PartialSums::new(rows.len(), rows.len(), true);
         let rows = part(rows, &columns);
         block.add(Level::widest(), &rows, &rows);
         block
@@ -46,7 +49,7 @@ pub(super) fn products_below(rows: &[&[f32]]) -> Vec<f64> {
 }
 
 /// The products of all blocks, added in their order.
-fn added(left: &[&[f32]], right: &[&[f32]], block: impl Fn(Range<usize>) -> Block + Sync) -> Vec<f64> {
+fn added(left: &[&[f32]], right: &[&[f32]], block: impl Fn(Range<usize>) -> PartialSums + Sync) -> Vec<f64> {
     let columns = left.first().map_or(0, |row| row.len());
     let blocks: Vec<Range<usize>> =
         (0..columns).step_by(BLOCK).map(|start| start..columns.min(start + BLOCK)).collect();
@@ -65,29 +68,30 @@ fn part<'a>(rows: &[&'a [f32]], columns: &Range<usize>) -> Vec<&'a [f32]> {
 
 /// The eight partial sums of every inner product over a block.
 #[derive(Debug)]
-struct Block {
-    /// The numbers of left and right rows.
+struct PartialSums {
+    /// The number of left rows.
     rows: usize,
+    /// The number of right rows.
     columns: usize,
     sums: Vec<Eight>,
-    /// The left rows are the right rows too: products above the diagonal may be left out.
+    /// Whether left and right rows are the same. Then products above the diagonal may be left out.
     symmetric: bool,
 }
 
-/// Eight numbers that begin where a line of the cache does.
+/// Eight numbers that fill one cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Eight([f64; LANES]);
 
-/// A row in eights.
+/// A row in groups of eight.
 type Eights<'a> = &'a [[f32; LANES]];
 
-/// The rows but for their last columns.
+/// The rows in groups of eight, without the columns that are left over.
 fn eights<'a>(rows: &[&'a [f32]]) -> Vec<Eights<'a>> {
     rows.iter().map(|row| row.as_chunks().0).collect()
 }
 
-/// A row's last columns, and zeros.
+/// The columns of a row that are left over, filled up with zeros.
 fn last(row: &[f32]) -> [f32; LANES] {
     let rest = row.as_chunks::<LANES>().1;
     std::array::from_fn(|lane| rest.get(lane).copied().unwrap_or_default())
@@ -97,7 +101,7 @@ fn ones(rows: &[[f32; LANES]]) -> Vec<Eights<'_>> {
     rows.iter().map(std::slice::from_ref).collect()
 }
 
-impl Block {
+impl PartialSums {
     fn new(rows: usize, columns: usize, symmetric: bool) -> Self {
         Self { rows, columns, sums: vec![Eight([0.0; LANES]); rows * columns], symmetric }
     }
@@ -112,8 +116,8 @@ impl Block {
         self.sums.iter().enumerate().map(product).collect()
     }
 
-    /// Adds the products of left with right rows of one length; the last columns are filled up with
-    /// zeros.
+    /// Adds the products of left rows with right rows. All have one length. The columns that are
+    /// left over are filled up with zeros.
     fn add(&mut self, level: Level, left: &[&[f32]], right: &[&[f32]]) {
         assert!(left.len() == self.rows && right.len() == self.columns);
         self.sweep(level, &eights(left), &eights(right));
@@ -126,7 +130,7 @@ impl Block {
     fn sweep(&mut self, level: Level, left: &[Eights<'_>], right: &[Eights<'_>]) {
         debug_assert!(level.is_there());
         match level {
-            // SAFETY: the level was seen to be there.
+            // SAFETY: the processor was seen to have the level.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { x86::avx512(self, left, right) },
             // SAFETY: as above.
@@ -146,9 +150,9 @@ trait Vector: Copy {
     unsafe fn widen(from: [f32; LANES]) -> Self;
     unsafe fn load(from: &Eight) -> Self;
     unsafe fn store(self, to: &mut Eight);
-    /// `a * b + self`, where a * b is exact.
+    /// `a * b + self`. The product is exact.
     unsafe fn plus_product(self, a: Self, b: Self) -> Self;
-    /// A hint that there will be read soon; any address will do.
+    /// A hint that this address will be read soon. Any address is allowed.
     fn prefetch(from: *const [f32; LANES]);
 }
 
@@ -180,12 +184,12 @@ impl Vector for [f64; LANES] {
     fn prefetch(_: *const [f32; LANES]) {}
 }
 
-/// Adds the products of left with right rows, in tiles of `TILE`, two or one of each.
+/// Adds the products of left rows with right rows, in tiles of `TILE`, two or one row of each.
 ///
 /// # Safety
 /// The processor has V's registers.
 #[inline(always)]
-unsafe fn sweep<V: Vector, const TILE: usize>(block: &mut Block, left: &[Eights<'_>], right: &[Eights<'_>]) {
+unsafe fn sweep<V: Vector, const TILE: usize>(block: &mut PartialSums, left: &[Eights<'_>], right: &[Eights<'_>]) {
     let eights = left.first().map_or(0, |row| row.len());
     for start in (0..eights).step_by(EIGHTS) {
         let at = start..eights.min(start + EIGHTS);
@@ -206,7 +210,7 @@ unsafe fn sweep<V: Vector, const TILE: usize>(block: &mut Block, left: &[Eights<
     }
 }
 
-/// How many of so many rows the next tile takes.
+/// The number of rows that the next tile takes if this many are left.
 fn tile_of<const TILE: usize>(rows: usize) -> usize {
     match rows {
         1 => 1,
@@ -215,14 +219,14 @@ fn tile_of<const TILE: usize>(rows: usize) -> usize {
     }
 }
 
-/// Adds the products of L left rows, of which the first is row `i`, with right rows; where these
-/// are the same, up to the diagonal.
+/// Adds the products of L left rows, the first of which is row `i`, with right rows. If both are
+/// the same rows, it stops at the diagonal.
 ///
 /// # Safety
 /// The processor has V's registers.
 #[inline(always)]
 unsafe fn band<V: Vector, const TILE: usize, const L: usize>(
-    block: &mut Block,
+    block: &mut PartialSums,
     left: &[Eights<'_>],
     right: &[Eights<'_>],
     i: usize,
@@ -248,15 +252,15 @@ unsafe fn band<V: Vector, const TILE: usize, const L: usize>(
     }
 }
 
-/// Adds the products of L rows with R rows, whose first sum is at `place`; with DIAGONAL, where
-/// these are the same, those up to the diagonal.
+/// Adds the products of L rows with R rows, whose first sum is at `place`. With DIAGONAL both are
+/// the same rows, and it stops at the diagonal.
 ///
 /// # Safety
 /// The processor has V's registers.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // loops over arrays of registers, which stay in registers
 unsafe fn tile<V: Vector, const L: usize, const R: usize, const DIAGONAL: bool>(
-    block: &mut Block,
+    block: &mut PartialSums,
     left: &[Eights<'_>],
     right: &[Eights<'_>],
     (i, j): (usize, usize),
@@ -279,8 +283,8 @@ unsafe fn tile<V: Vector, const L: usize, const R: usize, const DIAGONAL: bool>(
             for column in 0..R {
                 b[column] = V::widen(right[column][at]);
                 if DIAGONAL {
-                    // Here every row comes once: row after row the memory doesn't see what comes
-                    // next, and is told.
+                    // Each row is read once here. The processor can't foresee the next row, so it
+                    // gets a hint.
                     V::prefetch(right[column].as_ptr().wrapping_add(at + EIGHTS));
                 }
             }
@@ -308,12 +312,12 @@ mod x86 {
 
     use std::mem::transmute;
 
-    use super::{Block, Eight, Eights, LANES, Vector, sweep};
+    use super::{Eight, Eights, LANES, PartialSums, Vector, sweep};
 
     /// # Safety
     /// The processor has AVX-512.
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn avx512(block: &mut Block, left: &[Eights<'_>], right: &[Eights<'_>]) {
+    pub(super) unsafe fn avx512(block: &mut PartialSums, left: &[Eights<'_>], right: &[Eights<'_>]) {
         // Sixteen of 32 registers hold sums.
         // SAFETY: the caller's.
         unsafe { sweep::<__m512d, 4>(block, left, right) }
@@ -322,7 +326,7 @@ mod x86 {
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn avx2(block: &mut Block, left: &[Eights<'_>], right: &[Eights<'_>]) {
+    pub(super) unsafe fn avx2(block: &mut PartialSums, left: &[Eights<'_>], right: &[Eights<'_>]) {
         // Eight of 16 registers hold sums.
         // SAFETY: the caller's.
         unsafe { sweep::<[__m256d; 2], 2>(block, left, right) }
@@ -404,7 +408,7 @@ mod tests {
     use crate::random::{Purpose, Stream};
 
     fn block(level: Level, left: &[&[f32]], right: &[&[f32]], symmetric: bool) -> Vec<f64> {
-        let mut block = Block::new(left.len(), right.len(), symmetric);
+        let mut block = PartialSums::new(left.len(), right.len(), symmetric);
         block.add(level, left, right);
         block.products()
     }

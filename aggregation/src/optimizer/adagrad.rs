@@ -1,5 +1,11 @@
-//! Adagrad: q' = q + g g, p' = keep p - lr / (1 + (s - 1) lr_decay) g / (sqrt(q') + eps), s the
-//! update counted from 1.
+//! Adagrad.
+//!
+//! ```text
+//! q' = q + g g
+//! p' = keep p - lr / (1 + (s - 1) lr_decay) g / (sqrt(q') + eps)
+//! ```
+//!
+//! s is the number of the update, from 1.
 
 use std::ops::Range;
 

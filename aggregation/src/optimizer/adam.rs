@@ -1,8 +1,12 @@
-//! Adam, with amsgrad and with either weight decay (AdamW is the decoupled one).
+//! Adam, with amsgrad and with either weight decay (AdamW has the decoupled one).
 //!
-//! m' = m + (1 - b1)(g - m), v' = b2 v + (1 - b2) g g, p' = keep p - (lr / (1 - b1^s)) m' /
-//! (sqrt(v') / sqrt(1 - b2^s) + eps), s the update counted from 1, the order of operations
-//! PyTorch's.
+//! ```text
+//! m' = m + (1 - b1)(g - m)
+//! v' = b2 v + (1 - b2) g g
+//! p' = keep p - (lr / (1 - b1^s)) m' / (sqrt(v') / sqrt(1 - b2^s) + eps)
+//! ```
+//!
+//! s is the number of the update, from 1. Operations are in PyTorch's order.
 
 use std::ops::Range;
 
@@ -15,7 +19,7 @@ use crate::lanes::vectorised;
 
 pub(super) const ENTRY: Entry<Read> = Entry::built_in("adam", "Adam (Kingma and Ba, ICLR 2015)", read);
 
-/// Adam's parameters but for the learning rate.
+/// Adam's parameters, without the learning rate.
 #[derive(Debug)]
 pub(super) struct Adam {
     pub betas: [f64; 2],
@@ -31,7 +35,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Box<dyn Rule>, Invalid> {
 }
 
 impl Adam {
-    /// Reads the parameters that Adam and its variants share; weight decay is part of the gradient.
+    /// Reads the parameters that Adam and its variants share. Weight decay is part of the gradient.
     pub fn read(reader: &mut Reader<'_>, weight_decay: f64) -> Result<Self, Invalid> {
         Ok(Self {
             betas: parameters::betas(reader)?,

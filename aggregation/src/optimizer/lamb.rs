@@ -1,9 +1,13 @@
-//! LAMB (You et al., "Large batch optimization for deep learning", ICLR 2020, algorithm 2, phi the
-//! identity).
+//! LAMB (You et al., "Large batch optimization for deep learning", ICLR 2020, algorithm 2, with phi
+//! the identity).
 //!
-//! Adam's moments with bias correction; r = m^ / (sqrt(v^) + eps) + wd p; p' = p - lr (|p| / |r|)
-//! r, norms over each block of the layout, the ratio 1 where one of them is 0. Norms are taken in
-//! f64.
+//! ```text
+//! r = m^ / (sqrt(v^) + eps) + wd p
+//! p' = p - lr (|p| / |r|) r
+//! ```
+//!
+//! m^ and v^ are Adam's moments with bias correction. Norms are over each block of the layout, in
+//! f64. The ratio is 1 if one of them is 0.
 
 use std::ops::Range;
 

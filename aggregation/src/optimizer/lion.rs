@@ -1,6 +1,12 @@
 //! Lion (Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023, algorithm 2).
 //!
-//! c = b1 m + (1 - b1) g, p' = (1 - lr wd) p - lr sign(c), m' = b2 m + (1 - b2) g; sign(0) is 0.
+//! ```text
+//! c = b1 m + (1 - b1) g
+//! p' = (1 - lr wd) p - lr sign(c)
+//! m' = b2 m + (1 - b2) g
+//! ```
+//!
+//! sign(0) is 0.
 
 use std::ops::Range;
 

@@ -1,12 +1,13 @@
 //! Optimizers over one flat vector of parameters.
 //!
 //! [`Optimizer`] is what `train.optimizer` of the experiment file names. Names and defaults of the
-//! parameters are PyTorch's, except `learning_rate`: it is 1e-3 for every kind. An update reads
-//! `current` and writes `next` beside it, so that the parameters of a step stay readable until the
-//! step commits. It is done at once ([`Optimizer::update`]) or range by range as gradients arrive
-//! ([`Optimizer::begin`], [`Update::apply`]); both give the same bits. The optimizer's own state
-//! changes in place. So each range is updated once in a step, when its gradient is complete and
-//! finite.
+//! parameters are PyTorch's, except `learning_rate`: it is 1e-3 for every kind.
+//!
+//! An update reads `current` and writes `next` beside it, so the parameters of a step stay readable
+//! until the step commits. It is done at once ([`Optimizer::update`]), or range by range as
+//! gradients arrive ([`Optimizer::begin`], [`Update::apply`]). Both give the same bits. The
+//! optimizer's own state changes in place. So each range is updated once in a step, when its
+//! gradient is complete and finite.
 //!
 //! An optimizer is one file in this folder: an `ENTRY` with its name, a function that reads its
 //! parameters, a [`Rule`] and a [`Kernel`]. It has one line in [`OPTIMIZERS`].
@@ -32,7 +33,7 @@ pub use rule::{Decay, Kernel, Rule, Vectors};
 pub use state::{OptimizerState, StatePart};
 pub use update::Update;
 
-/// Reads an optimizer's parameters but for `learning_rate`, which the caller has read.
+/// Reads an optimizer's parameters. The caller reads `learning_rate`.
 pub type Read = fn(&mut Reader<'_>) -> Result<Box<dyn Rule>, Invalid>;
 
 /// All optimizers, in the order of the reference.

@@ -1,9 +1,14 @@
 //! RMSprop.
 //!
-//! q' = a q + (1 - a) g g; centred, also h' = h + (1 - a)(g - h) and q' - h' h' in q's place; r = g
-//! / (sqrt(q') + eps); p' = keep p - lr r, or with momentum b' = mu b + r and p' = keep p - lr b'.
-//! PyTorch's form, but for q' - h' h' that rounding made negative, which is 0 here (and not a
-//! number there).
+//! ```text
+//! q' = a q + (1 - a) g g
+//! r = g / (sqrt(q') + eps)
+//! p' = keep p - lr r
+//! ```
+//!
+//! Centred, there is also h' = h + (1 - a)(g - h), and q' - h' h' replaces q' in r. With momentum
+//! b' = mu b + r and p' = keep p - lr b'. The form is PyTorch's, with one difference: if rounding
+//! makes q' - h' h' negative, it counts as 0. In PyTorch it becomes NaN.
 
 use std::ops::Range;
 
@@ -79,7 +84,7 @@ struct RmsPropKernel {
 impl Kernel for RmsPropKernel {
     fn apply(&self, part: &mut StatePart<'_>, _: &[Range<usize>], vectors: Vectors<'_>) {
         let Vectors { current, gradient, next, gradient_scale, level } = vectors;
-        // The ratio r goes to `next` first; the second loop makes the parameter of it.
+        // The first loop writes the ratio r to `next`. The second turns it into the parameter.
         if self.centered {
             let [square, mean] = part.slots();
             centered_ratio(level, self, gradient_scale, current, gradient, next, square, mean);

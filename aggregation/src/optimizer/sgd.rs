@@ -1,8 +1,9 @@
-//! Stochastic gradient descent.
+//! Stochastic gradient descent, in PyTorch's form.
 //!
-//! Without momentum p' = keep p - lr g. With it b' = mu b + (1 - dampening) g (b' = g in the first
-//! update) and p' = keep p - lr b', or p' = keep p - lr (g + mu b') with Nesterov's look-ahead;
-//! PyTorch's form of them.
+//! - Without momentum: p' = keep p - lr g.
+//! - With momentum: b' = mu b + (1 - dampening) g, in the first update b' = g, and p' = keep p - lr
+//!   b'.
+//! - With Nesterov momentum: p' = keep p - lr (g + mu b').
 
 use std::ops::Range;
 
@@ -63,10 +64,10 @@ impl Rule for Sgd {
 struct SgdKernel {
     decay: Decay,
     learning_rate: f32,
-    /// What stays of the buffer and what the gradient adds.
+    /// The share of the buffer that stays, and the factor of the gradient that is added.
     keep: f32,
     add: f32,
-    /// The direction: share of the gradient and of the buffer.
+    /// The direction: the factors of the gradient and of the buffer.
     of_gradient: f32,
     of_buffer: f32,
     momentum: bool,

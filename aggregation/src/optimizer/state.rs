@@ -1,4 +1,4 @@
-//! What an optimizer remembers from step to step.
+//! The state that an optimizer keeps between steps.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Named vectors, each as long as the parameters, and the number of updates done.
 ///
-/// The names are PyTorch's (`momentum_buffer`, `exp_avg`, `exp_avg_sq`, ...); a checkpoint keeps
-/// them under these names.
+/// The names are PyTorch's (`momentum_buffer`, `exp_avg`, `exp_avg_sq`, ...). Checkpoints have the
+/// vectors under these names.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct OptimizerState {
     /// The vectors, in a fixed order.
@@ -34,11 +34,11 @@ impl OptimizerState {
         StatePart { range, slots }
     }
 
-    /// The parts between ascending cuts, for threads: cuts 0, 10, 25 give the parts 0..10 and
+    /// The parts between ascending cuts, for threads. Cuts 0, 10, 25 give the parts 0..10 and
     /// 10..25.
     ///
     /// # Panics
-    /// If the cuts don't ascend or leave the parameters.
+    /// If the cuts don't ascend or are outside of the parameters.
     pub fn parts(&mut self, cuts: &[usize]) -> Vec<StatePart<'_>> {
         let mut parts: Vec<StatePart<'_>> = cuts
             .windows(2)
@@ -57,10 +57,10 @@ impl OptimizerState {
 }
 
 impl StatePart<'_> {
-    /// The first slots of the part.
+    /// The first `N` slots of the part.
     ///
     /// # Panics
-    /// If the state has fewer: it was made by another optimizer.
+    /// If the state has fewer slots, because another optimizer made it.
     pub fn slots<const N: usize>(&mut self) -> [&mut [f32]; N] {
         let mut slots = self.slots.iter_mut();
         std::array::from_fn(|_| &mut **slots.next().expect("the state was made by this optimizer"))
@@ -69,15 +69,15 @@ impl StatePart<'_> {
     /// The last slot.
     ///
     /// # Panics
-    /// If the state has none: it was made by another optimizer.
+    /// If the state has no slots, because another optimizer made it.
     pub fn last(&mut self) -> &mut [f32] {
         self.slots.last_mut().expect("the state was made by this optimizer")
     }
 
-    /// The slots of a range inside the part, given in places of the flat vector.
+    /// The slots of a range inside the part. The range counts places of the flat vector.
     ///
     /// # Panics
-    /// If the range is not inside.
+    /// If the range is not inside the part.
     pub fn inner(&mut self, range: &Range<usize>) -> StatePart<'_> {
         let (from, to) = (range.start - self.range.start, range.end - self.range.start);
         StatePart { range: range.clone(), slots: self.slots.iter_mut().map(|slot| &mut slot[from..to]).collect() }

@@ -1,4 +1,5 @@
-//! One update: begun once for its scalars, then applied to the ranges of the parameters.
+//! One update of the parameters. Its scalars are computed once, and then it is applied range by
+//! range.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use super::rule::{Kernel, Vectors};
 use super::state::{OptimizerState, StatePart};
 use crate::lanes::Level;
 
-/// One update with its scalars worked out. It can be shared between threads.
+/// One update with its scalars. Threads can share it.
 #[derive(Debug, Clone)]
 pub struct Update {
     kernel: Arc<dyn Kernel>,
@@ -17,7 +18,7 @@ pub struct Update {
 }
 
 impl Optimizer {
-    /// The state before the first update of so many parameters.
+    /// The state before the first update, for this many parameters.
     pub fn state(&self, parameters: usize) -> OptimizerState {
         let slots = self.rule.slots().into_iter();
         let slots = slots.map(|(name, first)| (name.to_owned(), vec![first; parameters])).collect();
@@ -35,10 +36,10 @@ impl Optimizer {
         self.rule.is_elementwise()
     }
 
-    /// Begins an update: counts it in the state and works out its scalars.
+    /// Begins an update: counts it in the state and computes its scalars.
     ///
-    /// `learning_rate` is the schedule's rate of this step; `gradient_scale` multiplies the
-    /// gradient (1, or clipping's factor).
+    /// `learning_rate` is the schedule's rate of this step. `gradient_scale` multiplies the
+    /// gradient: 1, or the factor from clipping.
     pub fn begin(&self, state: &mut OptimizerState, learning_rate: f64, gradient_scale: f32) -> Update {
         state.step += 1;
         let kernel = self.rule.kernel(learning_rate, state.step).into();
@@ -47,8 +48,8 @@ impl Optimizer {
 
     /// A whole update: `next` becomes the parameters after a step from `current` with `gradient`.
     ///
-    /// `blocks` are the ranges of the layout's blocks, in order and without gaps; of the built-in
-    /// optimizers LAMB alone looks at them.
+    /// `blocks` are the ranges of the layout's blocks, in order and without gaps. Of the built-in
+    /// optimizers only LAMB uses them.
     ///
     /// # Panics
     /// If lengths differ, or the state is another optimizer's.
@@ -67,8 +68,8 @@ impl Optimizer {
 }
 
 impl Update {
-    /// Updates one range: `part` is the state's part of it, the slices are the range's own. Each
-    /// range once a step.
+    /// Updates one range. `part` is its part of the state, and the slices are the range's own. Each
+    /// range is updated once a step.
     ///
     /// # Panics
     /// If lengths differ, or the range cuts a block that LAMB needs whole.
@@ -89,7 +90,7 @@ impl Update {
         self.kernel.apply(part, blocks, vectors);
     }
 
-    /// This update on another level; tests compare levels.
+    /// This update on another level. Tests compare levels.
     #[cfg(test)]
     pub(crate) fn on(self, level: Level) -> Self {
         Self { level, ..self }

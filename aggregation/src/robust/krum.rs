@@ -32,7 +32,7 @@ impl Estimator for Krum {
         Err(Invalid::value("byzantine", self.byzantine, range + &more))
     }
 
-    /// With few vectors, each sum of distances has one distance at least.
+    /// With few vectors, a score still has at least one distance.
     fn sum(&self, vectors: &[&[f32]]) -> Vec<f32> {
         let byzantine = usize::try_from(self.byzantine).unwrap_or(usize::MAX);
         let selected = nearest_first(&Gramian::of_rows(vectors), byzantine)[0];

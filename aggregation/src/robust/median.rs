@@ -1,4 +1,5 @@
-//! `median`: n times the coordinate-wise median; of an even number, the mean of the middle two.
+//! `median`: n times the coordinate-wise median. For an even number of vectors it is the mean of
+//! the middle two.
 
 use settings::{Entry, Invalid};
 

@@ -1,20 +1,20 @@
-//! Robust sums over a step's microbatches: what a few wrong vectors can't carry away.
+//! Robust sums over a step's microbatches, which a few wrong vectors can't change much.
 //!
-//! The plain sum of n vectors is n times their mean, which one vector moves wherever it likes. Here
-//! it is n times an estimate of the mean that holds as long as few of the vectors are wrong:
+//! The plain sum of n vectors is n times their mean, and a single vector can move it anywhere. A
+//! robust sum is n times an estimate of the mean that holds as long as few of the vectors are
+//! wrong:
 //!
-//! - the coordinate-wise *median*, and the coordinate-wise *trimmed mean* (Yin et al.,
-//!   Byzantine-robust distributed learning, ICML 2018, definitions 1 and 2). With f wrong vectors
-//!   of n, f at most `trim` or below n / 2, each coordinate stays between the smallest and the
-//!   largest of the others';
+//! - *median* and *trimmed mean*, by coordinate (Yin et al., Byzantine-robust distributed learning,
+//!   ICML 2018, definitions 1 and 2). With f wrong vectors of n (f at most `trim`, or below n / 2
+//!   for the median), each coordinate stays between the smallest and the largest of the others.
 //! - *Krum* (Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4): the
-//!   vector with the smallest sum of squared distances to its n - f - 2 nearest others; n is at
-//!   least 2 f + 3. Distances are over the whole vector. Of vectors with equal sums the shortest is
-//!   taken, then the first.
+//!   vector with the smallest sum of squared distances to its n - f - 2 nearest others. n must be
+//!   at least 2 f + 3. Distances are over the whole vector. Of vectors with equal sums it takes the
+//!   shortest, then the first.
 //!
-//! The vectors are what microbatches add to the sum: gradients that are scaled and not divided by
-//! the microbatch's own labelled rows. Where these differ much, so do honest vectors, and median
-//! and Krum lean to what most microbatches have.
+//! The vectors are what microbatches add to the sum: gradients that are scaled, but not divided by
+//! the microbatch's own number of labelled rows. If these numbers differ much, correct vectors
+//! differ too, and median and Krum favour what most microbatches have.
 //!
 //! A robust sum is one file in this folder: an `ENTRY` with its name, a function that reads its
 //! parameters, and an [`Estimator`]. It has one line in [`ROBUST_SUMS`].
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use settings::{Component, Description, Invalid, Reader, Registry};
 
-/// An estimate of the mean of vectors of which a few may be wrong.
+/// An estimate of the mean of vectors, a few of which may be wrong.
 pub trait Estimator: fmt::Debug + Send + Sync {
     /// Refuses a number of microbatches that is too small.
     ///
@@ -37,8 +37,9 @@ pub trait Estimator: fmt::Debug + Send + Sync {
     /// [`Invalid`] with the key and the range that is allowed.
     fn check(&self, microbatches: u32) -> Result<(), Invalid>;
 
-    /// n times the estimate, for n vectors of equal length, all of them finite; n is at least 1. It
-    /// may be less than the experiment's number of microbatches: some may have no labelled rows.
+    /// n times the estimate, for n vectors of equal length, all of them finite. n is at least 1. It
+    /// may be less than the experiment's number of microbatches, because some may have no labelled
+    /// rows.
     fn sum(&self, vectors: &[&[f32]]) -> Vec<f32>;
 }
 
@@ -49,8 +50,8 @@ pub type Read = fn(&mut Reader<'_>) -> Result<Box<dyn Estimator>, Invalid>;
 pub static ROBUST_SUMS: Registry<Read> =
     Registry::new("robust sum", &[median::ENTRY, trimmed_mean::ENTRY, krum::ENTRY]);
 
-/// How the microbatches' vectors of a step become one: `"median"`, or
-/// `{ kind = "trimmed_mean", trim = 1 }`. All defaults are written out.
+/// A robust sum with its parameters: `"median"`, or `{ kind = "trimmed_mean", trim = 1 }`. All
+/// defaults are written out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Component", into = "Component")]
 pub struct Robust {
@@ -110,7 +111,7 @@ impl Robust {
 }
 
 /// The values from `least` to `most` that a number of microbatches allows, in words. `needed` is
-/// the least number of microbatches that allows any.
+/// the smallest number of microbatches that allows any value.
 fn allowed(least: u64, most: Option<u64>, microbatches: u32, needed: u32) -> String {
     match most {
         Some(most) if most > least => format!("from {least} to {most} of {microbatches} microbatches"),

@@ -30,7 +30,7 @@ impl Estimator for TrimmedMean {
         Err(Invalid::value("trim", self.trim, allowed(1, Some(most), microbatches, 3)))
     }
 
-    /// With fewer vectors than microbatches, one or two are left by trimming.
+    /// If there are fewer vectors than microbatches, trimming leaves at least one or two of them.
     fn sum(&self, vectors: &[&[f32]]) -> Vec<f32> {
         let most = (vectors.len() - 1) / 2;
         let trim = usize::try_from(self.trim).map_or(most, |trim| trim.min(most));

@@ -1,4 +1,4 @@
-//! `constant`: the rate is b at every step, b the base rate.
+//! `constant`: the base rate b at every step.
 
 use settings::Entry;
 

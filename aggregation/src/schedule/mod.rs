@@ -1,10 +1,10 @@
 //! Learning-rate schedules: pure functions of (base rate, step, total steps), and of the number of
 //! plateaus of the validation loss so far for those that have a [`Plateau`].
 //!
-//! Every kind takes `warmup_steps` (0): during the first `w` steps the rate rises linearly, at step
-//! s by the factor (s + 1) / w, to where the schedule begins. The schedule then runs over the rest,
-//! with its own step s - w of total - w. All rates are computed in software floating point, so that
-//! they are the same on every machine.
+//! Every kind has the parameter `warmup_steps` (0). During the first `w` steps the rate rises
+//! linearly to the start of the schedule: at step s it has the factor (s + 1) / w. The schedule
+//! then runs over the rest, with its own step s - w of total - w. All rates are computed in
+//! software floating point, so every machine gets the same ones.
 //!
 //! A schedule is one file in this folder: an `ENTRY` with its name, a function that reads its
 //! parameters, and a [`Shape`]. It has one line in [`SCHEDULES`].
@@ -23,10 +23,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use settings::{Component, Description, Invalid, Reader, Registry};
 
-/// The rate after warm-up.
+/// A schedule's rate after warm-up.
 pub trait Shape: fmt::Debug + Send + Sync {
-    /// The rate of step `s` of `n` after warm-up, both counted without it; `n` is at least 1, and
-    /// `s` may be beyond it. `base` is the optimizer's rate.
+    /// The rate of step `s` of `n` after warm-up. Both are counted without warm-up. `n` is at least
+    /// 1, and `s` may be beyond it. `base` is the optimizer's rate.
     fn rate(&self, base: f64, s: u64, n: u64) -> f64;
 
     /// How the rate falls with the validation loss; `None` if it depends on the step alone.
@@ -56,7 +56,7 @@ impl Plateau {
     }
 }
 
-/// Reads a schedule's parameters but for `warmup_steps`, which the caller reads.
+/// Reads a schedule's parameters. The caller reads `warmup_steps`.
 pub type Read = fn(&mut Reader<'_>) -> Result<Box<dyn Shape>, Invalid>;
 
 /// All schedules, in the order of the reference.
@@ -135,12 +135,12 @@ impl Schedule {
     }
 }
 
-/// The share of the steps that is done: 1 beyond the end.
+/// The share of the steps that are done. 1 beyond the end.
 fn progress(s: u64, n: u64) -> f64 {
     s.min(n) as f64 / n as f64
 }
 
-/// From 1 at 0 to 0 at 1.
+/// Half a cosine that falls from 1 at progress 0 to 0 at progress 1.
 fn falling_cosine(progress: f64) -> f64 {
     (1.0 + libm::cos(std::f64::consts::PI * progress)) / 2.0
 }

@@ -1,6 +1,6 @@
-//! `one_cycle`: from b / div_factor up to b over the first `pct_start` of the steps, then down to b
-//! / div_factor / final_div_factor, b the base rate. As in PyTorch the peak is at pct_start n - 1,
-//! and the last step, n - 1, has the last rate.
+//! `one_cycle`: the rate rises from b / div_factor to the base rate b over the first `pct_start` of
+//! the steps, then falls to b / div_factor / final_div_factor. As in PyTorch, the peak is at step
+//! pct_start n - 1, and the last step, n - 1, has the last rate.
 
 use settings::{Entry, Invalid, Range, Reader};
 
@@ -22,7 +22,7 @@ struct OneCycle {
 enum Curve {
     /// Half a cosine.
     Cosine,
-    /// A line.
+    /// A straight line.
     Line,
 }
 

@@ -1,22 +1,24 @@
 //! The projection on the dual cone of the gradients, {d: <g_t, d> >= 0 for all t}.
 //!
-//! The projection of J^T u is J^T v, v the least of v^T G v over v >= u (Quinton and Rey, arXiv
-//! 2406.16232, proposition 1), or J^T (u + l), l the least of l^T G l / 2 + u^T G l over l >= 0. It
-//! is solved over rows of unit norm, which have the same dual cone.
+//! The projection of J^T u is J^T v, where v minimises v^T G v over v >= u (Quinton and Rey, arXiv
+//! 2406.16232, proposition 1). Equivalently it is J^T (u + l), where l minimises l^T G l / 2 + u^T
+//! G l over l >= 0. It is solved over rows of unit norm, which have the same dual cone.
 
 use super::nonnegative::minimise;
 use crate::gramian::{Gramian, dot};
 
-/// The cosine with a gradient below which a ridge's answer is not taken: torchjd's references have
-/// its ridge in them, one at a cosine of -0.16, while the toy problems' valleys, where the ridge
-/// outweighs the small gradient, are crossed in time with bounds down to -0.4 only. Without a
-/// ridge, or with its answer projected once more on the cone, nobody is harmed and the valleys are
-/// crossed, but 6 or 4 of the 24 references of `upgrad` and `dualproj` are missed. `reg_eps = 0` is
-/// for those who want that.
+/// The smallest cosine between the direction and a gradient at which the answer with a ridge is
+/// used.
+///
+/// torchjd's reference results have its ridge in them, one of them at a cosine of -0.16. In the toy
+/// problems' valleys the ridge outweighs the small gradient, and only bounds down to -0.4 cross
+/// them in time. Without a ridge, or with its answer projected once more on the cone, no task is
+/// harmed and the valleys are crossed, but 6 or 4 of the 24 references of `upgrad` and `dualproj`
+/// are missed. Users who want that set `reg_eps = 0`.
 const HARM: f64 = -0.2;
 
-/// The weights that `project` gives with a ridge; those without it where the ridge is so large
-/// beside a gradient that it would be harmed, its cosine with the direction being below -0.2.
+/// The weights that `project` gives with a ridge. If a gradient is so small beside the ridge that
+/// it would be harmed (its cosine with the direction is below -0.2), the weights without a ridge.
 pub fn project_unless_harmful<T>(
     gramian: &Gramian,
     ridge: f64,
@@ -42,16 +44,16 @@ pub struct DualCone {
 /// The weights of a projection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
-    /// v: weights of the projection, at least `u` each.
+    /// The weights v of the projection, each at least that of `u`.
     pub weights: Vec<f64>,
-    /// How far they miss the optimality conditions, relative to the vector projected.
+    /// How far the weights miss the optimality conditions, relative to the projected vector.
     pub residual: f64,
 }
 
 impl DualCone {
-    /// The dual cone of the rows of which `gramian` is the Gramian. With a `ridge` above 0, G +
-    /// ridge trace(G) I stands in for G: weights stay small where gradients nearly cancel, at the
-    /// price of <g_t, d> >= -ridge trace(G) v_t in place of 0.
+    /// The dual cone of the rows whose Gramian is `gramian`. With a `ridge` above 0, G + ridge
+    /// trace(G) I replaces G. Then weights stay small if gradients nearly cancel, and <g_t, d> is
+    /// at least -ridge trace(G) v_t instead of 0.
     pub fn new(gramian: &Gramian, ridge: f64) -> Self {
         let tasks = gramian.tasks();
         let trace: f64 = (0..tasks).map(|t| gramian.at(t, t)).sum();

@@ -1,6 +1,7 @@
-//! Dense linear algebra for a handful of tasks. Matrices are row by row in slices.
+//! Dense linear algebra for a few tasks. Matrices are slices, row by row.
 
-/// Solves A x = b for a positive definite A [n, n], or none where A is not (to rounding).
+/// Solves A x = b for a positive definite A [n, n]. `None` if A is not positive definite, to
+/// rounding.
 pub fn cholesky_solve(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
     let n = b.len();
     let mut l = a.to_vec();
@@ -12,7 +13,8 @@ pub fn cholesky_solve(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
             }
         }
         let pivot = l[j * n + j];
-        // Below rounding of the diagonal the column depends on those before it.
+        // A pivot below the rounding of the diagonal means that the column depends on those before
+        // it.
         if pivot.is_nan() || pivot <= 1e-15 * a[j * n + j].abs() || pivot <= 0.0 {
             return None;
         }
@@ -37,8 +39,8 @@ pub fn cholesky_solve(a: &[f64], b: &[f64]) -> Option<Vec<f64>> {
     x.iter().all(|value| value.is_finite()).then_some(x)
 }
 
-/// pinv(A) b for a positive semidefinite A [n, n]: by Cholesky's factors where A is regular,
-/// through its eigenvalues otherwise.
+/// pinv(A) b for a positive semidefinite A [n, n]: by Cholesky's factors if A is regular, by its
+/// eigenvalues otherwise.
 pub fn pseudo_solve(a: &[f64], b: &[f64]) -> Vec<f64> {
     let eigen = eigen(a, b.len());
     let regular = eigen.values.first().is_some_and(|least| *least > eigen.threshold());
@@ -46,19 +48,20 @@ pub fn pseudo_solve(a: &[f64], b: &[f64]) -> Vec<f64> {
     direct.unwrap_or_else(|| eigen.apply(b, |value| 1.0 / value))
 }
 
-/// The eigenvalues of a symmetric matrix, ascending, and its eigenvectors, one a row.
+/// The eigenvalues of a symmetric matrix, ascending, and its eigenvectors, one in each row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Eigen {
     /// Eigenvalues, ascending.
     pub values: Vec<f64>,
-    /// `vectors[k]` belongs to `values[k]`; unit norm.
+    /// The eigenvectors. `vectors[k]` belongs to `values[k]` and has unit norm.
     pub vectors: Vec<Vec<f64>>,
 }
 
-/// Householder's reduction to a tridiagonal matrix and the implicit QL method (EISPACK's `tred2`
-/// and `tql2`; Wilkinson and Reinsch, Handbook for Automatic Computation II, 1971, contributions
-/// II/2 and II/3), with rows in ascending order of the diagonal, which is the order in which
-/// matrices of very different rows lose least.
+/// The eigenvalues and eigenvectors of a symmetric matrix: Householder's reduction to a tridiagonal
+/// matrix, then the implicit QL method (EISPACK's `tred2` and `tql2`; Wilkinson and Reinsch,
+/// Handbook for Automatic Computation II, 1971, contributions II/2 and II/3). Rows are first put in
+/// ascending order of the diagonal, because matrices with very different rows then lose the least
+/// precision.
 pub fn eigen(matrix: &[f64], n: usize) -> Eigen {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&i, &j| matrix[i * n + i].total_cmp(&matrix[j * n + j]));
@@ -78,8 +81,8 @@ pub fn eigen(matrix: &[f64], n: usize) -> Eigen {
     }
 }
 
-/// Makes the symmetric matrix `v` tridiagonal: `d` its diagonal, `e` what stands beside it (from
-/// place 1), `v` the rotation.
+/// Makes the symmetric matrix `v` tridiagonal: `d` is the diagonal, `e` the entries beside it (from
+/// place 1), and `v` becomes the rotation.
 fn tridiagonalise(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
     let n = d.len();
     d.copy_from_slice(&v[(n - 1) * n..]);
@@ -111,8 +114,8 @@ fn tridiagonalise(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
     e[0] = 0.0;
 }
 
-/// One reflection of the leading [i, i] part of `v` by the vector in `d`, of which `h` is half the
-/// squared norm.
+/// One reflection of the leading [i, i] part of `v` by the vector in `d`. `h` is half of that
+/// vector's squared norm.
 fn reflect(v: &mut [f64], d: &mut [f64], e: &mut [f64], i: usize, h: f64) {
     let n = d.len();
     e[..i].fill(0.0);
@@ -174,8 +177,8 @@ fn accumulate(v: &mut [f64], d: &mut [f64]) {
     v[n * n - 1] = 1.0;
 }
 
-/// Rotates the tridiagonal matrix (`d`, `e`) until it is diagonal, and `v` with it: its columns
-/// become the eigenvectors.
+/// Rotates the tridiagonal matrix (`d`, `e`) until it is diagonal, and `v` with it. The columns of
+/// `v` become the eigenvectors.
 fn implicit_ql(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
     let n = d.len();
     e.rotate_left(1);
@@ -184,7 +187,7 @@ fn implicit_ql(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
         largest = largest.max(d[l].abs() + e[l].abs());
         let small = |e: &[f64], m: usize| e[m].abs() <= f64::EPSILON * largest;
         let m = (l..n - 1).find(|&m| small(e, m)).unwrap_or(n - 1);
-        // Three rotations do for most values; the bound is far above what is ever seen.
+        // Three rotations are enough for most values. The bound is far above what was ever seen.
         for _ in 0..if m > l { 100 } else { 0 } {
             shift += ql_step(v, d, e, l, m);
             if small(e, l) {
@@ -196,7 +199,7 @@ fn implicit_ql(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
     }
 }
 
-/// One QL step on the places from `l` to `m`; the shift that it takes off the diagonal.
+/// One QL step on the places from `l` to `m`. Returns the shift that it takes off the diagonal.
 fn ql_step(v: &mut [f64], d: &mut [f64], e: &mut [f64], l: usize, m: usize) -> f64 {
     let n = d.len();
     let mut g = d[l];
@@ -233,12 +236,12 @@ fn ql_step(v: &mut [f64], d: &mut [f64], e: &mut [f64], l: usize, m: usize) -> f
 }
 
 impl Eigen {
-    /// The largest eigenvalue that counts as 0: n times the rounding of the largest one.
+    /// The largest eigenvalue that counts as 0: n times the rounding of the largest eigenvalue.
     pub fn threshold(&self) -> f64 {
         self.values.last().copied().unwrap_or(0.0).max(0.0) * self.values.len() as f64 * f64::EPSILON
     }
 
-    /// sum over the eigenvalues that count of f(value) v v^T x.
+    /// The sum of f(value) v v^T x over the eigenvalues that do not count as 0.
     pub fn apply(&self, x: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
         let mut out = vec![0.0; x.len()];
         let threshold = self.threshold();

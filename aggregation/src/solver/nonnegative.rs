@@ -1,23 +1,22 @@
-//! A convex quadratic over non-negative vectors: the least of x^T M x / 2 - f^T x with x >= 0.
+//! The minimum of a convex quadratic over non-negative vectors: x^T M x / 2 - f^T x over x >= 0.
 //!
-//! The active-set method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23) in
-//! the form that knows only M = A^T A and f = A^T b (Bro and de Jong, Journal of Chemometrics 11,
-//! 1997). It ends at the exact answer to rounding, in finitely many steps.
+//! The method is the active-set method of Lawson and Hanson (Solving Least Squares Problems, 1974,
+//! chapter 23), in the form that needs only M = A^T A and f = A^T b (Bro and de Jong, Journal of
+//! Chemometrics 11, 1997). It reaches the exact answer, to rounding, in finitely many steps.
 
 use super::linear::cholesky_solve;
 
-/// The point of the nonnegative vectors at which a quadratic is least.
+/// The point at which the quadratic is smallest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nonnegative {
-    /// The answer; not negative.
+    /// The minimum x. Not negative.
     pub x: Vec<f64>,
     /// How far the answer misses the optimality conditions, relative to f and to the terms of M x:
-    /// the largest of f - M x over all places, and of its absolute value over places where x is
-    /// above 0.
+    /// the largest of f - M x over all places, and of abs(f - M x) over places with x above 0.
     pub residual: f64,
 }
 
-/// The least of x^T M x / 2 - f^T x over x >= 0, for a positive semidefinite M [n, n] with a
+/// The minimum of x^T M x / 2 - f^T x over x >= 0, for a positive semidefinite M [n, n] with a
 /// diagonal of about 1.
 pub fn minimise(m: &[f64], f: &[f64]) -> Nonnegative {
     let n = f.len();
@@ -34,7 +33,7 @@ pub fn minimise(m: &[f64], f: &[f64]) -> Nonnegative {
         if descend(m, f, &mut x, &mut free) && self::value(m, f, &x) < value {
             refused.clear();
         } else {
-            // Rounding let a place in that improves nothing: go on without it until something else
+            // Because of rounding, this place improves nothing. It is left out until something else
             // changes.
             (x, free) = before;
             refused.push(entering);
@@ -44,8 +43,8 @@ pub fn minimise(m: &[f64], f: &[f64]) -> Nonnegative {
     Nonnegative { x, residual }
 }
 
-/// Goes to the least point over the free places, giving up places that reach 0 on the way. False
-/// where M is singular on them.
+/// Moves to the minimum over the free places. Places that reach 0 on the way become fixed. Returns
+/// false if M is singular on the free places.
 fn descend(m: &[f64], f: &[f64], x: &mut [f64], free: &mut Vec<usize>) -> bool {
     let n = x.len();
     while !free.is_empty() {
@@ -80,7 +79,7 @@ fn descend(m: &[f64], f: &[f64], x: &mut [f64], free: &mut Vec<usize>) -> bool {
     true
 }
 
-/// By place: the slope f - M x downhill, and the part of it that may be rounding.
+/// For each place: the downhill slope f - M x, and how much of it may be rounding.
 fn slopes(m: &[f64], f: &[f64], x: &[f64]) -> Vec<(f64, f64)> {
     let n = x.len();
     let of = |i: usize| {

@@ -1,7 +1,8 @@
-//! The shortest vector in the convex hull of the gradients: the least of a^T G a over the simplex.
+//! The shortest vector in the convex hull of the gradients: the minimum of a^T G a over the
+//! simplex.
 //!
-//! With unit rows (G = D C D, x = D a) and e = 1 / norms it is the direction of the least of
-//! `x^T (C + e e^T) x / 2 - e^T x` over x >= 0, normalised so that a adds up to 1 (Wolfe,
+//! With unit rows (G = D C D, x = D a) and e = 1 / norms, minimise `x^T (C + e e^T) x / 2 - e^T x`
+//! over x >= 0. The answer, scaled so that a adds up to 1, gives the shortest vector (Wolfe,
 //! Mathematical Programming 11, 1976, theorem 2.1, read as least squares).
 
 use super::nonnegative::minimise;
@@ -12,11 +13,11 @@ use crate::gramian::Gramian;
 pub struct Shortest {
     /// Weights on the simplex.
     pub weights: Vec<f64>,
-    /// |d|^2 - min over tasks of <g_t, d>, at least what |d|^2 / 2 could still fall.
+    /// |d|^2 - min over tasks of <g_t, d>. |d|^2 / 2 can fall by at most this much.
     pub gap: f64,
 }
 
-/// The shortest vector in the convex hull of the rows of which `gramian` is the Gramian.
+/// The shortest vector in the convex hull of the rows whose Gramian is `gramian`.
 pub fn shortest(gramian: &Gramian) -> Shortest {
     let tasks = gramian.tasks();
     let norms = gramian.norms();
@@ -41,16 +42,17 @@ pub fn shortest(gramian: &Gramian) -> Shortest {
     Shortest { weights, gap }
 }
 
-/// |d|^2 - min over tasks of <g_t, d> for d = J^T weights; 0 for the shortest vector, never
-/// negative.
+/// |d|^2 - min over tasks of <g_t, d> for d = J^T weights. It is 0 for the shortest vector, and
+/// never negative.
 pub fn gap(gramian: &Gramian, weights: &[f64]) -> f64 {
     let products = gramian.times(weights);
     let least = products.iter().copied().fold(f64::INFINITY, f64::min);
     (crate::gramian::dot(weights, &products) - least).max(0.0)
 }
 
-/// The nearest point of the simplex (Duchi et al., ICML 2008, figure 1). The largest entry is taken
-/// off first: it changes nothing, and entries that are far from 1 keep the places that decide.
+/// The nearest point of the simplex (Duchi et al., ICML 2008, figure 1). The largest entry is
+/// subtracted first. This does not change the answer, and keeps precision if entries are far from
+/// 1.
 pub fn project(point: &[f64]) -> Vec<f64> {
     let largest = point.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let below: Vec<f64> = point.iter().map(|value| value - largest).collect();

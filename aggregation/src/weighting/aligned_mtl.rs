@@ -1,9 +1,9 @@
-//! `aligned_mtl`: gradients made orthogonal and equally long, closest to the given ones; alpha = s
-//! V L^(-1/2) V^T w, G = V L V^T (Senushkin et al., Independent component alignment for multi-task
-//! learning, CVPR 2023, equation 10).
+//! `aligned_mtl`: replaces the gradients by the closest ones that are orthogonal and equally long
+//! (Senushkin et al., Independent component alignment for multi-task learning, CVPR 2023, equation
+//! 10).
 //!
-//! s is the root of the smallest (`min`), `median` (the lower of two) or mean (`rmse`) eigenvalue
-//! that is not 0; w is `preference`.
+//! alpha = s V L^(-1/2) V^T w with G = V L V^T. s is the root of the smallest (`min`), `median`
+//! (the lower of two) or mean (`rmse`) eigenvalue that is not 0. w is `preference`.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;

@@ -1,18 +1,18 @@
-//! Moving averages of the tasks' gradients, kept in the state; a task that is absent from a step
-//! keeps its row.
+//! Moving averages of the tasks' gradients, kept in the state. A task that is absent from a step
+//! keeps its average.
 
 use super::method::{Moment, State};
 use crate::lanes::{Level, vectorised};
 
-/// The place of the rows in the state: `NAME`, all tasks one after the other.
+/// The name of the averages in the state. The vector has all tasks' averages, one after the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Averaged {
     pub name: &'static str,
 }
 
 impl Averaged {
-    /// Row t of the present tasks becomes keep row + (1 - keep) factor_t g_t, from 0; gives the
-    /// present tasks' rows.
+    /// Moves the average of each present task: average = keep average + (1 - keep) factor_t g_t,
+    /// starting at 0. Returns the present tasks' averages.
     pub fn update<'a>(
         &self,
         moment: &Moment<'_>,
@@ -29,7 +29,7 @@ impl Averaged {
         self.rows(moment, shared, state)
     }
 
-    /// The present tasks' rows of so many shared parameters, once they are there.
+    /// The present tasks' averages over this many shared parameters, if the state has them.
     pub fn rows<'a>(&self, moment: &Moment<'_>, shared: usize, state: &'a State) -> Vec<&'a [f32]> {
         let all = &state.vectors[self.name];
         moment.present.iter().map(|&task| &all[task * shared..][..shared]).collect()

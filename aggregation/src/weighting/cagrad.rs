@@ -1,10 +1,12 @@
-//! `cagrad`: d = g0 + (c norm(g0) / norm(g_w)) g_w, g0 the mean gradient and g_w = J^T w with w on
-//! the simplex where F(w) = w^T G 1/T + c norm(g0) norm(g_w) is least (Liu et al., Conflict-averse
-//! gradient descent, NeurIPS 2021, algorithm 1). Certificate: F's duality gap.
+//! `cagrad`: the direction that helps the worst task most, within a distance from the mean gradient
+//! (Liu et al., Conflict-averse gradient descent, NeurIPS 2021, algorithm 1).
 //!
-//! At the least w, J^T w + l g0 is the shortest vector in the hull of the g_t + l g0 for the l with
-//! norm(g_w) = l c norm(g0), so that l is searched and each trial solved exactly. `rescale` divides
-//! d by 1 + c^2 (`square`) or 1 + c (`linear`).
+//! d = g0 + (c norm(g0) / norm(g_w)) g_w. g0 is the mean gradient, and g_w = J^T w. w minimises
+//! F(w) = w^T G 1/T + c norm(g0) norm(g_w) over the simplex. The certificate is F's duality gap.
+//!
+//! At the minimum, J^T w + l g0 is the shortest vector in the hull of the g_t + l g0, for the l
+//! with norm(g_w) = l c norm(g0). So the solver searches l and solves each trial exactly. `rescale`
+//! divides d by 1 + c^2 (`square`) or 1 + c (`linear`).
 
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -39,14 +41,15 @@ fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(CaGrad { c, divisor }))
 }
 
-/// The shortest vector of the hull moved by l g0.
+/// The weights of the shortest vector of the hull that is moved by l g0.
 fn moved(gramian: &Gramian, to_mean: &[f64], mean: f64, l: f64) -> Vec<f64> {
     let tasks = gramian.tasks();
     let entry = |k: usize| gramian.values()[k] + l * (to_mean[k / tasks] + to_mean[k % tasks]) + l * l * mean;
     simplex::shortest(&Gramian::new(tasks, (0..tasks * tasks).map(entry).collect())).weights
 }
 
-/// The least w, by regula falsi (Illinois) on norm(g_w) - l radius, which falls through 0 once.
+/// The w of the minimum, by regula falsi (Illinois) on norm(g_w) - l radius, which falls through 0
+/// once.
 fn least(gramian: &Gramian, to_mean: &[f64], mean: f64, radius: f64) -> Vec<f64> {
     let longest = gramian.norms().into_iter().fold(0.0, f64::max);
     let at = |l: f64| {
@@ -57,7 +60,7 @@ fn least(gramian: &Gramian, to_mean: &[f64], mean: f64, radius: f64) -> Vec<f64>
     let (mut high, mut high_miss) = (1.0001 * longest / radius, -0.0001 * longest);
     let mut w = Vec::new();
     let mut bracket = None;
-    // From above: small l are decided by the rounding of norm(g_w) where the hull reaches 0.
+    // From above: if the hull contains 0, rounding of norm(g_w) decides for small l.
     for share in [1e-2, 1e-4, 1e-6, 1e-8] {
         let l = share * longest / radius;
         let (next, miss) = at(l);
@@ -108,7 +111,7 @@ impl Method for CaGrad {
         let longest = gramian.norms().into_iter().fold(0.0, f64::max);
         let radius = self.c * mean.sqrt();
         let unmoved = || Outcome::alpha(equal.iter().map(|share| share / self.divisor).collect());
-        // A mean that is 0 to rounding has no direction to keep close to.
+        // A mean that is 0, to rounding, has no direction to stay close to.
         if radius <= 1e-14 * longest {
             return Ok(unmoved().certified(Certificate::DualityGap(0.0)));
         }
@@ -117,8 +120,8 @@ impl Method for CaGrad {
         let mut value = dot(&w, &to_mean) + radius * norm;
         let along = if norm > 0.0 { radius / norm } else { 0.0 };
         let mut alpha: Vec<f64> = equal.iter().zip(&w).map(|(share, w)| share + along * w).collect();
-        // Where the hull reaches 0, to rounding, no task can gain without another's loss, and g_w
-        // has no direction. Of all directions that harm no task the nearest to g0 is taken.
+        // If the hull contains 0, to rounding, no task can gain without another's loss, and g_w has
+        // no direction. Then take the direction nearest to g0 that harms no task.
         if norm <= 1e-7 * longest {
             let harmless = DualCone::new(gramian, 0.0).project(&equal).weights;
             let lift: Vec<f64> = harmless.iter().zip(&equal).map(|(weight, share)| weight - share).collect();
@@ -128,7 +131,7 @@ impl Method for CaGrad {
                 value = value.min(dot(&shortest, &to_mean) + radius * gramian.quadratic(&shortest).sqrt());
             }
         }
-        // The least product that d has with a gradient is at most F, and equal to it at the answer.
+        // The smallest inner product of d with a gradient is at most F, and equals F at the answer.
         let least = gramian.times(&alpha).into_iter().fold(f64::INFINITY, f64::min);
         alpha.iter_mut().for_each(|alpha| *alpha /= self.divisor);
         Ok(Outcome::alpha(alpha).certified(Certificate::DualityGap((value - least).max(0.0))))

@@ -1,8 +1,8 @@
 //! `config`: the direction with equal cosine to all gradients, as long as the sum of the gradients'
 //! projections on it (ConFIG; Liu, Chu and Thuerey, ICLR 2025, equations 2 and 3).
 //!
-//! With unit rows U and C = U U^T the direction is U^T y, y = pinv(C) 1; with a `preference` in
-//! place of 1 the cosines stand as it says.
+//! With unit rows U and C = U U^T the direction is U^T y, y = pinv(C) 1. With a `preference` in
+//! place of 1, the cosines are proportional to it.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;

@@ -1,5 +1,5 @@
-//! `constant`: alpha is given, as a list in the tasks' order or as a table by task name (tasks that
-//! it leaves out have 1).
+//! `constant`: alpha is given, as a list in the tasks' order or as a table by task name. Tasks that
+//! the table leaves out have 1.
 
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -31,7 +31,7 @@ fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     }
 }
 
-/// Weights that stand in the order of the tasks.
+/// Weights from a list, in the order of the tasks.
 fn in_order(values: &[Value]) -> Result<Vec<f64>, Invalid> {
     let number = |value: &Value| {
         let number = value.number().filter(|number| Range::NotNegative.contains(*number));
@@ -40,8 +40,8 @@ fn in_order(values: &[Value]) -> Result<Vec<f64>, Invalid> {
     values.iter().map(number).collect()
 }
 
-/// Weights by task, in the order of the tasks; while these are not known, the numbers are checked
-/// only.
+/// Weights from a table by task name, in the order of the tasks. If the tasks are not known yet,
+/// only the numbers are checked.
 fn by_name(table: &Table, tasks: Option<&[&str]>) -> Result<Vec<f64>, Invalid> {
     for (task, value) in table {
         if !value.number().is_some_and(|number| Range::NotNegative.contains(number)) {

@@ -1,9 +1,10 @@
-//! `db_mtl`: the sum of moving averages of the gradients of log losses, each brought to the length
+//! `db_mtl`: the sum of moving averages of the gradients of log losses, each scaled to the length
 //! of the longest (DB-MTL; Lin et al., Dual-balancing for multi-task learning, arXiv 2308.12029,
 //! 2023, algorithm 1).
 //!
-//! At step k, from 1: a_t = b a_t + (1 - b) g_t / l_t, from 0, with b = beta k^(-beta_sigma); d =
-//! sum over t of (max norm(a) / norm(a_t)) a_t. Losses get 1e-8 added, as in the authors' code.
+//! At step k, from 1: a_t = b a_t + (1 - b) g_t / l_t, starting at 0, with b = beta
+//! k^(-beta_sigma). d is the sum over t of (max norm(a) / norm(a_t)) a_t. 1e-8 is added to each
+//! loss, as in the authors' code.
 
 use super::averaged::Averaged;
 use super::method::{Failure, LossDomain, Method, Moment, Need, Needs, Outcome, State, Statistics, not_negative};

@@ -1,8 +1,8 @@
 //! `dualproj`: the projection of the mean gradient on the dual cone of the gradients (Lopez-Paz and
-//! Ranzato, Gradient episodic memory for continual learning, NeurIPS 2017, equation 11).
-//! Certificate: the KKT residual.
+//! Ranzato, Gradient episodic memory for continual learning, NeurIPS 2017, equation 11). The
+//! certificate is the KKT residual.
 //!
-//! With a `preference` the mean is weighted by it. `reg_eps` is as in `upgrad`.
+//! A `preference` weights the mean. `reg_eps` is as in `upgrad`.
 
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;

@@ -1,6 +1,6 @@
-//! `dwa`: alpha = T softmax(r / tau), r the mean loss of the last epoch over that of the epoch
-//! before (Liu, Johns and Davison, CVPR 2019, equation 7). While a present task has not two whole
-//! epochs behind it, alpha is 1 for all.
+//! `dwa`: alpha = T softmax(r / tau). r is the mean loss of the last epoch divided by that of the
+//! epoch before (Liu, Johns and Davison, CVPR 2019, equation 7). Until every present task has two
+//! whole epochs behind it, alpha is 1 for all tasks.
 
 use super::method::{
     Failure, LossDomain, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics, TINY, not_negative, softmax,
@@ -27,8 +27,8 @@ fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     }))
 }
 
-/// By task: the running sum and count of its epoch, that epoch, and the means of its two epochs
-/// before (no number: none yet).
+/// The state, by task: the sum and the count of the running epoch, that epoch's number, and the
+/// means of the two epochs before it. A mean that is not there yet is NaN.
 const PARTS: [(&str, f64); 5] =
     [("dwa.sum", 0.0), ("dwa.count", 0.0), ("dwa.epoch", 0.0), ("dwa.last", f64::NAN), ("dwa.before", f64::NAN)];
 
@@ -37,8 +37,8 @@ fn read(state: &State, part: usize, task: usize) -> f64 {
     state.numbers.get(name).map_or(first, |values| values[task])
 }
 
-/// The two means as of this epoch: the running epoch's is the last one as soon as a later epoch has
-/// begun.
+/// The means of the last two epochs, as of this epoch. If the running epoch of the state is an
+/// earlier one, it counts as the last.
 fn means(state: &State, task: usize, epoch: u64) -> (f64, f64) {
     let (sum, count) = (read(state, 0, task), read(state, 1, task));
     if count > 0.0 && read(state, 2, task) < epoch as f64 {
@@ -61,7 +61,7 @@ impl Method for Dwa {
         let present = moment.present.len();
         let ratio = |&task: &usize| {
             let (last, before) = means(state, task, moment.epoch);
-            // Not `max`, which would take a mean that isn't there yet for 0.
+            // Not `max`, which would turn the NaN of a missing mean into 0.
             if before < TINY { last / TINY } else { last / before }
         };
         let ratios: Vec<f64> = moment.present.iter().map(ratio).collect();

@@ -1,12 +1,12 @@
-//! `excess_mtl`: weights that grow with the tasks' excess risks, w_t = w_t exp(eta r_t / r_t at
-//! first) over their sum, from 1 / T (ExcessMTL; He et al., Robust multi-task learning with excess
-//! risks, ICML 2024, equations 6, 7 and 9).
+//! `excess_mtl`: weights that grow with the tasks' excess risks (ExcessMTL; He et al., Robust
+//! multi-task learning with excess risks, ICML 2024, equations 6, 7 and 9).
 //!
-//! The excess risk is estimated by r_t = sum over i of g_ti^2 / sqrt(s_ti + 1e-7), s_t the sum of
-//! the squared gradients of all steps so far: s is kept in f32, the terms are computed in f32 and
-//! added in f64.
+//! w_t becomes w_t exp(eta r_t / r_first), divided by the sum over tasks. It starts at 1 / T.
+//! r_first is the task's first risk. The excess risk is estimated by r_t = sum over i of g_ti^2 /
+//! sqrt(s_ti + 1e-7), s_t the sum of the squared gradients of all steps so far. s is kept in f32.
+//! The terms are computed in f32 and added in f64.
 
-// Lanes of several arrays, walked side by side by their number, become vector instructions.
+// The compiler turns these loops over the lanes of several arrays into vector instructions.
 #![allow(clippy::needless_range_loop)]
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
@@ -37,18 +37,18 @@ fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     }))
 }
 
-/// Partial sums of the risk, added in order at the end.
+/// The number of partial sums of the risk. They are added in order at the end.
 const LANES: usize = 16;
 
 vectorised! {
-    /// Adds the squares of `row` to `squares` and gives the risk.
+    /// Adds the squares of `row` to `squares` and returns the risk.
     fn risk(row: &[f32], squares: &mut [f32]) -> f64 {
         let mut partial = [0.0f64; LANES];
         let mut term = |lane: usize, value: f32, squares: &mut f32| {
             let square = f64::from(value) * f64::from(value);
             let sum = f64::from(*squares) + square;
             *squares = sum as f32;
-            // In f64 root and quotient took nearly all of the time.
+            // In f32, because root and quotient took nearly all of the time in f64.
             let root = ((sum + 1e-7) as f32).sqrt();
             partial[lane] += f64::from(value * (value / root));
         };
@@ -79,7 +79,7 @@ impl Method for ExcessMtl {
         let risks: Vec<f64> = rows.iter().zip(moment.present).map(of).collect();
         for (&task, risk) in moment.present.iter().zip(risks) {
             let first = &mut state.numbers_or(FIRST, || vec![0.0; moment.tasks])[task];
-            // Until a task has had a gradient there is nothing to compare with.
+            // A task without a gradient so far has no first risk to compare with.
             if *first == 0.0 {
                 *first = risk;
             }

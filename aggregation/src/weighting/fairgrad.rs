@@ -1,6 +1,6 @@
 //! `fairgrad`: alpha-fair utilities of the tasks' progress, G a = a^(-1/alpha) (Ban and Ji, Fair
-//! resource allocation in multi-task learning, ICML 2024, equation 6). Certificate: the relative
-//! residual.
+//! resource allocation in multi-task learning, ICML 2024, equation 6). The certificate is the
+//! relative residual.
 
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};

@@ -1,10 +1,10 @@
-//! `famo`: alpha = (z / l) / c with z = softmax(w), c = sum z / l; w is learned from what the
-//! update did to the logarithms of the losses (Liu et al., FAMO: fast adaptive multitask
-//! optimization, NeurIPS 2023, algorithm 1; the least possible loss b is 0).
+//! `famo`: weights for equal rates of decrease of the losses (Liu et al., FAMO: fast adaptive
+//! multitask optimization, NeurIPS 2023, algorithm 1, with the least possible loss b = 0).
 //!
-//! With delta = log l(before) - log l(after) the gradient for w is z * (delta - sum z delta); Adam
-//! with rate `learning_rate` and weight decay `gamma` follows it. Losses get 1e-8 added, as in the
-//! authors' code.
+//! alpha = (z / l) / c with z = softmax(w) and c = sum z / l. w is learned from the update's effect
+//! on the logarithms of the losses. With delta = log l(before) - log l(after), its gradient is z *
+//! (delta - sum z delta). Adam with rate `learning_rate` and weight decay `gamma` follows it. 1e-8
+//! is added to each loss, as in the authors' code.
 
 use super::learned::Learned;
 use super::method::{

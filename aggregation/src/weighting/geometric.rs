@@ -1,6 +1,6 @@
-//! `geometric`: the gradient of the geometric mean of the losses, (prod l)^(1/T), so that alpha =
-//! (prod l)^(1/T) / (T l) (GLS; Chennupati et al., MultiNet++, CVPR workshops 2019, equation 2).
-//! Losses below 1e-12 count as 1e-12.
+//! `geometric`: the gradient of the geometric mean of the losses, (prod l)^(1/T), so alpha = (prod
+//! l)^(1/T) / (T l) (GLS; Chennupati et al., MultiNet++, CVPR workshops 2019, equation 2). Losses
+//! below 1e-12 count as 1e-12.
 
 use super::method::{Failure, LossDomain, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative};
 use super::{Build, Built};

@@ -1,8 +1,9 @@
-//! `graddrop`: each coordinate keeps its positive or its negative values, drawn by the purity of
-//! its signs, P = (1 + sum g / sum abs(g)) / 2 (Chen et al., Just pick a sign, NeurIPS 2020,
-//! equation 1 and algorithm 1 on the parameters' gradients).
+//! `graddrop`: each coordinate keeps either its positive or its negative values. The choice is
+//! random: positive with probability P = (1 + sum g / sum abs(g)) / 2, the purity of the signs
+//! (Chen et al., Just pick a sign, NeurIPS 2020, equation 1 and algorithm 1 on the parameters'
+//! gradients).
 //!
-//! What is dropped comes through with the factor `leak`.
+//! Values that are dropped keep the factor `leak`.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -45,11 +46,11 @@ impl Method for GradDrop {
     }
 }
 
-/// Columns that are looked at side by side.
+/// The number of columns that are computed side by side.
 const LANES: usize = 16;
 
 vectorised! {
-    /// The direction in some columns, from their draws.
+    /// The direction in some columns, from their random numbers.
     fn drop_signs(rows: &[&[f32]], draws: &[f32], leak: f64, out: &mut [f32]) {
         for (chunk, (out, draws)) in out.chunks_mut(LANES).zip(draws.chunks(LANES)).enumerate() {
             let columns = chunk * LANES..chunk * LANES + out.len();
@@ -62,7 +63,7 @@ vectorised! {
             }
             let mut positive = [false; LANES];
             for (lane, draw) in draws.iter().enumerate() {
-                // Not a number where all values are 0: then either sign will do.
+                // NaN if all values are 0. Then either sign is right.
                 positive[lane] = (1.0 + sum[lane] / size[lane]) / 2.0 > f64::from(*draw);
             }
             let mut kept = [0.0f64; LANES];

@@ -1,8 +1,10 @@
-//! `gradnorm`: alpha = T softmax(w), w learned so that the gradients' norms follow the tasks'
-//! training rates: a step down the sum over tasks of abs(alpha_t norm(g_t) - mean * r_t^a), the
-//! mean of alpha norm(g), r the relative inverse training rate: (l_t / l_t at first) over its mean
-//! (Chen et al., GradNorm, ICML 2018, equation 2). w is learned with the model's kind of optimizer
-//! and rate; mean and r are constants in the gradient.
+//! `gradnorm`: alpha = T softmax(w), with w learned so that the gradients' norms follow the tasks'
+//! training rates (Chen et al., GradNorm, ICML 2018, equation 2).
+//!
+//! Each step descends on the sum over tasks of abs(alpha_t norm(g_t) - mean * r_t^a). `mean` is the
+//! mean of alpha norm(g). r is the relative inverse training rate: (l_t / first l_t), divided by
+//! its mean over tasks. w is learned with the model's kind of optimizer and rate. Mean and r are
+//! constants in the gradient.
 
 use super::learned::Learned;
 use super::method::{
@@ -56,7 +58,7 @@ impl Method for GradNorm {
         let mean_rate = (rates.iter().sum::<f64>() / tasks).max(TINY);
         let lengths: Vec<f64> = alpha.iter().zip(&norms).map(|(alpha, norm)| alpha * norm).collect();
         let mean = lengths.iter().sum::<f64>() / tasks;
-        // The slope along alpha_t is plus or minus norm(g_t); through the softmax it is T p_t
+        // The slope along alpha_t is plus or minus norm(g_t). Through the softmax it becomes T p_t
         // (slope_t - sum p slope).
         let miss = |t: usize| lengths[t] - mean * libm::pow(rates[t] / mean_rate, self.alpha);
         let sign = |value: f64| if value == 0.0 { 0.0 } else { value.signum() };

@@ -1,11 +1,12 @@
 //! `gradvac`: each gradient is turned towards the others, in random order, until its cosine to them
-//! is at least a moving target (Wang et al., Gradient vaccine, ICLR 2021, algorithm 1). Computed on
-//! coefficients over G.
+//! is at least a moving target (Wang et al., Gradient vaccine, ICLR 2021, algorithm 1). It is
+//! computed on coefficients over G.
 //!
 //! If cos < target: g_i += g_j norm(g_i) (target sqrt(1 - cos^2) - cos sqrt(1 - target^2)) /
-//! (norm(g_j) sqrt(1 - target^2)); the target moves by target = (1 - beta) target + beta cos, from
-//! 0. `granularity` says over what cosines are taken: all shared parameters (`whole`), a layer's
-//!    (`layer`: blocks whose names agree up to the last dot) or one block's (`parameter`).
+//! (norm(g_j) sqrt(1 - target^2)). The target starts at 0 and moves by target = (1 - beta) target +
+//! beta cos. `granularity` chooses the parameters that cosines are taken over: all shared ones
+//! (`whole`), those of a layer (`layer`: blocks whose names agree up to the last dot), or one block
+//! (`parameter`).
 
 use super::method::{Combination, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::pcgrad::others;
@@ -37,7 +38,8 @@ fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
 }
 
 impl GradVac {
-    /// The weights over one Gramian, whose targets are `group`'s.
+    /// The weights from one Gramian. `group` names the group of parameters, which has its own
+    /// targets.
     fn turn(&self, moment: &Moment<'_>, gramian: &Gramian, group: &str, stream: Stream, state: &mut State) -> Vec<f64> {
         let (tasks, norms) = (gramian.tasks(), gramian.norms());
         let targets = state.numbers_or(&format!("gradvac.target.{group}"), || vec![0.0; moment.tasks * moment.tasks]);
@@ -65,7 +67,7 @@ impl GradVac {
     }
 }
 
-/// The blocks of one layer: a name up to its last dot.
+/// The layer of a block: its name up to the last dot.
 fn layer(block: &str) -> &str {
     block.rsplit_once('.').map_or(block, |(layer, _)| layer)
 }

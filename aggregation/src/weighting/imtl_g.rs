@@ -1,8 +1,8 @@
-//! `imtl_g`: equal projections of the direction on all unit gradients; v = pinv(G) sqrt(diag G),
-//! alpha = v / sum v (IMTL-G; Liu et al., Towards impartial multi-task learning, ICLR 2021, section
-//! 3.1, in the closed form over G).
+//! `imtl_g`: equal projections of the direction on all unit gradients (IMTL-G; Liu et al., Towards
+//! impartial multi-task learning, ICLR 2021, section 3.1, in the closed form over G).
 //!
-//! alpha is 0 where v adds up to 0, and no direction has equal projections.
+//! v = pinv(G) sqrt(diag G), alpha = v / sum v. If v adds up to 0, no direction has equal
+//! projections, and alpha is 0.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -22,7 +22,8 @@ fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(ImtlG))
 }
 
-/// pinv(G) sqrt(diag G). Where G is regular, through unit rows, which lose nothing to scale.
+/// pinv(G) sqrt(diag G). If G is regular, it is computed with unit rows, which keep precision at
+/// any scale.
 fn solve(gramian: &Gramian) -> Vec<f64> {
     let (cosines, norms) = (gramian.cosines(), gramian.norms());
     if norms.iter().all(|norm| *norm > 0.0)

@@ -1,8 +1,8 @@
-//! `imtl_l`: the sum of e^s l - s with a learned s for each task, so that alpha = e^s
-//! (IMTL-L; Liu et al., Towards impartial multi-task learning, ICLR 2021, section 3.2).
+//! `imtl_l`: the sum of e^s l - s with a learned s for each task, so alpha = e^s (IMTL-L; Liu et
+//! al., Towards impartial multi-task learning, ICLR 2021, section 3.2).
 //!
-//! s is learned with the model's kind of optimizer and rate, from 0; its gradient is e^s l - 1.
-//! Needs losses that are not negative.
+//! s starts at 0 and is learned with the model's kind of optimizer and rate. Its gradient is e^s l
+//! - 1. Losses must not be negative.
 
 use super::learned::Learned;
 use super::method::{

@@ -1,9 +1,9 @@
-//! `krum`: the mean of the `selected` gradients that are nearest to their neighbours
-//! (multi-Krum; Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4).
+//! `krum`: the mean of the `selected` gradients that are nearest to their neighbours (multi-Krum;
+//! Blanchard et al., Machine learning with adversaries, NeurIPS 2017, section 4).
 //!
-//! A gradient's score is the sum of squared distances to its T - `byzantine` - 2 nearest others;
-//! the lowest scores are selected. Two gradients that are each other's nearest can tie: the shorter
-//! one comes first, then the task's number decides.
+//! A gradient's score is the sum of squared distances to its T - `byzantine` - 2 nearest others.
+//! The lowest scores are selected. Two gradients that are each other's nearest can have equal
+//! scores. Then the shorter one comes first, then the lower task number.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -26,8 +26,10 @@ struct Krum {
 
 fn build(reader: &mut Reader<'_>, tasks: Option<&[&str]>) -> Built {
     if let Some(tasks) = tasks.filter(|tasks| tasks.len() < 3) {
-        let message =
-            format!("krum looks at who is near to whom and needs at least 3 tasks; there are {}", tasks.len());
+        let message = format!(
+            "krum compares the distances between gradients and needs at least 3 tasks; there are {}",
+            tasks.len()
+        );
         return Err(Invalid::new("method", message));
     }
     let byzantine =
@@ -65,12 +67,11 @@ impl Method for Krum {
     }
 }
 
-/// The rows of which these are the inner products, those that are nearest to their neighbours
-/// first: in ascending order of the sum of squared distances to the n - `byzantine` - 2 nearest
-/// others (at least one).
+/// The rows of this Gramian, those with the lowest score first. A score is the sum of squared
+/// distances to the n - `byzantine` - 2 nearest others, at least one.
 pub(crate) fn nearest_first(gramian: &Gramian, byzantine: usize) -> Vec<usize> {
     let rows = gramian.tasks();
-    // With few rows in a step the nearest one decides.
+    // With few rows in a step, the score is the distance to the nearest one.
     let nearest = rows.saturating_sub(byzantine.saturating_add(2)).max(1);
     let score = |i: usize| {
         let distance = |j: usize| (gramian.at(i, i) + gramian.at(j, j) - 2.0 * gramian.at(i, j)).max(0.0);

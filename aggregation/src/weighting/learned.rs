@@ -1,11 +1,11 @@
-//! Scalars by task that a weighting learns, each with an optimizer of its own, so that a task that
-//! is absent from a step keeps its scalar and moments.
+//! Scalars that a weighting learns, one for each task. Each has its own optimizer state, so a task
+//! that is absent from a step keeps its scalar and its moments.
 
 use super::method::{Moment, State};
 use crate::optimizer::{Optimizer, OptimizerState};
 
-/// The place of the scalars in the state: `NAME` and, for the optimizer's slots, `NAME.SLOT` and
-/// `NAME.step`, all by task.
+/// The names of the scalars in the state: `NAME`, and for the optimizer `NAME.SLOT` and
+/// `NAME.step`. Each is a list by task.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Learned {
     pub name: &'static str,

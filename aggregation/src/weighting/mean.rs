@@ -1,4 +1,4 @@
-//! `mean`: alpha_t = 1 / T, T the tasks that are present in the step.
+//! `mean`: alpha_t = 1 / T. T is the number of tasks that are present in the step.
 
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
 use super::{Build, Built};

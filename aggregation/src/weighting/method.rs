@@ -1,9 +1,9 @@
-//! What every weighting is: its needs, its state, its statistics and its outcome.
+//! The interface of every weighting: its needs, its state, its statistics and its outcome.
 //!
-//! A step goes: [`Method::weigh`] gives the combination of the tasks' gradients from what the
-//! method needs before or with the gradients. After the update [`Method::learn`] sees the losses
-//! (and those after the update, if the method needs them) and changes the state. Both change
-//! only the state that they are handed; the caller keeps the old one until the step commits.
+//! [`Method::weigh`] returns the combination of the tasks' gradients, from what the method needs
+//! before or with the gradients. After the update, [`Method::learn`] gets the losses (and those
+//! after the update, if the method needs them) and changes the state. Both change only the state
+//! that they are given. The caller keeps the old one until the step commits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::random::Stream;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
-    /// This step's losses before the backward pass: alpha depends on them.
+    /// This step's losses before the backward pass. Alpha depends on them.
     LossesBefore,
-    /// This step's losses as they come with the gradients: for [`Method::learn`] in combined mode,
-    /// for alpha too in per-task mode.
+    /// This step's losses, which come with the gradients. [`Method::learn`] gets them in combined
+    /// mode; in per-task mode alpha may depend on them too.
     LossesWith,
     /// The losses after the update, on the same rows.
     LossesAfter,
@@ -29,13 +29,14 @@ pub enum Need {
     Gramian,
     /// The Gramian of each shared block.
     GramianByBlock,
-    /// The inner products between the tasks' gradients of the root's left and right subtree.
+    /// The inner products between the tasks' gradients of the root's left subtree and those of its
+    /// right subtree.
     GramianCross,
     /// The tasks' gradients themselves.
     Jacobian,
 }
 
-/// What a method needs, a set.
+/// The set of things that a method needs.
 pub type Needs = BTreeSet<Need>;
 
 impl Need {
@@ -44,23 +45,23 @@ impl Need {
         self.is_gramian() || self == Need::Jacobian
     }
 
-    /// Whether it is made of inner products of gradients.
+    /// Whether it consists of inner products of gradients.
     pub fn is_gramian(self) -> bool {
         matches!(self, Need::Gramian | Need::GramianByBlock | Need::GramianCross)
     }
 }
 
-/// When and for whom a method is asked.
+/// The step in which a method is asked, and the tasks that take part.
 #[derive(Debug, Clone)]
 pub struct Moment<'a> {
     /// The step, from 0.
     pub step: u64,
-    /// Whole passes over the longest feed before this step.
+    /// The number of whole passes over the longest feed before this step.
     pub epoch: u64,
     /// The number of tasks in the experiment.
     pub tasks: usize,
-    /// The tasks that have labelled rows in this step, ascending. Statistics and weights are
-    /// theirs, in this order.
+    /// The tasks that have labelled rows in this step, ascending. Statistics and weights are for
+    /// these, in this order.
     pub present: &'a [usize],
     /// The model's optimizer, for learned scalars.
     pub optimizer: &'a Optimizer,
@@ -70,10 +71,10 @@ pub struct Moment<'a> {
     pub stream: Stream,
 }
 
-/// What is known of a step. What the method doesn't need may be absent.
+/// What is known of a step. A statistic that the method does not need may be absent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Statistics<'a> {
-    /// Weighted mean loss of each present task.
+    /// The weighted mean loss of each present task.
     pub losses: Option<&'a [f64]>,
     /// G over the shared blocks: [present, present].
     pub gramian: Option<&'a Gramian>,
@@ -114,9 +115,9 @@ impl<'a> Statistics<'a> {
 /// What is known after the update.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Observed<'a> {
-    /// Weighted mean loss of each present task, with the parameters before the update.
+    /// The weighted mean loss of each present task, with the parameters before the update.
     pub losses: &'a [f64],
-    /// Losses with the parameters after the update, on the same rows, if the method needs them.
+    /// The losses with the parameters after the update, on the same rows, if the method needs them.
     pub losses_after: Option<&'a [f64]>,
 }
 
@@ -132,7 +133,7 @@ pub enum Combination {
 }
 
 impl Combination {
-    /// alpha, if the combination is one alpha for the whole vector.
+    /// Alpha, if the combination has one alpha for each task.
     pub fn alpha(&self) -> Option<&[f64]> {
         match self {
             Combination::Alpha(alpha) => Some(alpha),
@@ -145,9 +146,10 @@ impl Combination {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "value")]
 pub enum Certificate {
-    /// The answer's value is at most so far from the best one's.
+    /// The answer's value is at most this far from the best value.
     DualityGap(f64),
-    /// How far the answer misses the conditions that the best one fulfils.
+    /// How far the answer misses the conditions that the best answer meets, relative to their
+    /// terms.
     KktResidual(f64),
 }
 
@@ -161,12 +163,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Given weights, no solver.
+    /// These weights, without a certificate.
     pub fn alpha(alpha: Vec<f64>) -> Self {
         Self { combination: Combination::Alpha(alpha), certificate: None }
     }
 
-    /// A given direction over the shared blocks.
+    /// This direction over the shared blocks, without a certificate.
     pub fn direction(direction: Vec<f32>) -> Self {
         Self { combination: Combination::Direction(direction), certificate: None }
     }
@@ -178,26 +180,26 @@ impl Outcome {
     }
 }
 
-/// A method's state: named vectors. It is serialisable and part of every checkpoint.
+/// A method's state: named vectors. It is part of every checkpoint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    /// Small vectors: by task, by pair of tasks, counters.
+    /// Short vectors: by task, by pair of tasks, or counters.
     pub numbers: BTreeMap<String, Vec<f64>>,
     /// Vectors as long as the shared parameters, or a multiple of that.
     pub vectors: BTreeMap<String, Vec<f32>>,
 }
 
 impl State {
-    /// The named numbers; `first` makes them if the state does not have them yet.
+    /// The named numbers. `first` makes them if the state does not have them yet.
     pub fn numbers_or(&mut self, name: &str, first: impl FnOnce() -> Vec<f64>) -> &mut Vec<f64> {
         self.numbers.entry(name.to_owned()).or_insert_with(first)
     }
 }
 
-/// A logarithm's guard, for losses that reach 0.
+/// The smallest argument of a logarithm, for losses that reach 0.
 pub(super) const TINY: f64 = 1e-12;
 
-/// Fails if any loss is negative or not a number, for methods that take logarithms.
+/// Fails if any loss is negative or NaN, for methods that take logarithms.
 pub(super) fn not_negative(method: &'static str, present: &[usize], losses: &[f64]) -> Result<(), Failure> {
     match losses.iter().position(|loss| loss.is_nan() || *loss < 0.0) {
         None => Ok(()),
@@ -233,8 +235,8 @@ pub enum Failure {
         /// What is missing.
         need: Need,
     },
-    /// A loss that the method can't take the logarithm of.
-    #[error("the weighting {method} takes logarithms of losses, and that of task {task} is {loss}")]
+    /// The method can't take the logarithm of a loss.
+    #[error("the weighting {method} takes logarithms of losses, and the loss of task {task} is {loss}")]
     LossNegative {
         /// The method.
         method: &'static str,
@@ -243,28 +245,28 @@ pub enum Failure {
         /// Its loss.
         loss: f64,
     },
-    /// The method's numbers are no longer finite.
-    #[error("the weighting {method} came to a number that is not finite")]
+    /// A number of the method is not finite.
+    #[error("the weighting {method} computed a number that is not finite")]
     NotFinite {
         /// The method.
         method: &'static str,
     },
 }
 
-/// A weighting with its parameters. Methods are immutable; what changes is the [`State`].
+/// A weighting with its parameters. A method never changes; only its [`State`] does.
 pub trait Method: fmt::Debug + Send + Sync {
-    /// What the method needs of a step; nothing unless said.
+    /// What the method needs of a step. Default: nothing.
     fn needs(&self) -> Needs {
         Needs::new()
     }
 
-    /// What losses the method works with. Those of tasks are never negative; those of the toy
-    /// problems can be, and are moved up for it.
+    /// The losses that the method accepts. Tasks' losses are never negative. Those of the toy
+    /// problems can be, and are shifted up if the method needs it.
     fn accepts(&self) -> LossDomain {
         LossDomain::Any
     }
 
-    /// The state before the first step, for so many tasks and shared parameters.
+    /// The state before the first step, for this many tasks and shared parameters.
     fn state(&self, tasks: usize, shared: usize) -> State {
         let _ = (tasks, shared);
         State::default()
@@ -276,7 +278,7 @@ pub trait Method: fmt::Debug + Send + Sync {
     /// [`Failure`] if a statistic is missing or out of the method's domain.
     fn weigh(&self, moment: &Moment<'_>, statistics: &Statistics<'_>, state: &mut State) -> Result<Outcome, Failure>;
 
-    /// What the method learns of this step's losses; nothing unless said.
+    /// Updates the state with this step's losses. Default: nothing.
     ///
     /// # Errors
     /// [`Failure`] if a statistic is missing or out of the method's domain.

@@ -1,9 +1,9 @@
 //! `mgda`: the weights of the shortest vector in the convex hull of the gradients, argmin of a^T G
-//! a over the simplex (Désidéri, Comptes Rendus Mathématique 350, 2012; Sener and Koltun, NeurIPS
-//! 2018), solved exactly; certificate: the duality gap.
+//! a over the simplex, solved exactly (Désidéri, Comptes Rendus Mathématique 350, 2012; Sener and
+//! Koltun, NeurIPS 2018). The certificate is the duality gap.
 //!
-//! `normalize` divides the gradients first, for the search of a alone, by their norm (`l2`), loss
-//! (`loss`) or both (`loss+`), as Sener and Koltun's code does.
+//! `normalize` divides the gradients by their norm (`l2`), loss (`loss`) or both (`loss+`), for the
+//! search of a alone, as Sener and Koltun's code does.
 
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -50,7 +50,7 @@ impl Method for Mgda {
         if self.by_loss {
             divisors.iter_mut().zip(statistics.losses(NAME)?).for_each(|(divisor, loss)| *divisor *= loss.abs());
         }
-        // A divisor of 0 belongs to a task that is solved: leave its gradient as it is.
+        // A divisor of 0 belongs to a task that is solved. Its gradient stays as it is.
         let divisors: Vec<f64> =
             divisors.into_iter().map(|divisor| if divisor > 0.0 { divisor } else { 1.0 }).collect();
         let tasks = gramian.tasks();

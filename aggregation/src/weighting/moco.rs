@@ -1,10 +1,12 @@
-//! `moco`: the direction Y^T l of a moving average Y of the unit gradients, l following the
-//! shortest such direction (MoCo; Fernando et al., Mitigating gradient bias in multi-objective
-//! learning, ICLR 2023, algorithm 1, with the softmax and the normalisation of the authors' code,
-//! which also multiplies the unit gradients by their losses).
+//! `moco`: the direction Y^T l of a moving average Y of the unit gradients, with weights l that
+//! follow the shortest such direction (MoCo; Fernando et al., Mitigating gradient bias in
+//! multi-objective learning, ICLR 2023, algorithm 1).
 //!
-//! At step k, from 1: Y = Y - beta k^(-beta_sigma) (Y - g / norm(g)), from 0, and l = softmax(l -
-//! gamma k^(-gamma_sigma) (Y Y^T + rho I) l), from 1 / T.
+//! Softmax and normalisation are those of the authors' code, which also multiplies the unit
+//! gradients by their losses. At step k, from 1:
+//!
+//! - Y = Y - beta k^(-beta_sigma) (Y - g / norm(g)), starting at 0;
+//! - l = softmax(l - gamma k^(-gamma_sigma) (Y Y^T + rho I) l), starting at 1 / T.
 
 use super::averaged::Averaged;
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics, softmax};
@@ -47,7 +49,7 @@ fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     }))
 }
 
-/// The factor that brings a row to unit length; 0 for a row that is 0.
+/// The factor that scales a row to unit length. 0 for a row that is 0.
 fn to_unit(row: &[f32]) -> f64 {
     let norm = clip::norm(row);
     if norm > 0.0 { 1.0 / norm } else { 0.0 }

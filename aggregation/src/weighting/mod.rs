@@ -1,9 +1,9 @@
 //! Weightings: how per-task losses or gradients become one update.
 //!
-//! [`Weighting`] is what `[weighting]` of the experiment file says: a method's name and its
+//! [`Weighting`] is the table `[weighting]` of the experiment file: a method's name and its
 //! parameters. [`Weighting::build`] makes the [`Method`], a pure function of a step's statistics,
-//! of an explicit [`State`] and of explicit randomness. A method says what it [needs](Need); the
-//! step computes and sends that and nothing else.
+//! an explicit [`State`] and explicit randomness. A method says what it [needs](Need). The step
+//! computes and sends only that.
 //!
 //! A method is one file in this folder: an `ENTRY` with its name, a function `build` that reads its
 //! parameters, and the type that implements [`Method`]. It has one line in [`WEIGHTINGS`].
@@ -56,10 +56,10 @@ use settings::{Component, Description, Invalid, Reader, Registry, Table, Value};
 
 pub(crate) use krum::nearest_first;
 
-/// Reads a method's parameters. The tasks' names are none while a file is read, before its tasks
-/// are known.
+/// Reads a method's parameters. The tasks' names are `None` while a file is read, because its tasks
+/// are not known yet.
 pub type Build = fn(&mut Reader<'_>, Option<&[&str]>) -> Built;
-/// A method, or the parameter that is refused.
+/// A method, or why a parameter is refused.
 pub type Built = Result<Box<dyn Method>, Invalid>;
 
 /// All methods, in the order of the reference.
@@ -100,13 +100,13 @@ pub static WEIGHTINGS: Registry<Build> = Registry::with_tag(
     ],
 );
 
-/// A method with its parameters: `method = "sum"`, further keys are the method's.
+/// A method with its parameters: `method = "sum"`. Further keys are the method's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table")]
 pub struct Weighting {
     /// The method's name.
     method: String,
-    /// Its parameters as they were given.
+    /// Its parameters, as they were given.
     #[serde(flatten)]
     parameters: Table,
 }

@@ -1,8 +1,9 @@
-//! `modo`: weights that follow the simplex with two independent estimates of the gradients, so that
-//! their product is unbiased: l = project(l - gamma (J1 J2^T l + rho l)), alpha = l (MoDo; Chen et
-//! al., Three-way trade-off in multi-objective learning, JMLR 2024, algorithm 2).
+//! `modo`: weights that descend on the simplex with two independent estimates of the gradients, so
+//! their product is unbiased (MoDo; Chen et al., Three-way trade-off in multi-objective learning,
+//! JMLR 2024, algorithm 2).
 //!
-//! J1 and J2 are the gradients of the two subtrees of the root, in place of extra batches.
+//! l = project(l - gamma (J1 J2^T l + rho l)), alpha = l. J1 and J2 are the gradients of the two
+//! subtrees of the root, in place of extra batches.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -32,13 +33,13 @@ fn build(reader: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     }))
 }
 
-/// The cross-Gramian, or that it is missing.
+/// The cross-Gramian. Fails if the step has none.
 pub(super) fn cross<'a>(method: &'static str, statistics: &Statistics<'a>) -> Result<&'a Gramian, Failure> {
     statistics.gramian_cross.ok_or(Failure::Missing { method, need: Need::GramianCross })
 }
 
-/// Weights on the simplex of all tasks; `change` gets and gives those of the present ones, scaled
-/// to the simplex of these alone.
+/// Changes the weights of the present tasks. `change` gets them scaled to a simplex of their own,
+/// and returns such weights.
 pub(super) fn on_simplex(
     name: &str,
     moment: &Moment<'_>,

@@ -1,10 +1,10 @@
-//! `nash_mtl`: the Nash bargaining solution, G a = 1 / a, then shortened to at most `max_norm` (0:
-//! as it is) (Navon et al., Multi-task learning as a bargaining game, ICML 2022, claim 3.1).
-//! Certificate: the relative residual.
+//! `nash_mtl`: the Nash bargaining solution, G a = 1 / a, shortened to at most `max_norm` (0: no
+//! limit) (Navon et al., Multi-task learning as a bargaining game, ICML 2022, claim 3.1). The
+//! certificate is the relative residual.
 //!
-//! The paper solves it by successive convex programmes; it is the least of a convex function, so
-//! Newton's method is used here. `every` is the number of steps for which an answer is kept; a task
-//! that comes back within them makes a new one.
+//! The paper solves it by successive convex programming. It is the minimum of a convex function, so
+//! Newton's method is used here. An answer is kept for `every` steps. If a task comes back within
+//! them, a new answer is computed.
 
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};

@@ -1,6 +1,6 @@
-//! `pcgrad`: each gradient is projected off the others that it conflicts with, one after the other
-//! in random order; their sum is the direction (Yu et al., Gradient surgery for multi-task
-//! learning, NeurIPS 2020, algorithm 1). Computed on coefficients over G.
+//! `pcgrad`: each gradient loses its component along every other gradient that it conflicts with,
+//! one after the other in random order. The direction is their sum (Yu et al., Gradient surgery for
+//! multi-task learning, NeurIPS 2020, algorithm 1). It is computed on coefficients over G.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -23,7 +23,7 @@ fn build(_: &mut Reader<'_>, _: Option<&[&str]>) -> Built {
     Ok(Box::new(PcGrad))
 }
 
-/// The others of `task` among `tasks`, in a random order: that of one draw for each of them.
+/// The other tasks in a random order: that of one random number for each of them.
 pub(super) fn others(task: usize, tasks: usize, stream: Stream) -> Vec<usize> {
     let mut others: Vec<usize> = (0..tasks).filter(|&other| other != task).collect();
     others.sort_by_key(|&other| (stream.u64_at(other as u64), other));

@@ -1,8 +1,8 @@
-//! `preference`, a parameter of methods whose paper has one: how much each task counts.
+//! `preference`: how much each task counts, a parameter of methods whose papers have one.
 
 use settings::{Invalid, Range, Reader};
 
-/// Weights of the tasks that add up to 1; equal ones unless they are given.
+/// Weights of the tasks, which add up to 1. They are equal by default.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Preference(Option<Vec<f64>>);
 
@@ -32,7 +32,7 @@ impl Preference {
         Ok(Self(given))
     }
 
-    /// The present tasks' weights, adding up to 1.
+    /// The present tasks' weights, scaled to add up to 1.
     pub fn of(&self, present: &[usize]) -> Vec<f64> {
         let equal = vec![1.0 / present.len() as f64; present.len()];
         let Some(given) = &self.0 else { return equal };

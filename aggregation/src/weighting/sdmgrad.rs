@@ -1,11 +1,12 @@
 //! `sdmgrad`: a direction near the mean gradient g0, from two independent estimates of the
-//! gradients: `iterations` steps of projected descent with momentum 0.5 and rate `learning_rate` on
-//! w along J1 J2^T w + lambda J1 g0, then alpha = (w + lambda / T) / (1 + lambda) (SDMGrad; Xiao,
-//! Ban and Ji, Direction-oriented multi-objective learning, NeurIPS 2023, algorithm 1; defaults and
-//! the scaling of the cross-Gramian by its mean root diagonal are those of the authors' code).
+//! gradients (SDMGrad; Xiao, Ban and Ji, Direction-oriented multi-objective learning, NeurIPS 2023,
+//! algorithm 1).
 //!
-//! J1 and J2 are the gradients of the two subtrees of the root, in place of extra batches; w goes
-//! on from the last step.
+//! w makes `iterations` steps of projected descent along J1 J2^T w + lambda J1 g0, with momentum
+//! 0.5 and rate `learning_rate`. Then alpha = (w + lambda / T) / (1 + lambda). J1 and J2 are the
+//! gradients of the two subtrees of the root, in place of extra batches. w goes on from the last
+//! step. The defaults, and the scaling of the cross-Gramian by its mean root diagonal, are those of
+//! the authors' code.
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::modo::{cross, on_simplex};

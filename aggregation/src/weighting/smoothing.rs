@@ -1,10 +1,10 @@
-//! `smoothing`, a parameter of every method that makes weights of losses or of a Gramian: alpha as
-//! a moving average (CR-MOGM; Zhou et al., On the convergence of stochastic multi-objective
+//! `smoothing`: alpha as a moving average, a parameter of every method that makes weights from
+//! losses or a Gramian (CR-MOGM; Zhou et al., On the convergence of stochastic multi-objective
 //! gradient manipulation and beyond, NeurIPS 2022, equation 6).
 //!
 //! alpha'_t = smoothing alpha'_t + (1 - smoothing) alpha_t for the tasks that are present, by block
-//! where alpha is; a task's first alpha stands as it is. Methods that need nothing of a step or the
-//! Jacobian don't have this parameter.
+//! if alpha is. A task's first alpha is not changed. Methods that need nothing, or the Jacobian, do
+//! not have this parameter.
 
 use super::Built;
 use super::method::{
@@ -21,11 +21,11 @@ struct Smoothed {
 }
 
 impl Smoothed {
-    /// Moves the weights of one block; `kept` has those of all tasks, block after block.
+    /// Moves the weights of one block. `kept` has those of all tasks, block after block.
     fn smooth(&self, moment: &Moment<'_>, block: usize, alpha: &mut [f64], kept: &mut Vec<f64>) {
         let first = block * moment.tasks;
         if kept.len() < first + moment.tasks {
-            // Not a number: a task that has had no alpha yet.
+            // NaN marks a task that has had no alpha yet.
             kept.resize(first + moment.tasks, f64::NAN);
         }
         for (alpha, &task) in alpha.iter_mut().zip(moment.present) {
@@ -38,7 +38,7 @@ impl Smoothed {
     }
 }
 
-/// The method itself, or smoothed where the parameters say so.
+/// The method itself, or with a moving average if the parameters say so.
 pub(super) fn wrap(reader: &mut Reader<'_>, inner: Box<dyn Method>) -> Built {
     let needs = inner.needs();
     if needs.is_empty() || needs.contains(&Need::Jacobian) {

@@ -1,10 +1,10 @@
-//! `stch`: smooth Tchebycheff scalarisation of the logarithms of losses over their nadir, T mu log
-//! sum exp(log(l / nadir) / mu), so that alpha = T softmax(log(l / nadir) / mu) / l (Lin et al.,
-//! Smooth Tchebycheff scalarization for multi-objective optimization, ICML 2024, section 4.2).
+//! `stch`: smooth Tchebycheff scalarisation of the logarithms of losses over their nadir (Lin et
+//! al., Smooth Tchebycheff scalarization for multi-objective optimization, ICML 2024, section 4.2).
 //!
-//! In the first `warmup_epochs` epochs the sum of log losses is trained (alpha = 1 / l); the nadir
-//! is a task's mean loss over the last of them, and without warm-up its first loss. Losses below
-//! 1e-12 count as 1e-12.
+//! It minimises T mu log sum exp(log(l / nadir) / mu), so alpha = T softmax(log(l / nadir) / mu) /
+//! l. In the first `warmup_epochs` epochs it minimises the sum of log losses (alpha = 1 / l). A
+//! task's nadir is its mean loss over the last of these epochs, or its first loss without warm-up.
+//! Losses below 1e-12 count as 1e-12.
 
 use super::method::{
     Failure, LossDomain, Method, Moment, Need, Needs, Outcome, State, Statistics, TINY, not_negative, softmax,

@@ -1,4 +1,4 @@
-//! `sum`: alpha_t = 1 for every task, so that task weights (part of g_t) decide alone.
+//! `sum`: alpha_t = 1 for every task. The task weights, which are part of g_t, decide alone.
 
 use super::method::{Failure, Method, Moment, Outcome, State, Statistics};
 use super::{Build, Built};

@@ -1,6 +1,5 @@
-//! `trimmed_mean`: by coordinate, the mean of what is left without the `trim` largest and the
-//! `trim` smallest values (Yin et al., Byzantine-robust distributed learning, ICML 2018, definition
-//! 2).
+//! `trimmed_mean`: for each coordinate, the mean without the `trim` largest and the `trim` smallest
+//! values (Yin et al., Byzantine-robust distributed learning, ICML 2018, definition 2).
 
 use super::method::{Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::{Build, Built};
@@ -38,7 +37,7 @@ impl Method for TrimmedMean {
 
     fn weigh(&self, _: &Moment<'_>, statistics: &Statistics<'_>, _: &mut State) -> Result<Outcome, Failure> {
         let rows = statistics.jacobian(NAME)?;
-        // With tasks absent from the step, one is left at least.
+        // If tasks are absent from the step, at least one value is left.
         let trim = self.trim.min((rows.len() - 1) / 2);
         Ok(Outcome::direction(trimmed::mean(rows, trim, 1.0)))
     }

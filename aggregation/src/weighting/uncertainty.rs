@@ -1,9 +1,9 @@
-//! `uncertainty`: the sum of l / (2 e^s) + s / 2 with a learned s for each task, so that alpha = 1
-//! / (2 e^s) (Kendall, Gal and Cipolla, CVPR 2018, section 3.2; s is the logarithm of their squared
+//! `uncertainty`: the sum of l / (2 e^s) + s / 2 with a learned s for each task, so alpha = 1 / (2
+//! e^s) (Kendall, Gal and Cipolla, CVPR 2018, section 3.2; s is the logarithm of their squared
 //! sigma).
 //!
-//! s is learned with the model's kind of optimizer and rate, from `initial`; its gradient is (1 - l
-//! / e^s) / 2.
+//! s starts at `initial` and is learned with the model's kind of optimizer and rate. Its gradient
+//! is (1 - l / e^s) / 2.
 
 use super::learned::Learned;
 use super::method::{Failure, Method, Moment, Need, Needs, Observed, Outcome, State, Statistics};

@@ -1,12 +1,13 @@
 //! `upgrad`: the mean over tasks of the projection of g_t on the dual cone of the gradients
 //! (Quinton and Rey, Jacobian descent for multi-objective optimization, arXiv 2406.16232, equation
-//! 5). Certificate: the largest KKT residual.
+//! 5). The certificate is the largest KKT residual.
 //!
-//! With a `preference` the mean is weighted by it. `reg_eps` times the trace of G is added to the
-//! diagonal of G, as torchjd does: with 1e-4 the direction is the library's, and <g_t, d> >=
-//! -reg_eps trace(G) alpha_t; with 0, and where a gradient is so small beside the others that the
-//! library's direction would have a cosine below -0.2 with it, it is the paper's, with <g_t, d> >=
-//! 0.
+//! A `preference` weights the mean. `reg_eps` times the trace of G is added to the diagonal of G,
+//! as torchjd does:
+//!
+//! - With 1e-4 the direction is torchjd's, and <g_t, d> >= -reg_eps trace(G) alpha_t.
+//! - With 0 the direction is the paper's, and <g_t, d> >= 0. It is also used if a gradient is so
+//!   small beside the others that torchjd's direction would have a cosine below -0.2 with it.
 
 use super::method::{Certificate, Failure, Method, Moment, Need, Needs, Outcome, State, Statistics};
 use super::preference::Preference;
@@ -22,7 +23,7 @@ pub(super) const ENTRY: Entry<Build> = Entry::built_in(
     build,
 );
 
-/// Reads the ridge of the projections; the default is torchjd's.
+/// Reads the ridge of the projections. The default is torchjd's.
 pub(super) fn ridge(reader: &mut Reader<'_>) -> Result<f64, Invalid> {
     let documentation = "share of the Gramian's trace that is added to its diagonal; 0 for the exact cone";
     reader.number("reg_eps", 1e-4, Range::NotNegative, documentation)

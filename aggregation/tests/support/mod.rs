@@ -1,13 +1,13 @@
-//! One method, its state and the steps that it sees.
+//! A method with its state, and the steps that it gets.
 
-// Each test file is compiled on its own and uses its part.
+// Each test file is compiled by itself and uses a part of this.
 #![allow(dead_code)]
 
 use aggregation::random::{Purpose, Stream};
 use aggregation::weighting::{Combination, Failure, Method, Moment, Observed, Outcome, State, Statistics};
 use aggregation::{Gramian, Optimizer, Weighting, matrix};
 
-/// A method in the middle of training, with plain SGD at rate 0.1 for what it learns.
+/// A method in training. What it learns, it learns with plain SGD at rate 0.1.
 pub struct Trial {
     pub method: Box<dyn Method>,
     pub state: State,
@@ -43,7 +43,7 @@ impl Trial {
         }
     }
 
-    /// This step's outcome; the step number stands.
+    /// This step's outcome. The step number does not change.
     pub fn weigh(&mut self, statistics: &Statistics<'_>) -> Result<Outcome, Failure> {
         let mut state = std::mem::take(&mut self.state);
         let outcome = self.method.weigh(&self.moment(), statistics, &mut state);
@@ -66,7 +66,7 @@ impl Trial {
         self.weigh(&statistics).expect("has an answer")
     }
 
-    /// alpha of gradients that are orthogonal and of these norms, all losses 1.
+    /// The alpha for orthogonal gradients of these norms, with all losses 1.
     pub fn alpha_of_norms(&mut self, norms: &[f32]) -> Vec<f64> {
         let row = |task: usize| {
             let mut row = vec![0.0f32; norms.len()];
@@ -77,13 +77,13 @@ impl Trial {
         self.alpha(&rows, &vec![1.0; norms.len()])
     }
 
-    /// alpha for gradients and losses.
+    /// The alpha for gradients and losses.
     pub fn alpha<R: AsRef<[f32]>>(&mut self, rows: &[R], losses: &[f64]) -> Vec<f64> {
         let outcome = self.step(rows, losses);
         outcome.combination.alpha().expect("is one alpha a task").to_vec()
     }
 
-    /// alpha for losses alone.
+    /// The alpha for losses alone.
     pub fn alpha_of_losses(&mut self, losses: &[f64]) -> Vec<f64> {
         let statistics = Statistics { losses: Some(losses), ..Statistics::default() };
         let outcome = self.weigh(&statistics).expect("has an answer");
@@ -97,7 +97,7 @@ impl Trial {
         direction(&rows, &outcome)
     }
 
-    /// The method sees the losses, and those after the update; the next step begins.
+    /// Gives the method the losses before and after the update. The next step begins.
     pub fn learn(&mut self, losses: &[f64], losses_after: &[f64]) {
         let mut state = std::mem::take(&mut self.state);
         let observed = Observed { losses, losses_after: Some(losses_after) };
@@ -107,7 +107,7 @@ impl Trial {
     }
 }
 
-/// Two blocks of one layer and one of another, with the Gramian of each.
+/// Two blocks of one layer and one block of another, with the Gramian of each.
 pub fn blocks(rows: &[&[f32]]) -> Vec<(&'static str, Gramian)> {
     let names = ["trunk.0.weight", "trunk.0.bias", "trunk.1.weight"];
     let gramian = |range: std::ops::Range<usize>| {
@@ -121,7 +121,7 @@ fn block_ranges(columns: usize) -> [std::ops::Range<usize>; 3] {
     [0..first, first..second, second..columns]
 }
 
-/// d of an outcome.
+/// The direction d of an outcome.
 pub fn direction(rows: &[&[f32]], outcome: &Outcome) -> Vec<f32> {
     match &outcome.combination {
         Combination::Alpha(alpha) => matrix::combine(rows, alpha),

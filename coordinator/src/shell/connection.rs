@@ -1,6 +1,6 @@
 //! The connection of one worker.
 
-use std::{collections::BTreeMap, io, ops::Range, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use aggregation::tree::Node;
 use bytes::Bytes;
