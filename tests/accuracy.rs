@@ -1,4 +1,4 @@
-//! What the examples have to reach on rows that no choice was made on.
+//! The accuracy that the examples must reach on test rows, which chose nothing.
 
 mod support;
 

@@ -20,7 +20,7 @@ fn json_of(command: &str, run: &Path, more: &[&str]) -> Value {
 }
 
 #[test]
-fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() {
+fn a_run_shows_which_tasks_help_each_other_and_what_other_weightings_would_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = trained(folder.path(), "upgrad", &[]);
     let (csv, svg) = (folder.path().join("affinity.csv"), folder.path().join("affinity.svg"));
@@ -55,7 +55,7 @@ fn a_run_tells_which_tasks_help_each_other_and_what_others_would_have_weighed() 
     assert_eq!((Some(number(2)), number(4)), (affinity["cosine"][0][1].as_f64(), error));
     assert!(std::fs::read_to_string(svg).expect("written").contains("Task affinity of upgrad"));
 
-    // The same method on the same steps weighs them as it did.
+    // A replay with the run's own method gives the run's weights.
     let replayed = json_of("replay", &run, &["--method", "upgrad"]);
     let steps = replayed["steps"].as_array().expect("a list");
     assert_eq!(steps.len(), 30);
@@ -105,7 +105,7 @@ fn the_end_of_a_run_points_at_the_affinity_of_its_tasks() {
     }
 }
 
-/// Sixteen regressions on five columns.
+/// An experiment with sixteen regressions on five columns.
 fn sixteen(folder: &Path) -> PathBuf {
     let column = |row: usize, column: usize| ((row * (2 * column + 3) + column) % 17) as f64 - 8.0;
     let task = |row: usize, task: usize| column(row, task % 4) + 0.3 * column(row, task % 5);
@@ -146,7 +146,7 @@ fn sixteen_tasks_are_shown_in_lines_that_can_be_read() {
     grouped.sort_by_key(|task| task.as_str().and_then(|task| task[5..].parse::<u32>().ok()));
     assert_eq!(grouped, json["tasks"].as_array().expect("a list").iter().collect::<Vec<_>>());
     assert!(groups.len() > 1 && json["search"] == "greedy", "{json}");
-    // Numbers in all cells, whatever their signs.
+    // All cells show numbers, whatever their signs.
     for (picture, unit) in [(cosines, false), (transfers, true)] {
         let svg = std::fs::read_to_string(picture).expect("written");
         let is_number = |text: &&str| text.trim_start_matches('\u{2212}').parse::<f64>().is_ok();
@@ -173,13 +173,13 @@ fn workers_and_resuming_do_not_show_in_affinity() {
     let expected = says(&runs[0]);
     assert!(expected["steps"] == 40 && expected["groups"].is_array(), "{expected}");
     assert!(runs[1..].iter().all(|run| says(run) == expected));
-    // From an earlier checkpoint, with the records of later steps there already.
+    // This run is resumed from an earlier checkpoint, so later steps are recorded already.
     let resume =
         |run: &Path| report(&trunkline().args(["train", "--json", "--resume"]).arg(run).output().expect("starts"));
     std::fs::remove_dir_all(runs[1].join("checkpoints/step-000040")).expect("removes");
     assert_eq!(resume(&runs[1])["resumed_from"], 30);
     assert_eq!(says(&runs[1]), expected);
-    // And with a record that comes again behind those of later steps.
+    // In this run a record comes again after those of later steps.
     let journal = runs[2].join("journal.jsonl");
     let text = std::fs::read_to_string(&journal).expect("reads");
     let is_taken = |line: &&str| line.contains("\"kind\":\"weighting\"") && line.contains("\"step\":25,");
@@ -190,7 +190,7 @@ fn workers_and_resuming_do_not_show_in_affinity() {
     assert_eq!(says(&runs[2]), expected);
 }
 
-/// Four tasks on three tables: the report, and the results.
+/// Trains four tasks on three tables. Returns the report and the results.
 fn mixed(folder: &Path, method: &str, every: u64, workers: &str) -> (Value, Vec<Value>) {
     let run = folder.join(format!("{method}-{every}-{workers}"));
     let (chosen, every) = (format!("weighting.method={method}"), format!("tracking.gramian_every={every}"));
@@ -199,7 +199,7 @@ fn mixed(folder: &Path, method: &str, every: u64, workers: &str) -> (Value, Vec<
     (report(&done.expect("starts")), results(&run))
 }
 
-/// The records without what gradients by task add to them.
+/// The records without the fields that come from per-task gradients.
 fn bare(results: &[Value]) -> Vec<Value> {
     let mut bare = results.to_vec();
     for record in bare.iter_mut().filter_map(Value::as_object_mut) {
@@ -213,11 +213,11 @@ fn bare(results: &[Value]) -> Vec<Value> {
 }
 
 #[test]
-fn gradients_by_task_for_the_record_change_nothing_else() {
+fn recorded_task_gradients_change_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let by_task = mixed(folder.path(), "upgrad", 0, "2").1;
     let first = |results: &[Value]| results.iter().find(|record| record["kind"] == "weighting").cloned();
-    // Constants, losses before the gradient, losses after the update.
+    // The modes: constant weights, losses before the gradient, losses after the update.
     for method in ["sum", "geometric", "famo"] {
         let (quiet, quiet_results) = mixed(folder.path(), method, 0, "2");
         let (one, one_results) = mixed(folder.path(), method, 3, "1");
@@ -226,7 +226,7 @@ fn gradients_by_task_for_the_record_change_nothing_else() {
         let with_gramian = one_results.iter().filter(|record| record["gramian"].is_array());
         let steps: Vec<u64> = with_gramian.filter_map(|record| record["step"].as_u64()).collect();
         assert_eq!(steps, [1, 4, 7, 10, 13, 16, 19], "{method}");
-        // The first step has the parameters that every run begins with.
+        // All runs have the same parameters in the first step.
         let (ours, theirs) = (first(&one_results), first(&by_task));
         assert_eq!(ours.expect("a record")["gramian"], theirs.expect("a record")["gramian"], "{method}");
         for workers in ["2", "3"] {
@@ -266,7 +266,7 @@ fn a_task_without_labels_in_a_step_is_not_in_its_record() {
     assert!(affinity["steps"] == 30 && affinity["cosine"][0][1].is_number(), "{affinity}");
 }
 
-/// A task that no update counts, with a weight that its gradient overflows with.
+/// A task whose weight is so large that its gradient overflows, and that no update counts.
 #[test]
 fn a_gradient_that_is_not_finite_costs_the_record_and_not_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -287,12 +287,12 @@ fn a_gradient_that_is_not_finite_costs_the_record_and_not_the_run() {
 }
 
 #[test]
-fn a_run_with_sum_tells_of_its_tasks_too() {
+fn a_run_with_sum_has_an_affinity_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = trained(folder.path(), "sum", &["--set", "tracking.gramian_every=10"]);
     let affinity = json_of("affinity", &run, &[]);
     assert_eq!((&affinity["steps"], &affinity["tasks"]), (&json!(3), &json!(["digit", "odd"])));
-    // Three steps say nothing of who helps whom.
+    // Three steps are too few for a recommendation.
     assert_eq!((&affinity["groups"], &affinity["search"]), (&Value::Null, &Value::Null));
     assert!(affinity["cosine"][0][1].is_number() && affinity["cosine_standard_error"][0][1].is_number(), "{affinity}");
     let text = text_of(trunkline().arg("affinity").arg(&run));
@@ -328,7 +328,7 @@ fn a_run_whose_method_gives_no_weights_tells_what_its_updates_were_to_its_tasks(
 }
 
 #[test]
-fn what_a_run_has_not_recorded_is_said() {
+fn a_run_without_the_records_says_how_to_get_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = trained(folder.path(), "sum", &["--set", "tracking.gramian_every=0"]);
     let check = |arguments: &[&str], expected: &str| {
@@ -360,7 +360,7 @@ fn what_a_run_has_not_recorded_is_said() {
     let done = trunkline().arg("affinity").arg(&one).output().expect("starts");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(2) && said.contains("the run has one task, `y`"), "{said}");
-    // Losses are always there.
+    // Losses are recorded at every step.
     let replayed = json_of("replay", &run, &["--method", "dwa"]);
     assert_eq!(replayed["steps"].as_array().map(Vec::len), Some(30));
     let done = trunkline().args(["affinity", "nowhere"]).output().expect("starts");

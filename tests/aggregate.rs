@@ -1,4 +1,4 @@
-//! `trunkline aggregate` and `trunkline toy` as programs.
+//! The programs `trunkline aggregate` and `trunkline toy`.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::trunkline;
 
 const GOLDENS: &str = "aggregation/tests/goldens/aggregation.jsonl";
 
-/// Runs `aggregate` on a text.
+/// Runs `aggregate` with this text as its input.
 fn aggregate(arguments: &[&str], input: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("input.jsonl");
@@ -106,7 +106,7 @@ fn arguments_hold_for_lines_that_say_nothing_else() {
     let input = "{\"matrix\": [[1, 0], [0, 1]]}\n{\"matrix\": [[1, 0], [0, 1]], \"params\": {\"c\": 0}}\n\
                  {\"matrix\": [[1, 0], [0, 1]], \"method\": \"sum\"}";
     let answers = lines(&aggregate(&["--method", "cagrad", "--param", "c=0.4"], input));
-    // Equal gradients at a right angle: w = 1/2 each, so that alpha = (1 + c) / 2.
+    // Gradients of equal length at a right angle: w = 1/2 each, so alpha = (1 + c) / 2.
     for (answer, alpha) in answers.iter().zip([0.7, 0.5, 1.0]) {
         numbers(&answer["weights"]).iter().for_each(|found| assert!((found - alpha).abs() < 1e-9, "{answer}"));
     }

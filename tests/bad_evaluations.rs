@@ -1,5 +1,5 @@
-//! Peers whose part of an evaluation is wrong: none of it becomes a result, and the run gives the
-//! bits of one without them.
+//! Peers that answer an evaluation wrongly. No wrong sum becomes a result, and the run gives the
+//! bits of a run without these peers.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -17,14 +17,14 @@ use support::{Coordinator, bits, journal, report, results, train, wait_for};
 use tokio::runtime::Runtime;
 use worker::compute::Computer;
 
-/// Steps whose first work is the gradient of all tasks: that is what the peers below know of.
+/// Each step's first work is the combined gradient. The peers below know only that.
 const SHORT: [&str; 6] =
     ["--set", "train.steps=4", "--set", "train.evaluate_every=1", "--set", "tracking.gramian_every=0"];
-/// Peers made by hand give no signs of life.
+/// Peers made by hand send no heartbeats, so the lease is long.
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
 
-/// Two tasks on one table, of two kinds; one has metrics that need scores, and a row of its
-/// validation split has no label for the other.
+/// Two tasks of two kinds on one table. One has metrics that need scores. The other lacks a label
+/// in one row of the validation split.
 fn two_kinds(folder: &Path) -> PathBuf {
     let mut rows = String::from("x,y,odd,part\n");
     for row in 0..96 {
@@ -60,10 +60,11 @@ checkpoint = { best = "validation.loss" }
     file
 }
 
-/// What a peer makes of its part of an evaluation.
+/// How a peer changes the sums of its part of an evaluation.
 type Deed = fn(&mut Vec<v1::TaskSums>);
 
-/// Lets a peer answer well until it is asked for an evaluation, and waits for another worker.
+/// Lets a peer answer correctly until it is asked for an evaluation, and then waits for another
+/// worker.
 fn evaluating(coordinator: &Coordinator, runtime: &Arc<Runtime>) -> (Peer, Computer, Asked) {
     let (mut peer, mut computer) = Peer::join(coordinator, runtime);
     let asked = peer.answer_until_evaluated(&mut computer);
@@ -81,7 +82,7 @@ fn another(coordinator: &Coordinator) -> support::Running {
 }
 
 #[test]
-fn no_part_of_an_evaluation_that_can_not_be_becomes_a_result() {
+fn an_impossible_answer_to_an_evaluation_never_becomes_a_result() {
     let folder = tempfile::tempdir().expect("a folder");
     let (runtime, file) = (runtime(), two_kinds(folder.path()));
     let quiet_run = folder.path().join("quiet");
@@ -122,10 +123,10 @@ fn no_part_of_an_evaluation_that_can_not_be_becomes_a_result() {
 }
 
 #[test]
-fn an_evaluation_that_two_workers_find_not_finite_is_the_model_s_and_the_run_goes_on() {
+fn an_evaluation_that_two_workers_find_not_finite_counts_and_the_run_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = two_kinds(folder.path());
-    // The second step's parameters are finite and far away: some of what is evaluated is not
+    // The parameters of the second step are finite and very large, so some evaluation sums are not
     // finite.
     let far = ["--set", "train.optimizer={ kind = \"sgd\", learning_rate = 1e20 }", "--set", "train.steps=1"];
     let of = |name: &str, workers: &str| {
@@ -145,14 +146,14 @@ fn an_evaluation_that_two_workers_find_not_finite_is_the_model_s_and_the_run_goe
     }
     let validation = &two["tasks"]["y"]["validation"];
     assert_eq!(validation.get("loss"), None::<&Value>, "{validation}");
-    // Nor is what the other task comes to without it taken for a gain.
+    // The total loss is absent too: without the first task, it would look like a gain.
     let of_all = |record: &&Value| record["split"] == "validation" && record["task"].is_null();
     assert_eq!(results(&second).iter().find(of_all), None);
     assert_eq!(two["selected"], "last");
 }
 
 #[test]
-fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_can_be_gone_on_from() {
+fn a_checkpoint_requested_while_an_evaluation_waits_for_workers_can_be_resumed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (runtime, file) = (runtime(), two_kinds(folder.path()));
     let quiet_run = folder.path().join("quiet");
@@ -175,8 +176,8 @@ fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_can_be_g
             coordinator.finish().0
         };
         assert_eq!((bits(&quiet), results(&quiet_run)), (bits(&found), results(&run)), "{resumed}");
-        // The best parameters are found though their checkpoint was written before they were known
-        // to be.
+        // `evaluate` finds the best parameters, although their checkpoint was written before anyone
+        // knew that they are the best.
         let evaluate = |run: &Path| {
             let done = support::trunkline().args(["evaluate", "--json"]).arg(run).output().expect("starts");
             report(&done)["tasks"].clone()

@@ -1,4 +1,4 @@
-//! Bad input: one clear message, exit code 2 (1 where it shows only at run time), no panic.
+//! Bad input: one clear message, no panic, and exit code 2 (or 1 if it shows only at run time).
 
 mod support;
 
@@ -60,7 +60,7 @@ fn the_case_that_the_others_spoil_is_good() {
 }
 
 #[test]
-fn what_is_wrong_with_an_experiment_has_its_place() {
+fn an_error_in_an_experiment_has_its_place() {
     let good = table(40);
     check(&EXPERIMENT.replace("steps", "stepz"), Some(&good), &["case.toml:12:1", "stepz", "steps"]);
     check(&EXPERIMENT.replace("steps = 4", "steps = \"four\""), Some(&good), &["case.toml:12:9", "steps"]);
@@ -69,7 +69,7 @@ fn what_is_wrong_with_an_experiment_has_its_place() {
 }
 
 #[test]
-fn what_is_wrong_with_a_table_has_its_place() {
+fn an_error_in_a_table_has_its_place() {
     check(EXPERIMENT, None, &["d.csv", "no such file"]);
     check(EXPERIMENT, Some(""), &["d.csv", "empty"]);
     let spoil = |line: &str| table(40).replacen("7,0,14", line, 1);

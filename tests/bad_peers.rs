@@ -1,5 +1,5 @@
-//! Peers that send what no worker sends: each is refused with a typed reason, which is recorded and
-//! counted; memory stays bounded, and the run gives the bits of one without them.
+//! Peers that send what no worker sends. Each is refused with a typed reason, which is recorded and
+//! counted. Memory stays bounded, and the run gives the bits of a run without them.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -24,17 +24,17 @@ use support::{Coordinator, Growth, bits, count, example, journal, journal_so_far
 use tokio::runtime::Runtime;
 use worker::compute::Computer;
 
-/// Steps whose first work is the gradient of all tasks: that is what the peers below know of.
+/// Each step's first work is the combined gradient. The peers below know only that.
 const SHORT: [&str; 6] =
     ["--set", "train.steps=40", "--set", "train.evaluate_every=1", "--set", "tracking.gramian_every=0"];
-/// Peers made by hand give no signs of life.
+/// Peers made by hand send no heartbeats, so the lease is long.
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
-/// The run begins with two workers, and stands still without.
+/// The run waits for two workers.
 const BOTH: [&str; 2] = ["--set", "cluster.min_workers=2"];
-/// What a coordinator's memory may grow by, whatever comes.
+/// The most that a coordinator's memory may grow, bytes.
 const GROWTH_MAX: u64 = 96 << 20;
 
-/// The bits that every run here has to have.
+/// The reference run: every run here must give its bits.
 struct Quiet {
     folder: tempfile::TempDir,
     report: Value,
@@ -58,7 +58,7 @@ impl Quiet {
         Coordinator::start(&example("digits"), &run, &[&SHORT[..], more].concat())
     }
 
-    /// Lets the run end with a worker that does as it should.
+    /// Lets the run end with a worker that behaves.
     fn finish(&self, coordinator: Coordinator) {
         let run = coordinator.run.clone();
         let _worker = coordinator.start_worker(&[]);
@@ -68,9 +68,9 @@ impl Quiet {
     }
 }
 
-/// What a peer that has joined sends, once it was asked for a gradient.
+/// What a peer sends after it has joined and was asked for a gradient.
 type Deed = fn(&Peer, &mut Computer, Asked);
-/// A deed, with its name and a part of the reason for which it is refused.
+/// A deed, with its name and a part of the reason for its refusal.
 type Case = (&'static str, Deed, &'static str);
 
 const DEEDS: [Case; 12] = [
@@ -181,8 +181,9 @@ const DEEDS: [Case; 12] = [
     ("a second hello", |peer, _, asked| peer.say(asked.envelope, Body::Hello(hello(1))), "a second hello"),
 ];
 
-/// A worker does a deed in a run of its own: it is refused for that with `kind`, which is written
-/// down, memory stays bounded, and the run ends in its bits; `then` is what comes next at the door.
+/// Lets a worker do a deed in a run of its own. Checks that it is refused with `kind`, that this is
+/// recorded, that memory stays bounded, and that the run gives the reference bits. After the
+/// refusal it calls `then`.
 fn costs_a_connection(
     quiet: &Quiet,
     runtime: &Arc<Runtime>,
@@ -208,18 +209,18 @@ fn costs_a_connection(
     quiet.finish(coordinator);
 }
 
-/// A worker comes, and is welcome.
+/// Checks that a new worker may join.
 fn may_join(name: &str, coordinator: &Coordinator, runtime: &Arc<Runtime>, pid: u32) {
     let mut peer = Peer::hello(coordinator, runtime, hello(pid));
     assert!(matches!(peer.hear(), Some((_, Said::Welcome(_)))), "{name}");
 }
 
 #[test]
-fn a_worker_that_sends_what_no_worker_sends_is_put_aside_and_the_bits_are_the_same() {
+fn a_worker_that_breaks_the_protocol_is_banned_and_the_bits_are_the_same() {
     let (quiet, runtime) = (Quiet::new(), runtime());
     for case in DEEDS {
         costs_a_connection(&quiet, &runtime, case, "protocol", |name, coordinator, runtime| {
-            // The same worker does not come back at once; another process of its host does.
+            // The same worker may not come back at once. Another process on its host may.
             let again = Peer::hello(coordinator, runtime, hello(1)).refused();
             assert_eq!(again.kind, "cool_down", "{name}: {}", again.reason);
             may_join(name, coordinator, runtime, 2);
@@ -228,7 +229,7 @@ fn a_worker_that_sends_what_no_worker_sends_is_put_aside_and_the_bits_are_the_sa
     }
 }
 
-/// What a line may do to a message.
+/// Damages that a network may do to a message.
 const DAMAGES: [Case; 2] = [
     (
         "a gradient in which a bit flipped",
@@ -256,10 +257,10 @@ const DAMAGES: [Case; 2] = [
 ];
 
 #[test]
-fn a_message_that_is_damaged_on_the_way_costs_a_connection_and_nobody_is_put_aside() {
+fn a_damaged_message_costs_a_connection_and_bans_no_worker() {
     let (quiet, runtime) = (Quiet::new(), runtime());
     for case in DAMAGES {
-        // It may come back at once.
+        // The worker may come back at once.
         costs_a_connection(&quiet, &runtime, case, "damaged", |name, coordinator, runtime| {
             may_join(name, coordinator, runtime, 1)
         });
@@ -293,7 +294,7 @@ fn a_worker_that_fails_at_everything_ends_no_run_that_has_another() {
         while let Some((envelope, said)) = peer.hear() {
             if let Said::Work(v1::Work { id: work, node, .. }) = said {
                 peer.say(envelope.clone(), Body::Failure(v1::Failure { work, reason: "no memory".into() }));
-                // After that it owes nothing: what else it says of this work is not looked at.
+                // The peer owes nothing any more, so what else it sends for this work is ignored.
                 peer.say(envelope, Body::Result(v1::Result { work, node, ..Default::default() }));
                 failures += 1;
             }
@@ -302,12 +303,12 @@ fn a_worker_that_fails_at_everything_ends_no_run_that_has_another() {
     });
     quiet.finish(coordinator);
     let failures = failing.join().expect("ends");
-    // One that is slow gets less to do.
+    // A slow worker gets less to do.
     assert!(failures >= 5, "{failures} in 40 steps");
 }
 
 #[test]
-fn whoever_does_not_begin_as_a_worker_is_refused_at_once() {
+fn a_peer_that_does_not_begin_as_a_worker_is_refused_at_once() {
     let quiet = Quiet::new();
     let runtime = runtime();
     let coordinator = quiet.coordinator("begin");
@@ -329,7 +330,7 @@ fn whoever_does_not_begin_as_a_worker_is_refused_at_once() {
 }
 
 #[test]
-fn a_first_worker_that_is_the_odd_one_out_keeps_nobody_out_once_it_is_gone() {
+fn a_first_worker_with_another_fingerprint_keeps_no_one_out_once_it_is_gone() {
     let quiet = Quiet::new();
     let runtime = runtime();
     let coordinator = quiet.coordinator_with("odd", &[&PATIENT[..], &BOTH].concat());
@@ -343,12 +344,12 @@ fn a_first_worker_that_is_the_odd_one_out_keeps_nobody_out_once_it_is_gone() {
 }
 
 #[test]
-fn a_worker_that_neither_reads_nor_gives_a_sign_of_life_loses_its_place() {
+fn a_worker_that_neither_reads_nor_sends_heartbeats_loses_its_lease() {
     let quiet = Quiet::new();
     let runtime = runtime();
     let coordinator = quiet.coordinator_with("deaf", &["--set", "cluster.lease_ms=5000"]);
     let (peer, _) = Peer::join(&coordinator, &runtime);
-    // It was accepted, holds the first step's work, and reads none of it.
+    // It was accepted and has the first step's work, but reads none of it.
     let run = coordinator.run.clone();
     let lost = wait_for("the lease", || journal_so_far(&run).into_iter().find(|r| r["kind"] == "worker_lost"));
     assert_eq!(lost["reason"]["code"], "silent");
@@ -365,7 +366,7 @@ fn bytes_that_are_not_the_protocol_are_turned_away() {
     for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3], &noise] {
         let mut stream = TcpStream::connect(&coordinator.address).expect("connects");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
-        // The other side may have closed before all is written, or answer before it closes.
+        // The other side may close before all is written, or answer before it closes.
         let _ = stream.write_all(bytes);
         let _ = stream.read_to_end(&mut Vec::new());
     }
@@ -392,9 +393,9 @@ fn ten_thousand_connections_cost_bounded_memory_and_a_worker_gets_in() {
         let ended = stream.read_to_end(&mut Vec::new());
         assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it is still open");
     };
-    // Those beyond the bound are closed at once, the others when they have said nothing for too
-    // long; a worker waits for that. Now and then one is waited for, or the system's own queue is
-    // full.
+    // Connections beyond the bound are closed at once, and the others after their time limit. A
+    // worker waits for that. From time to time we wait for a connection, or the system's own queue
+    // would be full.
     let call = |number: u64| {
         let stream = TcpStream::connect(&coordinator.address).expect("connects");
         if number > BOUND && number.is_multiple_of(64) {

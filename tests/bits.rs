@@ -1,4 +1,4 @@
-//! Bits do not depend on what the workers do: real processes, real data, real kills.
+//! The bits do not depend on the workers: real processes, real data, real kills.
 
 mod support;
 
@@ -17,8 +17,8 @@ fn quiet(name: &str, folder: &Path, workers: usize, more: &[&str]) -> (serde_jso
     (found, results(&run))
 }
 
-/// Does something to runs in their midst until it came in time for one; a machine that stalls takes
-/// a few.
+/// Does something to runs in progress, until it came in time for one of them. On a machine that
+/// stalls this takes several runs.
 fn in_the_midst(mut is_in_time: impl FnMut(&Path) -> Option<()>) {
     let mut runs = (0..5).map(|_| tempfile::tempdir().expect("a folder"));
     assert!(runs.any(|folder| is_in_time(folder.path()).is_some()), "five runs were over too soon");
@@ -112,8 +112,8 @@ fn another_seed_gives_other_bits() {
     assert_ne!(bits(&one).0, bits(&other).0);
 }
 
-/// Weightings for which different things travel: one vector, losses before and after, a vector a
-/// task, halves of the tree.
+/// Weightings by what travels: one vector, losses before and after, a vector for each task, halves
+/// of the tree.
 const MODES: [&str; 4] = ["sum", "famo", "upgrad", "sdmgrad"];
 
 #[test]
@@ -163,7 +163,7 @@ fn join_over_tcp(method: &str) {
         let mut coordinator = Coordinator::start(&example("digits"), &run, &patient);
         let first = coordinator.start_worker(&[]);
         wait_for_step(&run, 20);
-        // Without it the run does not end before the late one is there.
+        // With the first worker stopped, the run can't end before the second has joined.
         kill(first.0.id(), Signal::STOP);
         let _late = coordinator.start_worker(&[]);
         wait_for("the late one, or the end", || {

@@ -1,4 +1,4 @@
-//! `trunkline check`: what a person reads, and what a program reads.
+//! `trunkline check`: its text and its JSON.
 
 mod support;
 
@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 use support::{example, trunkline};
 
-/// A table with all sorts of columns: 200 rows, of which every seventh has no size and every eighth
-/// no label.
+/// Writes a table of 200 rows with columns of many types. Every seventh row has no size, and every
+/// eighth no label.
 fn write(folder: &Path, order: &str) {
     let wide: Vec<String> = (0..12).map(|i| format!("w{i}")).collect();
     let mut csv = format!("colour,size,ok,{},free,y\n", wide.join(","));
@@ -34,7 +34,7 @@ fn check(experiment: &Path, more: &[&str]) -> String {
     String::from_utf8(done.stdout).expect("text")
 }
 
-/// The cells of the row that begins with these.
+/// The cells of the row that begins with these cells.
 fn row<'a>(shown: &'a str, begins: &[&str]) -> Vec<&'a str> {
     let rows = shown.lines().map(|line| line.trim_matches('│').split('┆').map(str::trim).collect::<Vec<_>>());
     let mut found = rows.filter(|cells| cells.starts_with(begins));
@@ -158,7 +158,8 @@ fn the_workers_share_the_multiply_adds_of_a_step() {
     let workers = plan["workers"].as_array().expect("workers");
     let shares: u64 = workers.iter().filter_map(|worker| worker["multiply_adds"].as_u64()).sum();
     assert_eq!(plan["multiply_adds_per_step"].as_u64(), Some(shares));
-    // Three times (forward, and twice that backward) the weights that a row meets, by feed.
+    // By feed, three times the number of weights that a row meets: one forward pass, and twice that
+    // for the backward pass.
     let weights = |names: &[&str]| -> u64 {
         let blocks = plan["model"]["blocks"].as_array().expect("blocks").iter();
         let met = blocks.filter(|block| {
@@ -172,18 +173,18 @@ fn the_workers_share_the_multiply_adds_of_a_step() {
     let diabetes = 32 * weights(&["encoder.diabetes", "trunk", "head.progression"]);
     let breast_cancer = 32 * weights(&["encoder.breast_cancer", "trunk", "head.malignant"]);
     assert_eq!(plan["multiply_adds_per_step"].as_u64(), Some(3 * (digits + diabetes + breast_cancer)));
-    // Gradients by task, for the record: backward once for each of the tasks on digits.
+    // Per-task gradients for the journal need one backward pass for each task on digits.
     let alone = |task: &str| 64 * weights(&["encoder.digits", "trunk", task]);
     let by_task = digits + 2 * (alone("head.digit") + alone("head.odd")) + 3 * (diabetes + breast_cancer);
     let measuring: u64 = workers.iter().filter_map(|worker| worker["measuring"]["multiply_adds"].as_u64()).sum();
     assert_eq!(measuring, by_task);
-    // A hundredth of the work, unless the experiment says otherwise.
+    // By default they are a hundredth of the work.
     let update = 3 * (digits + diabetes + breast_cancer);
     assert_eq!(plan["gramian_every"].as_u64(), Some((100 * by_task).div_ceil(update)));
 }
 
 #[test]
-fn what_the_record_of_gradients_costs_is_shown() {
+fn the_cost_of_recorded_gradients_is_shown() {
     let chosen = check(&example("mixed"), &["--set", "tracking.gramian_every=7"]);
     assert!(chosen.contains("every 7 steps also per-task gradients, for the journal"), "{chosen}");
     for other in ["tracking.gramian_every=0", "weighting.method=upgrad"] {

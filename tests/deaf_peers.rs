@@ -1,4 +1,4 @@
-//! Peers that give signs of life and do not read what they are sent.
+//! Peers that send heartbeats and do not read what they are sent.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -15,11 +15,11 @@ use support::{Coordinator, example, journal_so_far, wait_for};
 use tokio_stream::{StreamExt, wrappers::IntervalStream};
 use worker::{access::Access, connection::connect};
 
-/// A model whose parameters, 9 MiB, fill what may be on the way to a peer in two steps.
+/// A model with 9 MiB of parameters. Two versions fill what may be on the way to a peer.
 const LARGE: [&str; 6] =
     ["--set", "model.trunk.hidden=[2048, 1024]", "--set", "train.batch_size=8", "--set", "tracking.gramian_every=0"];
-/// More steps than are done before the peer is given up, however quick they are; then the run is
-/// left.
+/// More steps than are done before the peer is dropped, however fast they are. The test then leaves
+/// the run.
 const ENDLESS: [&str; 6] = [
     "--set",
     "train.steps=1000000",
@@ -29,10 +29,11 @@ const ENDLESS: [&str; 6] = [
     "train.checkpoint.every=1000000",
 ];
 const LEASE: Duration = Duration::from_millis(1500);
-/// What the coordinator's memory may grow by: a few versions of the parameters.
+/// The most that the coordinator's memory may grow, bytes: a few versions of the parameters.
 const GROWTH_MAX: u64 = 96 << 20;
 
-/// Says every tenth of a lease that the peer lives and computes, until its lease is over.
+/// Sends heartbeats for a peer every tenth of a lease, until its lease is over. They say that it
+/// computes.
 fn beat(coordinator: &Coordinator, peer: &Peer) {
     let address: Address = coordinator.address.parse().expect("an address");
     let v1::Envelope { run, epoch, lease, .. } = peer.stay.clone();
@@ -55,13 +56,13 @@ fn peak_bytes(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
-/// Lets the peak begin anew, at what is resident now.
+/// Resets the peak to what is resident now.
 fn forget_peak(pid: u32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("may be written");
 }
 
 #[test]
-fn a_worker_that_lives_and_does_not_read_is_given_up_and_costs_bounded_memory() {
+fn a_worker_that_does_not_read_is_dropped_and_costs_bounded_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let lease = format!("cluster.lease_ms={}", LEASE.as_millis());
@@ -71,7 +72,8 @@ fn a_worker_that_lives_and_does_not_read_is_given_up_and_costs_bounded_memory() 
     let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
     beat(&coordinator, &peer);
     let _worker = coordinator.start_worker(&[]);
-    // What was never answered has much time; so it answers for a while.
+    // The coordinator waits long for a first answer. So the peer answers a few times, to have a
+    // known duration.
     for _ in 0..3 {
         let asked = peer.work();
         let (result, gradient) = asked.gradient(&mut computer, &peer.parameters);

@@ -1,6 +1,6 @@
-//! A whole run on a disk that fails, or stops being there, at each of its operations in turn, and
-//! is then taken up again on a sound one. Coordinator and worker are those of the program, in this
-//! process, so that the disk can be put in.
+//! A whole run on a disk that fails, or stops, at each of its operations in turn. The run is then
+//! resumed on a good disk. Coordinator and worker run in this process, so that the test can give
+//! them its disk.
 
 mod support;
 
@@ -57,7 +57,7 @@ checkpoint = { every = 1, keep = 1, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 9 }
 ";
 
-/// Training in which the first evaluation is the best one, and most evaluations come between
+/// Training in which the first evaluation is the best, and most evaluations come between
 /// checkpoints.
 const EARLY_BEST: &str = "
 steps = 9
@@ -67,11 +67,11 @@ checkpoint = { every = 4, keep = 2, best = \"validation.loss\" }
 early_stopping = { metric = \"validation.loss\", patience = 99 }
 ";
 
-/// The epoch, the experiment and the first records have to be on the disk; from then on the run
-/// goes on.
+/// The number of operations that write the epoch, the experiment and the first records. A run
+/// survives a full disk only after them.
 const BEGUN: u64 = 12;
 
-/// How a run is taken up.
+/// How a run is resumed.
 #[derive(Debug, Clone, Copy)]
 enum Form {
     /// `train FILE --run-dir RUN --resume auto`
@@ -80,18 +80,18 @@ enum Form {
     Named,
 }
 
-/// What a run meets.
+/// The circumstances of a run.
 struct Scene {
     disk: Arc<dyn Disk>,
     requests: mpsc::Receiver<RunRequest>,
-    /// Its worker leaves when this is told.
+    /// Tells the worker to leave.
     leave: Arc<Notify>,
-    /// How far it is, for those who look.
+    /// The run's progress.
     progress: watch::Sender<Progress>,
 }
 
 impl Scene {
-    /// Nobody asks for anything, and the worker stays.
+    /// A run without requests, whose worker stays.
     fn quiet(disk: Arc<dyn Disk>) -> Scene {
         Scene { disk, requests: mpsc::channel(1).1, leave: Arc::default(), progress: watch::Sender::default() }
     }
@@ -116,12 +116,12 @@ impl Stage {
         Stage { folder, runtime: runtime.expect("a runtime") }
     }
 
-    /// `train --run-dir RUN --resume auto`, until its end or until the disk is dead.
+    /// `train --run-dir RUN --resume auto`, until its end or until the disk stops.
     fn train(&self, run: &Path, disk: &Arc<FaultyDisk>) -> Option<Result<Report, String>> {
         self.take_up(Form::Auto, run, disk)
     }
 
-    /// Begins or resumes a run in either form, until its end or until the disk is dead.
+    /// Begins or resumes a run in either form, until its end or until the disk stops.
     fn take_up(&self, form: Form, run: &Path, disk: &Arc<FaultyDisk>) -> Option<Result<Report, String>> {
         let dead = async {
             let mut ticks = tokio::time::interval(Duration::from_millis(1));
@@ -132,7 +132,7 @@ impl Stage {
         self.train_until(form, run, Scene::quiet(Arc::clone(disk) as _), dead)
     }
 
-    /// Trains in any scene, until the run's end or until `dead`.
+    /// Trains in these circumstances, until the run's end or until `dead`.
     fn train_until(
         &self,
         form: Form,
@@ -244,7 +244,7 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_no_result() {
 }
 
 #[test]
-fn a_disk_that_is_full_when_the_best_is_found_costs_no_checkpoint_that_was_written_and_no_best() {
+fn a_disk_that_is_full_when_the_best_is_found_loses_no_checkpoint_and_no_best() {
     let (head, _) = EXPERIMENT.split_once("steps = 4").expect("is there");
     let batches = "batch_size = 16\nmicrobatches = 2";
     let stage = Stage::of(&format!("{head}{batches}{EARLY_BEST}"));
@@ -266,7 +266,7 @@ fn a_disk_that_is_full_when_the_best_is_found_costs_no_checkpoint_that_was_writt
         let first = |record: &&serde_json::Value| record["reason"]["message"].to_string().contains("comes first");
         let waited = of_kind("warning").iter().any(first);
         owed += usize::from(waited);
-        // A disk that was full to the end ends the run in an error.
+        // If the disk stays full until the end, the run ends with an error.
         if done.is_ok() && written == Some(9) {
             assert_eq!(checkpoint::best(&run).expect("looks"), Some(best), "{what}");
             if waited && at % 4 == 1 {
@@ -290,7 +290,7 @@ fn a_disk_that_is_full_when_the_best_is_found_costs_no_checkpoint_that_was_writt
     );
 }
 
-/// What `trunkline evaluate --json` says of a run, but for the run's name.
+/// The output of `trunkline evaluate --json`, without the run's name.
 fn evaluate(run: &Path) -> serde_json::Value {
     let done = support::trunkline().arg("evaluate").arg(run).arg("--json").output().expect("starts");
     let mut said = support::report(&done);
@@ -298,13 +298,13 @@ fn evaluate(run: &Path) -> serde_json::Value {
     said
 }
 
-/// A disk during one of whose operations another coordinator takes the run up.
+/// A disk that lets another coordinator take over the run during one of its operations.
 #[derive(Debug)]
 struct Overtaken {
     run: PathBuf,
     at: u64,
     performed: AtomicU64,
-    /// Operations performed or begun when the other coordinator had its epoch.
+    /// The number of operations that had begun when the other coordinator took its epoch.
     before: AtomicU64,
 }
 
@@ -325,7 +325,7 @@ fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
     let stage = Stage::new();
     let disk = Arc::new(FaultyDisk::sound());
     stage.train(&stage.folder.path().join("quiet"), &disk).expect("lives").expect("is carried out");
-    // The last few are left out: nothing needs to come after them.
+    // Without the last few operations: nothing must follow them.
     for at in (BEGUN + 1..disk.performed() - 4).step_by(3) {
         let run = stage.folder.path().join(format!("overtaken-{at}"));
         let disk = Overtaken { run: run.clone(), at, performed: AtomicU64::new(0), before: AtomicU64::new(0) };
@@ -334,17 +334,17 @@ fn a_coordinator_that_is_overtaken_finishes_what_it_is_in_and_nothing_else() {
         let ended = ended.expect("lives");
         let error = ended.expect_err("is fenced");
         assert!(error.contains("a coordinator of epoch 2 has taken the run up"), "{at}: {error}");
-        // The journal and the checkpoints have a thread each: the other one may have looked and not
-        // begun yet.
+        // The journal and the checkpoints have a thread each. The other thread may have checked its
+        // epoch and not begun yet.
         let [performed, before] = [&disk.performed, &disk.before].map(|count| count.load(Ordering::Relaxed));
         assert!(before >= at && performed <= before + 1, "{at}: from {before} it went on until {performed}");
     }
 }
 
-/// Whatever is waited for comes sooner than this, or never.
+/// Everything that a test waits for comes sooner than this, or never.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A disk that takes its time over the checkpoint of the second step.
+/// A disk that is slow with the checkpoint of the second step.
 #[derive(Debug)]
 struct Slow {
     reached: Notify,
@@ -362,7 +362,7 @@ impl Disk for Slow {
 }
 
 #[test]
-fn a_worker_that_leaves_while_the_last_checkpoint_is_written_does_not_turn_an_end_that_was_asked_for_into_a_failure() {
+fn a_worker_that_leaves_during_the_last_checkpoint_does_not_make_an_interrupt_fail() {
     let stage = Stage::new();
     for asked_to_end in [true, false] {
         let run = stage.folder.path().join(format!("slow-{asked_to_end}"));
@@ -380,9 +380,9 @@ fn a_worker_that_leaves_while_the_last_checkpoint_is_written_does_not_turn_an_en
             }
             leave.notify_one();
             shown.wait_for(|progress| progress.workers.is_empty()).await.expect("goes on");
-            // What `train` says once it has no worker any more.
+            // `train` sends this once it has no worker any more.
             ask.send(RunRequest::GiveUp("no worker is left".into())).await.expect("is heard");
-            // It is heard once there is room again.
+            // There is room again once it was heard.
             let _ = ask.reserve().await;
             go_on.send(()).expect("waits");
             std::future::pending::<()>().await;

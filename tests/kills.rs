@@ -1,5 +1,5 @@
-//! Two hundred kills: a random worker every half second, run after run, each of which ends in the
-//! bits and results of the quiet one.
+//! Two hundred kills: a random worker every half second, in one run after the other. Each run gives
+//! the bits and results of an undisturbed run.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::{Recovery, Running, bits, children, example, is_alive, last_step, r
 
 const KILLS: u64 = 200;
 const RHYTHM: Duration = Duration::from_millis(500);
-/// Some seconds' worth of steps.
+/// Enough steps for some seconds.
 const LONG: [&str; 6] =
     ["--set", "train.steps=3000", "--set", "train.evaluate_every=200", "--set", "model.trunk.hidden=[512, 256]"];
 
@@ -39,7 +39,7 @@ fn two_hundred_kills_one_every_half_second_change_nothing() {
             next += RHYTHM;
             #[expect(clippy::disallowed_methods, reason = "the rhythm of the kills")]
             let wait = next.saturating_duration_since(Instant::now());
-            // The run may be over before it is time for the next.
+            // The run may end before the next kill is due.
             if wait_at_most(wait, || has_ended().then_some(())).is_some() {
                 break;
             }
@@ -47,7 +47,7 @@ fn two_hundred_kills_one_every_half_second_change_nothing() {
             let Some(victim) = workers.get(draws.u32_at(kills) as usize % workers.len().max(1)) else { continue };
             let before = last_step(&run);
             let pid = Pid::from_raw(*victim as i32).expect("a process");
-            // It may have ended with the run between the look and the kill.
+            // The worker may have ended with the run just before the kill.
             if rustix::process::kill_process(pid, Signal::KILL).is_err() {
                 continue;
             }

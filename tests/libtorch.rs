@@ -1,10 +1,10 @@
-//! libtorch computes what flex computes: built and run with `--features tch` (see
+//! libtorch computes the same as flex. Build and run with `--features tch` (see
 //! `scripts/libtorch`).
 #![cfg(feature = "tch")]
 
 use std::process::Command;
 
-/// Training losses by (step, task) of a run on a device.
+/// The training losses of a run on a device: step, task, loss.
 fn losses(device: &str) -> Vec<(u64, String, f64)> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

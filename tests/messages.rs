@@ -1,6 +1,6 @@
-//! What the program says to people: its help, and its errors. Every text is in `tests/snapshots`,
-//! so that a change of wording is reviewed. `INSTA_UPDATE=always cargo test --test messages` writes
-//! the texts anew.
+//! The help and the errors that the program prints. Every text is in `tests/snapshots`, so that a
+//! change of wording is reviewed. `INSTA_UPDATE=always cargo test --test messages` writes the
+//! texts.
 
 mod support;
 
@@ -36,7 +36,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// What a command says to people, with its exit code.
+/// What a command prints on stderr, with its exit code.
 fn said(folder: &Path, command: &str) -> String {
     let mut process = trunkline();
     process.current_dir(folder).env("COLUMNS", "80").args(command.split(' '));
@@ -47,7 +47,7 @@ fn said(folder: &Path, command: &str) -> String {
     format!("$ trunkline {command}\n{}\nexit code {code}\n", text.trim_end())
 }
 
-/// A text with `PORT` in the place of a port that the system chose.
+/// The text with `PORT` in place of a port that the system chose.
 fn without_port(text: &str) -> String {
     const ANY: &str = "0.0.0.0:";
     let Some((before, after)) = text.split_once(ANY) else { return text.to_owned() };

@@ -1,5 +1,4 @@
-//! Losses and gradients that are not finite: a worker's doing or the model's, and what becomes of
-//! the run.
+//! Losses and gradients that are not finite, because of a worker or of the model.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -15,11 +14,11 @@ use support::{
 
 const SHORT: [&str; 6] =
     ["--set", "train.steps=40", "--set", "train.evaluate_every=1", "--set", "tracking.gramian_every=0"];
-/// Peers made by hand give no signs of life.
+/// Peers made by hand send no heartbeats, so the lease is long.
 const PATIENT: [&str; 2] = ["--set", "cluster.lease_ms=120000"];
 
-/// A coordinator over TCP, or over a Unix domain socket with shared memory, whose run stands still
-/// without so many workers.
+/// A coordinator over TCP, or over a Unix domain socket with shared memory. Its run waits for this
+/// many workers.
 fn coordinator(folder: &Path, name: &str, shared: bool, workers: usize) -> Coordinator {
     let address = if shared { format!("unix:{}/{name}.sock", folder.display()) } else { "127.0.0.1:0".to_owned() };
     let workers = format!("cluster.min_workers={workers}");
@@ -28,7 +27,7 @@ fn coordinator(folder: &Path, name: &str, shared: bool, workers: usize) -> Coord
 }
 
 #[test]
-fn a_worker_whose_answer_is_not_finite_is_put_aside_where_another_one_s_is_finite() {
+fn a_worker_whose_answer_is_not_finite_is_banned_if_another_answer_is_finite() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("quiet");
     let quiet = report(&train(&example("digits"), &run, &SHORT).output().expect("starts"));
@@ -71,7 +70,7 @@ fn a_worker_whose_answer_is_not_finite_is_put_aside_where_another_one_s_is_finit
 }
 
 #[test]
-fn what_a_worker_says_twice_that_is_alone_is_taken_for_the_model_s() {
+fn a_bad_answer_that_the_only_worker_repeats_is_taken_for_the_model_s() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = runtime();
     let coordinator = coordinator(folder.path(), "alone", false, 1);
@@ -91,7 +90,7 @@ fn what_a_worker_says_twice_that_is_alone_is_taken_for_the_model_s() {
     assert_eq!(message, expected);
 }
 
-/// Two tasks on a table of which two rows have a label whose gradient is beyond what f32 can hold.
+/// Two tasks on a table. Two of its rows have a label whose gradient f32 can't hold.
 fn odd_rows(folder: &Path) -> PathBuf {
     let row = |i: u32| {
         let (a, b) = (f64::from(i * 37 % 101) / 50.0 - 1.0, f64::from(i * 53 % 89) / 44.0 - 1.0);
@@ -163,7 +162,7 @@ fn a_step_that_is_not_finite_stops_the_run_with_task_step_and_checkpoint() {
         assert!(said.contains(&expected), "{said}");
         assert!(checkpoint.join("manifest.json").is_file() && step > 0);
         assert!(journal(&run).iter().all(|record| record["kind"] != "worker_refused"), "nobody is at fault");
-        // It goes on from there where such steps are skipped, as if that had been said at once.
+        // Resumed with `skip_step`, it gives the bits of a run that was started with it.
         let mut resume = trunkline();
         resume.args(["train", "--json", "--resume"]).arg(&run).args(SKIP);
         let resumed = support::report(&resume.output().expect("starts"));
@@ -218,7 +217,7 @@ fn skipped_steps_are_the_same_for_any_number_of_workers_and_through_a_resume() {
         let of = |kind: &str, step: u64| {
             records.iter().filter(|record| record["kind"] == kind && record["step"] == step).count()
         };
-        // A step that is skipped has its losses, and no weighting.
+        // A skipped step has its losses in the journal, and no weighting.
         assert_eq!(of("weighting", skipped[0]), 0, "{method}");
         assert!(of("metrics", skipped[0]) >= 3, "{method}");
         let doubted = records.iter().filter(|record| record["name"] == "doubted").count();
@@ -241,8 +240,8 @@ fn a_run_whose_losses_are_not_finite_any_more_skips_what_is_left() {
             "task.y.target_scale=standard",
         ];
         let (quiet, skipped) = same_whatever_happens(&odd, folder.path(), &explodes);
-        // With the losses after the update, the first step is seen not to be finite; without them,
-        // the next one.
+        // With losses after the update, the first step is already not finite. Without them, the
+        // next one is.
         let first = if method == "famo" { 1 } else { 2 };
         assert_eq!(skipped, (first..=60).collect::<Vec<u64>>(), "{method}");
         assert_eq!(quiet["status"], "finished");

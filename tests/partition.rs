@@ -1,5 +1,5 @@
-//! Three hosts, and a network between them that falls apart and heals: the run ends in the bits and
-//! results of the quiet one.
+//! Three hosts and a network that is cut and healed. The run gives the bits and results of an
+//! undisturbed run.
 
 mod support;
 
@@ -9,13 +9,13 @@ use support::{
     joins, journal, journal_so_far, last_step, report, results, train, trunkline, wait_for, wait_for_step,
 };
 
-/// Steps that take their time, so that all that is done to the network comes before the end.
+/// Slow steps, so that everything happens before the run ends.
 const LONG: [&str; 6] =
     ["--set", "train.steps=6000", "--set", "train.evaluate_every=600", "--set", "model.trunk.hidden=[512, 256]"];
 const LEASE: [&str; 4] = ["--set", "cluster.lease_ms=1000", "--set", "cluster.heartbeat_ms=100"];
 
 #[test]
-fn hosts_that_lose_each_other_find_each_other_again() {
+fn hosts_that_lose_each_other_reconnect() {
     let hosts = Hosts::new(3);
     let folder = tempfile::tempdir().expect("a folder");
     let quiet = folder.path().join("quiet");
@@ -43,8 +43,8 @@ fn hosts_that_lose_each_other_find_each_other_again() {
     let workers = [worker(1), worker(2)];
     wait_for_step(&run, 50);
 
-    // One worker is cut off for longer than its lease: the other does its part. On a busy machine
-    // that one may miss a lease too.
+    // One worker is cut off for longer than its lease, and the other does its work. On a busy
+    // machine the other may miss a lease too.
     wait_for("both workers", || (company(&run).0 == 2).then_some(()));
     let joined = joins(&run, workers[1].0.id());
     hosts.cut(2);
@@ -57,7 +57,7 @@ fn hosts_that_lose_each_other_find_each_other_again() {
     let mut recovery = Recovery::of("a worker's host cut off, from the healing to its return");
     recovery.wait_for("its return", || (joins(&run, workers[1].0.id()) > joined).then_some(()));
 
-    // The coordinator is cut off from all: the run stands still until it is back.
+    // The coordinator is cut off from both workers. The run waits until it is back.
     wait_for("both workers", || (company(&run).0 == 2).then_some(()));
     let records = journal_so_far(&run).len();
     hosts.cut(0);

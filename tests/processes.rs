@@ -1,4 +1,4 @@
-//! Signals at the very start, messages that nobody reads, and worker processes whose program is
+//! Signals before a run begins, messages that no one reads, and worker processes whose program is
 //! gone or that can't be started.
 
 mod support;
@@ -24,7 +24,7 @@ fn start(command: &mut Command) -> Running {
     Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
 }
 
-/// An experiment file that is read as soon as somebody writes to it.
+/// A named pipe as the experiment file. It is read once somebody writes to it.
 fn waiting(folder: &Path) -> PathBuf {
     let path = folder.join("digits.toml");
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
@@ -39,13 +39,13 @@ fn commands(file: &Path, run: &Path) -> [Command; 2] {
 }
 
 #[test]
-fn a_run_that_is_asked_to_end_while_it_is_prepared_leaves_nothing() {
+fn a_run_that_is_interrupted_before_it_begins_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, run) = (waiting(folder.path()), folder.path().join("run"));
     for signal in [Signal::TERM, Signal::INT] {
         for mut command in commands(&file, &run) {
             let running = start(&mut command);
-            // Opens once the other side reads.
+            // Opening a pipe waits for the other side to read.
             let _writer = OpenOptions::new().write(true).open(&file).expect("is read");
             kill(running.0.id(), signal);
             let done = running.wait();
@@ -58,7 +58,7 @@ fn a_run_that_is_asked_to_end_while_it_is_prepared_leaves_nothing() {
 }
 
 #[test]
-fn a_checkpoint_that_is_asked_for_while_a_run_is_prepared_is_written_when_it_begins() {
+fn a_checkpoint_requested_before_a_run_begins_is_written_when_it_begins() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, run) = (waiting(folder.path()), folder.path().join("run"));
     let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/data/digits.parquet");
@@ -116,7 +116,8 @@ fn workers_are_replaced_though_the_program_was_replaced_on_the_disk() {
     assert_eq!((bits(&expected), results(&quiet)), (bits(&done), results(&run)));
 }
 
-/// How many files a process may have open: none but those that it has, or as many as before.
+/// Limits the number of files that a process may have open, and returns the old limit. `None`: no
+/// limit.
 fn limit_files(process: &Child, limit: Option<u64>) -> Option<u64> {
     let pid = Pid::from_raw(process.id() as i32).expect("a process");
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -171,10 +172,10 @@ fn a_worker_looks_for_its_coordinator_for_as_long_as_it_says() {
 }
 
 #[test]
-fn a_coordinator_that_was_held_up_takes_its_own_silence_for_nobody_else_s() {
+fn a_coordinator_that_was_stopped_does_not_dismiss_workers_for_its_own_silence() {
     let folder = tempfile::tempdir().expect("a folder");
     let (quiet, run) = (folder.path().join("quiet"), folder.path().join("run"));
-    // Between two stops there are several ticks: two late ones in a row are judged.
+    // There are several ticks between two stops, because two late ticks in a row count as slow.
     let long = [&LONG[..], &["--set", "train.steps=6000"]].concat();
     let expected = report(&train(&example("digits"), &quiet, &long).output().expect("starts"));
     let lease = ["--set", "cluster.lease_ms=1000", "--set", "cluster.heartbeat_ms=100"];
@@ -182,7 +183,7 @@ fn a_coordinator_that_was_held_up_takes_its_own_silence_for_nobody_else_s() {
     for step in [100, 2000, 4000] {
         wait_for_step(&run, step);
         kill(running.0.id(), Signal::STOP);
-        // What holds it up: workers give signs of life that nobody takes.
+        // The coordinator is stopped, and heartbeats wait to be read.
         std::thread::sleep(Duration::from_millis(1500));
         kill(running.0.id(), Signal::CONT);
     }

@@ -1,5 +1,5 @@
-//! Networks that delay, cut and corrupt, between real processes: the run ends in the bits and
-//! results of the quiet one.
+//! Networks that delay, cut and corrupt, between real processes. The run gives the bits and results
+//! of an undisturbed run.
 
 mod support;
 
@@ -12,15 +12,15 @@ use support::{
     report, results, train, trunkline, wait_at_most,
 };
 
-/// Vectors of half a megabyte, and enough steps for the whole budget.
+/// Vectors of half a megabyte, and enough steps for all faults of the budget.
 const LONG: [&str; 6] =
     ["--set", "train.steps=700", "--set", "train.evaluate_every=100", "--set", "model.trunk.hidden=[512, 256]"];
 const LEASE: [&str; 4] = ["--set", "cluster.lease_ms=500", "--set", "cluster.heartbeat_ms=50"];
 const BUDGET: [(Fault, usize); 4] =
     [(Fault::Delay, 12), (Fault::Corruption, 16), (Fault::Reset, 8), (Fault::Silence, 4)];
-/// About what three steps send and receive.
+/// The bytes that about three steps send and receive.
 const EVERY_BYTES: u64 = 16 << 20;
-/// How long the budget may take.
+/// The most time until the budget is spent.
 const SPENT: Duration = Duration::from_secs(180);
 
 fn quiet(run: &Path) -> (Value, Vec<Value>) {
@@ -32,8 +32,8 @@ fn count(run: &Path, kind: &str, code: &str) -> usize {
     journal(run).iter().filter(|record| record["kind"] == kind && record["reason"]["code"] == code).count()
 }
 
-/// Carries out a run whose workers come by way of the proxy, which has to spend its budget; how
-/// often a checksum did not hold.
+/// Trains with workers that connect through the proxy, until its budget of faults is spent. Returns
+/// how many checksums were wrong.
 fn through(name: &str, seed: u64, folder: &Path, ours: &[&str], theirs: &[&str]) -> usize {
     let expected = quiet(&folder.join("quiet"));
     let run = folder.join(name);
@@ -43,7 +43,7 @@ fn through(name: &str, seed: u64, folder: &Path, ours: &[&str], theirs: &[&str])
         let mut command = coordinator.worker_by_way_of(&proxy.address, theirs);
         Running(command.stderr(Stdio::null()).spawn().expect("starts"))
     };
-    // One that is cut off when the run ends is not told so.
+    // A worker that is cut off when the run ends is not told so.
     let _workers = [worker(&coordinator), worker(&coordinator)];
     let over = wait_at_most(SPENT, || (proxy.left() == 0 || coordinator.has_ended()).then_some(()));
     if over.is_none() {
@@ -64,8 +64,8 @@ fn through(name: &str, seed: u64, folder: &Path, ours: &[&str], theirs: &[&str])
 
 #[test]
 fn a_network_that_delays_cuts_and_corrupts_changes_no_bit() {
-    // With the second seed a stream falls silent in the first evaluation, before anyone knows how
-    // long one takes.
+    // With the second seed, a stream falls silent in the first evaluation, when no duration of an
+    // evaluation is known yet.
     for seed in [1, 4] {
         let folder = tempfile::tempdir().expect("a folder");
         let damaged = through("plain", seed, folder.path(), &[], &[]);
@@ -73,7 +73,7 @@ fn a_network_that_delays_cuts_and_corrupts_changes_no_bit() {
     }
 }
 
-/// What the coordinator and its workers are given to speak TLS.
+/// The TLS arguments of the coordinator and of its workers.
 fn certificates(folder: &Path) -> (Vec<String>, Vec<String>) {
     let cluster = folder.join("cluster");
     let made = trunkline().arg("certificates").arg(&cluster).args(["--coordinator", "127.0.0.1"]).output();
@@ -98,7 +98,7 @@ fn texts(arguments: &[String]) -> Vec<&str> {
 fn under_tls_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     let (ours, theirs) = certificates(folder.path());
-    // TLS notices what is changed before a checksum can.
+    // TLS notices changed bytes before a checksum can.
     assert_eq!(through("tls", 2, folder.path(), &texts(&ours), &texts(&theirs)), 0);
 }
 
@@ -109,7 +109,7 @@ fn a_handshake_that_is_damaged_on_the_way_is_tried_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let (ours, theirs) = certificates(folder.path());
     let run = folder.path().join("run");
-    // It begins once all are there.
+    // The run begins once all workers are there.
     let all = [format!("cluster.workers={WORKERS}"), format!("cluster.min_workers={WORKERS}")];
     let more = ["--set", "train.steps=20", "--set", &all[0], "--set", &all[1]];
     let mut coordinator = Coordinator::start(&example("digits"), &run, &[&texts(&ours)[..], &more].concat());

@@ -1,5 +1,5 @@
-//! What README says of one's own table works as it stands there, the tests that a document names
-//! are there, and the tutorial shows the files of `examples/custom`.
+//! README's commands on one's own table work as shown, the tests that documents name exist, and the
+//! tutorial shows the files of `examples/custom`.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use support::{report, trunkline};
 
-/// The text of the first fenced block of README that begins like this.
+/// The text of the first fenced block of README that begins with `begins`.
 fn block(begins: &str) -> String {
     let readme =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there is one");
@@ -41,7 +41,7 @@ fn the_experiment_on_ones_own_table_is_checked_and_trained() {
 }
 
 #[test]
-fn the_word_that_is_written_wrong_is_pointed_at_as_shown() {
+fn a_misspelt_key_is_pointed_at_as_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     houses(folder.path());
     let shown = block("\n$ trunkline train houses.toml --set");
@@ -81,7 +81,7 @@ fn the_tutorial_shows_the_files_of_the_custom_crate_as_they_are() {
     let text = std::fs::read_to_string(root.join("docs/own-parts.md")).expect("there is one");
     let parts: Vec<&str> = text.split("```").collect();
     let mut shown = 0;
-    // Text and blocks take turns. The line before a block of a file is the file's name.
+    // Text and blocks alternate. The line before a block with a file is the file's name.
     for pair in parts.chunks_exact(2) {
         let Some(name) = pair[0].trim_end().lines().last().and_then(|line| line.strip_suffix("`:")) else { continue };
         let path = root.join("examples/custom").join(name.trim_start_matches('`'));

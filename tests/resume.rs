@@ -1,5 +1,5 @@
-//! Runs that are stopped, by whatever, and go on: the same bits and the same results as if nothing
-//! had happened.
+//! Runs that are stopped in any way and resumed give the bits and the results of an undisturbed
+//! run.
 
 mod support;
 
@@ -22,8 +22,8 @@ use support::{
     weightings::{Case, cases},
 };
 
-/// Steps that take their time, so that all that is done to a run comes before its end; a checkpoint
-/// now and then, most of them between two records of training losses.
+/// Slow steps, so that everything happens before the run ends, with several checkpoints. Most of
+/// these are between two records of training losses.
 const LONG: [&str; 10] = [
     "--set",
     "train.steps=2400",
@@ -64,7 +64,7 @@ fn quiet(experiment: &Path, run: &Path, more: &[&str]) -> (Value, Vec<Value>) {
     (report(&done), results(run))
 }
 
-/// What every run of [`LONG`] has to come to.
+/// The report and the results that every run of [`LONG`] must have.
 fn quiet_long() -> &'static (Value, Vec<Value>) {
     static QUIET: OnceLock<(Value, Vec<Value>)> = OnceLock::new();
     QUIET.get_or_init(|| quiet(&example("digits"), &folder().path().join("quiet"), &LONG))
@@ -93,8 +93,8 @@ fn checkpoint_of(run: &Path, step: u64) -> PathBuf {
     run.join(format!("checkpoints/step-{step:06}"))
 }
 
-/// What a resumed run has to share with the quiet one: bits, metrics, and every result once, in
-/// order.
+/// Checks that a resumed run and an undisturbed one have the same bits and metrics, and the same
+/// results, each once and in order.
 fn assert_equal(quiet: &(Value, Vec<Value>), done: &Value, run: &Path) {
     assert_eq!(bits(&quiet.0), bits(done));
     let found = results(run);
@@ -122,8 +122,8 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
             let (before, started) = (last_step(&run), observed(&run, "started").len());
             let mut running = again();
             if i % 2 == 0 {
-                // At a drawn instant from the start on, which may lie before the first record, or
-                // from that one on; not so late that nothing is left to do.
+                // Kills at a random instant, counted from the start or from the first record, but
+                // before the run is done.
                 if i % 4 == 2 {
                     wait_for("the first record", || (observed(&run, "started").len() > started).then_some(()));
                 }
@@ -145,7 +145,7 @@ fn twenty_kills_of_the_coordinator_change_nothing() {
     }
 }
 
-/// What a checkpoint holds of the weighting, as text: a number that is none equals itself there.
+/// The weighting's state in a checkpoint, as text, because NaN equals itself as text.
 fn weighting_state(run: &Path, step: u64) -> String {
     let checkpoint = coordinator::checkpoint::load(&checkpoint_of(run, step)).expect("is whole");
     format!("{:?}", checkpoint.weighting)
@@ -191,7 +191,7 @@ fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
         ["--set", "train.steps=3000", "--set", "train.evaluate_every=3000", "--set", "model.trunk.hidden=[512, 256]"];
     let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
 
-    // SIGUSR1: written at once, and the run goes on.
+    // SIGUSR1: the checkpoint is written at once, and the run goes on.
     let run = folder.path().join("saved");
     let running = start(train(&example("digits"), &run, &more));
     wait_for_step(&run, 100);
@@ -201,7 +201,7 @@ fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
     assert!(checkpoint_of(&run, step).join("manifest.json").is_file());
     wait_for_step(&run, step + 100);
 
-    // SIGTERM: another, of the step where it stops.
+    // SIGTERM: another checkpoint is written, of the step at which the run stops.
     kill(running.0.id(), Signal::TERM);
     assert_eq!(running.wait().status.code(), Some(130));
     let stopped = observed(&run, "finished").pop().expect("a last record");
@@ -214,7 +214,7 @@ fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
     assert_eq!(done["resumed_from"], step);
     assert_equal(&expected, &done, &run);
 
-    // What is finished can be asked for again.
+    // A run that is finished can be resumed again.
     let again = report(&resume(&run).output().expect("starts"));
     assert_eq!((&again["parameters_sha256"], &again["tasks"]), (&done["parameters_sha256"], &done["tasks"]));
     assert_equal(&expected, &again, &run);
@@ -225,9 +225,9 @@ fn a_signal_writes_a_checkpoint_from_which_the_run_goes_on() {
 }
 
 #[test]
-fn an_evaluation_that_a_signal_cut_short_is_made_good() {
+fn an_evaluation_that_a_signal_interrupted_is_repeated() {
     let folder = folder();
-    // Most of the time an evaluation is going on.
+    // An evaluation is in progress most of the time.
     let more = ["--set", "train.steps=2400", "--set", "train.evaluate_every=1", "--set", "train.checkpoint.every=2400"];
     let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
     let run = folder.path().join("stopped");
@@ -291,7 +291,7 @@ fn a_second_signal_ends_at_once() {
     let run = folder.path().join("run");
     let mut running = start(train(&example("digits"), &run, &["--set", "train.steps=1000000"]));
     wait_for_step(&run, 10);
-    // Both lie there when it wakes up, so that the second comes before the first is served.
+    // Both signals are pending when it wakes up, so the second arrives before the first is handled.
     for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
         kill(running.0.id(), signal);
     }
@@ -346,11 +346,11 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 }
 
 #[test]
-fn what_is_written_below_a_damaged_checkpoint_stays() {
+fn checkpoints_below_a_damaged_one_stay() {
     let folder = folder();
     let more = [&LONG[..], &["--set", "train.checkpoint.keep=1"]].concat();
     let run = folder.path().join("run");
-    // SIGTERM once something has come; returns the step of the checkpoint.
+    // Sends SIGTERM once `come` is true. Returns the step of the checkpoint.
     let stopped_after = |come: &dyn Fn() -> bool| {
         let mut command = train(&example("digits"), &run, &more);
         command.args(["--resume", "auto"]);
@@ -403,7 +403,7 @@ fn without_a_good_checkpoint_the_run_begins_anew() {
 }
 
 #[test]
-fn a_result_that_was_taken_out_of_the_journal_is_noticed_and_comes_again() {
+fn a_result_that_was_removed_from_the_journal_is_noticed_and_recorded_again() {
     let folder = folder();
     let more = ["--set", "train.steps=300", "--set", "train.evaluate_every=100"];
     let run = folder.path().join("run");
@@ -419,7 +419,7 @@ fn a_result_that_was_taken_out_of_the_journal_is_noticed_and_comes_again() {
     let codes: Vec<&Value> = passed.iter().map(|record| &record["reason"]["code"]).collect();
     assert_eq!(codes, ["journal_changed", "journal_changed"]);
     assert_eq!((&done["resumed_from"], bits(&done)), (&Value::from(100), bits(&quiet)));
-    // It is in another place now.
+    // The same record comes later in the journal now.
     let mut found = results(&run);
     expected.sort_by_key(Value::to_string);
     found.sort_by_key(Value::to_string);
@@ -427,7 +427,7 @@ fn a_result_that_was_taken_out_of_the_journal_is_noticed_and_comes_again() {
 }
 
 #[test]
-fn checkpoints_that_may_be_whole_are_not_given_up() {
+fn checkpoints_that_may_be_intact_are_not_abandoned() {
     let folder = folder();
     let more = ["--set", "train.steps=60", "--set", "train.evaluate_every=20"];
     let whole = folder.path().join("whole");
@@ -478,7 +478,7 @@ fn checkpoints_that_may_be_whole_are_not_given_up() {
     both_refuse("other", &other, &["it has schema 99", "use the build that wrote it", "`checkpoints`"]);
 }
 
-/// The files below a folder with what is in them, but for the lock.
+/// The files below a folder with their contents, without the lock.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).expect("lists") {
@@ -494,7 +494,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn what_would_change_the_bits_is_refused_and_named() {
+fn changes_that_affect_the_bits_are_refused_and_named() {
     let folder = folder();
     let data = folder.path().join("table.csv");
     let table = |changed: &str| {
@@ -551,7 +551,8 @@ fn what_would_change_the_bits_is_refused_and_named() {
     refused(&mut resume(&run), &["the data changed", "task `y`"]);
     table("2");
 
-    // Workers, their lease, where the run is tracked and the place of the data change nothing.
+    // The number of workers, their lease, the tracking server and the place of the data change no
+    // result.
     let moved = folder.path().join("moved");
     std::fs::create_dir(&moved).expect("creates");
     for file in ["table.csv", "split.csv", "table.toml"] {
@@ -571,13 +572,13 @@ fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
     wait_for_step(&run, 300);
     kill(old.0.id(), Signal::STOP);
 
-    // As long as it is there, it has the run.
+    // While the first coordinator runs, the run is refused to others.
     let done = resume(&run).output().expect("starts");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(2), "{said}");
     assert!(said.contains(&format!("in use by process {}", old.0.id())), "{said}");
 
-    // Somebody takes its lock away, as a network file system may.
+    // Somebody removes its lock, as a network file system may.
     std::fs::remove_file(run.join("lock")).expect("removes");
     let done = report(&resume(&run).output().expect("starts"));
     assert_equal(quiet_long(), &done, &run);
@@ -587,8 +588,8 @@ fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("a coordinator of epoch 2 has taken the run up"), "{said}");
-    // If it was stopped after it had looked and before it wrote, it finishes that one operation:
-    // the records of one step.
+    // If it was stopped between its check and its write, it finishes that one operation: the
+    // records of one step.
     let after = std::fs::read_to_string(run.join("journal.jsonl")).expect("reads");
     let more = after.strip_prefix(&before).expect("what was there stays");
     let steps = more.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record")["step"].clone());
@@ -600,8 +601,8 @@ fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
 fn a_folder_that_takes_no_checkpoints_is_told_and_tried_again() {
     let folder = folder();
     let run = folder.path().join("run");
-    // A file where the folder was: nothing can be written into it. At no moment there is neither,
-    // or the run would make a folder.
+    // A file takes the place of the folder, so nothing can be written into it. The exchange is
+    // atomic; otherwise the run would create the folder again.
     let (checkpoints, other) = (run.join("checkpoints"), folder.path().join("other"));
     std::fs::write(&other, "").expect("writes");
     let exchange = || renameat_with(CWD, &checkpoints, CWD, &other, RenameFlags::EXCHANGE).expect("exchanges");

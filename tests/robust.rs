@@ -1,5 +1,5 @@
-//! Robust sums over microbatches: the same bits whoever computes them, and a worker that sends
-//! wrong gradients does not carry the model away.
+//! Robust sums over microbatches have the same bits with any workers, and a worker that sends wrong
+//! gradients does not ruin the model.
 
 #[path = "support/peer.rs"]
 mod peer;
@@ -44,8 +44,9 @@ fn a_robust_sum_has_the_same_bits_for_any_number_of_workers() {
     }
 }
 
-/// A run with two workers and one that sends gradients reversed and a thousand times as large, of
-/// so many of a step's answers at most; how it ends, and how many were sent.
+/// Trains with two good workers and a peer whose gradients are reversed and a thousand times too
+/// large, at most for a given number of a step's answers. Returns the report, and how many such
+/// gradients were sent.
 fn with_a_hostile_worker(folder: &Path, name: &str, settings: &[&str], reversed_max: usize) -> (Value, usize) {
     let runtime = runtime();
     let more = [
@@ -62,8 +63,8 @@ fn with_a_hostile_worker(folder: &Path, name: &str, settings: &[&str], reversed_
     });
     let (mut peer, mut computer) = Peer::join(&coordinator, &runtime);
     let (mut reversed, mut of_step) = (0, (0, 0));
-    // It does its worst as long as there are gradients; an evaluation is another's, should one be
-    // asked of it.
+    // The peer sends wrong gradients until it is asked for an evaluation, which it leaves to the
+    // others.
     while let Some(asked) = peer.work_or_end() {
         if asked.work.kind() == v1::WorkKind::Evaluate {
             break;
@@ -89,7 +90,7 @@ fn with_a_hostile_worker(folder: &Path, name: &str, settings: &[&str], reversed_
 #[test]
 fn a_worker_that_sends_wrong_gradients_ruins_the_sum_and_no_robust_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    // What is asked for beside the update, the peer would have to answer too.
+    // Without work beside the update, which the peer would have to answer too.
     let settings = [
         ["--set", "train.steps=150"],
         ["--set", "train.evaluate_every=150"],
@@ -104,8 +105,8 @@ fn a_worker_that_sends_wrong_gradients_ruins_the_sum_and_no_robust_one() {
     for (name, robust) in KINDS.iter().enumerate() {
         let robust = format!("train.robust={robust}");
         let more = [&settings[..], &["--set", &robust]].concat();
-        // Where the others are late it gets more of the seven microbatches than the two that these
-        // sums promise to bear.
+        // If the others are late, the peer gets more than two of the seven microbatches. These sums
+        // tolerate at most two wrong ones.
         let (found, reversed) = with_a_hostile_worker(folder.path(), &name.to_string(), &more, 2);
         let found = accuracy(&found);
         assert!(found > quiet - 0.15, "{robust}: {found}, and {quiet} without it");
@@ -132,6 +133,7 @@ fn check_says_what_a_robust_sum_costs() {
         let workers = plan["workers"].as_array().expect("a list");
         workers.iter().map(|worker| worker["bytes_up"].as_u64().expect("a number")).sum()
     };
-    // Two workers, a vector each; eight microbatches, a vector each.
+    // Two workers send one vector each; with a robust sum they send one for each of eight
+    // microbatches.
     assert_eq!(up(&["--set", "train.robust=median"]), 4 * up(&[]));
 }

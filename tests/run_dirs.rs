@@ -1,4 +1,4 @@
-//! Commands that are pointed at what is no run, or at one that has not ended well.
+//! Commands on folders that are not runs, and on runs that did not end well.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn refused(done: &Output, expected: &[&str]) {
 }
 
 #[test]
-fn what_is_no_run_is_refused_by_its_name() {
+fn a_folder_that_is_not_a_run_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     for command in ["inspect", "evaluate"] {
         refused(&on(command, &folder.path().join("gone"), &[]), &["gone", "no such folder"]);
@@ -38,7 +38,7 @@ fn what_is_no_run_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_run_that_could_not_be_begun_leaves_no_folder() {
+fn a_run_that_can_not_begin_leaves_no_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let coordinator = |more: &[&str]| {
@@ -52,7 +52,7 @@ fn a_run_that_could_not_be_begun_leaves_no_folder() {
     let address = taken.local_addr().expect("an address").to_string();
     assert_eq!(coordinator(&["--listen", &address]).status.code(), Some(1));
     assert!(!run.exists());
-    // One in which a coordinator was killed before it wrote anything will do.
+    // A folder is accepted if a coordinator was killed in it before it wrote anything.
     std::fs::create_dir(&run).expect("creates");
     std::fs::write(run.join("lock"), "").expect("writes");
     let short = ["--set", "train.steps=3"];

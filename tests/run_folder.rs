@@ -1,4 +1,4 @@
-//! What a run leaves, and how it ends.
+//! The files that a run leaves, and how a run ends.
 
 mod support;
 

@@ -18,7 +18,7 @@ fn certificates(folder: &Path, more: &[&str]) -> Output {
     trunkline().arg("certificates").arg(folder).args(more).output().expect("starts")
 }
 
-/// A cluster's folder, and the arguments that its files make.
+/// A folder with a cluster's certificates, and the arguments for its files.
 struct Cluster(PathBuf);
 
 impl Cluster {
@@ -63,7 +63,7 @@ fn over_mutual_tls_with_a_token_a_run_gives_the_same_bits_and_keeps_the_token_to
         Cluster::new(&folder.path().join("cluster"), &["--coordinator", "127.0.0.1", "--coordinator", "node"]);
     let (ours, theirs) = (cluster.all_of("coordinator"), cluster.all_of("worker"));
     let run = folder.path().join("run");
-    // It begins once both are there.
+    // The run begins once both workers are there.
     let more = [&texts(&ours)[..], &SHORT[..], &["--set", "cluster.min_workers=2"]].concat();
     let coordinator = Coordinator::start(&example("digits"), &run, &more);
     assert_eq!(report(&coordinator.status(&texts(&theirs)))["name"], "digits");
@@ -74,7 +74,7 @@ fn over_mutual_tls_with_a_token_a_run_gives_the_same_bits_and_keeps_the_token_to
         let seen = fs::read(format!("/proc/{}/{what}", coordinator.pid())).expect("the process is there");
         assert!(!String::from_utf8_lossy(&seen).contains(token), "{what}");
     }
-    // One shows its files, the other takes the token from the environment.
+    // The first worker reads the token from its file, the second from the environment.
     let first = coordinator.start_worker(&texts(&theirs));
     let without_token =
         cluster.arguments(&[("tls-ca", "ca.pem"), ("tls-cert", "worker.pem"), ("tls-key", "worker.key")]);
@@ -93,7 +93,7 @@ fn over_mutual_tls_with_a_token_a_run_gives_the_same_bits_and_keeps_the_token_to
 }
 
 #[test]
-fn whoever_lacks_something_is_refused_told_why_counted_and_recorded() {
+fn a_peer_without_credentials_is_refused_told_why_counted_and_recorded() {
     let folder = tempfile::tempdir().expect("a folder");
     let cluster = Cluster::new(&folder.path().join("cluster"), &["--coordinator", "127.0.0.1"]);
     let stranger = Cluster::new(&folder.path().join("stranger"), &["--coordinator", "127.0.0.1"]);
@@ -107,7 +107,7 @@ fn whoever_lacks_something_is_refused_told_why_counted_and_recorded() {
     failed(&worker(&[ca, token]), 1, &["refuses this worker (certificate)", "--tls-cert and --tls-key"]);
     failed(&worker(&[ca, cert, key]), 1, &["refuses this worker (token)", "--token-file"]);
     failed(&worker(&[ca, cert, key, ("token-file", "../stranger/token")]), 1, &["(token)", "not the coordinator's"]);
-    // What is wrong on this side is said on this side.
+    // Errors on this side are reported on this side.
     failed(&worker(&[("tls-ca", "../stranger/ca.pem"), token]), 1, &["was not signed by the authority"]);
     let theirs = [("tls-cert", "../stranger/worker.pem"), ("tls-key", "../stranger/worker.key")];
     failed(&worker(&[ca, theirs[0], theirs[1], token]), 2, &["stranger/worker.pem", "was not signed by the authority"]);
@@ -124,7 +124,7 @@ fn whoever_lacks_something_is_refused_told_why_counted_and_recorded() {
         1,
         &["is not for `elsewhere.example`", "127.0.0.1"],
     );
-    // In plain text nothing is understood; the other side's authority is not trusted here.
+    // Without TLS nothing is understood. The other authority is not trusted here.
     failed(&coordinator.status(&[]), 1, &["give `--tls-ca`"]);
     let mut in_plain_text = trunkline();
     in_plain_text.args(["worker", "--wait", "1", "--coordinator", &coordinator.address]);
@@ -170,7 +170,7 @@ fn certificates_are_for_their_owner_alone_never_overwritten_and_can_be_added_to(
     failed(&certificates(&path, &["--coordinator", "b"]), 2, &["coordinator.pem exists and is not overwritten"]);
     failed(&certificates(&path, &["--worker", "node-1"]), 2, &["node-1.pem exists"]);
     failed(&certificates(&path, &[]), 2, &["say what to add"]);
-    // One that is added is trusted like the others.
+    // A worker that is added is trusted like the others.
     assert!(certificates(&path, &["--worker", "node-2"]).status.success());
     assert_eq!(fs::read(cluster.file("ca.pem")).expect("there"), before);
     let ours = cluster.all_of("coordinator");
@@ -201,7 +201,7 @@ fn an_authority_that_is_not_whole_or_a_folder_that_others_write_to_is_refused_be
         assert_eq!(named(&cluster.0), before);
         fs::rename(&away, cluster.file(file)).expect("moved");
     }
-    // A key that is another authority's.
+    // The key of another authority.
     fs::copy(stranger.file("ca.key"), cluster.file("ca.key")).expect("copied");
     let before = named(&cluster.0);
     for more in [["--worker", "b"], ["--coordinator", "a"]] {
@@ -212,7 +212,7 @@ fn an_authority_that_is_not_whole_or_a_folder_that_others_write_to_is_refused_be
         );
         assert_eq!(named(&cluster.0), before);
     }
-    // One that is there stays as it is, unless others could put their own files there.
+    // An existing folder stays as it is, unless other users can write to it.
     let open = folder.path().join("open");
     fs::create_dir(&open).expect("made");
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("set");

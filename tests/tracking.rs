@@ -1,4 +1,4 @@
-//! `trunkline train` beside a tracking server: a real MLflow, and none at all.
+//! `trunkline train` with a real MLflow server, and with a server that is not there.
 
 #[path = "../coordinator/tests/mlflow_server/mod.rs"]
 #[allow(dead_code)] // of what the coordinator's own tests need too
@@ -32,7 +32,7 @@ fn report(done: &Output) -> Value {
     serde_json::from_slice(&done.stdout).expect("one JSON object")
 }
 
-/// The journal's metrics as MLflow has to hold them: by key, (step, value).
+/// The journal's metrics as MLflow should have them: (step, value) by key.
 fn points(run: &Path) -> BTreeMap<String, Vec<(u64, f64)>> {
     let mut points: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
     for record in journal::read(&run.join("journal.jsonl")).expect("a journal") {
@@ -53,7 +53,7 @@ fn uri(port: &ClosedPort) -> String {
     format!("http://127.0.0.1:{}", port.number())
 }
 
-/// Has a server do all that a run asks for, so that its first calls are not the slow ones.
+/// Makes every kind of call once, because a server's first calls are slow.
 async fn warm_up(server: &Server) {
     let created = server.post("experiments/create", &json!({"name": "warm-up"})).await;
     let experiment = created["experiment_id"].as_str().expect("text");
@@ -77,8 +77,7 @@ async fn a_run_is_in_mlflow_point_by_point() {
     let uri = server.uri();
     let trained = {
         let run = run.clone();
-        // Its steps take their time, so that most of it is delivered before the end, after which
-        // there are ten seconds.
+        // Slow steps, so that most points are delivered before the end. The rest has ten seconds.
         let large = ["--set", "model.trunk.hidden=[1024, 1024]"];
         tokio::task::spawn_blocking(move || train(&run, Some(&uri), &large)).await.expect("trains")
     };

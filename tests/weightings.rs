@@ -1,4 +1,4 @@
-//! Every weighting trains: finite, and with the same bits for any number of workers.
+//! Every weighting trains: results are finite and have the same bits for any number of workers.
 
 mod support;
 
@@ -18,7 +18,7 @@ fn run(name: &str, case: &Case, workers: usize, folder: &Path) -> (Value, Vec<Va
     (found, results(&run))
 }
 
-/// Whether a number stands at every place where the journal has one.
+/// Whether all numbers of a record are finite.
 fn is_finite(value: &Value) -> bool {
     match value {
         Value::String(text) => !["NaN", "Infinity", "-Infinity"].contains(&text.as_str()),
@@ -45,7 +45,7 @@ fn check(example: &str, cases: &[Case]) {
     }
 }
 
-/// Checks the methods two at a time: processes that wait for each other leave a processor idle.
+/// Checks the methods two at a time, because processes that wait for each other leave a core idle.
 fn check_all(example: &str) {
     let cases = cases(example);
     let (left, right) = cases.split_at(cases.len() / 2);
@@ -77,7 +77,7 @@ fn a_weighting_by_block_is_recorded_by_block() {
         assert!(record["alpha"].is_null(), "{record}");
         let blocks = record["alpha_by_block"].as_object().expect("blocks by name");
         assert!(blocks.contains_key("trunk.0.weight"), "{record}");
-        // Weight and bias of a layer are weighed together.
+        // Weight and bias of a layer have the same weights.
         assert_eq!(blocks["trunk.0.weight"], blocks["trunk.0.bias"]);
         assert!(blocks.values().all(|alpha| alpha.as_array().is_some_and(|alpha| alpha.len() == 2)), "{record}");
     }

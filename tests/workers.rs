@@ -1,5 +1,5 @@
-//! Workers that die, hang, and lose their coordinator: others take their place, or they come back,
-//! and the bits are the same.
+//! Workers that die, hang, or lose their coordinator. Others replace them, or they come back, and
+//! the bits are the same.
 
 mod support;
 
@@ -13,13 +13,13 @@ use support::{
     journal_so_far, kill, last_step, report, results, train, wait_for, wait_for_step,
 };
 
-/// Steps that take their time, so that all that is done to the workers comes before the end.
+/// Slow steps, so that everything happens before the run ends.
 const LONG: [&str; 6] =
     ["--set", "train.steps=4000", "--set", "train.evaluate_every=400", "--set", "model.trunk.hidden=[512, 256]"];
-/// The run begins with both.
+/// The run waits for two workers.
 const BOTH: [&str; 2] = ["--set", "cluster.min_workers=2"];
 
-/// What every run of these steps has to come to.
+/// The report and the results that every run of these steps must have.
 fn quiet() -> &'static (Value, Vec<Value>) {
     static QUIET: OnceLock<(Value, Vec<Value>)> = OnceLock::new();
     QUIET.get_or_init(|| {
@@ -49,8 +49,8 @@ fn workers_that_are_killed_are_replaced() {
     let mut killed = Vec::new();
     for i in 0..12 {
         wait_for_step(&run, 1 + i * 20);
-        // One that was killed may run on for a moment: it is known by its number. Whoever dies
-        // before it takes part is not missed.
+        // A killed worker may still run for a moment, so it is recognised by its process number. A
+        // worker that dies before it takes part is not missed.
         let others = || children(running.0.id()).into_iter().filter(|worker| !killed.contains(worker));
         let workers: Vec<u32> = wait_for("two workers that take part", || {
             let workers: Vec<u32> = others().filter(|worker| joins(&run, *worker) > 0).collect();
@@ -78,7 +78,7 @@ fn workers_that_die_at_once_are_given_up() {
     let mut running = start(&mut train(&example("digits"), &run, &["--workers", "1", "--set", "train.steps=1000000"]));
     wait_for("the end", || {
         for worker in children(running.0.id()) {
-            // It may have ended between the look and the kill.
+            // The worker may end between the look and the kill.
             let pid = rustix::process::Pid::from_raw(worker as i32).expect("a process");
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
@@ -123,7 +123,7 @@ fn an_answer_for_an_old_step_is_recognised_dropped_and_counted() {
     wait_for_step(&run, 50);
     let stragglers = || journal_so_far(&run).iter().filter(|record| record["name"] == "straggler").count();
     kill(workers[0].0.id(), Signal::STOP);
-    // The other does its work, and gets all of it as long as this answer is owed.
+    // The other worker does its work, and all of the work as long as this answer is missing.
     let before = last_step(&run);
     wait_for("help", || (stragglers() >= 1 && last_step(&run) >= before + 2).then_some(()));
     kill(workers[0].0.id(), Signal::CONT);
@@ -141,7 +141,7 @@ fn an_answer_for_an_old_step_is_recognised_dropped_and_counted() {
 }
 
 #[test]
-fn a_worker_that_is_asked_to_go_hands_its_work_back_and_too_few_are_waited_for() {
+fn a_worker_that_leaves_hands_its_work_back_and_the_run_waits_for_enough_workers() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("left");
     let coordinator = Coordinator::start(&example("digits"), &run, &[&LONG[..], &BOTH].concat());
@@ -167,7 +167,7 @@ fn workers_find_a_coordinator_that_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("cluster");
     let resumed = ["--resume", "auto", "--set", "train.checkpoint.every=40"];
-    // One that is still on its way back when the run ends would not see the end.
+    // A worker that is still reconnecting when the run ends would not hear of the end.
     let more = [&LONG[..], &BOTH, &resumed].concat();
     let mut coordinator = Coordinator::start(&example("digits"), &run, &more);
     let address = coordinator.address.clone();
@@ -176,7 +176,7 @@ fn workers_find_a_coordinator_that_comes_back() {
     for i in 1..=5 {
         wait_for_step(&run, i * 100);
         kill(coordinator.pid(), Signal::KILL);
-        // Waits for its end.
+        // Waits until the coordinator has ended.
         drop(coordinator);
         let before = last_step(&run);
         coordinator = Coordinator::listening_on(&address, &example("digits"), &run, &more);

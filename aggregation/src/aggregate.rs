@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_matrix_is_refused_with_the_place() {
+    fn rows_that_are_not_a_matrix_are_refused_with_the_place() {
         let check = |matrix: &[Vec<f64>], expected: &str| {
             let refused = refuse("method = \"sum\"", &Request { matrix, ..Request::default() });
             assert!(refused.contains(expected), "{refused}");
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_method_needs_beside_the_matrix_is_asked_for() {
+    fn a_missing_member_that_a_method_needs_is_named() {
         let matrix = rows(&[&[1.0, 0.0], &[0.0, 1.0]]);
         let request = Request { matrix: &matrix, ..Request::default() };
         assert_eq!(refuse("method = \"modo\"", &request), "`halves` is missing, and modo needs it");
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_f32_can_not_hold_is_refused_where_f32_is_needed() {
+    fn a_value_that_f32_can_not_hold_is_refused_if_f32_is_needed() {
         let matrix = rows(&[&[1.0, 1e39], &[1.0, 2.0]]);
         let request = Request { matrix: &matrix, ..Request::default() };
         let refused = refuse("method = \"graddrop\"", &request);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn values_without_a_square_are_refused_where_squares_are_needed() {
+    fn values_whose_squares_vanish_are_refused_if_squares_are_needed() {
         let scaled = |scale: f64| rows(&[&[scale, 2.0 * scale], &[-2.0 * scale, -scale], &[0.0, 0.0]]);
         let refused = refuse("method = \"mgda\"", &Request { matrix: &scaled(1e-170), ..Request::default() });
         assert_eq!(refused, "`matrix`: the values of row 0 are too small: mgda computes with their squares");

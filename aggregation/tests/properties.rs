@@ -373,8 +373,8 @@ fn config_and_imtl_g_treat_independent_gradients_alike() {
 
 #[test]
 fn upgrad_is_at_least_as_long_as_the_shortest_vector_of_the_hull() {
-    // The inner products with the shortest vector of the hull add up to at least its squared norm.
-    // So the direction is 0 only if no direction is good for all tasks.
+    // The direction's inner product with the shortest vector of the hull is at least that vector's
+    // squared norm. So the direction is 0 only if no direction is good for all tasks.
     let mut stationary = 0;
     for (matrix, rows, gramian) in thousand(|_| true) {
         let shortest = norm(&combined(&rows, &of_gramian("mgda", &gramian).0));

@@ -50,7 +50,7 @@ fn flip_a_bit(path: &Path) {
 }
 
 #[test]
-fn what_is_written_loads_with_the_same_bits_and_order() {
+fn a_checkpoint_loads_with_the_same_bits_and_order() {
     let run = tempfile::tempdir().expect("a folder");
     let written = checkpoint(600);
     let path = write(&LocalDisk, run.path(), &written).expect("writes");
@@ -161,7 +161,7 @@ fn of_the_best_checkpoint_only_the_model_is_needed() {
 }
 
 #[test]
-fn what_an_interrupted_write_left_is_ignored_and_removed() {
+fn files_of_an_interrupted_write_are_ignored_and_removed() {
     let run = tempfile::tempdir().expect("a folder");
     write(&LocalDisk, run.path(), &checkpoint(100)).expect("writes");
     // A crash before the rename leaves the temporary folder, complete or not.
@@ -292,7 +292,7 @@ fn a_checkpoint_of_another_schema_is_refused_with_its_number() {
 }
 
 #[test]
-fn what_another_version_wrote_is_not_removed() {
+fn checkpoints_of_another_version_are_not_removed() {
     let run = tempfile::tempdir().expect("a folder");
     for step in [100, 200, 300, 400, 500] {
         write(&LocalDisk, run.path(), &checkpoint(step)).expect("writes");

@@ -51,7 +51,7 @@ fn a_named_folder_must_be_empty_but_for_a_lock_that_nobody_holds() {
 }
 
 #[test]
-fn a_folder_without_an_experiment_is_no_run_and_one_without_a_journal_is_one_that_was_about_to_begin() {
+fn a_folder_without_an_experiment_is_not_a_run_and_one_without_a_journal_has_not_begun() {
     let parent = tempfile::tempdir().expect("a folder");
     let journal = parent.path().join("journal.jsonl");
     fs::write(&journal, "").expect("writes");
@@ -167,7 +167,7 @@ fn a_coordinator_that_has_lost_its_lock_is_fenced_by_the_next_epoch() {
 }
 
 #[test]
-fn a_folder_in_which_a_run_was_about_to_begin_will_do_again() {
+fn a_folder_in_which_a_run_had_not_begun_can_be_used_again() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = RunFolder::create_again(parent.path()).expect("creates");
     folder.next_epoch(&LocalDisk).expect("takes");

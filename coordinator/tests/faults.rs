@@ -54,7 +54,7 @@ fn newest(run: &Path) -> u64 {
 }
 
 #[test]
-fn a_checkpoint_is_whole_or_not_there_wherever_its_writing_stops() {
+fn a_checkpoint_is_complete_or_absent_wherever_its_writing_stops() {
     let counted = FaultyDisk::sound();
     let run = tempfile::tempdir().expect("a folder");
     save(&LocalDisk, run.path(), 10).expect("saves");
@@ -86,7 +86,7 @@ fn a_checkpoint_is_whole_or_not_there_wherever_its_writing_stops() {
 }
 
 #[test]
-fn what_a_disk_has_lost_that_only_said_that_it_synced_is_noticed() {
+fn data_that_a_disk_lost_after_a_false_sync_is_noticed() {
     let lying = |at| {
         let disk = FaultyDisk::new(at, Fault::BytesLost);
         disk.skip_sync();

@@ -109,6 +109,6 @@ fn a_best_checkpoint_that_is_forgotten_on_a_full_disk_is_found() {
 }
 
 #[test]
-fn an_answer_that_is_not_finite_and_is_taken_for_the_model_s_is_found() {
+fn an_answer_that_is_not_finite_and_is_believed_at_once_is_found() {
     is_found(Mutation::BelieveNotFinite);
 }

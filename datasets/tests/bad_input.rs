@@ -177,7 +177,7 @@ fn text_as_the_target_of_a_regression_is_refused() {
 }
 
 #[test]
-fn three_values_are_no_binary_target() {
+fn three_values_are_not_a_binary_target() {
     says(&case().refused(&experiment("").replace("multiclass", "binary")), &["3 values", "`a`, `b`, `c`"]);
 }
 

@@ -104,7 +104,7 @@ fn numbers_as_categories_are_one_hot() {
 }
 
 #[test]
-fn targets_of_all_tasks_on_a_file_are_no_default_features() {
+fn targets_of_tasks_on_a_file_are_not_default_features() {
     let case = Case::new(&[("t.csv", &table(60))]);
     let text = experiment("")
         + "[dataset.again]\npath = \"t.csv\"\n[task.x]\ndataset = \"again\"\ntarget = \"x\"\nkind = \"regression\"\n\

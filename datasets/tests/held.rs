@@ -10,7 +10,7 @@ const MICROBATCHES: u32 = 8;
 const STEPS: u64 = 120;
 
 #[test]
-fn twenty_changes_of_the_crowd_leave_no_more_than_two_divisions_in_memory() {
+fn twenty_changes_of_workers_leave_at_most_two_divisions_in_memory() {
     let case = Case::new(&[("t.csv", &table(4000))]);
     let prepared = case.prepare(&format!("{}[train]\nmicrobatches = {MICROBATCHES}\n", experiment("")));
     let store = case.store(&prepared);

@@ -62,7 +62,7 @@ fn by_hand_agrees_with_autodiff_for_every_layer() {
 }
 
 #[test]
-fn by_hand_agrees_with_autodiff_where_embeddings_meet_the_trunk_directly() {
+fn by_hand_agrees_with_autodiff_if_embeddings_meet_the_trunk_directly() {
     let mut shapes = four_tasks();
     shapes.feeds[0].width = 9; // 4 dense columns and embeddings of 3 and 2 on the other side
     let experiment = made::experiment(json!({ "trunk": { "hidden": [8], "activation": "tanh" }, "encoder": "none" }));

@@ -205,7 +205,7 @@ fn a_logarithmic_target_is_undone() {
 }
 
 #[test]
-fn r2_does_not_cancel_where_the_labels_are_far_from_zero() {
+fn r2_does_not_cancel_if_the_labels_are_far_from_zero() {
     let mut task = task("t", 0, Kind::Regression, 1);
     task.units = Units { offset: vec![1e9], scale: vec![1e-3], log1p: false };
     task.metrics = named(&["r2"]);
@@ -221,7 +221,7 @@ fn r2_does_not_cancel_where_the_labels_are_far_from_zero() {
 }
 
 #[test]
-fn what_is_undefined_is_absent() {
+fn undefined_metrics_are_absent() {
     let binary = task("t", 0, Kind::Binary, 1);
     let names = |given: Vec<(&'static str, f64)>| given.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let one_class = names(values(&binary, &[1.0, 2.0], &[1.0, 1.0]));

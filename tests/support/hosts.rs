@@ -1,20 +1,19 @@
-//! Hosts on one network, each a network namespace of this machine: links of theirs can be cut so
-//! that packets vanish, and be healed.
+//! Hosts on one network, each a network namespace of this machine. Their links can be cut, so that
+//! packets vanish, and healed.
 
 use std::process::{Command, Stdio};
 
-/// The network of the hosts; the first is `10.77.0.1`, the next `10.77.0.2`.
+/// The prefix of the hosts' addresses. The first host is `10.77.0.1`, the next `10.77.0.2`.
 const NETWORK: &str = "10.77.0.";
 
-/// A switch with hosts, in namespaces whose names are this process's own; they go when it is
-/// dropped.
+/// A switch with hosts. Their namespaces have names of this process's own, and are removed on drop.
 pub struct Hosts {
     switch: String,
     hosts: Vec<String>,
 }
 
 impl Hosts {
-    /// Makes so many hosts.
+    /// Creates this many hosts.
     pub fn new(count: usize) -> Hosts {
         let name = |what: &str| format!("trunkline-{}-{what}", std::process::id());
         let mut made = Hosts { switch: name("switch"), hosts: Vec::new() };
@@ -45,12 +44,12 @@ impl Hosts {
         command
     }
 
-    /// Lets everything vanish that a host sends or is sent; its own interface sees nothing of it.
+    /// Drops all packets from and to a host. Its own interface notices nothing.
     pub fn cut(&self, host: usize) {
         self.set_state(host, "disabled");
     }
 
-    /// Mends what was cut.
+    /// Undoes [`Hosts::cut`].
     pub fn heal(&self, host: usize) {
         self.set_state(host, "forwarding");
     }

@@ -1,4 +1,4 @@
-//! Running the built program, and reading what it leaves.
+//! Runs the built program, and reads the files that it leaves.
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
 pub mod hosts;
@@ -18,9 +18,9 @@ use std::{
 pub use records::{company, count, goes_on_alone, joins, journal, journal_so_far, last_step, results, wait_for_step};
 use serde_json::Value;
 
-/// Longer than anything takes on a busy machine; what waits ends as soon as the thing is there.
+/// The bound of every wait. It is longer than anything takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
-/// A process that takes longer to end hangs.
+/// A process that takes longer than this to end is stuck.
 const HANGS: Duration = Duration::from_secs(300);
 
 pub fn trunkline() -> Command {
@@ -33,19 +33,19 @@ pub fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(format!("{name}.toml"))
 }
 
-/// `train --json` into `run`.
+/// `train --json` with the run folder `run`.
 pub fn train(experiment: &Path, run: &Path, more: &[&str]) -> Command {
     let mut command = trunkline();
     command.arg("train").arg(experiment).args(["--json", "--run-dir"]).arg(run).args(more);
     command
 }
 
-/// Arguments for so many workers, all of which have to be there for the run to begin.
+/// Arguments for this many workers, all of which must be there before the run begins.
 pub fn all_of(workers: usize) -> [String; 4] {
     ["--workers".into(), workers.to_string(), "--set".into(), format!("cluster.min_workers={workers}")]
 }
 
-/// What a weighting has to be given beside its name.
+/// The arguments that a weighting needs beside its name.
 pub fn required(method: &str) -> &'static [&'static str] {
     match method {
         "constant" => &["--set", "weighting.weights=[2, 1]"],
@@ -60,7 +60,7 @@ pub fn report(done: &Output) -> Value {
     serde_json::from_slice(&done.stdout).expect("one JSON object")
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder and its contents.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("creates");
     for entry in std::fs::read_dir(from).expect("lists") {
@@ -74,17 +74,17 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What has to be the same in every run of an experiment.
+/// The parts of a report that are the same in every run of an experiment.
 pub fn bits(report: &Value) -> (Value, Value, Value) {
     (report["parameters_sha256"].clone(), report["tasks"].clone(), report["step"].clone())
 }
 
-/// Waits until something is there.
+/// Waits until `look` finds something.
 pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait_at_most(LONG, look).unwrap_or_else(|| panic!("waited too long for {what}"))
 }
 
-/// Waits until something is there, or for so long.
+/// Waits until `look` finds something, or until `bound` is over.
 pub fn wait_at_most<T>(bound: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     #[expect(clippy::disallowed_methods, reason = "a bound on waiting")]
     let began = Instant::now();
@@ -105,7 +105,7 @@ pub fn children(parent: u32) -> Vec<u32> {
 
 pub fn is_alive(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // A zombie has ended; its parent has not asked yet.
+    // A zombie has ended, but its parent has not asked for its status yet.
     status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
@@ -114,8 +114,8 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).expect("the process is there");
 }
 
-/// How long a run took to get over faults, for the table in docs/reliability.md: seen with
-/// `--nocapture`.
+/// The times that a run took to recover from faults, for the table in docs/reliability.md. They are
+/// printed, and seen with `--nocapture`.
 pub struct Recovery {
     what: &'static str,
     took: Vec<Duration>,
@@ -126,7 +126,7 @@ impl Recovery {
         Recovery { what, took: Vec::new() }
     }
 
-    /// Waits until something is there again, and notes for how long.
+    /// Waits until `look` finds something, and notes how long that took.
     pub fn wait_for<T>(&mut self, what: &str, look: impl FnMut() -> Option<T>) -> T {
         #[expect(clippy::disallowed_methods, reason = "a duration that is told, never used")]
         let began = Instant::now();
@@ -150,7 +150,7 @@ impl Drop for Recovery {
 pub struct Running(pub Child);
 
 impl Running {
-    /// Waits for its end and reads what it said.
+    /// Waits for its end and returns what it printed.
     pub fn wait(mut self) -> Output {
         let (stdout, stderr) = (reading(self.0.stdout.take()), reading(self.0.stderr.take()));
         let ended = self.try_end();
@@ -164,7 +164,7 @@ impl Running {
         self.try_end().unwrap_or_else(|hung| panic!("{hung}"))
     }
 
-    /// Waits for its end; one that hangs is killed, and the end of its run's journal told.
+    /// Waits for its end. If it is stuck, kills it and returns the end of its run's journal.
     fn try_end(&mut self) -> Result<ExitStatus, String> {
         let ended = wait_at_most(HANGS, || self.0.try_wait().expect("can be asked"));
         ended.ok_or_else(|| {
@@ -176,7 +176,7 @@ impl Running {
     }
 }
 
-/// The last lines of the journal of the run that a process was started for, by its command line.
+/// The last lines of the journal of the process's run, which is found by its command line.
 fn end_of_journal(pid: u32) -> String {
     let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let arguments: Vec<&str> = line.split('\0').collect();
@@ -187,7 +187,7 @@ fn end_of_journal(pid: u32) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// Reads all of a pipe, so that nobody waits for a reader.
+/// Reads a pipe to its end in another thread, so that the writer never waits.
 fn reading(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -225,7 +225,7 @@ impl Coordinator {
         Coordinator::of(command, run)
     }
 
-    /// The one that a command starts.
+    /// The coordinator that a command starts.
     pub fn of(mut command: Command, run: &Path) -> Coordinator {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut process = Running(child);
@@ -255,7 +255,7 @@ impl Coordinator {
         self.worker_by_way_of(&self.address, more)
     }
 
-    /// A worker that reaches the coordinator by another address.
+    /// The command of a worker that connects to another address than the coordinator's.
     pub fn worker_by_way_of(&self, address: &str, more: &[&str]) -> Command {
         let mut command = trunkline();
         command.args(["worker", "--wait", "120", "--coordinator", address]).args(more);
@@ -268,12 +268,12 @@ impl Coordinator {
         Running(self.worker(more).stderr(Stdio::null()).spawn().expect("starts"))
     }
 
-    /// `status --json`.
+    /// Runs `status --json`.
     pub fn status(&self, more: &[&str]) -> Output {
         trunkline().args(["status", &self.address, "--json"]).args(more).output().expect("starts")
     }
 
-    /// How often peers were refused for this reason.
+    /// The number of refusals with this reason.
     pub fn refusals(&self, kind: &str, more: &[&str]) -> u64 {
         report(&self.status(more))["refusals"][kind].as_u64().unwrap_or(0)
     }
@@ -283,7 +283,7 @@ impl Coordinator {
         self.process.0.try_wait().expect("can be asked").is_some()
     }
 
-    /// The report, and all that it said.
+    /// Waits for the end. Returns the report, and what was printed on stderr.
     pub fn finish(mut self) -> (Value, String) {
         let stdout = reading(self.process.0.stdout.take());
         let ended = self.process.try_end();
@@ -294,7 +294,7 @@ impl Coordinator {
     }
 }
 
-/// How much resident memory a process takes beyond what it had, at the worst moment since.
+/// The growth of a process's resident memory: its peak beyond what it had at first.
 pub struct Growth {
     pid: u32,
     before_bytes: u64,
@@ -302,7 +302,7 @@ pub struct Growth {
 
 impl Growth {
     pub fn of(pid: u32) -> Growth {
-        // Makes the peak what it is now (proc_pid_clear_refs(5)).
+        // Resets the peak to what is resident now (proc_pid_clear_refs(5)).
         std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is this user's");
         Growth { pid, before_bytes: peak_bytes(pid) }
     }

@@ -1,9 +1,9 @@
-//! A TCP proxy that does to connections what networks do: it delays, changes bytes, cuts with a
+//! A TCP proxy that does what networks do to connections: it delays, changes bytes, cuts with a
 //! reset, and cuts in silence.
 //!
-//! Faults come from a seed and out of a budget, one for about so many bytes that go through. A
-//! connection that is cut in silence stays open: what comes is taken and goes nowhere. Resets and
-//! silence strike any connection, also one that says little.
+//! Faults come from a seed and a budget, one about every given number of bytes. A connection that
+//! is cut in silence stays open: its bytes are read and dropped. Resets and silence affect any
+//! connection, also one with little traffic.
 
 use std::{
     collections::BTreeMap,
@@ -22,23 +22,23 @@ use tokio::{
     time,
 };
 
-/// The longest that something is held back.
+/// The longest delay, milliseconds.
 const DELAY_MS_MAX: u32 = 400;
 
-/// What can be done to a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// One direction waits.
     Delay,
-    /// A byte becomes another.
+    /// One byte is changed.
     Corruption,
-    /// Both ends are told that the connection is gone.
+    /// The connection is reset on both sides.
     Reset,
-    /// Nobody is told.
+    /// The connection falls silent, and neither side is told.
     Silence,
 }
 
-/// What becomes of a connection.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Carried,
@@ -49,7 +49,7 @@ enum Fate {
 struct State {
     draws: Stream,
     drawn: u64,
-    /// What is left to be done.
+    /// The faults that are left.
     budget: Vec<Fault>,
     done: Vec<Fault>,
     every_bytes: u64,
@@ -58,16 +58,17 @@ struct State {
     connections: BTreeMap<u64, watch::Sender<Fate>>,
 }
 
-/// The proxy; it ends, with all its connections, when it is dropped.
+/// The proxy. It ends on drop, with all its connections.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: String,
     state: Arc<Mutex<State>>,
     runtime: Option<Runtime>,
 }
 
 impl Proxy {
-    /// In front of `target`, with so many faults of each kind, one for about `every_bytes`.
+    /// Starts a proxy in front of `target`, with a budget of faults, one about every `every_bytes`
+    /// bytes.
     pub fn start(target: &str, seed: u64, budget: &[(Fault, usize)], every_bytes: u64) -> Proxy {
         let target: SocketAddr = target.parse().expect("an address");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -89,12 +90,12 @@ impl Proxy {
         Proxy { address, state, runtime: Some(runtime) }
     }
 
-    /// How many faults are left.
+    /// The number of faults that are left.
     pub fn left(&self) -> usize {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).budget.len()
     }
 
-    /// How many of a kind there were.
+    /// The number of faults of a kind so far.
     pub fn count(&self, kind: Fault) -> usize {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done.iter().filter(|fault| **fault == kind).count()
@@ -114,7 +115,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, state: Arc<Mutex<Stat
         let Ok((near, _)) = listener.accept().await else { continue };
         let state = Arc::clone(&state);
         tokio::spawn(async move {
-            // A coordinator that is gone refuses; so does the proxy then.
+            // If the coordinator refuses the connection, the proxy does too.
             let Ok(far) = TcpStream::connect(target).await else { return };
             let (tell, fate) = watch::channel(Fate::Carried);
             lock(&state).connections.insert(id, tell);
@@ -142,7 +143,7 @@ async fn carry(mut near: TcpStream, mut far: TcpStream, state: &Mutex<State>, mu
         }
     };
     if is_reset {
-        // Closed without lingering, a connection is reset.
+        // Closing without lingering resets a connection.
         for stream in [&near, &far] {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
@@ -180,7 +181,7 @@ impl State {
         self.draws.u32_at(self.drawn) as usize % below.max(1)
     }
 
-    /// What becomes of bytes on their way; how long they are held back, if at all.
+    /// Applies faults to bytes on their way. Returns how long they are held back, if at all.
     fn pass(&mut self, bytes: &mut [u8]) -> Option<Duration> {
         self.left_bytes = self.left_bytes.saturating_sub(bytes.len() as u64);
         if self.left_bytes > 0 || self.budget.is_empty() {

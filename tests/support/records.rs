@@ -1,4 +1,4 @@
-//! Reading what a run has written down, in its midst and at its end.
+//! Reads the records of a run that goes on or has ended.
 
 use std::{
     collections::BTreeSet,
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::wait_for;
 
-/// The journal: each of its whole lines is a record, and there is one at least. What follows them
-/// is being written.
+/// The journal's records. There is at least one. A line without an end is still being written, and
+/// is left out.
 pub fn journal(run: &Path) -> Vec<Value> {
     let path = run.join("journal.jsonl");
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -22,13 +22,13 @@ pub fn journal(run: &Path) -> Vec<Value> {
     whole.lines().map(record).collect()
 }
 
-/// The journal's records so far; none if there is no journal yet.
+/// The journal's records so far. Empty if there is no journal yet.
 pub fn journal_so_far(run: &Path) -> Vec<Value> {
     let text = std::fs::read(run.join("journal.jsonl")).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The journal's metrics and weightings without their time stamps; there are some.
+/// The journal's metrics and weightings, without their time stamps. There is at least one.
 pub fn results(run: &Path) -> Vec<Value> {
     let metrics =
         journal(run).into_iter().filter(|record| record["kind"] == "metrics" || record["kind"] == "weighting");
@@ -41,7 +41,7 @@ pub fn results(run: &Path) -> Vec<Value> {
     results
 }
 
-/// The last step whose results the journal has, without reading all of it.
+/// The last step with results in the journal, without reading all of it.
 pub fn last_step(run: &Path) -> u64 {
     let Ok(mut file) = std::fs::File::open(run.join("journal.jsonl")) else { return 0 };
     let length = file.metadata().map_or(0, |metadata| metadata.len());
@@ -61,31 +61,31 @@ pub fn last_step(run: &Path) -> u64 {
     }
 }
 
-/// Waits for the step, as the journal tells it.
+/// Waits until the journal has this step.
 pub fn wait_for_step(run: &Path, step: u64) {
     wait_for("a step", || (last_step(run) >= step).then_some(()));
 }
 
-/// How many records of a kind there are already.
+/// The number of records of a kind so far.
 pub fn count(run: &Path, kind: &str) -> usize {
     journal_so_far(run).iter().filter(|record| record["kind"] == kind).count()
 }
 
-/// How often a worker's process was let in.
+/// How often this process joined as a worker.
 pub fn joins(run: &Path, pid: u32) -> usize {
     let process = format!(":{pid})");
     let is_it = |record: &&Value| record["name"].as_str().is_some_and(|name| name.ends_with(&process));
     journal_so_far(run).iter().filter(|record| record["kind"] == "worker_joined").filter(is_it).count()
 }
 
-/// How many workers of a run's only coordinator take part, and how many steps were written down
-/// since somebody came or went.
+/// For a run with one coordinator: the number of workers that take part, and the number of steps
+/// recorded since the last worker came or went.
 pub fn company(run: &Path) -> (usize, usize) {
     let (mut workers, mut steps) = (0, BTreeSet::new());
     for record in journal_so_far(run) {
         match record["kind"].as_str() {
             Some("worker_joined") => workers += 1,
-            // One that never took part has no rank.
+            // A worker that never took part has no rank.
             Some("worker_lost") if !record["rank"].is_null() => workers -= 1,
             Some("metrics") => {
                 steps.insert(record["step"].as_u64());
@@ -98,8 +98,7 @@ pub fn company(run: &Path) -> (usize, usize) {
     (workers, steps.len())
 }
 
-/// Whether one worker takes part and gets on without another that does nothing: that one was given
-/// up, whoever else missed a lease.
+/// Whether a single worker takes part and makes progress, so the other worker was dropped.
 pub fn goes_on_alone(run: &Path) -> bool {
     matches!(company(run), (1, 10..))
 }

@@ -1,18 +1,18 @@
-//! Every weighting, as the tests train with it.
+//! Every weighting with the arguments that tests train it with.
 
 use experiment::Weighting;
 
 use super::required;
 
-/// A weighting and what is given for it.
+/// A weighting with its arguments.
 pub struct Case {
-    /// A name that a folder can have.
+    /// Its name, which can name a folder.
     pub name: String,
-    /// Arguments of `train`.
+    /// The arguments of `train`.
     pub arguments: Vec<String>,
 }
 
-/// Parameters that bring state or needs of their own, beside the defaults.
+/// Parameters with a state or needs of their own, which are tested beside the defaults.
 const VARIANTS: [(&str, &[&str]); 9] = [
     ("stch", &["warmup_epochs=1", "smoothing=0.5"]),
     ("famo", &["smoothing=0.9"]),
@@ -25,7 +25,7 @@ const VARIANTS: [(&str, &[&str]); 9] = [
     ("modo", &["smoothing=0.5"]),
 ];
 
-/// All methods with their defaults, and variants: for `digits` (two tasks) or `mixed` (four).
+/// All methods with their defaults, and variants, for `digits` (two tasks) or `mixed` (four).
 pub fn cases(example: &str) -> Vec<Case> {
     let is_mixed = example == "mixed";
     let mut cases = Vec::new();
@@ -38,11 +38,11 @@ pub fn cases(example: &str) -> Vec<Case> {
     for method in Weighting::names() {
         let given = match method {
             "constant" if is_mixed => &["--set", "weighting.weights=[2, 1, 1, 0]"],
-            // By default it begins after more epochs than a short run has.
+            // By default its warm-up is longer than a short run.
             "stch" => &["--set", "weighting.warmup_epochs=1"],
             _ => required(method),
         };
-        // It takes at least three tasks to leave one out.
+        // Leaving a task out needs at least three.
         if is_mixed || method != "krum" {
             add(method, given.iter().map(|&argument| argument.to_owned()).collect());
         }

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_arrive_as_one_vector_and_who_does_not_read_is_left_out() {
+    fn parts_arrive_as_one_vector_and_a_worker_that_does_not_read_is_left_out() {
         let elements = 3 * CHUNK_BYTES / size_of::<f32>() / 2;
         let vector: Vec<f32> = (0..elements).map(|i| i as f32).collect();
         let (outbox, mut inbox) = mpsc::channel(16);

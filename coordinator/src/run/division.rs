@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_moved_only_where_that_is_worth_it() {
+    fn rows_are_moved_only_if_that_is_worth_it() {
         let costs = [1; 8];
         assert!(!is_worth(&costs, &[1.2, 1.0], &[4, 8], &shares(&costs, &[1.2, 1.0])));
         assert!(is_worth(&costs, &[3.0, 1.0], &[4, 8], &shares(&costs, &[3.0, 1.0])));

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_measured_has_time() {
+    fn work_that_was_never_measured_is_not_late() {
         let settings = super::super::tests::settings(4, 1);
         let mut replies = PendingReplies::default();
         replies.asked(SECOND, 1, None);

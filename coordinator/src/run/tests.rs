@@ -310,7 +310,7 @@ fn losses_after_the_update_are_those_of_the_next_parameters() {
 }
 
 #[test]
-fn gradients_by_task_are_asked_for_before_all_that_the_update_is_made_of() {
+fn task_gradients_come_before_the_work_for_the_update() {
     let settings = Settings { losses_before: true, task_gradients: measuring(2), ..settings(4, 3) };
     let mut story = quiet_story_of(settings.clone());
     assert_eq!(story[..4], ["measure 0", "weigh 0", "update 0", "commit 1"]);

@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_worker_has_failed_at_it_does_not_owe() {
+    fn a_worker_does_not_owe_work_that_it_failed_at() {
         let (outbox, _inbox) = tokio::sync::mpsc::channel(1);
         let mut connection = WorkerConnection::new("here".into(), Hello::default(), outbox);
         let node = Node::root(1);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_taken_what_it_was_sent_has_not_taken_all() {
+    fn a_worker_with_unread_messages_has_not_taken_all() {
         let (outbox, mut inbox) = tokio::sync::mpsc::channel(2);
         let connection = WorkerConnection::new("here".into(), Hello::default(), outbox);
         assert!(connection.has_taken_all());

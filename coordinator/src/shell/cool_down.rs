@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_the_first_are_forgotten() {
+    fn the_first_bans_to_end_are_forgotten_if_there_are_too_many() {
         let mut out = CoolDown::default();
         for pid in 0..=WORKERS_MAX as u32 {
             out.begin(SECOND * (1 + pid / 1000), worker(pid));

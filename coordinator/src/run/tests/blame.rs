@@ -7,7 +7,7 @@ use super::*;
 const GRADIENT: JobKind = JobKind::Gradient { feed: None };
 
 #[test]
-fn a_worker_whose_answer_is_not_finite_where_another_one_s_is_is_banned() {
+fn a_worker_whose_answer_is_not_finite_is_banned_if_another_answer_is_finite() {
     for bad in [1, 2] {
         let mut theatre = Theatre::new(settings(4, 3));
         theatre.bad.insert(bad);
@@ -47,7 +47,7 @@ fn a_step_that_two_workers_find_not_finite_ends_the_run_with_nobody_banned() {
 }
 
 #[test]
-fn a_unit_in_doubt_is_not_asked_of_the_worker_whose_answer_it_is() {
+fn suspect_work_does_not_go_to_the_worker_that_answered_it() {
     let mut theatre = Theatre::new(settings(2, 1));
     theatre.bad.insert(1);
     theatre.join(1);
@@ -66,7 +66,7 @@ fn a_unit_in_doubt_is_not_asked_of_the_worker_whose_answer_it_is() {
 }
 
 #[test]
-fn steps_that_are_not_finite_are_skipped_where_that_is_asked_for() {
+fn steps_that_are_not_finite_are_skipped_if_the_experiment_says_so() {
     let skipping = Settings { skips_max: Some(2), losses_before: true, losses_after: true, ..settings(4, 6) };
     for kind in [GRADIENT, JobKind::Losses] {
         let mut theatre = Theatre::new(skipping.clone());
@@ -99,7 +99,7 @@ fn too_many_skipped_steps_in_a_row_end_the_run() {
 }
 
 #[test]
-fn a_signal_while_a_unit_is_in_doubt_gives_the_step_up() {
+fn an_interrupt_while_an_answer_is_suspect_gives_up_the_step() {
     let mut theatre = Theatre::new(settings(2, 3));
     theatre.bad.insert(1);
     theatre.join(1);
@@ -124,7 +124,7 @@ fn evaluating() -> Theatre {
 const VALIDATION: JobKind = JobKind::Evaluate { feed: 0, split: SplitName::Validation };
 
 #[test]
-fn a_worker_whose_part_of_an_evaluation_is_not_finite_where_another_one_s_is_is_banned() {
+fn a_worker_whose_evaluation_is_not_finite_is_banned_if_another_one_is_finite() {
     let mut theatre = evaluating();
     theatre.bad.insert(1);
     theatre.answer_all();
@@ -132,7 +132,7 @@ fn a_worker_whose_part_of_an_evaluation_is_not_finite_where_another_one_s_is_is_
 }
 
 #[test]
-fn what_two_find_not_finite_in_an_evaluation_is_its_result() {
+fn an_evaluation_counts_if_two_workers_find_it_not_finite() {
     for workers in 1..=3 {
         let mut theatre = Theatre::new(settings(4, 3));
         theatre.not_finite.insert(2, VALIDATION);
@@ -155,7 +155,7 @@ fn a_worker_that_hides_behind_an_evaluation_that_is_not_finite_is_found_all_the_
 }
 
 #[test]
-fn a_signal_while_an_evaluation_is_in_doubt_gives_it_up() {
+fn an_interrupt_while_an_evaluation_is_suspect_gives_it_up() {
     let mut theatre = evaluating();
     theatre.bad.insert(1);
     theatre.answer_step_until_suspicion();

@@ -60,7 +60,7 @@ fn a_silent_worker_is_dismissed_after_the_lease_and_not_before() {
 }
 
 #[test]
-fn a_worker_that_lives_and_never_answers_is_sent_away_and_its_work_is_done_by_the_next() {
+fn a_worker_that_never_answers_is_dismissed_and_the_next_does_its_work() {
     let mut theatre = Theatre::new(settings(4, 3));
     theatre.join(1);
     theatre.answer_step();
@@ -93,7 +93,7 @@ fn work_that_fails_three_times_ends_the_run_and_is_named() {
 }
 
 #[test]
-fn a_unit_whose_workers_die_three_times_ends_the_run_and_is_named() {
+fn work_whose_workers_die_three_times_ends_the_run_and_is_named() {
     let mut theatre = Theatre::new(settings(4, 1));
     (1..=2).for_each(|worker| theatre.join(worker));
     for worker in 2..5 {

@@ -24,7 +24,7 @@ fn microbatches_of_feeds_are_divided_by_cost_so_that_a_worker_has_few_feeds() {
 }
 
 #[test]
-fn where_halves_are_wanted_nobody_gets_the_root() {
+fn no_worker_gets_the_root_if_halves_are_needed() {
     let mut theatre = Theatre::new(Settings { mode: per_task(true), ..settings(4, 1) });
     theatre.join(1);
     let nodes: Vec<(u32, u32)> = theatre.held.values().map(|(_, a)| (a.job.node.lo, a.job.node.hi)).collect();
@@ -34,7 +34,7 @@ fn where_halves_are_wanted_nobody_gets_the_root() {
 }
 
 #[test]
-fn where_microbatches_are_wanted_apart_each_is_a_piece_of_work_and_speed_gives_nobody_more() {
+fn with_one_vector_per_microbatch_each_is_a_piece_of_work_and_speed_does_not_count() {
     let mut theatre = Theatre::new(Settings { one_vector_per_microbatch: true, ..settings(40, 4) });
     theatre.join(1);
     theatre.join(2);
@@ -59,7 +59,7 @@ fn where_microbatches_are_wanted_apart_each_is_a_piece_of_work_and_speed_gives_n
 }
 
 #[test]
-fn gradients_by_task_are_divided_as_the_update_is() {
+fn task_gradients_are_divided_as_the_update_is() {
     let mut theatre = Theatre::new(Settings { min_workers: 2, task_gradients: measuring(1), ..settings(4, 1) });
     (1..=2).for_each(|worker| theatre.join(worker));
     let held = |theatre: &Theatre| -> Vec<(u64, JobKind, (u32, u32))> {

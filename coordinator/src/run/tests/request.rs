@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_interrupt_while_gradients_by_task_are_computed_gives_up_the_step() {
+fn an_interrupt_while_task_gradients_are_computed_gives_up_the_step() {
     let mut theatre = Theatre::new(Settings { task_gradients: measuring(1), ..settings(4, 9) });
     theatre.join(1);
     assert_eq!(theatre.run.phase(), &Phase::TaskGradients(PhaseWork::Divided));
@@ -22,7 +22,7 @@ fn an_interrupt_gives_up_the_step_and_saves_what_stands() {
 }
 
 #[test]
-fn a_run_that_is_to_end_needs_a_worker_for_the_losses_after_its_update_alone() {
+fn a_run_that_is_to_end_needs_a_worker_only_for_the_losses_after_its_update() {
     for losses_after in [false, true] {
         let mut run = Run::new(Settings { losses_after, ..settings(2, 9) }, 0);
         let mut tell = |event| {
@@ -71,7 +71,7 @@ fn a_run_resumed_from_a_checkpoint_tells_the_rest_of_the_story() {
 }
 
 #[test]
-fn an_evaluation_that_an_interrupt_gave_up_is_made_good() {
+fn an_evaluation_that_an_interrupt_gave_up_is_repeated() {
     let mut theatre = Theatre::new(settings(1, 4));
     theatre.join(1);
     theatre.answer(1);
@@ -87,7 +87,7 @@ fn an_evaluation_that_an_interrupt_gave_up_is_made_good() {
 }
 
 #[test]
-fn early_stopping_that_had_its_way_is_not_forgotten() {
+fn early_stopping_is_remembered() {
     let mut theatre = Theatre::of(Run::new(settings(1, 9), 4).resumed(false, true));
     theatre.join(1);
     theatre.answer_all();
@@ -96,7 +96,7 @@ fn early_stopping_that_had_its_way_is_not_forgotten() {
 }
 
 #[test]
-fn a_checkpoint_that_is_asked_for_is_written_as_soon_as_the_parameters_stand() {
+fn a_requested_checkpoint_is_written_as_soon_as_the_parameters_are_complete() {
     let mut theatre = Theatre::new(settings(1, 4));
     theatre.tell(Event::Save);
     theatre.join(1);
@@ -136,7 +136,7 @@ fn an_interrupt_after_the_update_waits_for_its_losses_with_as_many_workers_as_th
 }
 
 #[test]
-fn an_interrupt_after_the_update_with_nobody_to_ask_for_its_losses_ends_the_run_after_a_lease() {
+fn an_interrupt_after_the_update_without_workers_for_its_losses_ends_the_run_after_a_lease() {
     for before in [true, false] {
         let mut theatre = waits_for_losses_after(1);
         if before {
@@ -160,7 +160,7 @@ fn an_interrupt_after_the_update_with_nobody_to_ask_for_its_losses_ends_the_run_
 }
 
 #[test]
-fn a_checkpoint_that_is_asked_for_while_an_evaluation_waits_for_workers_is_written_at_once() {
+fn a_checkpoint_requested_while_an_evaluation_waits_for_workers_is_written_at_once() {
     let mut theatre = Theatre::new(settings(1, 4));
     theatre.join(1);
     theatre.answer(1);

@@ -15,7 +15,7 @@ fn one_waits_for_the_other() -> Theatre {
 }
 
 #[test]
-fn what_is_late_goes_to_an_idle_worker_too_and_the_first_answer_counts() {
+fn late_work_goes_to_an_idle_worker_too_and_the_first_answer_counts() {
     for first in [WorkerId(1), WorkerId(2)] {
         let mut theatre = one_waits_for_the_other();
         theatre.pass(4 * USUAL_MS);
@@ -33,7 +33,7 @@ fn what_is_late_goes_to_an_idle_worker_too_and_the_first_answer_counts() {
 }
 
 #[test]
-fn what_takes_its_usual_time_is_not_late() {
+fn work_that_takes_its_usual_time_is_not_late() {
     let mut theatre = one_waits_for_the_other();
     theatre.pass(2 * USUAL_MS);
     assert_eq!(theatre.held.len(), 1);
@@ -50,7 +50,7 @@ fn a_straggler_that_dies_leaves_nothing_to_be_done_twice() {
 }
 
 #[test]
-fn what_is_late_does_not_go_to_a_worker_that_has_failed_at_it() {
+fn late_work_does_not_go_to_a_worker_that_failed_at_it() {
     let mut theatre = Theatre::new(Settings { evaluate_every: None, ..settings(1, 9) });
     (1..=2).for_each(|worker| theatre.join(worker));
     theatre.answer_step();
@@ -92,7 +92,7 @@ fn play(theatre: &mut Theatre, unit_ms: &BTreeMap<WorkerId, u64>) -> (Vec<u64>, 
 }
 
 #[test]
-fn a_worker_that_is_much_slower_is_found_out_and_holds_nobody_up() {
+fn a_much_slower_worker_is_measured_and_delays_no_step() {
     let endless = Settings { evaluate_every: None, min_workers: 2, ..settings(4, 40) };
     for slow in [1, 2] {
         let mut theatre = Theatre::new(Settings { chunks: Vec::new(), ..endless.clone() });
