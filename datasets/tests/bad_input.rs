@@ -1,4 +1,4 @@
-//! Data that can't be used: one clear message each, with the place.
+//! Data that can't be used is refused with one clear message and the place.
 
 mod support;
 
@@ -13,7 +13,7 @@ fn with(text: &str) -> Case {
     Case::new(&[("t.csv", text)])
 }
 
-/// Each part of the message is there.
+/// Checks that the message has each of these parts.
 #[track_caller]
 fn says(message: &str, parts: &[&str]) {
     for part in parts {
@@ -231,7 +231,7 @@ fn an_unfinished_quotation_is_refused() {
 fn a_worker_with_other_data_is_refused_with_feed_and_partition() {
     let case = case();
     let prepared = case.prepare(&experiment(""));
-    // Another value of the same length, so that only the digests tell.
+    // The other value has the same length, so only the digests differ.
     case.write("t.csv", table(60).replacen(",17.25,", ",17.75,", 1).as_bytes());
     let store = Store::open(prepared.plan.clone(), case.path()).expect("size and rows are the same");
     let error =

@@ -1,4 +1,4 @@
-//! What becomes of columns and targets.
+//! How columns and targets are encoded.
 
 mod support;
 
@@ -42,7 +42,7 @@ fn text_with_many_values_is_an_embedding_with_rows_for_null_and_unseen() {
     assert_eq!((shape.width, shape.embeddings[0].rows, shape.embeddings[0].width), (0, values.len() + 2, *width));
     assert!(width * width >= values.len() && (width - 1) * (width - 1) < values.len());
     let new = case.write("new.csv", b"word\nv3\nnever\n\n");
-    // One column: an empty line is a null.
+    // In a table of one column, an empty line is a null.
     let batch = encode_table(&prepared.plan, 0, &new).expect("opened").next().expect("rows").expect("encoded");
     let seen = values.iter().position(|v| v == "v3").expect("seen") as u32 + 2;
     assert_eq!(batch.ids, [seen, 1, 0]);

@@ -122,7 +122,7 @@ fn dates_are_seconds_and_order_the_split() {
     let by = text.replace("types = { id = \"category\" }", "split = { by = \"day\", validation = 0.25, test = 0.25 }");
     let prepared = case.prepare(&by);
     assert_eq!(prepared.plan.shapes().feeds[0].width, 1, "the column of the split is no feature unless it is named");
-    // Days run backwards: the newest are the first rows.
+    // Dates descend, so the newest are the first rows.
     let test = case.store(&prepared).chunk(0, SplitName::Test, 0).expect("read");
     let newest = test.dense.iter().all(|x| *x < 0.0);
     assert!(newest && test.rows == 10, "{:?}", test.dense);

@@ -1,4 +1,4 @@
-//! What a worker holds while the crowd changes.
+//! What a worker holds while workers come and go.
 
 mod support;
 
@@ -6,7 +6,7 @@ use datasets::Store;
 use support::{Case, experiment, table};
 
 const MICROBATCHES: u32 = 8;
-/// Steps between two changes of the crowd: more than unused partitions are kept.
+/// The number of steps between two changes. Unused partitions are kept for fewer steps.
 const STEPS: u64 = 120;
 
 #[test]

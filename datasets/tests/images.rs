@@ -78,7 +78,8 @@ fn images_of_bytes_are_held_as_bytes() {
     let prepared = case.prepare(&experiment("t.parquet", ""));
     let store = case.store(&prepared);
     store.load_partitions(0, 0..prepared.plan.microbatches()).expect("loaded");
-    // A byte a value, a label of four bytes, and whether there is one.
+    // A row takes one byte for each value, four for the label, and one for whether there is a
+    // label.
     let rows = prepared.plan.rows(0, SplitName::Train);
     assert_eq!(store.resident_bytes(), rows * (VALUES as u64 + 5));
     assert_eq!(prepared.plan.row_bytes(0), VALUES as u64 + 5);

@@ -1,4 +1,4 @@
-//! The real tables of `data/`, the whole way: prepare, load, draw, evaluate.
+//! The real tables of `data/` through all stages: prepare, load, draw, evaluate.
 
 mod support;
 
@@ -110,7 +110,7 @@ positive = "malignant"
     for feed in 0..2 {
         store.load_partitions(feed, 0..4).expect("the data are the same");
     }
-    // A constant prediction of a standardised target has its variance as loss.
+    // The loss of a constant prediction of a standardised target is its variance.
     let baseline = shapes.tasks[0].baseline_loss[&SplitName::Train];
     assert!((baseline - 1.0).abs() < 1e-9, "{baseline}");
 }

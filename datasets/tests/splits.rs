@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use datasets::{Plan, Prepared, SplitName, Store};
 use support::{Case, experiment, table};
 
-/// The rows of each part by their `id`: the feature is standardised, so it is only known up to
-/// scale; ranks tell it.
+/// The rows of each part, by their `id`. The feature is standardised, so only the ranks of its
+/// values are known.
 fn ids(store: &Store, plan: &Plan) -> BTreeMap<SplitName, Vec<f32>> {
     let of = |split: SplitName| {
         let rows = (0..plan.chunks(0, split)).flat_map(|c| store.chunk(0, split, c).expect("read").dense.clone());
@@ -76,7 +76,8 @@ fn groups_stay_together_in_every_dataset() {
         (summary, prepared.plan)
     };
     let (first, second) = (users("a.csv"), users("b.csv"));
-    // 8 rows of each user in the first table, 6 in the second: whole users move together.
+    // A user has 8 rows in the first table and 6 in the second. All of a user's rows are in one
+    // part.
     for split in SplitName::ALL {
         assert_eq!((first.0[&split] % 8, second.0[&split] % 6), (0, 0));
         assert_eq!(first.0[&split] / 8, second.0[&split] / 6, "{split} has the same users in both");
@@ -119,7 +120,7 @@ fn file_order_and_shuffled_order_draw_the_same_rows_in_an_epoch() {
     }
 }
 
-/// The table of [`table`] without the labels of a quarter of the rows.
+/// The table of [`table`], without the labels of a quarter of the rows.
 fn table_with_gaps(rows: usize) -> String {
     let whole = table(rows);
     let lines = whole.lines().enumerate().map(|(i, line)| match line.rsplit_once(',') {

@@ -1,4 +1,4 @@
-//! What an experiment file may say, and what it means where it says nothing.
+//! What an experiment file may say, and its defaults.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ target = "y"
 kind = "multiclass"
 "#;
 
-/// Everything that the design's example says, with two tasks more.
+/// All keys of the design's example, and two more tasks.
 const FULL: &str = r#"
 name = "digits"
 seed = 42
@@ -116,7 +116,7 @@ fn metrics(names: &[&str]) -> Vec<MetricRef> {
     names.iter().map(|name| MetricRef::named(name).expect("it is built in")).collect()
 }
 
-/// The smallest file with `line` in its task.
+/// The task of the smallest file, with `line` added to it.
 fn task(line: &str) -> experiment::Task {
     read(&format!("{SMALLEST}{line}\n"), &[]).tasks["t"].clone()
 }

@@ -1,4 +1,4 @@
-//! What holds for every text, every argument and every experiment.
+//! Properties of every text, every argument and every experiment.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 const BASE: &str =
     "name = \"x\"\n[dataset.d]\npath = \"d.csv\"\n[task.t]\ndataset = \"d\"\ntarget = \"y\"\nkind = \"multiclass\"\n";
 
-/// A file with most of what a file can say, as a start for mutations.
+/// A file with most keys, from which mutations start.
 const RICH: &str = r#"name = "x"
 seed = 3
 [dataset.d]
@@ -29,7 +29,7 @@ checkpoint = { best = "validation.t.rmse" }
 method = 'sum'
 "#;
 
-/// Reads and, where that fails, shows the error; neither may panic.
+/// Reads a text. If it is refused, shows the error. Neither may panic.
 fn read(text: &str, sets: &[String]) -> Option<Experiment> {
     match parse(text, Path::new("x.toml"), sets) {
         Ok(loaded) => Some(loaded.experiment),
@@ -65,7 +65,7 @@ fn one_of(arguments: &'static [&'static str]) -> BoxedStrategy<String> {
     prop::sample::select(arguments).prop_map(str::to_owned).boxed()
 }
 
-/// Arguments that fit each other and [`BASE`], each of them or not.
+/// Any subset of arguments that fit each other and [`BASE`].
 fn arguments() -> impl Strategy<Value = Vec<String>> {
     let each = vec![
         count("seed", 0..i64::MAX as u64),

@@ -1,11 +1,10 @@
-//! Every kind of wrong experiment file, with the message that a person gets.
+//! Every kind of wrong experiment file, with its message.
 //!
 //! The cases are in `tests/refused/*.txt`. A case has a title (`## ...`), changes to a small valid
-//! file, and after `>>` the whole message. A changed line stands under its table's header; it
-//! replaces the line with the same key or joins the table. The case is the file itself where the
-//! title begins with `raw`. Lines that begin with `--set` are arguments.
-//! `UPDATE=1 cargo test -p experiment --test refused` writes the messages anew: read what it
-//! changed.
+//! file, and after `>>` the whole message. A changed line stands under its table's header. It
+//! replaces the line with the same key, or is added to the table. If the title begins with `raw`,
+//! the case is the file itself. Lines that begin with `--set` are arguments. `UPDATE=1 cargo test
+//! -p experiment --test refused` writes the messages: read what it changed.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -38,12 +37,12 @@ fn cases(file: &Path) -> Vec<Case> {
     blocks.map(case).collect()
 }
 
-/// The key of a line, where it has one.
+/// The key of a line, if it has one.
 fn key(line: &str) -> Option<&str> {
     line.split_once('=').map(|(key, _)| key.trim())
 }
 
-/// The base with the lines of `changes` in it.
+/// The base file with these changes.
 fn changed(changes: &str) -> String {
     let mut tables: Vec<(String, Vec<String>)> = vec![(String::new(), Vec::new())];
     for (text, replaces) in [(BASE, false), (changes, true)] {

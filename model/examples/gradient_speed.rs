@@ -1,8 +1,9 @@
-//! Rows a second of `Network::gradient` on one thread, for the workloads of the benchmark, by hand
-//! and through autodiff.
+//! Measures the rows a second of `Network::gradient` on one thread, for the workloads of the
+//! benchmark, with the hand-written engine and with autodiff.
 //!
-//! `cargo run -p model --example gradient_speed [-- SECONDS [TRUNK]]`, TRUNK more keys of the trunk
-//! as JSON, such as `'{ "activation": "gelu" }'`; the peer on the same rows is `scripts/bench`.
+//! Run `cargo run -p model --example gradient_speed [-- SECONDS [TRUNK]]`. TRUNK is further keys of
+//! the trunk as JSON, such as `'{ "activation": "gelu" }'`. `scripts/bench` measures the peer on
+//! the same rows.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // prints a table of times
 
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The fastest run of `work` within `seconds`, which other processes disturb least.
+/// The duration of the fastest run of `work` within `seconds`. Other processes disturb it least.
 fn time<T, E: Error + 'static>(seconds: f64, mut work: impl FnMut() -> Result<T, E>) -> Result<Duration, E> {
     let start = Instant::now();
     let mut times = Vec::new();

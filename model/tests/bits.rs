@@ -1,4 +1,4 @@
-//! Bits do not depend on the number of threads, on the run, or on the division of the work.
+//! The bits do not depend on the number of threads, on the run, or on the division of the work.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -8,7 +8,8 @@ use made::{Rows, gradient};
 use model::{Device, LossSum, Network};
 use serde_json::json;
 
-/// Wide enough that products are split over threads.
+/// The bits of the gradient, and the losses, with this many threads. The model is wide enough for
+/// products to be split over threads.
 fn computed(threads: usize) -> (Vec<u32>, Vec<LossSum>) {
     let mut shapes = made::four_tasks();
     shapes.feeds[0].width = 256;
@@ -65,7 +66,7 @@ fn dropout_depends_on_seed_step_and_microbatch_and_on_nothing_else() {
     others[1].step += 1;
     others[2].microbatch += 1;
     assert!(others.iter().all(|&at| losses(at) != first));
-    // A feed alone has the masks that it has beside the others.
+    // A feed has the same dropout masks alone and beside others.
     let alone = network.losses(made::AT, &[rows[1].input()]).unwrap();
     assert!(alone.iter().zip(&first[2..]).all(|(a, b)| (a.loss - b.loss).abs() < 1e-5 * b.loss));
 }

@@ -48,8 +48,8 @@ fn uneven_microbatches_with_missing_labels_add_up_to_the_whole_batch() {
             assert!((loss.loss - losses[loss.task]).abs() < 1e-5 * loss.loss);
         }
 
-        // What data-parallel training does when each part divides by its own labels and the parts
-        // are averaged.
+        // Data-parallel training computes this if each part divides by its own number of labels and
+        // the parts are averaged.
         let mut average = vec![0.0; expected.len()];
         for part in microbatches(&whole) {
             let scales: Vec<f32> = WEIGHTS.iter().zip(labelled(&part)).map(|(weight, n)| weight / n.max(1.0)).collect();

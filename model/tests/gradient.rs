@@ -1,4 +1,5 @@
-//! The gradient that is written by hand, against burn's autodiff and against differences of losses.
+//! The gradient of the hand-written engine agrees with burn's autodiff and with differences of
+//! losses.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 const SCALES: [f32; 4] = [0.7, 1.3, 0.4, 2.0];
 
-/// Models that between them have every activation, encoder, norm and dropout.
+/// Models that together have every activation, encoder, norm and dropout.
 fn models() -> Vec<(&'static str, Value)> {
     let activation = |name| (name, json!({ "trunk": { "hidden": [9, 8], "activation": name } }));
     let mut models: Vec<_> = ACTIVATIONS.names().into_iter().map(activation).collect();

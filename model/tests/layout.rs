@@ -1,4 +1,4 @@
-//! Names and places of the parameters, their first values, and what is refused.
+//! The names and places of the parameters, their initial values, and layouts that are refused.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

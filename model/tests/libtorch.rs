@@ -1,5 +1,5 @@
-//! LibTorch against the processor's own path. `scripts/libtorch` sets it up;
-//! `cargo test -p model --features tch`.
+//! LibTorch agrees with the processor's own engine. `scripts/libtorch` sets it up; run `cargo test
+//! -p model --features tch`.
 #![cfg(feature = "tch")]
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

@@ -63,7 +63,7 @@ fn assert_values(given: &[(&'static str, f64)], expected: &[(&str, f64)]) {
 #[test]
 fn binary_metrics_are_those_computed_by_hand() {
     let task = task("t", 0, Kind::Binary, 1);
-    // By falling score: 1, 0, 1, 1, 0, 0. Above zero: four.
+    // By falling score, the labels are 1, 0, 1, 1, 0, 0. Four scores are above zero.
     let given = values(&task, &[2.0, -1.0, 0.5, 3.0, 1.0, -2.0], &[0.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
     let loss = |x: f64, y: f64| (1.0 + x.exp()).ln() - x * y;
     let mean_loss =
@@ -101,7 +101,7 @@ fn multiclass_metrics_are_those_computed_by_hand() {
     task.metrics = named(&["accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"]);
     let one = |class: usize| (0..3).map(move |i| if i == class { 2.0 } else { 0.0 });
     let outputs: Vec<f32> = [0, 0, 1, 1, 0].into_iter().flat_map(one).collect();
-    // Class 2 has no label and no prediction: it has no share in the means.
+    // Class 2 has no label and no prediction, so it does not count in the means.
     let given = values(&task, &outputs, &[0.0, 0.0, 0.0, 1.0, 1.0]);
     assert_values(
         &given[1..],
@@ -155,7 +155,7 @@ fn multilabel_metrics_are_means_over_the_outputs() {
 fn regression_metrics_are_in_the_targets_units() {
     let mut task = task("t", 0, Kind::Regression, 1);
     task.units = Units { offset: vec![100.0], scale: vec![10.0], log1p: false };
-    // Labels 90, 100, 130; predictions 100, 100, 120.
+    // The labels are 90, 100, 130, and the predictions 100, 100, 120.
     let given = values(&task, &[0.0, 0.0, 2.0], &[-1.0, 0.0, 3.0]);
     let mean = 320.0 / 3.0;
     let total: f64 = [90.0, 100.0, 130.0].iter().map(|y| (y - mean) * (y - mean)).sum();
@@ -329,7 +329,7 @@ fn predictions_are_probabilities_or_in_the_targets_units() {
     let mut counts = task("t", 0, Kind::Regression, 1);
     counts.loss = Component::named("poisson").try_into().unwrap();
     assert!((predict(&counts, &[3.0_f32.ln()])[0] - 3.0).abs() < 1e-5);
-    // Errors are those of the rate.
+    // The errors are those of the rate.
     let given = values(&counts, &[3.0_f32.ln()], &[5.0]);
     assert!((given[1].1 - 2.0).abs() < 1e-5, "{given:?}");
 }
@@ -450,7 +450,7 @@ proptest! {
         }
         let root = Node::root(8);
         let fold = |node: Node| tree::fold_leaves(node, &mut |v| chunks[v as usize].clone(), &mut TaskSums::add);
-        // Two workers, cut anywhere, each sending the nodes that cover its part.
+        // Two workers with a cut at any place. Each sends the nodes that cover its part.
         let parts = [(0, cut), (cut, 8)].into_iter().flat_map(|(lo, hi)| tree::cover(root, lo, hi));
         let sent = parts.map(|node| (node, fold(node))).collect();
         let merged = tree::fold(root, sent, &mut TaskSums::add).unwrap();

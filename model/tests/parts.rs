@@ -1,4 +1,4 @@
-//! Every trunk with every architecture that this binary knows, a module of its own among them.
+//! Every trunk with every architecture that this binary knows, and with a module of its own.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -20,7 +20,7 @@ use settings::Entry;
 
 const SCALES: [f32; 4] = [0.7, 1.3, 0.4, 2.0];
 
-/// A layer that tasks share, and one of each task, with dropout in between.
+/// A module with a layer that tasks share, dropout, and a layer for each task.
 #[derive(Module, Debug)]
 struct TwoLayers {
     shared: Linear,
@@ -60,7 +60,7 @@ impl MultiTaskModule for TwoLayers {
     }
 }
 
-/// Makes a module with a layer that workers can't compute alike.
+/// Defines a module with a layer that different workers would compute differently.
 macro_rules! refused_module {
     ($name:ident, $layer:ty) => {
         #[derive(Module, Debug)]
@@ -197,7 +197,7 @@ fn every_block_gets_a_gradient_from_its_tasks() {
     }
 }
 
-/// Rows of images that are large enough for kernels that use several threads.
+/// Rows of images that are large enough for kernels with several threads.
 #[test]
 fn one_two_and_three_threads_give_the_same_bits() {
     let mut shapes = shapes();
@@ -233,7 +233,7 @@ fn dropout_depends_on_the_microbatch_and_evaluation_does_not_drop() {
         let mut other = AT;
         other.microbatch += 1;
         assert_ne!(losses(AT), losses(other), "{name}");
-        // A feed alone has the masks that it has beside the others.
+        // A feed has the same dropout masks alone and beside others.
         let alone = network.losses(AT, &[rows[1].input()]).unwrap();
         assert!(alone.iter().zip(&losses(AT)[2..]).all(|(a, b)| (a.loss - b.loss).abs() < 1e-5 * b.loss), "{name}");
         let evaluated = network.evaluate(&rows[0].input()).unwrap();

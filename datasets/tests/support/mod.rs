@@ -31,7 +31,7 @@ impl Case {
         path
     }
 
-    /// Loads an experiment: these tables, without a name.
+    /// Loads an experiment with these tables. It needs no name.
     pub fn load(&self, text: &str) -> Loaded {
         let path = self.write("experiment.toml", format!("name = \"test\"\n{text}").as_bytes());
         experiment::load(&path, &[], &experiment::UncheckedModel).unwrap_or_else(|e| panic!("{e}"))
@@ -41,7 +41,7 @@ impl Case {
         datasets::prepare(&self.load(text)).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// The message of the refusal.
+    /// The message with which an experiment is refused.
     pub fn refused(&self, text: &str) -> String {
         self.refusal(text).to_string()
     }

@@ -1,4 +1,4 @@
-//! Networks and rows that tests are made of.
+//! Networks and rows for tests.
 #![allow(dead_code)] // each test file uses its part
 
 use std::collections::BTreeMap;
@@ -73,8 +73,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Made rows, of which each task has a label with probability `labelled`; what has no label is
-    /// NaN.
+    /// Random rows. Each task has a label with probability `labelled`; other labels are NaN.
     pub fn new(shapes: &Shapes, feed: usize, rows: usize, seed: u64, labelled: f32) -> Self {
         let shape = &shapes.feeds[feed];
         let stream = |part: u64| Stream::new(seed, Purpose::Synthetic, &[feed as u64, part]);
@@ -99,7 +98,7 @@ impl Rows {
         Self { feed, batch: Batch { rows, dense, ids, targets: tasks.map(of_task).collect() } }
     }
 
-    /// All feeds with rows of their own number.
+    /// Random rows of all feeds.
     pub fn of_all(shapes: &Shapes, rows: &[usize], seed: u64, labelled: f32) -> Vec<Self> {
         rows.iter().enumerate().map(|(feed, &rows)| Self::new(shapes, feed, rows, seed, labelled)).collect()
     }
@@ -134,7 +133,7 @@ pub fn inputs(rows: &[Rows]) -> Vec<FeedInput<'_>> {
     rows.iter().map(Rows::input).collect()
 }
 
-/// Gradient and loss sums at the first parameters of seed 1.
+/// The gradient and the loss sums at the initial parameters of seed 1.
 pub fn gradient(network: &mut Network, scales: &[f32], rows: &[Rows]) -> (Vec<f32>, Vec<model::LossSum>) {
     let parameters = network.initial(1);
     network.set_parameters(&parameters).unwrap();
