@@ -538,7 +538,7 @@ fn changes_that_affect_the_bits_are_refused_and_named() {
     std::fs::write(&journal, said.replacen("\"schema\"", " \"schema\"", 1)).expect("writes");
     refused(&mut resume(&run), &["its journal was changed since the checkpoint of step 20 was written"]);
     std::fs::write(&journal, said.replacen("\n{", "\n", 4)).expect("writes");
-    refused(&mut resume(&run), &["journal.jsonl, line 2 is no record"]);
+    refused(&mut resume(&run), &["journal.jsonl, line 2 is not a record"]);
     std::fs::write(&journal, said).expect("writes");
     refused(&mut resume(folder.path()), &["not a run folder", "experiment.toml"]);
     std::fs::rename(&saved, run.join("away")).expect("renames");

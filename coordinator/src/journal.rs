@@ -57,7 +57,7 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// A line before the end of the file is not a record.
-    #[error("journal {}, line {line} is no record: {message}. It was damaged or changed since it was written: restore the file from a copy", path.display())]
+    #[error("journal {}, line {line} is not a record: {message}. It was damaged or changed since it was written: restore the file from a copy", path.display())]
     Malformed {
         /// The journal.
         path: PathBuf,

@@ -153,7 +153,7 @@ impl ResumableRun {
         self.found.as_ref().map(|found| &found.checkpoint)
     }
 
-    /// Updates that are done where the run goes on.
+    /// Updates that are done when the run goes on.
     pub fn step(&self) -> u64 {
         self.checkpoint().map_or(0, |checkpoint| checkpoint.step)
     }

@@ -63,7 +63,7 @@ impl Tracker {
     ///
     /// # Errors
     /// The address is not that of an HTTP server, or the HTTP client can't be built. A server that
-    /// does not answer is no error here.
+    /// does not answer is not an error here.
     pub fn spawn(config: Config, run_dir: &Path) -> Result<TrackerHandle, TrackingError> {
         let client = Client::new(&config)?;
         let (warn, warnings) = mpsc::channel(4);

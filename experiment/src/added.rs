@@ -1,11 +1,11 @@
-//! The parts of an experiment that are not built in.
+//! The added parts that an experiment uses: those that are not built in.
 
 use settings::catalogue::AddedPart;
 use toml::Value;
 
 use crate::experiment::Experiment;
 
-/// Keys that name a part, beside the key that the kind of part has itself, such as `loss` or
+/// Keys whose value names a part. A kind of part can have a key of its own too, such as `loss` or
 /// `metrics`.
 const NAMING: [&str; 5] = ["kind", "method", "module", "encoder", "robust"];
 

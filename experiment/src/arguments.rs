@@ -9,8 +9,8 @@ use crate::decode::decode;
 use crate::fault::Fault;
 use crate::overrides;
 
-/// Why arguments or parameters make no weighting: what is wrong, and below it what may help, one
-/// line each.
+/// Why a weighting can't be made from arguments or parameters: what is wrong, and below it what may
+/// help, one line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.message, .help))]
 pub struct ArgumentError {
@@ -21,7 +21,7 @@ pub struct ArgumentError {
 }
 
 impl ArgumentError {
-    /// All of it in one line, for where a line is all there is.
+    /// The error in one line, for output that has one line for each error.
     pub fn in_one_line(&self) -> String {
         self.help.iter().fold(self.message.clone(), |text, help| format!("{text}; {help}"))
     }
@@ -31,8 +31,8 @@ fn lines(message: &str, help: &[String]) -> String {
     help.iter().fold(message.to_owned(), |text, line| format!("{text}\n = {line}"))
 }
 
-/// The parameters that `KEY=VALUE` arguments give, where a value is TOML or, if it is none, a text;
-/// the later ones over the earlier.
+/// The parameters that `KEY=VALUE` arguments give. A value is TOML, or otherwise a text. Later
+/// arguments replace earlier ones.
 ///
 /// # Errors
 /// [`ArgumentError`] for an argument of another form.
@@ -44,17 +44,17 @@ pub fn parameters(arguments: &[String]) -> Result<Parameters, ArgumentError> {
     decode(&table).map_err(|fault| refused(fault.message()))
 }
 
-/// The weighting with this method and these parameters, read as `[weighting]` of a file.
+/// The weighting with this method and these parameters, read as `[weighting]` of a file is.
 ///
 /// # Errors
-/// [`ArgumentError`] with the nearest known name where a name is unknown, and with what is allowed
-/// where a value is not.
+/// [`ArgumentError`] with the nearest known name if a name is unknown, and with the allowed values
+/// if a value is refused.
 pub fn weighting(method: &str, mut parameters: Parameters) -> Result<Weighting, ArgumentError> {
     parameters.insert("method".to_owned(), Value::Text(method.to_owned()));
     Weighting::try_from(parameters).map_err(explain)
 }
 
-/// What a weighting's parameters are refused for, with the nearest known name.
+/// The error for a refused parameter, with the nearest known name.
 pub fn explain(invalid: Invalid) -> ArgumentError {
     let message = invalid.to_string();
     let help = Fault::from(invalid).help;

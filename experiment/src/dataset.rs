@@ -16,34 +16,34 @@ use crate::strings::{self, Strings};
 pub struct Dataset {
     /// The table's files, relative to the experiment file.
     pub path: Paths,
-    /// What the files are; by default their extension says it.
+    /// The files' format. Default: from their extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// How CSV files are written.
     #[serde(default, skip_serializing_if = "CsvOptions::is_default")]
     pub csv: CsvOptions,
-    /// Names and globs of the feature columns, `!` before what is left out. By default every column
-    /// that is not a task's target on this file, and that the split does not use.
+    /// Names and globs of the feature columns, with `!` before columns to leave out. Default: every
+    /// column that is not a task's target on this file and not used by the split.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub features: Option<Vec<String>>,
-    /// What a row is to the model, instead of `features`: the tables `[dataset.NAME.input.INPUT]`
-    /// by name. Each has a `kind` and that kind's parameters, which the crate `datasets` reads.
+    /// How the model sees a row, instead of `features`: the tables `[dataset.NAME.input.INPUT]` by
+    /// name. Each has a `kind` and that kind's parameters, which the crate `datasets` reads.
     #[serde(default, rename = "input", skip_serializing_if = "IndexMap::is_empty")]
     pub inputs: IndexMap<String, Table>,
-    /// By column: what it is, if not what its own type says.
+    /// The meaning of columns, if it differs from what their types say.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub types: IndexMap<String, ColumnType>,
     /// The rows that train, validate and test.
     #[serde(default)]
     pub split: Split,
-    /// Rows a step of each feed on this table, over all workers; default: `train.batch_size`.
+    /// Rows of each feed on this table in a step, over all workers. Default: `train.batch_size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<u32>,
-    /// How training rows are cut into partitions; by default [`Order::Shuffled`] up to a million
+    /// How training rows are cut into partitions. Default: [`Order::Shuffled`] up to a million
     /// rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// The layers that bring this table's features to the trunk; default: `model.encoder`.
+    /// The layers between this table's features and the trunk. Default: `model.encoder`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<Component>,
 }
@@ -51,10 +51,9 @@ pub struct Dataset {
 /// The files of a table: names and globs, relative to the experiment file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Paths {
-    /// All rows together; [`Split`] divides them.
+    /// All rows in one list of files. [`Split`] divides them.
     Files(Vec<String>),
-    /// Files by split. A part without files of its own (an empty list) is cut from the training
-    /// files as [`Split`] says.
+    /// Files by split. A part with an empty list is cut from the training files, as [`Split`] says.
     BySplit {
         /// The training files; never empty.
         train: Vec<String>,
@@ -125,17 +124,17 @@ impl<'de> Deserialize<'de> for Paths {
     }
 }
 
-/// What a table's files are.
+/// The format of a table's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// Comma-separated values, or whatever [`CsvOptions::separator`] says.
+    /// Comma-separated values, or values with another [`CsvOptions::separator`].
     Csv,
     /// Apache Parquet.
     Parquet,
     /// Arrow IPC, also called Feather.
     Ipc,
-    /// One JSON object a line.
+    /// One JSON object in each line.
     Ndjson,
 }
 
@@ -143,7 +142,7 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
-    /// What stands between two fields: one ASCII character.
+    /// The separator of fields: one ASCII character.
     pub separator: char,
     /// Fields that mean "no value", beside the empty field.
     pub null_values: Vec<String>,
@@ -182,7 +181,7 @@ pub enum ColumnType {
     Number,
     /// One of several values without an order: one-hot or embedded.
     Category,
-    /// Text; now read as [`ColumnType::Category`] is.
+    /// Text. For now it is read like [`ColumnType::Category`].
     Text,
 }
 
@@ -192,27 +191,27 @@ pub enum ColumnType {
 pub enum Order {
     /// After a permutation by the split's seed.
     Shuffled,
-    /// In the file's order, in contiguous ranges, so that a worker reads only its own.
+    /// In the file's order, in contiguous ranges. A worker then reads only its own range.
     File,
 }
 
-/// The rows that train, validate and test. It depends on the table and on these settings only, and
-/// is equal for all feeds on one table.
+/// The rows that train, validate and test. They depend only on the table and these settings, and
+/// are the same for all feeds on a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Split {
-    /// Share of the rows that validate, in `[0, 1)`.
+    /// The share of the rows that validate, in `[0, 1)`.
     pub validation: f64,
-    /// Share of the rows that test, in `[0, 1)`.
+    /// The share of the rows that test, in `[0, 1)`.
     pub test: f64,
-    /// Seed of the split, not of the training: runs that differ only in the experiment's `seed`
-    /// have one split.
+    /// The seed of the split. It is not the seed of the training, so runs that differ only in the
+    /// experiment's `seed` have the same split.
     pub seed: u64,
     /// Keep the shares of this column's values equal in all parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stratify: Option<String>,
-    /// Keep rows with the same value in this column together; values hash, so equal values meet in
-    /// every dataset.
+    /// Keep rows with the same value in this column together. The value's hash decides, so equal
+    /// values are in the same part in every dataset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// Order by this column: the oldest rows train, the newest test.

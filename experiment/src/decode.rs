@@ -1,9 +1,8 @@
-//! Values of a TOML document into the crate's types, where every refusal is a [`Fault`] that knows
-//! its key.
+//! Converts values of a TOML document into the crate's types. Every refusal is a [`Fault`] that
+//! knows its key.
 //!
-//! A serde deserializer of its own rather than the one of the `toml` crate, for what that one's
-//! errors lose: the names that a type knows stay a list (for "did you mean"), and types are called
-//! what TOML calls them.
+//! This is a serde deserializer of its own, because errors of the `toml` crate's lose two things:
+//! the list of known names (for "did you mean"), and TOML's names of types.
 
 use std::fmt::{self, Display};
 
@@ -21,8 +20,8 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(table: &'de Table) -> Result<T, F
 }
 
 impl de::Error for Fault {
-    // A part refuses its parameters with an `Invalid`, whose alternate form keeps key and known
-    // names.
+    // A part refuses its parameters with an `Invalid`, whose alternate form has the key and the
+    // known names.
     fn custom<T: Display>(message: T) -> Self {
         match Invalid::unpack(&format!("{message:#}")) {
             Some(invalid) => Fault::from(invalid),
@@ -52,7 +51,7 @@ impl de::Error for Fault {
     }
 }
 
-/// What stood in the file, in TOML's words.
+/// A value of the file, in TOML's words.
 struct Found<'a>(Unexpected<'a>);
 
 impl Display for Found<'_> {

@@ -1,4 +1,4 @@
-//! What went wrong with an experiment file, as a person reads it.
+//! Errors in an experiment file, as a person reads them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -41,8 +41,8 @@ impl ExperimentError {
         self
     }
 
-    /// Adds the known name nearest to `name`, and the known ones; `what` is what they are, in the
-    /// plural ("columns").
+    /// Adds the known name nearest to `name`, and all known names. `what` says what they are, in
+    /// the plural ("columns").
     #[must_use]
     pub fn known<'a>(self, name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match fault::suggestion(name, what, known) {
@@ -55,7 +55,7 @@ impl ExperimentError {
 /// A refused key or value with its place.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub struct Refusal {
-    /// Where it stands.
+    /// Its place.
     pub origin: Origin,
     /// What is wrong, in one line.
     pub message: String,
@@ -63,7 +63,7 @@ pub struct Refusal {
     pub help: Vec<String>,
 }
 
-/// Where something stands that was refused.
+/// The place of something that was refused.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
     /// In the file.
@@ -122,7 +122,7 @@ struct Window {
 impl Window {
     /// The most characters of a line that are shown.
     const LENGTH_MAX: usize = 120;
-    /// Of a longer line, so many before the place.
+    /// The characters that are shown before the place, if the line is longer.
     const BEFORE_MAX: usize = 40;
     const CUT: &str = "...";
 

@@ -10,14 +10,14 @@ use crate::network::{Encoder, Model};
 use crate::task::Task;
 use crate::train::{self, Train};
 
-/// One experiment: what the file says, with every default filled in that does not depend on the
-/// data.
+/// One experiment: the contents of the file, with every default filled in that does not depend on
+/// the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// The experiment's name, which is part of the name of its runs.
     pub name: String,
-    /// What initial parameters, dropout and the order of rows are made from.
+    /// The seed of initial parameters, dropout and the order of rows.
     #[serde(default)]
     pub seed: u64,
     /// The rows that the preprocessing of a column is fitted on.
@@ -41,7 +41,7 @@ pub struct Experiment {
     /// The workers.
     #[serde(default)]
     pub cluster: Cluster,
-    /// Where the run is recorded beside its journal.
+    /// Where the run is recorded in addition to its journal.
     #[serde(default)]
     pub tracking: Tracking,
 }
@@ -65,10 +65,10 @@ impl Preprocessing {
 }
 
 impl Experiment {
-    /// The experiment as a file with every default written out, which loads back to an equal value.
+    /// The experiment as a file with every default written out. It loads back to an equal value.
     ///
     /// # Panics
-    /// TOML has no whole number above 2^63 - 1: no experiment that was loaded has one.
+    /// TOML has no whole number above 2^63 - 1. A loaded experiment has none.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("what an experiment file can say, TOML can write")
     }

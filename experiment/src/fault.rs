@@ -1,4 +1,4 @@
-//! What is wrong, and at which key. A fault knows the path of its key but not the text;
+//! What is wrong, and at which key. A fault knows the path of its key, but not the text.
 //! [`crate::Source`] turns it into an error with file, line and column.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use settings::{Invalid, Problem};
 /// A key or value that is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fault {
-    /// The keys from the top of the file; an [`index_key`] where a list is gone into.
+    /// The keys from the top of the file. An item of a list has an [`index_key`].
     pub(crate) path: Vec<String>,
     pub(crate) complaint: Complaint,
     /// What may help, one line each.
@@ -17,7 +17,7 @@ pub(crate) struct Fault {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Complaint {
-    /// Nothing has the key at the end of the path.
+    /// The key at the end of the path is unknown.
     UnknownKey,
     /// The table at the path lacks this key.
     MissingKey(String),
@@ -58,7 +58,7 @@ impl Fault {
         }
     }
 
-    /// Adds the known name nearest to `name` alone, where the message has all of them.
+    /// Adds only the known name nearest to `name`, for messages that have all names.
     pub(crate) fn nearest<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(name, &known.into_iter().collect::<Vec<_>>()) {
             Some(near) => self.help(format!("did you mean `{near}`?")),
@@ -78,7 +78,7 @@ impl Fault {
     }
 }
 
-/// What a part refuses of its parameters, seen from the part's table.
+/// A refused parameter of a part, seen from the part's table.
 impl From<Invalid> for Fault {
     fn from(invalid: Invalid) -> Self {
         let Invalid { mut path, problem, message, known } = invalid;
@@ -111,7 +111,7 @@ fn in_table(path: &[String]) -> String {
     if path.is_empty() { "at the top level".to_owned() } else { format!("in [{}]", dotted(path)) }
 }
 
-/// How a path names an item of a list, counted from 0: `[2]`.
+/// The name of a list's item in a path, counted from 0: `[2]`.
 pub(crate) fn index_key(index: usize) -> String {
     format!("[{index}]")
 }
@@ -121,7 +121,7 @@ pub(crate) fn index_of_key(key: &str) -> Option<usize> {
     key.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// A path as one would write it: dots between keys, quotes where TOML needs them.
+/// A path as text: dots between keys, and quotes if TOML needs them.
 pub(crate) fn dotted(path: &[String]) -> String {
     let bare = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let mut text = String::new();
@@ -141,9 +141,9 @@ pub(crate) fn dotted(path: &[String]) -> String {
     text
 }
 
-/// One line with the known name nearest to `name` and all known ones, where there are any.
+/// One line with the known name nearest to `name` and all known names, if there are any.
 pub(crate) fn suggestion<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    /// More names than these help nobody.
+    /// Longer lists of names do not help.
     const SHOWN_MAX: usize = 30;
     let known: Vec<&str> = known.into_iter().collect();
     let all = match known.len() {
@@ -157,7 +157,7 @@ pub(crate) fn suggestion<'a>(name: &str, what: &str, known: impl IntoIterator<It
 
 /// The known name that `name` was probably meant to be: at most a third of its letters differ.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    /// Comparing takes the product of the lengths; no key of ours is this long.
+    /// Comparing takes time in proportion to the product of the lengths. No known key is this long.
     const LENGTH_MAX: usize = 64;
     if name.len() > LENGTH_MAX {
         return None;
@@ -167,7 +167,7 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let allowed = (name.chars().count() / 3).max(1);
     let distance = |known: &str| {
         let distance = strsim::osa_distance(&name, known);
-        // Of names that differ in every letter, none is nearer than another.
+        // If all letters differ, no name is nearer than another.
         let longest = name.chars().count().max(known.chars().count());
         (distance <= allowed && distance < longest).then_some(distance)
     };

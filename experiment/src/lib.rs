@@ -1,10 +1,9 @@
 //! The experiment file: types, defaults, validation.
 //!
 //! An experiment is one TOML file: datasets, tasks, model, training, weighting, cluster, tracking.
-//! [`load`] reads it, applies the `--set` overrides, and gives back an [`Experiment`] in which
-//! every default is filled in that does not depend on the data. What is refused is refused with
-//! file, line and column ([`ExperimentError`]); [`Source`] lets the crates that read the data point
-//! at the same places.
+//! [`load`] reads it, applies the `--set` overrides, and returns an [`Experiment`] in which every
+//! default is filled in that does not depend on the data. A refusal names file, line and column
+//! ([`ExperimentError`]). With [`Source`], crates that read the data can point at the same places.
 //!
 //! Nothing here opens a table: the only file that is read is the experiment file itself. [`Shapes`]
 //! are the sizes that the data gives to the model. `datasets` makes them from its plan, and `model`

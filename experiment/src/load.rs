@@ -1,5 +1,5 @@
-//! Reading an experiment file: text, syntax, `--set` overrides, types, then what the types cannot
-//! say.
+//! Reads an experiment file: text, syntax, `--set` overrides, types, and then the rules that types
+//! can't express.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ use crate::{habits, methods, overrides, validate};
 /// An experiment with the text that it was read from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The experiment, defaults filled in.
+    /// The experiment, with defaults filled in.
     pub experiment: Experiment,
     /// Its text, to point at a key.
     pub source: Source,
@@ -25,15 +25,15 @@ pub struct Loaded {
     pub base: PathBuf,
 }
 
-/// The longest file that is read; an experiment is text that someone wrote.
+/// The largest file that is read, bytes. An experiment is written by people.
 const BYTES_MAX: u64 = 16 << 20;
 
 /// Reads, checks and completes the experiment file at `path`. Each of `sets` is a `key.path=value`
-/// that replaces what the file says. `parts` knows what models there are.
+/// that replaces a value of the file. `parts` knows the parts of models.
 ///
 /// # Errors
-/// [`ExperimentError`] with the place where the file can't be read, is not TOML, has an unknown
-/// key, lacks one, or has a value of a wrong type or one that cannot be.
+/// [`ExperimentError`] with the place, if the file can't be read or is not TOML, a key is unknown
+/// or missing, or a value has a wrong type or is impossible.
 pub fn load(path: &Path, sets: &[String], parts: &dyn ModelParts) -> Result<Loaded, ExperimentError> {
     let text = read(path)?;
     let mut loaded = parse(&text, path, sets, parts)?;
@@ -44,8 +44,8 @@ pub fn load(path: &Path, sets: &[String], parts: &dyn ModelParts) -> Result<Load
     Ok(loaded)
 }
 
-/// Reads, checks and completes the text of an experiment, as if it stood in the file `path`, which
-/// need not exist.
+/// Reads, checks and completes the text of an experiment, as if it were in the file `path`. That
+/// file need not exist.
 ///
 /// # Errors
 /// As [`load`].

@@ -1,4 +1,4 @@
-//! What a task minimises, as the file says it: a loss of the registry and its parameters.
+//! What a task minimises: a loss of the registry and its parameters.
 
 use objectives::{Kind, LOSSES, LossPart, loss};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ impl LossRef {
     /// The loss of a task that names none.
     ///
     /// # Panics
-    /// Every kind of task has a loss that is built in.
+    /// If no built-in loss fits the kind. Every kind has one.
     pub fn default_for(kind: Kind) -> Self {
         let entry = loss::of_kind(kind).next().expect("a loss that is built in fits the kind");
         Self(Component::named(entry.name))
@@ -54,7 +54,7 @@ impl LossRef {
         self.part().kinds.contains(&kind)
     }
 
-    /// Whether the labels have to stay in the target's own units.
+    /// Whether the labels must stay in the target's own units.
     pub fn is_unscaled(&self) -> bool {
         self.part().unscaled
     }
@@ -62,7 +62,7 @@ impl LossRef {
     /// The loss function for a task of a kind.
     ///
     /// # Errors
-    /// [`Invalid`] if the loss does not fit the kind, or a parameter is not what it may be.
+    /// [`Invalid`] if the loss does not fit the kind, or a parameter is not allowed.
     pub fn build(&self, kind: Kind) -> Result<Box<dyn objectives::Loss>, Invalid> {
         self.read(kind).map(|(built, _)| built)
     }

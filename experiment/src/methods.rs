@@ -1,4 +1,4 @@
-//! What robust sum and weighting ask of the rest of the experiment.
+//! Checks that robust sum and weighting fit the rest of the experiment.
 
 use aggregation::weighting::Need;
 
@@ -6,7 +6,7 @@ use crate::experiment::Experiment;
 use crate::fault::Fault;
 use crate::model_parts::Misfit;
 
-/// A robust sum has to fit the number of microbatches, and the weighting.
+/// Checks that the robust sum fits the number of microbatches and the weighting.
 pub(crate) fn check_robust(experiment: &Experiment) -> Result<(), Fault> {
     let Some(robust) = &experiment.train.robust else { return Ok(()) };
     let path = ["train", "robust"];
@@ -20,7 +20,7 @@ pub(crate) fn check_robust(experiment: &Experiment) -> Result<(), Fault> {
     robust.check(experiment.train.microbatches).map_err(|invalid| Fault::from(invalid).under("robust").under("train"))
 }
 
-/// The weighting has to fit the tasks, as far as their names are known without the data.
+/// Checks that the weighting fits the tasks, if their names are known without the data.
 pub(crate) fn check_weighting(experiment: &Experiment) -> Result<(), Fault> {
     if experiment.has_templates() {
         return Ok(());
@@ -29,7 +29,7 @@ pub(crate) fn check_weighting(experiment: &Experiment) -> Result<(), Fault> {
     experiment.weighting.build(&tasks).map(drop).map_err(|invalid| Fault::from(invalid).under("weighting"))
 }
 
-/// What the model refuses of one of its parts, as a fault of its key.
+/// A part that the model refuses, as a fault of its key.
 pub(crate) fn misfit(Misfit { path, invalid }: Misfit) -> Fault {
     path.into_iter().rfold(Fault::from(invalid), Fault::under)
 }

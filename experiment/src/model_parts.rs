@@ -1,16 +1,16 @@
-//! What loading an experiment asks of the crate that builds the model.
+//! What loading an experiment needs from the crate that builds the model.
 
 use settings::Invalid;
 
 use crate::experiment::Experiment;
 
-/// The crate that builds the model, as loading an experiment needs it.
+/// The crate that builds the model, seen from loading an experiment.
 pub trait ModelParts {
     /// Checks the model of the experiment, the inputs and encoders of its datasets and the
     /// activations of its heads, and fills in the defaults of their parameters.
     ///
     /// # Errors
-    /// [`Misfit`] for a kind that there is not, and for what a kind refuses of its parameters.
+    /// [`Misfit`] if a kind is unknown, or a kind refuses a parameter.
     fn complete(&self, experiment: &mut Experiment) -> Result<(), Misfit>;
 }
 
@@ -19,11 +19,11 @@ pub trait ModelParts {
 pub struct Misfit {
     /// The keys of the part, from the top of the file.
     pub path: Vec<String>,
-    /// What is refused of it.
+    /// What is wrong with it.
     pub invalid: Invalid,
 }
 
-/// Takes every model as it is. It is for tools that build none.
+/// Accepts every model. For tools that build no model.
 #[derive(Debug, Clone, Copy)]
 pub struct UncheckedModel;
 

@@ -14,8 +14,8 @@ pub struct Model {
     /// The layers that tasks share.
     #[serde(skip_serializing_if = "Component::is_default")]
     pub trunk: Component,
-    /// The encoder of datasets that have none of their own. Without one: none if every feed has
-    /// the same shape and no embeddings, else one fully connected layer.
+    /// The encoder of datasets that have none of their own. Default: no encoder if every feed has
+    /// the same shape and no embeddings, otherwise one fully connected layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<Component>,
 }
@@ -43,7 +43,7 @@ impl Encoder<'_> {
 pub struct Head {
     /// Width of each layer before the output layer.
     pub hidden: Vec<usize>,
-    /// Share of the input of the head and of each hidden layer's outputs that is dropped in
+    /// The share of the head's input, and of each hidden layer's outputs, that is dropped in
     /// training, in `[0, 1)`.
     pub dropout: f32,
     /// The function after each hidden layer; default: the trunk's.

@@ -14,14 +14,14 @@ pub(crate) struct Override {
     pub(crate) path: Vec<String>,
 }
 
-/// Keys that exclude each other: setting one takes the file's other one away, which no argument
+/// Keys that exclude each other. Setting one removes the other from the file, which no argument
 /// could do.
 const ALTERNATIVES: &[[&[&str]; 2]] = &[[&["train", "steps"], &["train", "epochs"]]];
 
-/// Deeper tables than this are in no experiment, and much deeper ones would end in a full stack.
+/// No experiment has deeper tables than this. Much deeper ones would overflow the stack.
 const KEYS_MAX: usize = 32;
 
-/// Puts the values of `sets` into `table`, the later ones over the earlier.
+/// Puts the values of `sets` into `table`. Later values replace earlier ones.
 pub(crate) fn apply(table: &mut Table, sets: &[String]) -> Result<Vec<Override>, ExperimentError> {
     let mut overrides: Vec<Override> = Vec::new();
     for argument in sets {
@@ -57,7 +57,7 @@ fn parse(argument: &str) -> Result<(Vec<String>, Value), String> {
     Ok((keys.iter().map(|key| key.get().to_owned()).collect(), parse_value(value)?))
 }
 
-/// Where the value begins: a quoted key may have an equals sign of its own.
+/// The place of the equals sign before the value. A quoted key may have one of its own.
 fn first_unquoted_equals(argument: &str) -> Option<usize> {
     let mut quote = None;
     let mut escaped = false;
@@ -74,7 +74,7 @@ fn first_unquoted_equals(argument: &str) -> Option<usize> {
     None
 }
 
-/// A TOML value, or the text itself where it is none and does not begin as one.
+/// A TOML value, or the text itself if it is not TOML and does not begin like it.
 fn parse_value(text: &str) -> Result<Value, String> {
     match text.parse::<toml_edit::Value>() {
         Ok(value) => {
@@ -98,7 +98,7 @@ fn insert(table: &mut Table, path: &[String], value: Value) -> Result<(), String
         let kind = entry.type_str();
         table = entry
             .as_table_mut()
-            .ok_or_else(|| format!("`{key}` is no table in the file but of type {kind}; set it as a whole"))?;
+            .ok_or_else(|| format!("`{key}` is not a table in the file but of type {kind}; set it as a whole"))?;
     }
     table.insert(last.clone(), value);
     Ok(())

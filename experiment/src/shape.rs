@@ -1,10 +1,10 @@
 //! The sizes that the data gives to the model. `datasets` computes them from its plan, `model`
 //! reads them.
 //!
-//! The plan has a type of its own for a feed and for a task, because it says something else. It is
-//! what is stored and sent: how columns of files become rows and labels. A shape is what is left
-//! for whoever computes with the labels: sizes, units and names. It knows no file and no column's
-//! encoding, so the model and its tests need no data. Nothing stores a shape.
+//! The plan has its own type for a feed and for a task, because it says something else. It is what
+//! is stored and sent: how columns of files become rows and labels. A shape is what computing with
+//! rows and labels needs: sizes, units and names. It knows no file and no column's encoding, so the
+//! model and its tests need no data. Nothing stores a shape.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,10 +61,10 @@ impl fmt::Display for SplitName {
     }
 }
 
-/// Feeds and tasks, in the file's order, templates expanded.
+/// The feeds and tasks, in the file's order. Templates are expanded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shapes {
-    /// What batches are drawn from.
+    /// The feeds: what batches are drawn from.
     pub feeds: Vec<FeedShape>,
     /// Every task, with the feed that it is on.
     pub tasks: Vec<TaskShape>,
@@ -81,13 +81,13 @@ impl Shapes {
 /// A dataset with a selection of feature columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedShape {
-    /// Unique among the feeds, and usable in names of parameters.
+    /// The feed's name. It is unique, and can be a part of parameters' names.
     pub name: String,
     /// The key in `[dataset.*]`.
     pub dataset: String,
-    /// Dense columns after preprocessing.
+    /// The number of dense columns after preprocessing.
     pub width: usize,
-    /// Columns that are looked up in a table of parameters, after the dense ones.
+    /// The columns that are looked up in a table of parameters. They come after the dense ones.
     pub embeddings: Vec<EmbeddingShape>,
     /// What the dense columns of a row are together.
     pub input: InputShape,
@@ -97,38 +97,38 @@ pub struct FeedShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputShape {
-    /// Columns of a table, in no order that matters.
+    /// Columns of a table. Their order does not matter.
     #[default]
     Table,
-    /// The pixels of an image, channel by channel and row by row: the product of the three sizes
-    /// is the feed's width, and the feed has no embeddings.
+    /// The pixels of an image, channel by channel and row by row. The feed's width is the product
+    /// of the three sizes, and the feed has no embeddings.
     Image {
-        /// Numbers a pixel.
+        /// Numbers for each pixel.
         channels: usize,
         /// Rows of pixels.
         height: usize,
-        /// Pixels a row.
+        /// Pixels in each row.
         width: usize,
     },
 }
 
-/// A column whose values have a row of parameters each.
+/// A column with a row of parameters for each of its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmbeddingShape {
     /// The column.
     pub column: String,
-    /// Values, with those for unseen and null.
+    /// The number of values, with one for unseen values and one for null.
     pub rows: usize,
-    /// Parameters a value.
+    /// Parameters for each value.
     pub width: usize,
 }
 
 /// A task as the model, the metrics and the tables of results see it: outputs, classes and units.
 ///
-/// `datasets::TaskPlan` says how the task's columns become labels, and this follows from it.
+/// `datasets::TaskPlan` says how the task's columns become labels. This follows from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskShape {
-    /// Unique among the tasks.
+    /// The task's name, which is unique.
     pub name: String,
     /// The key in `[task.*]`. Only tasks of a template have another `name`.
     pub template: String,
@@ -136,15 +136,15 @@ pub struct TaskShape {
     pub feed: usize,
     /// What the target is.
     pub kind: Kind,
-    /// Logits or values that the head gives a row.
+    /// The number of logits or values that the head gives for each row.
     pub outputs: usize,
-    /// The labels of the classes, in order. Multilabel tasks have their columns here, regressions
-    /// nothing.
+    /// The labels of the classes, in order. A multilabel task has its columns here. Empty for a
+    /// regression.
     pub classes: Vec<String>,
     /// How the head's values become values in the target's units.
     pub units: Units,
-    /// Mean loss of the best constant prediction by split. The constant is fitted on the training
-    /// labels.
+    /// The mean loss of the best constant prediction, by split. The constant is fitted on the
+    /// training labels.
     pub baseline_loss: BTreeMap<SplitName, f64>,
     /// The metrics.
     pub metrics: Vec<MetricRef>,
@@ -162,11 +162,10 @@ impl TaskShape {
         Measures { kind: self.kind, outputs: self.outputs, metrics: &self.metrics }
     }
 
-    /// The task's loss and metrics, ready to be computed. `task` is its index in
-    /// [`Shapes::tasks`].
+    /// The task's loss and metrics, ready to be computed. `task` is its index in [`Shapes::tasks`].
     ///
     /// # Errors
-    /// [`Invalid`] if the loss can't be built. A task of a loaded experiment has one that can.
+    /// [`Invalid`] if the loss can't be built. The loss of a loaded experiment can.
     pub fn objective(&self, task: usize) -> Result<Objective, Invalid> {
         Ok(Objective {
             task,

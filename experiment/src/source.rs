@@ -1,4 +1,4 @@
-//! The text of an experiment file, and where each of its keys stands.
+//! The text of an experiment file, and the places of its keys.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -52,16 +52,16 @@ impl Source {
     }
 
     /// An error about the value at `key_path`: the keys from the top of the file, and `[0]`, `[1]`,
-    /// ... where a list is gone into.
+    /// ... for items of lists.
     ///
-    /// Where the file does not have the key, the error points at the innermost table on the way
-    /// that it has; where a `--set` argument gave the value, at that, and where the value is a
-    /// default, at the last one that set another value of its table.
+    /// It points at the value. If a `--set` argument gave the value, it points at that argument. If
+    /// the value is a default, it points at the last argument that set another value of its table.
+    /// If the file does not have the key, it points at the innermost table on the way that it has.
     pub fn error_at(&self, key_path: &[&str], message: impl Into<String>) -> ExperimentError {
         self.error(Fault::value(key_path, message))
     }
 
-    /// What a part at this key refuses of its parameters.
+    /// The error for a parameter that a part at this key refuses.
     pub fn refused(&self, key_path: &[&str], invalid: Invalid) -> ExperimentError {
         self.error(key_path.iter().rfold(Fault::from(invalid), |fault, key| fault.under(*key)))
     }
@@ -75,8 +75,8 @@ impl Source {
             let covers = path.len() >= set.path.len() && set.path.iter().zip(&path).all(|(one, other)| one == other);
             covers || (depth < path.len() && starts_with(&set.path, &path))
         };
-        // A default that does not go with another value of its table: the one that was set last.
-        // The file itself is no such table.
+        // A default does not fit another value of its table: point at the one that was set last.
+        // The whole file does not count as such a table.
         let is_default = path.len() > 1 && depth < path.len() && matches!(fault.complaint, Complaint::Value(_));
         let beside = |set: &&Override| is_default && starts_with(&set.path, &path[..path.len() - 1]);
         let sets = || self.overrides.iter().rev();
@@ -90,7 +90,7 @@ impl Source {
         refusal(file_origin(&self.path, self.text(), span.unwrap_or(0..0)), message, fault.help)
     }
 
-    /// How many keys of the path the document has, and where the last of them stands.
+    /// The number of keys of the path that the document has, and the place of the last of them.
     fn locate(&self, path: &[&str]) -> (usize, Spans) {
         let mut node = Node::Table(self.document.as_table());
         let mut spans = Spans::default();
@@ -134,8 +134,8 @@ impl<'a> Node<'a> {
             Node::Table(table) => {
                 let (key, item) = table.get_key_value(key)?;
                 let value = match item {
-                    // The span of a table with a header is not that of its value: the key in the
-                    // header says more.
+                    // The span of such a table is not that of its value. The key in the header is
+                    // more useful.
                     Item::Table(_) | Item::ArrayOfTables(_) | Item::None => None,
                     Item::Value(value) => value.span(),
                 };
@@ -174,8 +174,8 @@ fn refusal(origin: Origin, message: String, help: Vec<String>) -> ExperimentErro
     ExperimentError::Refused(Box::new(Refusal { origin, message, help }))
 }
 
-/// The line and column of a range of bytes; a range over several lines is underlined to the end of
-/// its first.
+/// The line and column of a range of bytes. A range over several lines is underlined up to the end
+/// of its first line.
 fn file_origin(path: &Path, text: &str, span: Range<usize>) -> Origin {
     let start = text.floor_char_boundary(span.start);
     let end = text.floor_char_boundary(span.end.max(start));

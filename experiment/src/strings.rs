@@ -1,4 +1,4 @@
-//! A text or a list of texts, where the file allows either: paths, targets, feature selections.
+//! A text or a list of texts, for keys that allow either: paths, targets, feature selections.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ pub(crate) mod optional {
     }
 }
 
-/// The list, whichever way it was written.
+/// The list. A single text is a list of one.
 pub(crate) struct Strings(pub(crate) Vec<String>);
 
 impl<'de> Deserialize<'de> for Strings {

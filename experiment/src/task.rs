@@ -11,7 +11,7 @@ use crate::loss::LossRef;
 use crate::network::Head;
 use crate::strings;
 
-/// One task; with [`Task::each_target`], a template of tasks.
+/// One task, or a template of tasks if it has [`Task::each_target`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "TaskTable")]
 pub struct Task {
@@ -20,8 +20,8 @@ pub struct Task {
     /// The target's columns: one for each output. Every task has this or `each_target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Names and globs of columns, with `!` before what is left out. Each column gets a task like
-    /// this one, named by the column.
+    /// Names and globs of columns, with `!` before columns to leave out. Each column gets a task
+    /// like this one, named by the column.
     #[serde(skip_serializing_if = "Option::is_none", with = "strings::optional")]
     pub each_target: Option<Vec<String>>,
     /// What the target is.
@@ -105,8 +105,8 @@ impl From<TaskTable> for Task {
 }
 
 impl Task {
-    /// How the target is scaled: as the file says. By default a regression is standardised, unless
-    /// its loss takes labels in the target's own units; all others are left alone.
+    /// How the target is scaled, as the file says. By default a regression is standardised, unless
+    /// its loss needs labels in the target's own units. Other kinds are not scaled.
     pub fn target_scale(&self) -> TargetScale {
         self.target_scale.unwrap_or(match self.kind {
             Kind::Regression if !self.loss.is_unscaled() => TargetScale::Standard,
@@ -194,7 +194,7 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(Scalar::Integer(number))
             }
 
-            // JSON has no sign on a whole number that is not negative.
+            // JSON writes whole numbers of 0 and more without a sign.
             fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
                 i64::try_from(number).map(Scalar::Integer).map_err(|_| E::custom(format!("{number} is too large")))
             }

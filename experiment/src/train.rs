@@ -14,15 +14,16 @@ pub struct Train {
     /// Number of updates. A loaded experiment has this or `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// How often the longest feed is seen, in fractions too; 20 where neither is given.
+    /// How often the longest feed is seen. May be a fraction. Default: 20, if `steps` is not given
+    /// either.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<f64>,
-    /// Rows of a feed a step, over all workers.
+    /// Rows of a feed in each step, over all workers.
     pub batch_size: u32,
-    /// V, the number of microbatches of a step and of partitions of a feed; it sets which rows are
-    /// drawn, workers do not.
+    /// V, the number of microbatches of a step and of partitions of a feed. It determines which
+    /// rows are drawn; the number of workers does not.
     pub microbatches: u32,
-    /// What turns gradients into updates.
+    /// The optimizer.
     pub optimizer: Optimizer,
     /// How the learning rate changes over the steps.
     pub schedule: Schedule,
@@ -37,21 +38,21 @@ pub struct Train {
     /// When to stop before the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
-    /// What becomes of a step whose losses or gradients are not finite.
+    /// What happens in a step whose losses or gradients are not finite.
     pub on_nonfinite: OnNonfinite,
-    /// How the microbatches' gradients become one; by default they are added.
+    /// How the microbatches' gradients are combined. Default: they are added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub robust: Option<Robust>,
 }
 
-/// What becomes of a step whose losses or gradients are not finite.
+/// What happens in a step whose losses or gradients are not finite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnNonfinite {
-    /// It ends the run.
+    /// The run ends.
     #[default]
     Stop,
-    /// It counts as done and changes nothing.
+    /// The step counts as done and changes nothing.
     SkipStep,
 }
 
@@ -62,16 +63,15 @@ impl Default for Train {
 }
 
 impl Train {
-    /// How many steps in a row are skipped at most, where steps are skipped: a run that does
-    /// nothing ends.
+    /// The most steps in a row that are skipped. A run that does nothing ends.
     pub const SKIPS_MAX: u64 = 100;
 
-    /// The share of training after which the model is evaluated and saved where the file does not
-    /// say it.
+    /// The number of evaluations and checkpoints of a training if the file does not say how often
+    /// they come.
     const INTERVALS: u64 = 10;
 
-    /// Number of updates of this training, at least one: `steps`, or `epochs` times the steps that
-    /// show the longest feed once.
+    /// The number of updates of this training, at least one: `steps`, or `epochs` times the steps
+    /// that show the longest feed once.
     ///
     /// `feeds` are the feeds' training rows and batch sizes.
     pub fn total_steps(&self, feeds: impl IntoIterator<Item = (u64, u32)>) -> u64 {
@@ -82,12 +82,12 @@ impl Train {
         ((self.epochs.unwrap_or(1.0) * epoch).ceil() as u64).max(1)
     }
 
-    /// Steps between evaluations: `evaluate_every`, by default a tenth of all steps.
+    /// Steps between evaluations: `evaluate_every`. Default: a tenth of all steps.
     pub fn evaluation_interval(&self, total_steps: u64) -> u64 {
         self.evaluate_every.unwrap_or(total_steps / Self::INTERVALS).max(1)
     }
 
-    /// Steps between checkpoints: `checkpoint.every`, by default with each evaluation.
+    /// Steps between checkpoints: `checkpoint.every`. Default: with each evaluation.
     pub fn checkpoint_interval(&self, total_steps: u64) -> u64 {
         self.checkpoint.every.unwrap_or_else(|| self.evaluation_interval(total_steps)).max(1)
     }
@@ -110,17 +110,17 @@ impl Train {
     }
 }
 
-/// What of a run is saved.
+/// Which checkpoints a run writes and keeps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointSettings {
     /// Steps between checkpoints; see [`Train::checkpoint_interval`]. The last step always has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
-    /// How many of the newest are kept, beside the best; at least 1.
+    /// The number of the newest checkpoints to keep, beside the best. At least 1.
     pub keep: u32,
-    /// Keep the parameters that were best by this, and use them for the final table, evaluation and
-    /// prediction.
+    /// The criterion for the best parameters. They are kept, and used for the final table,
+    /// evaluation and prediction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Criterion>,
 }
@@ -135,11 +135,11 @@ impl Default for CheckpointSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EarlyStopping {
-    /// What has to get better.
+    /// The criterion that must improve.
     pub metric: Criterion,
-    /// After how many evaluations in a row without getting better.
+    /// The number of evaluations in a row without improvement after which training stops.
     pub patience: u32,
-    /// By how much it has to get better to count.
+    /// The smallest change that counts as an improvement.
     pub min_delta: f64,
 }
 
@@ -149,7 +149,7 @@ impl Default for EarlyStopping {
     }
 }
 
-/// What says which parameters are better: `validation.loss`, `validation.skill` or
+/// The criterion that decides which parameters are better: `validation.loss`, `validation.skill` or
 /// `validation.TASK.METRIC`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -158,16 +158,16 @@ pub enum Criterion {
     Loss,
     /// The mean over tasks of 1 - loss / loss of the best constant prediction.
     Skill,
-    /// One task's own.
+    /// A value of one task.
     Task {
         /// The task's name.
         task: String,
-        /// What of it.
+        /// Which value.
         observed: TaskCriterion,
     },
 }
 
-/// What of one task a [`Criterion`] looks at.
+/// The value of one task that a [`Criterion`] compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskCriterion {
     /// Its loss, without the task's weight.
@@ -242,7 +242,7 @@ impl FromStr for Criterion {
     }
 }
 
-/// `[train]` with the default length where it names none.
+/// Reads `[train]`, with the default length if it gives none.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Train, D::Error> {
     let mut train = Train::deserialize(deserializer)?;
     if train.steps.is_none() && train.epochs.is_none() {

@@ -1,5 +1,5 @@
-//! What the types cannot say: ranges, names that refer to each other, keys that exclude each other.
-//! Everything here can be judged without the data.
+//! Checks that types can't express: ranges, names that refer to each other, keys that exclude each
+//! other. They need no data.
 
 mod check;
 mod cluster;
@@ -13,7 +13,7 @@ use check::{Check, require};
 use crate::experiment::Experiment;
 use crate::fault::Fault;
 
-/// Refuses an experiment that cannot be.
+/// Refuses an experiment that is impossible.
 pub(crate) fn experiment(experiment: &Experiment) -> Check {
     name(experiment)?;
     if experiment.datasets.is_empty() {
@@ -63,8 +63,8 @@ fn name(experiment: &Experiment) -> Check {
     let fits = !name.is_empty() && name.len() <= LENGTH_MAX && !name.starts_with('.') && name.chars().all(allowed);
     require(fits, &["name"], || {
         format!(
-            "must have 1 to {LENGTH_MAX} letters from a to z, digits, `_`, `-` and `.`, the first of them no `.`, as it is part of the \
-             name of the run's folder"
+            "must have 1 to {LENGTH_MAX} letters from a to z, digits, `_`, `-` and `.`, and not begin with `.`, as it is part of \
+             the name of the run's folder"
         )
     })
 }

@@ -41,7 +41,7 @@ fn missing_file_is_named() {
 #[test]
 fn folder_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let error = load(folder.path(), &[]).expect_err("a folder is no file").to_string();
+    let error = load(folder.path(), &[]).expect_err("a folder is not a file").to_string();
     assert!(error.ends_with(": this is a folder; the experiment is a file in TOML"), "{error}");
 }
 

@@ -70,7 +70,7 @@ fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Checkp
     disk.perform(Operation::Sync(path)).map_err(failed(path, "syncing"))
 }
 
-/// Removes a folder and its contents. An absent folder is no error.
+/// Removes a folder and its contents. The folder may be absent.
 pub(super) fn remove(disk: &dyn Disk, path: &Path) -> Result<(), CheckpointError> {
     disk.perform(Operation::Remove(path)).map_err(failed(path, "removing"))
 }

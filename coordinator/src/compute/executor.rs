@@ -90,7 +90,7 @@ impl Drop for CrashReporter {
     }
 }
 
-/// Locks the trainer. A poisoned lock is no problem: a job that panics ends the run
+/// Locks the trainer. A poisoned lock is not a problem: a job that panics ends the run
 /// ([`CrashReporter`]), and nobody reads the state that it left.
 fn lock(trainer: &Mutex<Trainer>) -> MutexGuard<'_, Trainer> {
     trainer.lock().unwrap_or_else(PoisonError::into_inner)

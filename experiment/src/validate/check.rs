@@ -25,13 +25,13 @@ pub(super) fn between(least: u64, value: u64, most: u64, path: &[&str]) -> Check
     })
 }
 
-/// The path of an item of a list. A single one may stand there without a list around it and is
-/// named by the list's key.
+/// The path of an item of a list. A single item may be written without a list. It is then named by
+/// the list's key.
 pub(super) fn item<'p>(path: &'p [&'p str], list: &[String]) -> &'p [&'p str] {
     if list.len() == 1 { &path[..path.len() - 1] } else { path }
 }
 
-/// Names and globs of columns.
+/// Checks names and globs of columns.
 pub(super) fn columns(patterns: &[String], key: &str) -> Check {
     require(!patterns.is_empty(), &[key], || "the list is empty, so it selects no column".to_owned())?;
     for (index, pattern) in patterns.iter().enumerate() {

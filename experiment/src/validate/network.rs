@@ -6,7 +6,8 @@ use super::check::{Check, between, in_range};
 use crate::fault::index_key;
 use crate::network::Head;
 
-/// Wider layers than this are slips of the keyboard, and would end in a failed allocation.
+/// The widest layer. A larger number is probably a typing error, and would end in a failed
+/// allocation.
 const WIDTH_MAX: u64 = 1 << 20;
 
 pub(super) fn check_head(head: &Head) -> Check {

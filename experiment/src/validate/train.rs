@@ -10,7 +10,7 @@ use crate::train::{Criterion, EarlyStopping, TaskCriterion};
 /// The most microbatches of a step.
 const MICROBATCHES_MAX: u64 = 4096;
 
-/// The most times that the data is seen, so that the number of steps stays a number.
+/// The most epochs. It keeps the number of steps within a u64.
 const EPOCHS_MAX: f64 = 1e6;
 
 pub(super) fn check(experiment: &Experiment) -> Check {
@@ -50,7 +50,7 @@ pub(super) fn check(experiment: &Experiment) -> Check {
     Ok(())
 }
 
-/// A criterion names what is measured, on rows that are there.
+/// Checks that a criterion names something that is measured, and that there are rows for it.
 fn criterion(criterion: &Criterion, experiment: &Experiment, path: &[&str]) -> Check {
     let mut observed: Vec<_> = experiment.tasks.iter().collect();
     if let Criterion::Task { task: name, observed: what } = criterion {
@@ -66,7 +66,8 @@ fn criterion(criterion: &Criterion, experiment: &Experiment, path: &[&str]) -> C
                 }
                 observed.retain(|(task, _)| *task == name);
             }
-            // A task of a template: its name is a column, which the data has or has not.
+            // It may be a task of a template. Its name is a column, which is known only with the
+            // data.
             None if experiment.has_templates() => observed.retain(|(_, task)| task.each_target.is_some()),
             None => {
                 let known = experiment.tasks.keys().map(String::as_str);
