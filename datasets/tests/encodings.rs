@@ -3,6 +3,7 @@
 mod support;
 
 use datasets::{Encoding, SplitName, encode_table};
+use experiment::Units;
 use settings::Value;
 use support::{Case, experiment, table};
 
@@ -209,7 +210,7 @@ fn regression_targets_are_scaled_by_their_training_rows() {
             + &format!("target_scale = \"{scale}\"\n");
         let prepared = case.prepare(&text);
         let task = &prepared.plan.shapes().tasks[0];
-        assert_eq!((task.outputs, task.log1p), (2, scale == "log1p"));
+        assert_eq!((task.outputs, task.units.log1p), (2, scale == "log1p"));
         let chunk = case.store(&prepared).chunk(0, SplitName::Train, 0).expect("read");
         let mean = chunk.targets[0].values.iter().step_by(2).map(|v| f64::from(*v)).sum::<f64>() / chunk.rows as f64;
         assert_eq!(mean.abs() < 1e-6, scale != "none", "{scale}: {mean}");
@@ -238,7 +239,7 @@ fn counts_stay_in_their_own_units() {
         "[dataset.t]\npath = \"t.csv\"\n[task.v]\ndataset = \"t\"\ntarget = \"visits\"\nkind = \"regression\"\nloss = \"poisson\"\n",
     );
     let task = &prepared.plan.shapes().tasks[0];
-    assert_eq!((task.offset.as_slice(), task.scale.as_slice(), task.log1p), (&[0.0][..], &[1.0][..], false));
+    assert_eq!(task.units, Units { offset: vec![0.0], scale: vec![1.0], log1p: false });
     assert!(task.baseline_loss.values().all(|loss| loss.is_finite() && *loss > 0.0), "{:?}", task.baseline_loss);
     let chunk = case.store(&prepared).chunk(0, SplitName::Validation, 0).expect("read");
     assert!(chunk.targets[0].values.iter().all(|count| (0.0..5.0).contains(count) && count.fract() == 0.0));

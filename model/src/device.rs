@@ -47,7 +47,7 @@ impl Device {
     /// The burn device behind the name.
     ///
     /// # Errors
-    /// [`ModelError::DeviceNotBuilt`] where the binary lacks the device's cargo feature.
+    /// [`ModelError::DeviceNotBuilt`] if the binary lacks the device's cargo feature.
     pub fn burn(self) -> Result<burn::tensor::Device, ModelError> {
         match self {
             Device::Flex => Ok(burn::tensor::Device::flex()),
@@ -139,10 +139,10 @@ impl fmt::Display for Device {
     }
 }
 
-/// Sets the threads that this process computes with, once, before the first tensor.
+/// Sets the number of threads that this process computes with, once, before the first tensor.
 ///
 /// # Errors
-/// [`ModelError::Threads`] where another count was set before.
+/// [`ModelError::Threads`] if another number was set before.
 pub fn configure(threads: usize) -> Result<(), ModelError> {
     let refused = |reason: String| ModelError::Threads { threads, reason };
     if threads == 0 {

@@ -1,5 +1,5 @@
-//! Dropout masks, made on the host from counters, so that they are the same for every split of the
-//! work and on every device.
+//! Dropout masks. They are computed on the host from counters, so they are the same for every
+//! division of the work and on every device.
 
 use aggregation::random::{Purpose, Stream};
 

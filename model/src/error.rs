@@ -1,4 +1,4 @@
-//! What can go wrong between an experiment, the shapes of its data and a batch of rows.
+//! Refusals of the model: an experiment, the shapes of its data or a batch of rows do not fit.
 
 use settings::Invalid;
 
@@ -6,7 +6,7 @@ use settings::Invalid;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The name given as device is not one that exists.
+    /// There is no device of this name.
     #[error("there is no device `{name}`; devices are flex (or cpu), libtorch, libtorch:cuda:N, cuda:N and wgpu{hint}")]
     UnknownDevice {
         /// What was asked for.
@@ -14,22 +14,22 @@ pub enum ModelError {
         /// The device that was probably meant, in words.
         hint: &'static str,
     },
-    /// The device exists, and this binary was built without it.
+    /// This binary was built without the device.
     #[error("device `{name}` is not in this build; build with `cargo build --features {feature}`{note}")]
     DeviceNotBuilt {
         /// What was asked for.
         name: String,
-        /// The cargo feature that brings the device.
+        /// The cargo feature that adds the device.
         feature: &'static str,
         /// What else the build needs.
         note: &'static str,
     },
-    /// The device is in the build, and this machine refuses it.
+    /// This machine refuses the device.
     #[error("device `{name}` cannot be used: {reason}")]
     DeviceFailed {
         /// What was asked for.
         name: String,
-        /// What the device's library said.
+        /// The message of the device's library.
         reason: String,
     },
     /// The thread pool could not be set up.
@@ -37,7 +37,7 @@ pub enum ModelError {
     Threads {
         /// Threads asked for.
         threads: usize,
-        /// What refused.
+        /// The reason.
         reason: String,
     },
     /// Feeds reach the trunk with rows of unequal shapes.
@@ -55,7 +55,7 @@ pub enum ModelError {
         /// A row of that feed, in words.
         other_shape: String,
     },
-    /// An encoder has no width to bring its feed to.
+    /// An encoder does not know the width of its output.
     #[error("`{encoder}` needs a width: give it in the encoder's table ([model.encoder] or [dataset.NAME.encoder])")]
     NoEncoderWidth {
         /// The encoder.
@@ -69,7 +69,7 @@ pub enum ModelError {
         /// What is refused.
         invalid: Invalid,
     },
-    /// A convolution would get something else than images.
+    /// A convolution's input is not images.
     #[error(
         "`{place}` is a convolution and takes images, and its input is {input}; give the dataset an input of kind \
          `image` ([dataset.NAME.input.NAME]), or choose the kind `mlp`"
@@ -89,7 +89,7 @@ pub enum ModelError {
         place: String,
         /// The image, in words.
         image: String,
-        /// Side of the squares.
+        /// The side of the squares.
         size: usize,
     },
     /// A researcher's module can't be trained as it is.
@@ -120,13 +120,13 @@ pub enum ModelError {
         reason: String,
     },
     /// A vector has another length than the layout, or than the list of tasks.
-    #[error("{what} has {given} values where {expected} belong")]
+    #[error("{what} has {given} values, not {expected}")]
     Length {
         /// The vector, in words.
         what: &'static str,
         /// Its length.
         given: usize,
-        /// The length that belongs.
+        /// The expected length.
         expected: usize,
     },
 }

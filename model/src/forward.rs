@@ -21,11 +21,11 @@ pub struct Forward<'a> {
     pub(crate) spans: Vec<Span>,
 }
 
-/// Rows of one feed that lie one below the other.
+/// Adjacent rows of one feed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub(crate) feed: usize,
-    /// The first one, counted from the feed's first row in the pass.
+    /// The first row, counted from the feed's first row in the pass.
     pub(crate) first: usize,
     pub(crate) rows: usize,
 }
@@ -42,7 +42,7 @@ impl Forward<'_> {
         if self.tracked { values } else { values.inner() }
     }
 
-    /// Where the pass is computed.
+    /// The device of the pass.
     pub fn device(&self) -> &Device {
         self.device
     }
@@ -66,8 +66,8 @@ impl Forward<'_> {
         Forward { parameters: self.parameters, tracked: self.tracked, device: self.device, pass: self.pass, spans }
     }
 
-    /// `x`, `[rows, ..]`, of which a share of `rate` is zero and the rest is larger by
-    /// `1 / (1 - rate)`; `x` itself if this pass does not train. Which elements are zero is a
+    /// `x`, `[rows, ..]`, with a share `rate` of the elements set to zero and the rest scaled by `1
+    /// / (1 - rate)`. `x` itself if this pass does not train. The elements that are zero are a
     /// function of the seed, step, feed, microbatch, layer and element.
     pub fn dropout<const D: usize>(&self, x: Tensor<D>, layer: LayerId, rate: f32) -> Tensor<D> {
         let Some(key) = dropout::active(self.pass, rate) else { return x };

@@ -1,15 +1,15 @@
-//! First values of the parameters, from counters on the host: a function of the seed and the
-//! layout, and of no device.
+//! Initial values of the parameters, from counters on the host. They are a function of the seed and
+//! the layout, and do not depend on the device.
 
 use aggregation::random::{Purpose, Stream};
 
 use crate::Layout;
 
-/// The distribution of a block's first values.
+/// The distribution of a block's initial values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// Uniform in `(-1/sqrt(n), 1/sqrt(n))`, as PyTorch's linear and convolution layers start; `n`
-    /// is the number of inputs of one output.
+    /// Uniform in `(-1/sqrt(n), 1/sqrt(n))`, as in PyTorch's linear and convolution layers. `n` is
+    /// the number of inputs of one output.
     FanIn(usize),
     /// Standard normal.
     Normal,
@@ -17,8 +17,8 @@ pub enum Init {
     Constant(f32),
 }
 
-/// All parameters, in the layout's order; `initial` has one entry a block. The number of the block
-/// names its random numbers.
+/// All parameters, in the layout's order. `initial` has one entry for each block. The number of the
+/// block names its random numbers.
 pub(crate) fn parameters(layout: &Layout, initial: &[Init], seed: u64) -> Vec<f32> {
     let mut values = vec![0.0; layout.len()];
     for (number, (block, init)) in layout.blocks().iter().zip(initial).enumerate() {

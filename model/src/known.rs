@@ -82,8 +82,8 @@ pub(crate) fn trunk(given: &Component) -> Result<(Box<dyn TrunkKind>, Component)
     read(&TRUNKS, given, DEFAULT_TRUNK, &[], |part, reader| part(reader, Role::Trunk))
 }
 
-/// The encoder that an experiment names, and the component with its defaults filled in. The
-/// encoder `none` is none.
+/// The encoder that an experiment names, and the component with its defaults filled in. No encoder
+/// for `none`.
 pub(crate) fn encoder(
     given: &Component,
     trunk: &dyn TrunkKind,
@@ -96,7 +96,7 @@ pub(crate) fn encoder(
     Ok((Some(kind), completed))
 }
 
-/// The part that a component names; `others` are names that the registry does not have.
+/// The part that a component names. `others` are allowed names that the registry does not have.
 fn read<T, P>(
     registry: &Registry<T>,
     given: &Component,

@@ -1,10 +1,10 @@
 //! The parameter layout: one flat f32 vector of named blocks.
 //!
 //! Everything that leaves the model is a slice of this vector: parameters, gradients, optimizer
-//! state, what travels on the wire and what a checkpoint holds. A block's name is stable
+//! state, the vectors on the wire and in checkpoints. A block's name never changes
 //! (`trunk.0.weight`, `head.digit.0.bias`, `encoder.FEED.0.weight`,
-//! `encoder.FEED.embedding.COLUMN.weight`); linear weights are stored `[out, in]`.
-//! Blocks lie one after the other without gaps, encoders first, then the trunk, then the heads.
+//! `encoder.FEED.embedding.COLUMN.weight`). Linear weights are stored `[out, in]`. Blocks are
+//! adjacent: encoders first, then the trunk, then the heads.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 /// A named part of the parameter vector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
-    /// Name, unique in the layout.
+    /// The name, which is unique in the layout.
     pub name: String,
-    /// Shape; the product is the block's length.
+    /// The shape. The product of its sizes is the block's length.
     pub shape: Vec<usize>,
-    /// First place in the flat vector.
+    /// The first place in the flat vector.
     pub offset: usize,
-    /// Tasks (by index, in the file's order) whose loss depends on the block.
+    /// The tasks (by index, in the file's order) whose loss depends on the block.
     pub tasks: BTreeSet<usize>,
     /// Whether the optimizer changes it.
     pub trainable: bool,
@@ -42,7 +42,7 @@ impl Block {
         self.offset..self.offset + self.len()
     }
 
-    /// Reached by two or more tasks.
+    /// Whether two or more tasks reach the block.
     pub fn is_shared(&self) -> bool {
         self.tasks.len() >= 2
     }
@@ -76,22 +76,22 @@ impl Layout {
         self.blocks.iter().find(|block| block.name == name)
     }
 
-    /// Ranges of all blocks in order (LAMB's trust ratios are by block).
+    /// The ranges of all blocks in order (LAMB's trust ratios are by block).
     pub fn ranges(&self) -> Vec<Range<usize>> {
         self.blocks.iter().map(Block::range).collect()
     }
 
-    /// Ranges of the shared blocks (two tasks or more), neighbours joined, in order.
+    /// The ranges of the shared blocks (two tasks or more) in order. Adjacent ranges are joined.
     pub fn shared(&self) -> Vec<Range<usize>> {
         joined(self.blocks.iter().filter(|block| block.is_shared()))
     }
 
-    /// Ranges that only `task` reaches, neighbours joined, in order.
+    /// The ranges that only `task` reaches, in order. Adjacent ranges are joined.
     pub fn own(&self, task: usize) -> Vec<Range<usize>> {
         joined(self.blocks.iter().filter(|block| block.tasks.len() == 1 && block.tasks.contains(&task)))
     }
 
-    /// Ranges that `task` reaches, shared or not, neighbours joined, in order.
+    /// The ranges that `task` reaches, shared or not, in order. Adjacent ranges are joined.
     pub fn reached(&self, task: usize) -> Vec<Range<usize>> {
         joined(self.blocks.iter().filter(|block| block.tasks.contains(&task)))
     }

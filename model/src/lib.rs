@@ -6,9 +6,9 @@
 //! [`Scope`].
 //!
 //! Parameters and gradients are flat vectors in the order of the [`Layout`]. A microbatch's
-//! gradient is a pure function of parameters, rows and counters. Losses and their derivatives by
-//! the heads' outputs are computed on the host. From there on an engine walks the gradient back:
-//! one that is written by hand for layers that it knows on the processor, burn's autodiff for
+//! gradient is a pure function of parameters, rows and counters. Losses and their derivatives with
+//! respect to the heads' outputs are computed on the host. An engine does the rest of the backward
+//! pass: a hand-written one for layers that it knows on the processor, burn's autodiff for
 //! everything else.
 
 mod dropout;

@@ -23,7 +23,7 @@ pub struct Network {
     engine: Box<dyn Engine>,
 }
 
-/// What a task predicts for the rows of a feed.
+/// The predictions of a task for the rows of a feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Index of the task.
@@ -42,8 +42,8 @@ impl Network {
         Self::build(experiment, shapes, *device, |structure| engine::of(structure, *device))
     }
 
-    /// Builds the network so that burn's autodiff walks the gradients back on every device, the
-    /// processor included. It is what the gradients that are written by hand are compared with.
+    /// Builds the network with burn's autodiff on every device, the processor included. Tests
+    /// compare the hand-written gradients with it.
     ///
     /// # Errors
     /// As [`Network::new`].
@@ -83,12 +83,12 @@ impl Network {
         &self.shapes
     }
 
-    /// Where it computes.
+    /// The device on which it computes.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// First values of the parameters: a function of the seed and the layout alone.
+    /// The initial values of the parameters, a function of the seed and the layout alone.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         initial::parameters(&self.structure.layout, &self.structure.initial, seed)
     }
@@ -99,26 +99,26 @@ impl Network {
         self.structure.multiply_adds(feed, tasks)
     }
 
-    /// The parameters of the passes that follow, in the layout's order.
+    /// Sets the parameters of the passes that follow, in the layout's order.
     ///
     /// # Errors
-    /// [`ModelError::Length`].
+    /// [`ModelError::Length`] if there are more or fewer than the layout has.
     pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), ModelError> {
         self.check_length("the vector of parameters", parameters.len())?;
         self.engine.set_parameters(parameters);
         Ok(())
     }
 
-    /// The gradient of one microbatch: overwrites the whole of `gradient` with the derivative of
-    /// `sum over tasks t of scales[t] * (sum of t's row losses)` (zero where no task of `inputs`
-    /// reaches), and returns the unscaled loss sums in the order of the tasks.
+    /// The gradient of one microbatch. It overwrites the whole of `gradient` with the derivative of
+    /// `sum over tasks t of scales[t] * (sum of t's row losses)`, with zero for blocks that no task
+    /// of `inputs` reaches. It returns the unscaled loss sums in the order of the tasks.
     ///
-    /// `scales` has one factor for each task of the network; `inputs` the feeds in rising order,
-    /// each with the tasks to be computed. The same rows split over several passes have the same
-    /// dropout masks only where feed and microbatch are the same.
+    /// `scales` has one factor for each task of the network. `inputs` has the feeds in ascending
+    /// order, each with the tasks to compute. If rows are split over several passes, they keep
+    /// their dropout masks only within the same feed and microbatch.
     ///
     /// # Errors
-    /// [`ModelError::Input`] and [`ModelError::Length`] where the rows, scales or `gradient` do not
+    /// [`ModelError::Input`] and [`ModelError::Length`] if the rows, scales or `gradient` do not
     /// fit.
     pub fn combined_gradient(
         &self,
@@ -141,14 +141,14 @@ impl Network {
         Ok(losses)
     }
 
-    /// The per-task gradients of one feed's microbatch: overwrites the whole of `gradients[i]` with
-    /// what [`Network::combined_gradient`] gives for the feed's rows and `tasks[i]` alone, and
-    /// returns the loss sums of all targets of `input` in the order of the tasks. The rows go
-    /// forward once where the device allows it.
+    /// The per-task gradients of one feed's microbatch. It overwrites the whole of `gradients[i]`
+    /// with what [`Network::combined_gradient`] gives for the feed's rows and `tasks[i]` alone. It
+    /// returns the loss sums of all targets of `input` in the order of the tasks. There is one
+    /// forward pass for all tasks if the device allows it.
     ///
     /// # Errors
-    /// As [`Network::combined_gradient`]; `tasks` are among the targets of `input`, and there are
-    /// as many vectors.
+    /// As [`Network::combined_gradient`]. `tasks` must be among the targets of `input`, with one
+    /// vector for each.
     pub fn task_gradients(
         &self,
         at: MicrobatchKey,
@@ -193,10 +193,10 @@ impl Network {
         Ok(losses)
     }
 
-    /// Loss and metric sums of the labelled rows, without dropout, by task in rising order.
+    /// Loss and metric sums of the labelled rows, without dropout, by task in ascending order.
     ///
     /// # Errors
-    /// [`ModelError::Input`].
+    /// [`ModelError::Input`] if the rows do not fit.
     pub fn evaluate(&self, input: &FeedInput<'_>) -> Result<Vec<(usize, TaskSums)>, ModelError> {
         let mut sums = Vec::new();
         self.forward(Pass::Evaluation, std::slice::from_ref(input), |target, outputs| {
@@ -205,11 +205,11 @@ impl Network {
         Ok(sums)
     }
 
-    /// What every task of the feed predicts for the rows, in the order of the tasks. Labels of the
-    /// batch are not read.
+    /// The predictions of every task of the feed for the rows, in the order of the tasks. The
+    /// labels of the batch are not read.
     ///
     /// # Errors
-    /// [`ModelError::Input`].
+    /// [`ModelError::Input`] if the rows do not fit.
     pub fn predict(&self, feed: usize, batch: &Batch) -> Result<Vec<Prediction>, ModelError> {
         let tasks = self.shapes.tasks.iter().enumerate().filter(|(_, task)| task.feed == feed);
         let unlabelled = |(task, shape): (usize, &TaskShape)| {

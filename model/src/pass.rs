@@ -1,11 +1,11 @@
-//! What goes into a pass through the network, and what comes out of it.
+//! The inputs of a pass through the network, and their checks.
 
 use datasets::{Batch, Targets};
 use experiment::Shapes;
 
 use crate::ModelError;
 
-/// Names the random numbers of one microbatch.
+/// The key of the random numbers of one microbatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MicrobatchKey {
     /// Seed of the experiment.
@@ -23,27 +23,28 @@ pub struct FeedInput<'a> {
     pub feed: usize,
     /// The rows; there may be none.
     pub batch: &'a Batch,
-    /// Labels of the tasks to be computed, in rising order of the tasks. The pass leaves out the
-    /// other tasks on the feed. A multiclass label that is no index of an output counts as wrong.
+    /// The labels of the tasks to compute, in ascending order of the tasks. The pass leaves out the
+    /// other tasks on the feed. A multiclass label that is not the index of an output counts as
+    /// wrong.
     pub targets: Vec<&'a Targets>,
 }
 
 impl<'a> FeedInput<'a> {
-    /// Rows of a feed with all tasks that the batch has labels of.
+    /// The rows of a feed, with all tasks for which the batch has labels.
     pub fn new(feed: usize, batch: &'a Batch) -> Self {
         Self { feed, batch, targets: batch.targets.iter().collect() }
     }
 }
 
-/// Training passes drop, evaluation passes do not.
+/// A training pass, which drops, or an evaluation pass, which does not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pass {
     Training(MicrobatchKey),
     Evaluation,
 }
 
-/// Checks that the rows fit the network: sizes, ids, and feeds and tasks in rising order (the order
-/// of rows in the trunk's matrix is part of the result).
+/// Checks that the rows fit the network: sizes, ids, and feeds and tasks in ascending order (the
+/// order of rows in the trunk's matrix is part of the result).
 pub(crate) fn check(shapes: &Shapes, inputs: &[FeedInput<'_>]) -> Result<(), ModelError> {
     for (i, input) in inputs.iter().enumerate() {
         let Some(shape) = shapes.feeds.get(input.feed) else {

@@ -1,8 +1,8 @@
-//! Declaring what a network consists of.
+//! Declares the contents of a network.
 //!
-//! A layer declares its parameters through a [`Scope`]: their name, shape, first values and the
-//! tasks that reach them. The layout of the flat vector, the first values and the numbers that name
-//! a layer's random numbers follow from the order of the declarations.
+//! A layer declares its parameters through a [`Scope`]: their name, shape, initial values and the
+//! tasks that reach them. The layout of the flat vector, the initial values and the numbers that
+//! name a layer's random numbers follow from the order of the declarations.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -23,7 +23,7 @@ pub struct Scope<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Declared {
     pub(crate) layout: Layout,
-    /// First values, by block of the layout.
+    /// The initial values, by block of the layout.
     pub(crate) initial: Vec<Init>,
     layers: u32,
 }
@@ -53,7 +53,7 @@ impl<const D: usize> Param<D> {
 }
 
 impl Declared {
-    /// The top of the network, whose path is empty; `tasks` reach it.
+    /// The top of the network. Its path is empty, and `tasks` reach it.
     pub(crate) fn scope(&mut self, tasks: BTreeSet<usize>) -> Scope<'_> {
         Scope { declared: self, path: String::new(), tasks }
     }
@@ -89,7 +89,7 @@ impl Scope<'_> {
         self.layers(1)
     }
 
-    /// Numbers `count` more layers and gives the first of these numbers.
+    /// Numbers `count` more layers and returns the first of these numbers.
     pub(crate) fn layers(&mut self, count: u32) -> LayerId {
         self.declared.layers += count;
         LayerId(self.declared.layers - count)

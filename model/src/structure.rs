@@ -22,12 +22,12 @@ use crate::{Layout, ModelError};
 #[derive(Debug)]
 pub(crate) struct Structure {
     pub(crate) layout: Layout,
-    /// First values, by block of the layout.
+    /// The initial values, by block of the layout.
     pub(crate) initial: Vec<Init>,
-    /// By feed: what brings its rows to the architecture's entry.
+    /// By feed, the layers between its rows and the architecture.
     pub(crate) encoders: Vec<Stack>,
     pub(crate) architecture: Box<dyn Architecture>,
-    /// By task: the layers of its own, which end in its outputs.
+    /// By task, its own layers, which end in its outputs.
     pub(crate) heads: Vec<Stack>,
 }
 
@@ -83,7 +83,7 @@ impl Structure {
     }
 }
 
-/// What a row of a feed is before its encoder.
+/// The shape of a feed's row before its encoder.
 fn input(feed: &FeedShape) -> RowShape {
     match feed.input {
         InputShape::Image { channels, height, width } => RowShape::Image { channels, height, width },

@@ -1,4 +1,4 @@
-//! What flows between layers.
+//! The values that flow between layers.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,29 +10,29 @@ use burn::tensor::{Int, Tensor};
 pub enum RowShape {
     /// A list of numbers.
     Vector {
-        /// How many.
+        /// The number of numbers.
         width: usize,
     },
     /// An image.
     Image {
-        /// Numbers a pixel.
+        /// Numbers for each pixel.
         channels: usize,
         /// Rows of pixels.
         height: usize,
-        /// Pixels a row.
+        /// Pixels in each row.
         width: usize,
     },
     /// A row of a table: numbers, and ids of rows of embedding tables.
     Table {
-        /// How many numbers.
+        /// The number of numbers.
         dense: usize,
-        /// How many ids.
+        /// The number of ids.
         ids: usize,
     },
 }
 
 impl RowShape {
-    /// Numbers a row, without ids.
+    /// The number of numbers in a row, without ids.
     pub fn width(self) -> usize {
         match self {
             RowShape::Vector { width } => width,
@@ -52,7 +52,7 @@ impl fmt::Display for RowShape {
     }
 }
 
-/// Rows on their way through the network.
+/// Rows that pass through the network.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// `[rows, width]`.
@@ -61,9 +61,9 @@ pub enum Value {
     Images(Tensor<4>),
     /// Rows of a table.
     Table {
-        /// `[rows, width]`; none if there is no such column.
+        /// `[rows, width]`. `None` if there is no such column.
         dense: Option<Tensor<2>>,
-        /// Rows of the embedding tables, one tensor `[rows]` a column.
+        /// The rows of the embedding tables, one tensor `[rows]` for each column.
         ids: Vec<Tensor<1, Int>>,
     },
 }
@@ -88,7 +88,7 @@ impl Value {
     /// The rows as images, `[rows, channels, height, width]`.
     ///
     /// # Panics
-    /// If they are no images.
+    /// If they are not images.
     pub fn into_images(self) -> Tensor<4> {
         match self {
             Value::Images(x) => x,
@@ -110,8 +110,8 @@ impl Value {
         }
     }
 
-    /// The rows of all values, one below the other. There is at least one value, and all are
-    /// images or all are not.
+    /// The rows of all values, one below the other. There is at least one value, and either all or
+    /// none are images.
     pub(crate) fn below_each_other(mut values: Vec<Value>) -> Value {
         if values.len() == 1 {
             return values.remove(0);

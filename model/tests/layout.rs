@@ -145,7 +145,7 @@ fn rows_that_do_not_fit_are_refused_and_nothing_panics() {
         "feed `left`: task `odd` has labels for other than 3 rows"
     );
     let short = network.combined_gradient(made::AT, &[1.0], &[], &mut gradient).unwrap_err();
-    assert_eq!(short.to_string(), "the list of scales has 1 values where 4 belong");
+    assert_eq!(short.to_string(), "the list of scales has 1 values, not 4");
     assert!(network.combined_gradient(made::AT, &[1.0; 4], &[], &mut gradient[1..]).is_err());
 }
 

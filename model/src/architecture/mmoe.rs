@@ -30,7 +30,7 @@ pub struct Mmoe {
 #[derive(Debug)]
 struct Experts {
     experts: Vec<Stack>,
-    /// By task.
+    /// The gates, by task.
     gates: Vec<Stack>,
 }
 
@@ -38,7 +38,7 @@ impl Mmoe {
     /// Reads the number of experts.
     ///
     /// # Errors
-    /// [`Invalid`] for values that can't be.
+    /// [`Invalid`] if it is not allowed.
     pub fn read(reader: &mut Reader<'_>) -> Result<Box<dyn ArchitectureKind>, Invalid> {
         let experts = reader.count("experts", 4, 1..=1024, "number of trunks")?;
         Ok(Box::new(Self { experts: experts as usize }))

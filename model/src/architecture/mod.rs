@@ -34,16 +34,16 @@ pub fn reference() -> Vec<Description> {
     ARCHITECTURES.describe(|part, reader| part(reader))
 }
 
-/// What an architecture is made of.
+/// The parts from which an architecture is built.
 #[derive(Debug)]
 pub struct Parts<'a> {
-    /// A row as the encoders give it.
+    /// The shape of a row after the encoders.
     pub entry: RowShape,
     /// All tasks, in the order of the file.
     pub tasks: &'a [TaskShape],
     /// The kind of the trunk.
     pub trunk: &'a dyn TrunkKind,
-    /// Where the network is computed.
+    /// The device on which the network computes.
     pub device: &'a burn::tensor::Device,
 }
 
@@ -78,12 +78,12 @@ pub trait Architecture: fmt::Debug + Send + Sync {
     /// Multiply-adds of one row's forward pass for these tasks together.
     fn multiply_adds(&self, tasks: &[usize]) -> u64;
 
-    /// What the heads of the wanted tasks get, in the order of `wanted`. `x` holds the rows of all
-    /// feeds of the pass, and each task gets its own rows.
+    /// The inputs of the heads of the wanted tasks, in the order of `wanted`. `x` has the rows of
+    /// all feeds of the pass, and each task gets its own rows.
     fn represent(&self, x: Value, wanted: &[Wanted], forward: &Forward<'_>) -> Vec<Value>;
 
-    /// The layers that all rows go through, if their output is what each task gets. The engine that
-    /// is written by hand knows such architectures only.
+    /// The layers that all rows go through, if each task gets their output. The hand-written engine
+    /// knows only such architectures.
     fn shared(&self) -> Option<&Stack> {
         None
     }

@@ -1,10 +1,10 @@
 //! A researcher's own burn module as an architecture.
 //!
-//! The module stands between the encoders and the heads. It is written as any burn module is, with
-//! `#[derive(Module)]`. Its parameters become blocks of the layout by their paths in the module, so
-//! that weightings, optimizers, checkpoints and any number of workers work as for built-in parts.
-//! Nothing that burn would initialise at random is: first values come from
-//! [`MultiTaskModule::init`] and the experiment's seed.
+//! The module is between the encoders and the heads. It is written as any burn module is, with
+//! `#[derive(Module)]`. Its parameters become blocks of the layout by their paths in the module. So
+//! weightings, optimizers, checkpoints and any number of workers work as for built-in parts. burn
+//! initialises nothing at random: initial values come from [`MultiTaskModule::init`] and the
+//! experiment's seed.
 
 use std::fmt;
 
@@ -89,24 +89,24 @@ pub static MODULES: Registry<ModuleFn> = Registry::new("module", &[]);
 ///     .expect("the name is free");
 /// ```
 pub trait MultiTaskModule: Module + Sync + 'static {
-    /// Width of the rows that a task's head gets.
+    /// The width of the rows that a task's head gets.
     fn output(&self, task: usize) -> usize;
 
-    /// What the heads of the wanted tasks get, in the order of `wanted`: for each of them
-    /// `[rows, width]`, of its own rows. `x` holds the rows of all feeds of the pass. Random
-    /// numbers come from `random` alone.
+    /// The inputs of the heads of the wanted tasks, in the order of `wanted`: `[rows, width]` for
+    /// each, with its own rows. `x` has the rows of all feeds of the pass. Random numbers must come
+    /// from `random`.
     fn forward(&self, x: Value, wanted: &[Wanted], random: &Random<'_>) -> Vec<Tensor<2>>;
 
     /// The tasks, by index, whose outputs depend on the parameter at this path (such as
-    /// `shared.weight`); none if all do.
+    /// `shared.weight`). `None` if all do.
     fn reach(&self, path: &str) -> Option<Vec<usize>> {
         let _ = path;
         None
     }
 
-    /// Distribution of the first values of the parameter at this path. By default: one for `gamma`
-    /// and zero for other vectors, and PyTorch's for linear layers (`[inputs, outputs]`, as burn
-    /// has them) and for convolutions.
+    /// The distribution of the initial values of the parameter at this path. By default it is one
+    /// for `gamma`, zero for other vectors, and PyTorch's for linear layers (`[inputs, outputs]`,
+    /// as burn has them) and for convolutions.
     fn init(&self, path: &str, shape: &[usize]) -> Init {
         match shape {
             [_] if path.ends_with("gamma") => Init::Constant(1.0),
@@ -117,8 +117,8 @@ pub trait MultiTaskModule: Module + Sync + 'static {
     }
 }
 
-/// The random numbers of a pass: functions of the seed, step, feed, microbatch, place and element,
-/// and so the same for any number of workers.
+/// The random numbers of a pass. They are functions of the seed, step, feed, microbatch, place and
+/// element, so they are the same for any number of workers.
 #[derive(Debug)]
 pub struct Random<'a> {
     forward: &'a Forward<'a>,
@@ -126,9 +126,8 @@ pub struct Random<'a> {
 }
 
 impl Random<'_> {
-    /// Dropout of a share `rate`, in `[0, 1)`, of the elements of `x`, `[rows, ..]`, which are all
-    /// rows of the pass. An evaluation leaves them as they are. Each call in a module has another
-    /// `place`.
+    /// Drops a share `rate`, in `[0, 1)`, of the elements of `x`, `[rows, ..]`, which are all rows
+    /// of the pass. An evaluation drops nothing. Each call in a module needs another `place`.
     pub fn dropout<const D: usize>(&self, x: Tensor<D>, rate: f32, place: u16) -> Tensor<D> {
         self.forward.dropout(x, self.layer(place), rate)
     }
@@ -156,7 +155,7 @@ impl<M: MultiTaskModule> AnyModule for M {}
 mod sealed {
     use super::*;
 
-    /// What the network does with a module, whose type it doesn't know.
+    /// What the network needs of a module whose type it does not know.
     pub trait Erased: Send + Sync {
         fn output(&self, task: usize) -> usize;
         fn declare(&self, tasks: usize, scope: &mut Scope<'_>) -> Result<Vec<(usize, usize)>, String>;
@@ -194,14 +193,14 @@ mod sealed {
     }
 }
 
-/// Declares a module's parameters in the order in which it is visited, and looks for what would
-/// give other bits with other workers.
+/// Declares a module's parameters in the order in which they are visited, and refuses layers that
+/// would give other bits with other workers.
 struct Declaration<'a, 'b, M> {
     module: &'a M,
     /// The number of tasks.
     tasks: usize,
     scope: &'a mut Scope<'b>,
-    /// Names and types of the containers that the visitor is in.
+    /// The names and types of the containers that the visitor is in.
     path: Vec<(String, String)>,
     blocks: Vec<(usize, usize)>,
     refused: Option<String>,
@@ -309,7 +308,7 @@ impl ModuleArchitecture {
 /// A module with the blocks of its parameters.
 struct Bound {
     module: Box<dyn AnyModule>,
-    /// Number and length of each block, in the order in which the module is visited.
+    /// The number and the length of each block, in the order in which the module is visited.
     blocks: Vec<(usize, usize)>,
     first: LayerId,
 }

@@ -1,7 +1,8 @@
-//! Passes on any device, through burn's autodiff.
+//! Passes on any device, with burn's autodiff.
 //!
-//! Losses stay on the host: the heads' outputs come down, their derivatives go up, and the backward
-//! pass starts from `sum(outputs * derivatives)`, whose gradient by the outputs is the derivatives.
+//! Losses stay on the host. The heads' outputs are copied to the host, and their derivatives back
+//! to the device. The backward pass starts from `sum(outputs * derivatives)`, whose gradient with
+//! respect to the outputs is the derivatives.
 
 use std::sync::Arc;
 
@@ -124,7 +125,8 @@ impl Engine for Autodiff {
         Ok(())
     }
 
-    /// Burn can't walk a graph back twice, so each task has a pass of its own, with the same masks.
+    /// Burn can't go back through a graph twice, so each task has its own pass, with the same
+    /// masks.
     fn task_gradients(
         &self,
         pass: Pass,
@@ -177,7 +179,7 @@ fn value(shape: RowShape, input: &FeedInput<'_>, device: &Device) -> Value {
     }
 }
 
-/// The places of the targets that have no row, of which burn makes no tensor.
+/// The places of targets without rows. burn makes no tensor of them.
 fn without_rows(inputs: &[FeedInput<'_>]) -> impl Iterator<Item = (usize, usize)> {
     let empty = inputs.iter().enumerate().filter(|(_, input)| input.batch.rows == 0);
     empty.flat_map(|(i, input)| (0..input.targets.len()).map(move |j| (i, j)))

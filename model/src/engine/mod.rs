@@ -1,9 +1,9 @@
-//! Engines: what computes the passes of a network.
+//! Engines, which compute the passes of a network.
 //!
-//! The engine that is written by hand ([`host`]) is for the processor, and for networks whose
-//! layers it knows: it asks each layer ([`Layer::host`](crate::Layer::host)). Burn's autodiff
-//! ([`autodiff`]) is for every other network and device. Losses and their derivatives by the heads'
-//! outputs are computed on the host for both.
+//! The hand-written engine ([`host`]) is for the processor and for networks whose layers it knows:
+//! it asks each layer ([`Layer::host`](crate::Layer::host)). Burn's autodiff ([`autodiff`]) is for
+//! every other network and device. For both, losses and their derivatives with respect to the
+//! heads' outputs are computed on the host.
 
 pub(crate) mod autodiff;
 pub(crate) mod host;
@@ -19,7 +19,7 @@ use crate::{Device, ModelError};
 
 /// Receives a task's outputs: index of the input, index of its target, `[rows, outputs]`.
 pub(crate) type Each<'a> = dyn FnMut(usize, usize, &[f32]) + 'a;
-/// Receives a task's outputs and writes the loss's derivative by them.
+/// Receives a task's outputs and writes the derivative of the loss with respect to them.
 pub(crate) type Differentiate<'a> = dyn FnMut(usize, usize, &[f32], &mut [f32]) + 'a;
 
 /// Computes passes with the parameters that were set last. Each pass calls its function once for
@@ -31,8 +31,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// The outputs of every target.
     fn forward(&self, pass: Pass, inputs: &[FeedInput<'_>], each: &mut Each<'_>) -> Result<(), ModelError>;
 
-    /// Overwrites `gradient` with the gradient whose derivatives by the outputs are those that
-    /// `differentiate` writes.
+    /// Overwrites `gradient` with the gradient. `differentiate` writes the derivatives with respect
+    /// to the outputs.
     fn combined_gradient(
         &self,
         pass: Pass,

@@ -10,8 +10,8 @@ use crate::scope::{LayerId, Param, Scope};
 use crate::value::{RowShape, Value};
 
 /// A two-dimensional convolution with square kernels, as PyTorch's `Conv2d`: `weight` is
-/// `[channels, channels before, kernel, kernel]`, `bias` is `[channels]`. Each side of the image
-/// gets `kernel / 2` (rounded down) zeros, so that odd kernels of stride 1 keep the image's size.
+/// `[channels, channels before, kernel, kernel]`, `bias` is `[channels]`. Each side of the image is
+/// padded with `kernel / 2` (rounded down) zeros, so odd kernels of stride 1 keep the image's size.
 #[derive(Debug)]
 pub struct Conv {
     weight: Param<4>,

@@ -58,14 +58,14 @@ impl Layer for Dense {
 pub struct Hidden {
     /// The function after the norm.
     pub activation: Activation,
-    /// Share of the outputs that is dropped in training, in `[0, 1)`.
+    /// The share of the outputs that is dropped in training, in `[0, 1)`.
     pub dropout: f32,
     /// Whether there is a layer norm before the activation.
     pub layer_norm: bool,
 }
 
 impl Hidden {
-    /// Appends one hidden layer to `stack`, which gives vectors.
+    /// Appends one hidden layer to `stack`, whose output is vectors.
     pub fn push(&self, outputs: usize, stack: &mut Stack, scope: &mut Scope<'_>) {
         let dense = Dense::new(stack.output().width(), outputs, scope);
         let id = dense.id();

@@ -9,8 +9,9 @@ use crate::initial::Init;
 use crate::scope::{Param, Scope};
 use crate::value::{RowShape, Value};
 
-/// Looks the ids of a table's row up in tables of vectors, one a column, and puts these vectors
-/// after the row's numbers. Column `c` has the parameter `embedding.c.weight`, `[rows, width]`.
+/// Looks the ids of a table's row up in tables of vectors, one for each column, and appends these
+/// vectors to the row's numbers. Column `c` has the parameter `embedding.c.weight`, `[rows,
+/// width]`.
 #[derive(Debug)]
 pub struct Embedding {
     dense: usize,

@@ -11,7 +11,7 @@ pub struct Flatten {
 }
 
 impl Flatten {
-    /// For rows of this shape.
+    /// A layer for rows of this shape.
     pub fn new(input: RowShape) -> Self {
         Self { width: input.width() }
     }

@@ -1,8 +1,8 @@
 //! Layers: one file each.
 //!
 //! A [`Layer`] is written once, over burn tensors, and burn's autodiff differentiates it on every
-//! device. It also says what it is to the engine that is written by hand ([`HostLayer`]), if that
-//! engine can compute it. A [`Stack`] is layers one after the other.
+//! device. It also describes itself to the hand-written engine ([`HostLayer`]), if that engine can
+//! compute it. A [`Stack`] is several layers one after the other.
 
 mod activation;
 mod conv;
@@ -40,10 +40,10 @@ pub trait Layer: fmt::Debug + Send + Sync {
         0
     }
 
-    /// The output for rows `x`, whose shape is the one that the layer was made for.
+    /// The output for rows `x`. Their shape is the one that the layer was made for.
     fn forward(&self, x: Value, forward: &Forward<'_>) -> Value;
 
-    /// How the engine that is written by hand computes it, if it can.
+    /// How the hand-written engine computes the layer, if it can.
     fn host(&self) -> Option<HostLayer> {
         None
     }
@@ -63,23 +63,23 @@ pub enum HostLayer {
         /// `b`, `[outputs]`.
         bias: Range<usize>,
     },
-    /// Layer normalisation of what a dense layer gives.
+    /// Layer normalisation of a dense layer's output.
     LayerNorm {
-        /// What each column is multiplied by.
+        /// The factor of each column.
         scale: Range<usize>,
-        /// What is added to each column.
+        /// The number that is added to each column.
         shift: Range<usize>,
     },
     /// The function after a dense layer or its norm.
     Activation(Activation),
     /// Dropout: before all other layers of a head, or after an activation.
     Dropout {
-        /// What names its random numbers.
+        /// The number that names its random numbers.
         layer: LayerId,
-        /// Share that is dropped.
+        /// The share that is dropped.
         rate: f32,
     },
-    /// Another view of the same numbers.
+    /// The same numbers as vectors.
     Flatten,
     /// Embeddings after dense columns: before all other layers of an encoder.
     Embedding {
@@ -98,7 +98,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// No layer yet, for rows of this shape.
+    /// A stack without layers, for rows of this shape.
     pub fn new(input: RowShape) -> Self {
         Self { input, layers: Vec::new() }
     }
@@ -114,7 +114,7 @@ impl Stack {
         self.layers.extend(other.layers);
     }
 
-    /// Makes images vectors, if these are images.
+    /// Appends a layer that turns images into vectors, if the output is images.
     pub fn flatten(&mut self) {
         if let shape @ RowShape::Image { .. } = self.output() {
             self.push(Flatten::new(shape));
@@ -146,7 +146,7 @@ impl Stack {
         self.layers().fold(x, |x, layer| layer.forward(x, forward))
     }
 
-    /// How the engine that is written by hand computes the layers, if it can compute each of them.
+    /// How the hand-written engine computes the layers, if it can compute each of them.
     pub(crate) fn host(&self) -> Option<Vec<HostLayer>> {
         self.layers().map(Layer::host).collect()
     }

@@ -8,11 +8,11 @@ use crate::initial::Init;
 use crate::scope::{Param, Scope};
 use crate::value::{RowShape, Value};
 
-/// Added to the variance before the root, as PyTorch does.
+/// The number that is added to the variance before the root, as in PyTorch.
 const EPSILON: f64 = 1e-5;
 
-/// Layer normalisation of vectors (Ba et al., 2016): each row has mean 0 and variance 1, then a
-/// scale (`weight`) and a shift (`bias`) by column.
+/// Layer normalisation of vectors (Ba et al., 2016): each row gets mean 0 and variance 1, then a
+/// scale (`weight`) and a shift (`bias`) for each column.
 #[derive(Debug)]
 pub struct LayerNorm {
     scale: Param<1>,
@@ -20,7 +20,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// For vectors of that width.
+    /// A layer for vectors of this width.
     pub fn new(width: usize, scope: &mut Scope<'_>) -> Self {
         Self {
             scale: scope.parameter("weight", [width], Init::Constant(1.0)),
@@ -46,7 +46,7 @@ impl Layer for LayerNorm {
 }
 
 /// Group normalisation of images (Wu and He, ECCV 2018): the values of each group of channels of an
-/// image have mean 0 and variance 1, then a scale (`weight`) and a shift (`bias`) by channel.
+/// image get mean 0 and variance 1, then a scale (`weight`) and a shift (`bias`) for each channel.
 #[derive(Debug)]
 pub struct GroupNorm {
     groups: usize,
@@ -56,7 +56,7 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// For images of this shape, whose `channels` are a multiple of `groups`.
+    /// A layer for images of this shape. `channels` is a multiple of `groups`.
     pub fn new(groups: usize, channels: usize, shape: RowShape, scope: &mut Scope<'_>) -> Self {
         Self {
             groups,
@@ -82,7 +82,7 @@ impl Layer for GroupNorm {
     }
 }
 
-/// Each row with mean 0 and variance 1.
+/// Each row, with mean 0 and variance 1.
 fn normalise(x: Tensor<2>) -> Tensor<2> {
     let centred = x.clone() - x.mean_dim(1);
     let variance = (centred.clone() * centred.clone()).mean_dim(1);

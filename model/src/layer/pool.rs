@@ -7,8 +7,8 @@ use super::Layer;
 use crate::forward::Forward;
 use crate::value::{RowShape, Value};
 
-/// The largest value of each square of pixels, by channel; squares do not overlap, and pixels that
-/// fill none are left out.
+/// The largest value of each square of pixels, by channel. Squares do not overlap. Pixels at the
+/// border that do not fill a square are left out.
 #[derive(Debug)]
 pub struct MaxPool {
     size: usize,
@@ -16,8 +16,8 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    /// Squares of `size` times `size` pixels of rows of this shape; none if these are no images or
-    /// smaller ones.
+    /// A layer with squares of `size` times `size` pixels, for rows of this shape. `None` if they
+    /// are not images, or smaller than a square.
     pub fn new(size: usize, input: RowShape) -> Option<Self> {
         let RowShape::Image { channels, height, width } = input else { return None };
         let output = RowShape::Image { channels, height: height / size, width: width / size };
@@ -35,14 +35,14 @@ impl Layer for MaxPool {
     }
 }
 
-/// The mean of each channel over the whole image: a vector with one value a channel.
+/// The mean of each channel over the whole image: a vector with one value for each channel.
 #[derive(Debug)]
 pub struct MeanPool {
     channels: usize,
 }
 
 impl MeanPool {
-    /// For rows of this shape, each number of a vector being a channel.
+    /// A layer for rows of this shape. Each number of a vector counts as a channel.
     pub fn new(input: RowShape) -> Self {
         match input {
             RowShape::Image { channels, .. } => Self { channels },

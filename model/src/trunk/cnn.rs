@@ -22,19 +22,19 @@ pub(super) const ENTRY: Entry<TrunkFn> = Entry::built_in(
 pub struct Cnn {
     /// Channels of each block.
     channels: Vec<usize>,
-    /// Side of the kernels.
+    /// The side of the kernels.
     kernel: usize,
     /// Pixels between two places of a kernel.
     stride: usize,
-    /// Groups of the group norm; none without a norm.
+    /// The number of groups of the group norm. `None`: no norm.
     groups: Option<usize>,
     activation: Activation,
-    /// Side of the squares of which the largest value stays; none without pooling.
+    /// The side of the squares from which the largest value is kept. `None`: no pooling.
     pool: Option<usize>,
     /// Share of each block's outputs that is dropped in training, in `[0, 1)`.
     dropout: f32,
     ending: Ending,
-    /// Of an encoder: the width of a fully connected layer at the end.
+    /// The width of a fully connected layer at the end of an encoder.
     width: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ impl Cnn {
     /// Reads the parameters. An encoder may end in a fully connected layer of the width `width`.
     ///
     /// # Errors
-    /// [`Invalid`] for values that can't be.
+    /// [`Invalid`] if a value is not allowed.
     pub fn read(reader: &mut Reader<'_>, role: Role) -> Result<Box<dyn TrunkKind>, Invalid> {
         let channels =
             reader.counts("channels", &[32, 64], 1..=WIDTH_MAX, "the channels of each convolution; at least one")?;

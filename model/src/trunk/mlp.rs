@@ -21,9 +21,9 @@ pub(super) const ENTRY: Entry<TrunkFn> = Entry::built_in(
 pub struct Mlp {
     /// The width of each layer.
     widths: Vec<usize>,
-    /// What the layers have in common.
+    /// The settings that the layers share.
     style: Hidden,
-    /// Whether the last width is missing: an encoder that names none, before a trunk without one.
+    /// Whether the last width is missing: the encoder names none, and the trunk has none.
     unfinished: bool,
 }
 
@@ -32,7 +32,7 @@ impl Mlp {
     /// `hidden`.
     ///
     /// # Errors
-    /// [`Invalid`] for values that can't be.
+    /// [`Invalid`] if a value is not allowed.
     pub fn read(reader: &mut Reader<'_>, role: Role) -> Result<Box<dyn TrunkKind>, Invalid> {
         let default: &[u64] = if role.is_trunk() { &[128, 64] } else { &[] };
         let hidden = reader.counts(

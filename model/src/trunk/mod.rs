@@ -28,7 +28,7 @@ pub static TRUNKS: Registry<TrunkFn> = Registry::new("trunk", &[mlp::ENTRY, cnn:
 pub enum Role {
     /// The layers that tasks share.
     Trunk,
-    /// The layers of one feed before these. What its table does not say is the trunk's.
+    /// The layers of one feed before the trunk. Defaults are the trunk's values.
     Encoder {
         /// The trunk's activation.
         activation: Activation,
@@ -37,7 +37,8 @@ pub enum Role {
     },
 }
 
-/// Wider layers than this are slips of the keyboard, and would end in a failed allocation.
+/// The widest layer. A larger number is probably a typing error, and would end in a failed
+/// allocation.
 const WIDTH_MAX: u64 = 1 << 20;
 
 impl Role {
@@ -61,8 +62,8 @@ impl Role {
         }
     }
 
-    /// Reads an encoder's `width`, by default the trunk's first; none if there is neither, and for
-    /// a trunk.
+    /// Reads an encoder's `width`. Default: the trunk's first width. `None` if there is neither,
+    /// and for a trunk.
     ///
     /// # Errors
     /// [`Invalid`] if it is no whole number of at least 1.
@@ -94,10 +95,10 @@ pub trait TrunkKind: fmt::Debug + Send + Sync {
     /// [`ModelError`] if the layers can't take such rows.
     fn build(&self, input: RowShape, scope: &mut Scope<'_>) -> Result<Stack, ModelError>;
 
-    /// The function after its hidden layers. Encoders and heads that name none have it too.
+    /// The activation after its hidden layers. It is the default of encoders and heads.
     fn activation(&self) -> Activation;
 
-    /// The width of an encoder that names none; none if encoders have no width then.
+    /// The width of an encoder that gives none. `None` if encoders have no width then.
     fn entry_width(&self) -> Option<usize> {
         None
     }

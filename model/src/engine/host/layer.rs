@@ -4,22 +4,22 @@ use super::plan::FusedDense;
 use super::product::{Matrix, multiply};
 use crate::activation::Activation;
 
-/// Added to the variance before the root, as PyTorch's LayerNorm does.
+/// The number that is added to the variance before the root, as in PyTorch's LayerNorm.
 const NORM_EPSILON: f32 = 1e-5;
 
-/// What the forward pass of a layer leaves for the layer after it and for the backward pass.
-/// Buffers are kept from one microbatch to the next.
+/// The results of a layer's forward pass that the next layer and the backward pass need. Buffers
+/// are kept from one microbatch to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
     /// The layer's output, `[rows, outputs]`.
     pub(crate) out: Vec<f32>,
-    /// What the activation's derivative needs, where that is not `out`.
+    /// The input of the activation's derivative, if it is not `out`.
     kept: Vec<f32>,
     /// The row before the layer norm's scale and shift.
     normal: Vec<f32>,
     /// 1 / standard deviation of each row.
     inverse_std: Vec<f32>,
-    /// Factors of the dropout: 0 or `1 / (1 - p)`; empty without.
+    /// The factors of the dropout, 0 or `1 / (1 - p)`. Empty without dropout.
     mask: Vec<f32>,
 }
 
@@ -30,7 +30,7 @@ impl Passed {
         &mut self.mask
     }
 
-    /// No dropout in this pass.
+    /// Removes the mask: this pass has no dropout.
     pub(crate) fn clear_mask(&mut self) {
         self.mask.clear();
     }
@@ -136,7 +136,7 @@ pub(crate) fn input_gradient(
     multiply(out, add, Matrix::new(delta, rows, layer.outputs), weight.columns(columns.start, columns.len()));
 }
 
-/// `values *= factors`; no factors leave them as they are.
+/// `values *= factors`. Without factors the values do not change.
 pub(crate) fn multiply_by(values: &mut [f32], factors: &[f32]) {
     values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
 }

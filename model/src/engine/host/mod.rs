@@ -1,8 +1,8 @@
 //! Passes on the processor: forward and backward by hand over the flat vectors.
 //!
-//! The encoded rows of all feeds lie one below the other in one matrix, so that the trunk is one
-//! product a layer and pass, and every block's gradient is written in its place by one product. No
-//! sum is split over threads, so the bits do not depend on their number.
+//! The encoded rows of all feeds are in one matrix, one below the other. So a layer of the trunk
+//! takes one product in a pass, and one product writes each block's gradient in its place. No sum
+//! is split over threads, so the bits do not depend on their number.
 
 mod layer;
 mod plan;
@@ -19,7 +19,7 @@ use crate::pass::{FeedInput, Pass};
 use crate::structure::Structure;
 use crate::{Layout, ModelError, dropout};
 
-/// The plan, the parameters and the buffers that passes leave to each other.
+/// The plan, the parameters and the buffers that passes reuse.
 #[derive(Debug)]
 pub(crate) struct Host {
     structure: Arc<Structure>,
@@ -46,21 +46,22 @@ struct Buffers {
 
 #[derive(Debug, Default)]
 struct Encoded {
-    /// Dense columns and embeddings side by side; not used without embeddings.
+    /// Dense columns and embeddings side by side. Not used without embeddings.
     input: Vec<f32>,
     layers: Vec<Passed>,
 }
 
 #[derive(Debug, Default)]
 struct HeadPassed {
-    /// The trunk's output after the head's dropout, and the factors; not used without.
+    /// The trunk's output after the head's dropout, and the factors. Not used without dropout.
     input: Vec<f32>,
     mask: Vec<f32>,
     layers: Vec<Passed>,
 }
 
 impl Host {
-    /// The engine for a structure; none if one of its layers has no form that is written by hand.
+    /// The engine for a structure. `None` if the hand-written engine does not know one of its
+    /// layers.
     pub(crate) fn new(structure: &Arc<Structure>) -> Option<Self> {
         let plan = Arc::new(HostPlan::of(structure)?);
         Some(Self { structure: Arc::clone(structure), plan, parameters: Vec::new(), buffers: Mutex::default() })

@@ -1,4 +1,5 @@
-//! What the engine that is written by hand computes: each dense layer with what follows it as one.
+//! The layers that the hand-written engine computes: each dense layer together with what follows
+//! it.
 
 use std::ops::Range;
 
@@ -40,7 +41,7 @@ pub(super) struct HostEmbedding {
     pub(super) weight: Range<usize>,
 }
 
-/// What brings one feed's rows to the trunk.
+/// The layers between one feed's rows and the trunk.
 #[derive(Debug)]
 pub(super) struct HostEncoder {
     /// Dense columns of the feed.
@@ -59,7 +60,7 @@ impl HostEncoder {
 /// The layers of one task; at least one.
 #[derive(Debug)]
 pub(super) struct HostHead {
-    /// Of the head's input.
+    /// Dropout of the head's input.
     pub(super) dropout: Option<HostDropout>,
     pub(super) layers: Vec<FusedDense>,
 }
@@ -67,20 +68,20 @@ pub(super) struct HostHead {
 /// The whole network.
 #[derive(Debug)]
 pub(super) struct HostPlan {
-    /// By feed.
+    /// The encoders, by feed.
     pub(super) encoders: Vec<HostEncoder>,
     pub(super) trunk: Vec<FusedDense>,
     /// Width of the trunk's input.
     pub(super) trunk_inputs: usize,
     /// Width of the trunk's output, which is every head's input.
     pub(super) trunk_outputs: usize,
-    /// By task.
+    /// The heads, by task.
     pub(super) heads: Vec<HostHead>,
 }
 
 impl HostPlan {
-    /// The plan of a structure; none if one of its layers has no form that is written by hand, or
-    /// if tasks do not share one trunk.
+    /// The plan of a structure. `None` if the hand-written engine does not know one of its layers,
+    /// or if tasks do not share one trunk.
     pub(super) fn of(structure: &Structure) -> Option<Self> {
         let trunk = structure.architecture.shared()?;
         Some(Self {
@@ -119,7 +120,8 @@ fn head(stack: &Stack) -> Option<HostHead> {
     (!layers.is_empty()).then_some(HostHead { dropout, layers })
 }
 
-/// Dense layers with what follows each; none if something stands where it can't be computed.
+/// Dense layers with what follows each of them. `None` if a layer is at a place where it can't be
+/// computed.
 fn fused(layers: &[HostLayer]) -> Option<Vec<FusedDense>> {
     let mut dense: Vec<FusedDense> = Vec::new();
     for layer in layers {

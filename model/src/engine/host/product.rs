@@ -1,10 +1,10 @@
-//! The three products of a dense layer, straight between slices of the flat vectors: no copy, no
-//! transposition.
+//! The three products of a dense layer, directly between slices of the flat vectors, without
+//! copying or transposing.
 
 use gemm::Parallelism;
 
-/// Below so many multiply-adds a product stays on one thread. Splitting never changes a sum's
-/// order, so never a bit.
+/// The number of multiply-adds from which a product is split over threads. Splitting never changes
+/// a sum's order, so never a bit.
 const PARALLEL_FROM: usize = 128 * 128 * 128;
 
 /// A matrix in a slice: element `[i, j]` is at `i * row_stride + j * column_stride`.

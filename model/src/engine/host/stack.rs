@@ -12,7 +12,7 @@ pub(super) fn dropped(pass: Pass, dropout: Option<HostDropout>) -> Option<(Micro
     dropout.and_then(|dropout| Some((dropout::active(pass, dropout.rate)?, dropout)))
 }
 
-/// Fills the layers' dropout masks; `feeds` says which rows of the matrix are which feed's.
+/// Fills the layers' dropout masks. `feeds` says which rows of the matrix belong to which feed.
 pub(super) fn masks(layers: &[FusedDense], passed: &mut [Passed], pass: Pass, feeds: &[(usize, Range<usize>)]) {
     let rows = feeds.last().map_or(0, |(_, span)| span.end);
     for (layer, passed) in layers.iter().zip(passed) {
@@ -42,9 +42,9 @@ pub(super) fn output(passed: &[Passed]) -> &[f32] {
     passed.last().map_or(&[], |passed| &passed.out)
 }
 
-/// Walks back from `delta`, the gradient of the last layer's output, and writes the gradients of
-/// the parameters. Leaves in `delta` what [`layer::input_gradient`] of the first layer takes;
-/// without layers, `delta` stays as it is.
+/// The backward pass from `delta`, the gradient of the last layer's output. Writes the gradients of
+/// the parameters. Leaves in `delta` what [`layer::input_gradient`] of the first layer needs;
+/// without layers, `delta` does not change.
 #[allow(clippy::too_many_arguments)] // two scratch vectors and the four sides of a backward pass
 pub(super) fn backward(
     layers: &[FusedDense],
@@ -67,8 +67,8 @@ pub(super) fn backward(
     }
 }
 
-/// Writes the gradient of the embedding tables: each looked-up row's is added to its place, in the
-/// order of the rows. `columns` are those of the embeddings in `looked_up`.
+/// Writes the gradient of the embedding tables. The gradient of each looked-up row is added to its
+/// place, in the order of the rows. `columns` are those of the embeddings in `looked_up`.
 pub(super) fn scatter(
     encoder: &HostEncoder,
     input: &FeedInput<'_>,
