@@ -11,7 +11,7 @@ pub enum Event {
     Joined(WorkerId),
     /// A worker can compute.
     Ready(WorkerId),
-    /// A worker gave a sign of life.
+    /// A worker sent a heartbeat.
     Beat(WorkerId),
     /// A worker is gone.
     Lost(WorkerId, Departure),
@@ -98,8 +98,8 @@ pub enum Departure {
     /// It was silent for longer than the lease.
     #[error("it was silent for {0:?}")]
     Silent(Duration),
-    /// It gave signs of life but did not answer: its stream is cut without notice, or its
-    /// computation hangs.
+    /// It sent heartbeats but did not answer: its stream is cut without notice, or its computation
+    /// hangs.
     #[error("it did not answer for {0:?}")]
     Unanswered(Duration),
     /// It went by itself, or was told to go.

@@ -28,8 +28,8 @@
 //! If a worker is lost or fails, its work returns to the queue and others get it within the same
 //! phase. If a worker is a straggler, another worker computes the same, and the straggler gets
 //! nothing more until it has answered. A worker may join in any phase: it gets waiting work at
-//! once, and a share of the microbatches from the next step on. A worker that gives signs of life
-//! but does not answer is dismissed, and may come back.
+//! once, and a share of the microbatches from the next step on. A worker that sends heartbeats but
+//! does not answer is dismissed, and may come back.
 //!
 //! # What must hold
 //!

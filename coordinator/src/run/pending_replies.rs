@@ -1,8 +1,8 @@
 //! The replies that a worker still has to send, and how long they are waited for.
 //!
 //! A straggler's work is given to others long before these limits ([`super::WorkQueue`]). This
-//! module is about the worker itself: its signs of life travel on a connection of their own, so
-//! they may go on while the stream of work is cut or a computation hangs.
+//! module is about the worker itself: its heartbeats travel on a connection of their own, so they
+//! may go on while the stream of work is cut or a computation hangs.
 
 use std::{collections::BTreeMap, time::Duration};
 

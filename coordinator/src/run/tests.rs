@@ -242,7 +242,7 @@ impl Theatre {
         }
     }
 
-    /// Lets time pass, with signs of life of all workers.
+    /// Lets time pass, with heartbeats of all workers.
     fn pass(&mut self, milliseconds: u64) {
         self.now += Duration::from_millis(milliseconds);
         let workers: Vec<WorkerId> = self.run.ready().collect();

@@ -13,7 +13,7 @@ pub struct WorkerId(pub u64);
 pub(super) struct Worker {
     /// Whether it has loaded its data and can compute.
     pub ready: bool,
-    /// When it last gave a sign of life.
+    /// When it last sent a heartbeat.
     pub seen: Duration,
     /// The work that it was given and has not answered yet.
     pub pending_replies: PendingReplies,

@@ -38,7 +38,7 @@ pub(super) struct WorkerConnection {
     results: Option<(Arc<Region>, bool)>,
     /// The version of the parameters that the worker was sent last.
     sent_version: Option<u64>,
-    /// How many messages the worker has heard, by its last sign of life.
+    /// How many messages the worker has heard, by its last heartbeat.
     heard: u64,
     /// When a message last got through in either direction, or the worker was busy.
     through: Duration,
@@ -157,7 +157,7 @@ impl WorkerConnection {
         self.through = now;
     }
 
-    /// Takes what a sign of life says of the stream.
+    /// Takes what a heartbeat says of the stream.
     pub(super) fn note_activity(&mut self, now: Duration, heard: u64, busy: bool) {
         if busy || heard != self.heard {
             self.through = now;

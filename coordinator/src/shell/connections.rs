@@ -96,7 +96,7 @@ impl Connections {
         envelope.run == self.run_id && envelope.epoch == self.epoch && envelope.lease == worker.0
     }
 
-    /// Whether a sign of life is for the present run and epoch, and of a worker that is connected.
+    /// Whether a heartbeat is for the present run and epoch, and of a worker that is connected.
     pub(super) fn knows(&self, beat: &Beat) -> bool {
         beat.run == self.run_id && beat.epoch == self.epoch && self.by_worker.contains_key(&WorkerId(beat.lease))
     }

@@ -119,8 +119,8 @@ impl Shell {
         self.tell(Event::Result { worker, work });
     }
 
-    /// Dismisses workers that say in their signs of life that they are idle, while they owe an
-    /// answer and nothing gets through to them: their stream is cut without notice.
+    /// Dismisses workers that say in their heartbeats that they are idle, while they owe an answer
+    /// and nothing gets through to them: their stream is cut without notice.
     pub(super) fn dismiss_stuck(&mut self) {
         let patience = STUCK_LEASES * self.run.settings().lease;
         for (worker, stuck) in self.connections.stuck(self.started.elapsed(), patience) {

@@ -64,7 +64,7 @@ fn a_worker_that_never_answers_is_dismissed_and_the_next_does_its_work() {
     let mut theatre = Theatre::new(settings(4, 3));
     theatre.join(1);
     theatre.answer_step();
-    // The limit is four leases and twenty times the usual 200 ms for all its work. Signs of life go
+    // The limit is four leases and twenty times the usual 200 ms for all its work. Heartbeats go
     // on.
     (0..22).for_each(|_| theatre.pass(1000));
     assert_eq!(theatre.run.ready().count(), 1, "too soon");
