@@ -36,7 +36,7 @@ const GROWTH_MAX: u64 = 96 << 20;
 /// computes.
 fn beat(coordinator: &Coordinator, peer: &Peer) {
     let address: Address = coordinator.address.parse().expect("an address");
-    let v1::Envelope { run, epoch, lease, .. } = peer.stay.clone();
+    let v1::Envelope { run, epoch, lease, .. } = peer.session.clone();
     peer.runtime.spawn(async move {
         let mut client = connect(&address, &Access::default(), Duration::from_secs(20)).await.expect("connects");
         let mut sequence = 0;

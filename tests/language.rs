@@ -6,6 +6,16 @@ use std::path::{Path, PathBuf};
 const COLUMNS_MAX: usize = 100;
 /// Beginnings of a doc comment that make sense only after the line before.
 const DEPENDENT: [&str; 6] = ["...", "And ", "The same", "These", "Which", "Whose"];
+/// Phrases of comments that hide what is meant, with what to write instead.
+const OBSCURE: [(&str, &str); 5] = [
+    ("; none if ", "`None` if"),
+    ("; none for ", "`None` for"),
+    ("where nobody ", "if no worker, user, ... does"),
+    ("whoever ", "a peer, user, ... that"),
+    ("told apart from 0", "significant"),
+];
+/// Words after "is no" and "are no" with which these do not mean "is not a".
+const AFTER_NO: [&str; 8] = ["longer", "more", "less", "further", "better", "larger", "smaller", "other"];
 
 /// All Rust files of the repository.
 fn sources() -> Vec<PathBuf> {
@@ -43,6 +53,24 @@ fn found(is_wrong: impl Fn(&str, &str) -> bool) -> Vec<String> {
     places
 }
 
+/// The text of a line that is a comment.
+fn comment(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("//").map(|text| text.trim_start_matches(['/', '!', ' ']))
+}
+
+/// Whether a comment says "is no X" instead of "is not an X".
+fn denies_a_noun(text: &str) -> bool {
+    let words: Vec<&str> = text.split(' ').collect();
+    words.windows(4).any(|words| {
+        let [before, is, no, after] = words else { return false };
+        let is_of_there = before.eq_ignore_ascii_case("there");
+        matches!(*is, "is" | "are")
+            && *no == "no"
+            && !is_of_there
+            && !AFTER_NO.iter().any(|word| after.starts_with(word))
+    })
+}
+
 /// The text of a line of a doc comment.
 fn documentation(line: &str) -> Option<&str> {
     let line = line.trim_start();
@@ -73,4 +101,13 @@ fn doc_comments_stand_alone() {
         "say what each of these is, without the line before and without {DEPENDENT:?}:\n{}",
         places.join("\n")
     );
+}
+
+#[test]
+fn comments_say_what_they_mean() {
+    let is_obscure = |line: &str, _: &str| {
+        comment(line).is_some_and(|text| denies_a_noun(text) || OBSCURE.iter().any(|(phrase, _)| text.contains(phrase)))
+    };
+    let places = found(is_obscure);
+    assert!(places.is_empty(), "write \"is not a\" instead of \"is no\", and {OBSCURE:?}:\n{}", places.join("\n"));
 }

@@ -1,11 +1,14 @@
-//! Times weightings on one gradient matrix, for `scripts/bench/aggregation`.
+//! Measures weightings on one gradient matrix, for `scripts/bench/aggregation`.
 //!
 //! usage: time MATRIX TASKS REPEAT WEIGHTING...
 //!
-//! MATRIX is a file of little-endian f32, row by row; a WEIGHTING is TOML without line ends
-//! (`method = "cagrad"; c = 0.5`), or `gramian` for G alone, or `read` for reading the matrix once,
-//! as whoever looks whether all of it is finite does. For each of them a line of JSON:
-//! `{"name", "seconds": [..]}`.
+//! MATRIX is a file of little-endian f32, row by row. A WEIGHTING is one of:
+//!
+//! - TOML without line ends (`method = "cagrad"; c = 0.5`);
+//! - `gramian` for G alone;
+//! - `read` for reading the matrix once, to check that all values are finite.
+//!
+//! The output has a line of JSON for each of them: `{"name", "seconds": [..]}`.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -56,7 +59,7 @@ fn time<T>(repeat: usize, seconds: &mut Vec<f64>, mut work: impl FnMut() -> T) {
     }
 }
 
-/// A first step from the gradients to the direction.
+/// The first step, from the gradients to the direction.
 fn prepared(weighting: &Weighting, tasks: usize) -> Result<impl Fn(&[&[f32]]) -> Vec<f32>, Invalid> {
     let names: Vec<String> = (0..tasks).map(|task| format!("t{task}")).collect();
     let method = weighting.build(&names.iter().map(String::as_str).collect::<Vec<_>>())?;

@@ -42,7 +42,7 @@ pub struct Parameter {
 pub enum Preset {
     /// This value.
     Value(Value),
-    /// Something that is no fixed value, in words: `none`, `the trunk's`.
+    /// Something that is not a fixed value, in words: `none`, `the trunk's`.
     Words(&'static str),
     /// It has to be given.
     Required,

@@ -225,7 +225,7 @@ fn min_cosine(gramian: &Gramian, alpha: &[f64]) -> Option<f64> {
     gramian.cosines_with(alpha).into_iter().flatten().reduce(f64::min)
 }
 
-/// The smallest cosine of a gradient with a recorded direction that is no weighted sum.
+/// The smallest cosine of a gradient with a recorded direction that is not a weighted sum.
 fn recorded_min_cosine(gramian: &Gramian, record: &journal::WeightingRecord) -> Option<f64> {
     let (products, length) = (record.products.as_ref()?, record.direction_norm?.0);
     let cosines = products.iter().zip(gramian.norms()).filter(|(_, norm)| *norm > 0.0);

@@ -22,7 +22,7 @@ pub struct Peer {
     pub to: mpsc::Sender<v1::WorkerMessage>,
     from: tonic::Streaming<v1::CoordinatorMessage>,
     /// The run, epoch and lease of its session, from the welcome on.
-    pub stay: v1::Envelope,
+    pub session: v1::Envelope,
     pub parameters: Vec<f32>,
     /// The coordinator's parameters and this worker's vectors, if both are on one machine.
     shared: Option<(Region, Region)>,
@@ -59,8 +59,8 @@ impl Peer {
             let (to, messages) = mpsc::channel(64);
             to.send(first).await.expect("there is room");
             let from = client.work(ReceiverStream::new(messages)).await?.into_inner();
-            let stay = v1::Envelope::default();
-            Ok(Peer { runtime: Arc::clone(runtime), to, from, stay, parameters: Vec::new(), shared: None })
+            let session = v1::Envelope::default();
+            Ok(Peer { runtime: Arc::clone(runtime), to, from, session, parameters: Vec::new(), shared: None })
         })
     }
 
@@ -78,7 +78,7 @@ impl Peer {
     pub fn join_with(coordinator: &Coordinator, runtime: &Arc<Runtime>, fingerprint: Option<&str>) -> (Peer, Computer) {
         let mut peer = Peer::hello(coordinator, runtime, hello(1));
         let (envelope, Said::Welcome(welcome)) = peer.hear().expect("an answer") else { panic!("a welcome") };
-        peer.stay = envelope.clone();
+        peer.session = envelope.clone();
         let is_local = coordinator.address.starts_with("unix:");
         assert_eq!(welcome.shared_memory.is_some(), is_local, "a peer over TCP is not local, whatever it says");
         let parameters = welcome.parameters as usize;

@@ -29,7 +29,7 @@ impl Metric for R2 {
         let rows = measured.rows();
         mean(measured.errors().map(|sums| {
             let total = sums.centred_squared - sums.centred * sums.centred / rows;
-            // Less than the rounding of the two sums is no variance.
+            // Less than the rounding of the two sums counts as no variance.
             (rows > 1.0 && total > 1e-12 * sums.centred_squared).then(|| 1.0 - sums.squared / total)
         }))
     }
