@@ -1,5 +1,4 @@
-//! Metrics through a network whose outputs are its features: no trunk, and a head that passes them
-//! on.
+//! Metrics of a network whose outputs are its features.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
