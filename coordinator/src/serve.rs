@@ -111,7 +111,7 @@ async fn end_tracking(
     let notice = |left| tracing::warn!(left, "the run is over and waits for the tracking server; interrupt to go");
     let interrupted = async {
         while let Some(request) = requests.recv().await {
-            if request == Request::Interrupt {
+            if request == RunRequest::Interrupt {
                 return;
             }
         }
