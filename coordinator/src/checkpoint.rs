@@ -28,7 +28,8 @@
 //!
 //! # What it leaves out
 //!
-//! This module knows no model: a [`SavedBlock`] is a name, a shape and an offset into one flat vector.
+//! This module knows no model: a [`SavedBlock`] is a name, a shape and an offset into one flat
+//! vector.
 
 mod error;
 mod files;

@@ -102,7 +102,7 @@ impl MlflowBatch {
                 path.extend(worker.as_deref());
                 self.add_metrics(&path, metrics, time_ms, *step);
             }
-            // One number a run is no curve.
+            // One number in a run does not make a curve.
             Record::Observed { observation: Observation::Finished { metrics, .. }, .. } => {
                 metrics.iter().for_each(|(name, Number(value))| {
                     self.add_tag(&format!("trunkline.{name}"), &value.to_string());

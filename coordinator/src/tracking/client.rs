@@ -177,8 +177,7 @@ pub(super) fn check_address(uri: &str) -> Result<(), TrackingError> {
     }
 }
 
-/// Follows redirects of the server to itself only. At another server the login would be known to
-/// whoever answers there.
+/// Follows redirects of the server to itself only. Another server would learn the login.
 fn redirect(attempt: Attempt<'_>) -> Action {
     let first = attempt.previous().first().map(Url::origin);
     if first == Some(attempt.url().origin()) && attempt.previous().len() <= REDIRECTS_MAX {
