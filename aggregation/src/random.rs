@@ -21,7 +21,7 @@ pub enum Purpose {
     Dropout = 2,
     /// The order of rows in an epoch; indices: feed, microbatch, epoch.
     Shuffle = 3,
-    /// Which rows train, validate and test.
+    /// The rows that train, validate and test.
     Split = 4,
     /// The partition that a row is in.
     Partition = 5,

@@ -110,7 +110,7 @@ impl Train {
     }
 }
 
-/// Which checkpoints a run writes and keeps.
+/// The checkpoints that a run writes and keeps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointSettings {
@@ -162,7 +162,7 @@ pub enum Criterion {
     Task {
         /// The task's name.
         task: String,
-        /// Which value.
+        /// The task's value.
         observed: TaskCriterion,
     },
 }

@@ -163,12 +163,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// These weights, without a certificate.
+    /// A combination by these weights, without a certificate.
     pub fn alpha(alpha: Vec<f64>) -> Self {
         Self { combination: Combination::Alpha(alpha), certificate: None }
     }
 
-    /// This direction over the shared blocks, without a certificate.
+    /// A combination with this direction over the shared blocks, without a certificate.
     pub fn direction(direction: Vec<f32>) -> Self {
         Self { combination: Combination::Direction(direction), certificate: None }
     }

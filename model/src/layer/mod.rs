@@ -79,7 +79,7 @@ pub enum HostLayer {
         /// The share that is dropped.
         rate: f32,
     },
-    /// The same numbers as vectors.
+    /// The numbers of an image as one vector.
     Flatten,
     /// Embeddings after dense columns: before all other layers of an encoder.
     Embedding {
