@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Shell;
 use crate::{
     checkpoint::{self, CheckpointError},
-    compute::{Done, Factors, Job, NotFinite, SkipReport, StepReport},
+    compute::{Done, Factors, NotFinite, SkipReport, StepReport, TrainerJob},
     error::CoordinatorError,
     journal::{Observation, Reason},
     run::{Evaluation, Event},
@@ -94,7 +94,7 @@ impl Shell {
                 let verdict = self.results.observe(step, &evaluated, &self.parameters);
                 stop = verdict.stop;
                 if let Some(plateaus) = verdict.plateaus
-                    && let Err(error) = self.order(Job::LowerLearningRate { plateaus })
+                    && let Err(error) = self.order(TrainerJob::LowerLearningRate { plateaus })
                 {
                     self.recorder.fail(error);
                 }
