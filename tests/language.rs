@@ -15,7 +15,7 @@ const OBSCURE: [(&str, &str); 5] = [
     ("told apart from 0", "significant"),
 ];
 /// Words after "is no" and "are no" with which these do not mean "is not a".
-const AFTER_NO: [&str; 8] = ["longer", "more", "less", "further", "better", "larger", "smaller", "other"];
+const AFTER_NO: [&str; 9] = ["and", "longer", "more", "less", "further", "better", "larger", "smaller", "other"];
 
 /// All Rust files of the repository.
 fn sources() -> Vec<PathBuf> {

@@ -39,7 +39,7 @@ fn models() -> Vec<(&'static str, Value)> {
     models
 }
 
-/// Whether a model has a kink: a difference of losses over it is no derivative.
+/// Whether a model has a kink: a difference of losses over it is not a derivative.
 fn has_kink(name: &str) -> bool {
     ["relu", "leaky_relu", "steep leaky relu", "small elu"].contains(&name)
 }

@@ -66,7 +66,7 @@ impl Role {
     /// and for a trunk.
     ///
     /// # Errors
-    /// [`Invalid`] if it is no whole number of at least 1.
+    /// [`Invalid`] if it is not a whole number of at least 1.
     pub fn width(&self, reader: &mut Reader<'_>) -> Result<Option<usize>, Invalid> {
         let Role::Encoder { width: inherited, .. } = self else { return Ok(None) };
         let documentation = "the width of the last layer, which is the trunk's input";
