@@ -35,13 +35,14 @@ const GROWTH_MAX: u64 = 96 << 20;
 /// Says every tenth of a lease that the peer lives and computes, until its lease is over.
 fn beat(coordinator: &Coordinator, peer: &Peer) {
     let address: Address = coordinator.address.parse().expect("an address");
-    let v1::Envelope { run, epoch, lease, .. } = peer.stay.clone();
+    let (v1::Envelope { run, epoch, lease, .. }, secret) = (peer.stay.clone(), peer.secret);
     peer.runtime.spawn(async move {
         let mut client = connect(&address, &Access::default(), Duration::from_secs(20)).await.expect("connects");
         let mut sequence = 0;
         let beats = IntervalStream::new(tokio::time::interval(LEASE / 10)).map(move |_| {
             sequence += 1;
-            checksum::sealed(v1::Beat { run: run.clone(), epoch, lease, sequence, busy: true, ..Default::default() })
+            let (run, busy) = (run.clone(), true);
+            checksum::sealed(v1::Beat { run, epoch, lease, sequence, busy, secret, ..Default::default() })
         });
         let mut echoes = client.heartbeat(beats).await.expect("is heard").into_inner();
         while let Ok(Some(_)) = echoes.message().await {}

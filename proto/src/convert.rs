@@ -44,6 +44,12 @@ pub enum Invalid {
         /// Its length, bytes.
         bytes: usize,
     },
+    /// A host's name longer than [`crate::HOST_BYTES_MAX`].
+    #[error("a host's name has {bytes} bytes, more than the {max} that are allowed", max = crate::HOST_BYTES_MAX)]
+    Host {
+        /// Its length, bytes.
+        bytes: usize,
+    },
     /// More added parts than [`crate::message::PARTS_MAX`].
     #[error("a worker names {count} parts, more than the {max} that are allowed", max = crate::message::PARTS_MAX)]
     Parts {
@@ -181,6 +187,14 @@ mod tests {
         let heard = |count| worker_message_in(worker_message_out(m::Envelope::default(), parts(count)));
         assert!(heard(m::PARTS_MAX).is_ok());
         assert_eq!(heard(m::PARTS_MAX + 1), Err(Invalid::Parts { count: m::PARTS_MAX + 1 }));
+    }
+
+    #[test]
+    fn a_hello_with_a_host_s_name_that_is_too_long_is_refused() {
+        let named = |bytes| m::WorkerMessage::Hello(m::Hello { host: "h".repeat(bytes), ..Default::default() });
+        let heard = |bytes| worker_message_in(worker_message_out(m::Envelope::default(), named(bytes)));
+        assert!(heard(crate::HOST_BYTES_MAX).is_ok());
+        assert_eq!(heard(crate::HOST_BYTES_MAX + 1), Err(Invalid::Host { bytes: crate::HOST_BYTES_MAX + 1 }));
     }
 
     #[test]

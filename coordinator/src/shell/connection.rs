@@ -9,7 +9,7 @@ use proto::{
     convert,
     message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
     payload::VectorAssembler,
-    shared_memory::Region,
+    shared_memory::{Region, Writer},
 };
 
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
 /// The connection of one worker.
 pub(super) struct Connection {
     pub address: String,
+    /// What heartbeats of this worker have to carry.
+    pub secret: u64,
     pub hello: Hello,
     pub accepted: bool,
     pub works_done: u64,
@@ -66,9 +68,10 @@ pub(super) struct Assembling {
 pub(super) struct Unreachable;
 
 impl Connection {
-    pub(super) fn new(address: String, hello: Hello, outbox: Outbox) -> Connection {
+    pub(super) fn new(address: String, secret: u64, hello: Hello, outbox: Outbox) -> Connection {
         Connection {
             address,
+            secret,
             hello,
             accepted: false,
             works_done: 0,
@@ -87,7 +90,7 @@ impl Connection {
         if !self.hello.local {
             return Ok(None);
         }
-        let region = Region::create(slots as usize, elements)?;
+        let region = Region::create(Writer::Opener, slots as usize, elements)?;
         let path = region.path().to_string_lossy().into_owned();
         self.results = Some((Arc::new(region), false));
         Ok(Some(path))
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn what_a_worker_has_failed_at_it_does_not_owe() {
         let (outbox, _inbox) = tokio::sync::mpsc::channel(1);
-        let mut connection = Connection::new("here".into(), Hello::default(), outbox);
+        let mut connection = Connection::new("here".into(), 0, Hello::default(), outbox);
         let node = Node::root(1);
         let (kind, split, feeds) = (WorkKind::Losses, SplitName::Train, vec![0]);
         let (vectors, slots) = (Vec::new(), Vec::new());
@@ -204,7 +207,7 @@ mod tests {
     #[test]
     fn who_has_not_taken_what_it_was_sent_has_not_taken_all() {
         let (outbox, mut inbox) = tokio::sync::mpsc::channel(2);
-        let connection = Connection::new("here".into(), Hello::default(), outbox);
+        let connection = Connection::new("here".into(), 0, Hello::default(), outbox);
         assert!(connection.has_taken_all());
         connection.send(Envelope::default(), CoordinatorMessage::Accepted { rank: 0 }).expect("there is room");
         assert!(!connection.has_taken_all());
