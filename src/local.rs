@@ -55,7 +55,8 @@ const FOLDER_MODE: u32 = 0o700;
 const FOLDER_AGE_MIN: Duration = Duration::from_secs(60);
 
 /// A socket in a folder of its own, which only this user can enter. The folder is removed when this
-/// is dropped. It is locked until then, so that another process can tell whether it was left behind.
+/// is dropped. It is locked until then, so that another process can tell whether it was left
+/// behind.
 pub struct Socket {
     folder: TempDir,
     _lock: File,

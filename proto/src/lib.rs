@@ -35,7 +35,8 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// The largest message that either side ever accepts, bytes. The largest messages that do not
-/// travel in chunks are evaluation sums. A coordinator accepts no larger ones than its experiment's.
+/// travel in chunks are evaluation sums. A coordinator accepts no larger ones than its
+/// experiment's.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
 
 /// The room for what is around a chunk's data in a message, bytes.

@@ -28,10 +28,10 @@
 //! If a worker is lost or fails, its work returns to the queue and others get it within the same
 //! phase. Work that failed twice goes to the worker that has computed most. A worker that fails at
 //! several pieces of work in a row is put aside: others get its work for a while. So the run ends
-//! for a piece of work only if nobody can do it. If a worker is a straggler, another worker computes the same, and the straggler gets
-//! nothing more until it has answered. A worker may join in any phase: it gets waiting work at
-//! once, and a share of the microbatches from the next step on. A worker that gives signs of life
-//! but does not answer is dismissed, and may come back.
+//! for a piece of work only if nobody can do it. If a worker is a straggler, another worker
+//! computes the same, and the straggler gets nothing more until it has answered. A worker may join
+//! in any phase: it gets waiting work at once, and a share of the microbatches from the next step
+//! on. A worker that gives signs of life but does not answer is dismissed, and may come back.
 //!
 //! # What must hold
 //!

@@ -142,8 +142,8 @@ impl WorkQueue {
         self.waiting.push_back(Pending { avoid: BTreeSet::from([worker]), ..Pending::new(job, vectors, None) });
     }
 
-    /// The workers that are not put aside and have no superseded work. If there are none, those that
-    /// are not put aside; if there are none either, all.
+    /// The workers that are not put aside and have no superseded work. If there are none, those
+    /// that are not put aside; if there are none either, all.
     pub(super) fn free(&self, now: Duration, ready: &[WorkerId]) -> Vec<WorkerId> {
         let mut free = ready.to_vec();
         for is_free in [&|worker| !self.is_aside(now, worker), &|worker| !self.is_superseded(worker)]
@@ -198,8 +198,8 @@ impl WorkQueue {
                 JobKind::Gradient { .. } if settings.one_vector_per_microbatch => MICROBATCHES_IN_FLIGHT,
                 _ => usize::MAX,
             };
-            // From the second failure on, a worker whose answer is suspect comes before any that may
-            // fail too.
+            // From the second failure on, a worker whose answer is suspect comes before any that
+            // may fail too.
             let is_early = pending.tries < TRIES_BEFORE_BEST;
             let avoid = if is_early { &pending.avoid } else { &pending.failed_by };
             let place = |(id, in_flight): &(&WorkerId, &usize)| {

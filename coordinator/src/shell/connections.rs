@@ -99,8 +99,8 @@ impl Connections {
         envelope.run == self.run_id && envelope.epoch == self.epoch && envelope.lease == worker.0
     }
 
-    /// Whether a sign of life is for the present run and epoch, and of a worker that is connected: it
-    /// has to know the secret of the worker's lease.
+    /// Whether a sign of life is for the present run and epoch, and of a worker that is connected:
+    /// it has to know the secret of the worker's lease.
     pub(super) fn knows(&self, beat: &Beat) -> bool {
         let is_current = beat.run == self.run_id && beat.epoch == self.epoch;
         let connection = self.by_worker.get(&WorkerId(beat.lease));

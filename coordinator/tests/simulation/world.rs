@@ -133,8 +133,8 @@ impl World {
         let hostile = dice.pick(&[Hostile::Fails, Hostile::Breaks]);
         let hosts = workers + streams;
         if streams > 0 {
-            // Nothing else goes wrong, and nobody is dismissed because of a message that is late. So
-            // nothing but the hostile workers could end the run.
+            // Nothing else goes wrong, and nobody is dismissed because of a message that is late.
+            // So nothing but the hostile workers could end the run.
             (course.settings.tries_max, course.settings.min_workers) = (3, hosts);
             course.settings.lease = Duration::from_secs(30);
         }
