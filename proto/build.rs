@@ -8,6 +8,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(protos, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), protox::prost::Message::encode_to_vec(&descriptors))?;
-    tonic_prost_build::configure().bytes(".trunkline.v1.Chunk.data").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".trunkline.v1.Chunk.data")
+        .codec_path("crate::codec::Codec")
+        .compile_fds(descriptors)?;
     Ok(())
 }

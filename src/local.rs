@@ -3,15 +3,23 @@
 use std::{
     env,
     ffi::{CStr, OsStr},
+    fs::{self, File, Permissions},
     io,
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use coordinator::progress::Progress;
 use proto::address::Address;
+use rustix::{
+    fs::{FlockOperation, Mode, flock},
+    process::umask,
+};
 use tempfile::TempDir;
 use tokio::{net::UnixListener, process::Command, sync::watch, task::JoinSet, time};
 
@@ -37,23 +45,44 @@ const DEATHS_MAX: u32 = 5;
 /// The longest path of a socket, bytes.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// A socket in a folder of its own. The folder is removed when this is dropped.
-pub struct Socket(TempDir);
+/// The start of the name of a socket's folder.
+const FOLDER_PREFIX: &str = "trunkline-";
+/// The name of a socket in its folder.
+const SOCKET: &str = "coordinator.sock";
+/// The mode of a socket's folder: only its user can enter.
+const FOLDER_MODE: u32 = 0o700;
+/// A folder of another process is left alone for this long: that process may be about to lock it.
+const FOLDER_AGE_MIN: Duration = Duration::from_secs(60);
+
+/// A socket in a folder of its own, which only this user can enter. The folder is removed when this
+/// is dropped. It is locked until then, so that another process can tell whether it was left
+/// behind.
+pub struct Socket {
+    folder: TempDir,
+    _lock: File,
+}
 
 impl Socket {
     /// The socket's path.
     pub fn path(&self) -> PathBuf {
-        self.0.path().join("coordinator.sock")
+        self.folder.path().join(SOCKET)
     }
 }
 
-/// Makes the socket in the folder for temporary files.
+/// Makes the socket in the folder for temporary files. Removes what processes that were killed have
+/// left there.
 ///
 /// # Errors
 /// The folder can't be written to, or its path is too long.
 pub fn listen() -> Result<(Socket, UnixListener), Failure> {
-    let failed = |error| Failure::Failed(format!("can't make a socket in {}: {error}", env::temp_dir().display()));
-    let socket = Socket(tempfile::Builder::new().prefix("trunkline-").tempdir().map_err(failed)?);
+    let place = env::temp_dir();
+    let failed = |error| Failure::Failed(format!("can't make a socket in {}: {error}", place.display()));
+    remove_abandoned(&place);
+    let mode = Permissions::from_mode(FOLDER_MODE);
+    let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).permissions(mode).tempdir_in(&place).map_err(failed)?;
+    let lock = File::open(folder.path()).map_err(failed)?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+    let socket = Socket { folder, _lock: lock };
     let path = socket.path();
     let bytes = path.as_os_str().len();
     if bytes > SOCKET_PATH_MAX {
@@ -63,8 +92,46 @@ pub fn listen() -> Result<(Socket, UnixListener), Failure> {
             path.display()
         )));
     }
-    let listener = UnixListener::bind(&path).map_err(failed)?;
+    let listener = bind_privately(&path).map_err(failed)?;
     Ok((socket, listener))
+}
+
+/// Binds a socket that only this user can connect to from its first moment on.
+///
+/// # Errors
+/// The system's error.
+pub fn bind_privately(path: &Path) -> io::Result<UnixListener> {
+    let before = umask(Mode::XUSR | Mode::RWXG | Mode::RWXO);
+    let bound = UnixListener::bind(path);
+    umask(before);
+    bound
+}
+
+/// Removes the folders of sockets whose processes were killed. What can't be removed stays.
+fn remove_abandoned(place: &Path) {
+    let Ok(entries) = fs::read_dir(place) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().as_bytes().starts_with(FOLDER_PREFIX.as_bytes()) && is_abandoned(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether a folder is one that [`listen`] has made for this user, some time ago, and no process
+/// holds any more.
+fn is_abandoned(path: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else { return false };
+    let is_ours = found.is_dir()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && found.permissions().mode() & 0o7777 == FOLDER_MODE;
+    let is_old = found.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > FOLDER_AGE_MIN);
+    let holds_nothing_else = || {
+        let mut names = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.all(|name| name == SOCKET)
+    };
+    let is_free =
+        || File::open(path).is_ok_and(|folder| flock(folder, FlockOperation::NonBlockingLockExclusive).is_ok());
+    is_ours && is_old && holds_nothing_else() && is_free()
 }
 
 /// Worker processes. They end when this process ends, also when it is killed.

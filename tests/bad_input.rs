@@ -96,6 +96,13 @@ fn a_port_in_use_and_a_coordinator_that_is_not_there_fail_at_run_time() {
 }
 
 #[test]
+fn a_model_that_no_machine_could_hold_is_refused_before_it_is_made() {
+    let mut command = trunkline();
+    command.arg("check").arg(support::example("digits")).args(["--set", "model.trunk.hidden=[1000000, 1000000]"]);
+    refused(&command.output().expect("starts"), 2, &["at most 2147483648 are allowed", "`trunk.1.weight`"]);
+}
+
+#[test]
 fn no_workers_are_refused_by_the_option_that_says_so() {
     let mut command = trunkline();
     command.arg("train").arg(support::example("digits")).args(["--workers", "0"]);

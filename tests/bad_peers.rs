@@ -15,14 +15,16 @@ use std::{
 
 use peer::{Asked, Peer, bytes, hello, message, runtime};
 use proto::{
-    MESSAGE_BYTES_MAX, checksum,
+    CHUNK_BYTES,
+    address::Address,
+    checksum,
     v1::{self, coordinator_message::Body as Said, worker_message::Body},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use support::{Coordinator, Growth, bits, count, example, journal, journal_so_far, report, results, train, wait_for};
 use tokio::runtime::Runtime;
-use worker::compute::Computer;
+use worker::{access::Access, compute::Computer, connection::connect};
 
 /// Each step's first work is the combined gradient. The peers below know only that.
 const SHORT: [&str; 6] =
@@ -73,7 +75,7 @@ type Deed = fn(&Peer, &mut Computer, Asked);
 /// A deed, with its name and a part of the reason for its refusal.
 type Case = (&'static str, Deed, &'static str);
 
-const DEEDS: [Case; 12] = [
+const DEEDS: [Case; 13] = [
     (
         "another node",
         |peer, computer, asked| {
@@ -178,6 +180,14 @@ const DEEDS: [Case; 12] = [
         },
         "message without `body`",
     ),
+    (
+        "a message that is small on the wire and large in memory",
+        |peer, _, asked| {
+            let (work, node, sums) = (asked.work.id, asked.work.node, vec![v1::TaskSums::default(); 400_000]);
+            peer.say(asked.envelope, Body::Result(v1::Result { work, node, sums, ..Default::default() }));
+        },
+        "a message with 400001 messages in it",
+    ),
     ("a second hello", |peer, _, asked| peer.say(asked.envelope, Body::Hello(hello(1))), "a second hello"),
 ];
 
@@ -249,7 +259,7 @@ const DAMAGES: [Case; 2] = [
     (
         "a message beyond the limit",
         |peer, _, asked| {
-            let body = asked.chunk(0, MESSAGE_BYTES_MAX + 1, vec![0; MESSAGE_BYTES_MAX + 1]);
+            let body = asked.chunk(0, 2 * CHUNK_BYTES, vec![0; 2 * CHUNK_BYTES]);
             peer.say(asked.envelope, body);
         },
         "too large",
@@ -283,28 +293,50 @@ fn metric_sums_of_another_shape_are_refused() {
     quiet.finish(coordinator);
 }
 
+/// Fails at all work until the run is over. Returns how often.
+fn fail_at_everything(mut peer: Peer) -> u32 {
+    let mut failures = 0;
+    while let Some((envelope, said)) = peer.hear() {
+        if let Said::Work(v1::Work { id: work, node, .. }) = said {
+            peer.say(envelope.clone(), Body::Failure(v1::Failure { work, reason: "no memory".into() }));
+            // After that it owes nothing: what else it says of this work is not looked at.
+            peer.say(envelope, Body::Result(v1::Result { work, node, ..Default::default() }));
+            failures += 1;
+        }
+    }
+    failures
+}
+
 #[test]
-fn a_worker_that_fails_at_everything_ends_no_run_that_has_another() {
+fn a_worker_that_fails_at_everything_ends_no_run_that_has_another_and_is_put_aside() {
     let quiet = Quiet::new();
     let runtime = runtime();
     let coordinator = quiet.coordinator_with("failing", &[&PATIENT[..], &BOTH].concat());
-    let (mut peer, _) = Peer::join(&coordinator, &runtime);
-    let failing = thread::spawn(move || {
-        let mut failures = 0;
-        while let Some((envelope, said)) = peer.hear() {
-            if let Said::Work(v1::Work { id: work, node, .. }) = said {
-                peer.say(envelope.clone(), Body::Failure(v1::Failure { work, reason: "no memory".into() }));
-                // The peer owes nothing any more, so what else it sends for this work is ignored.
-                peer.say(envelope, Body::Result(v1::Result { work, node, ..Default::default() }));
-                failures += 1;
-            }
-        }
-        failures
-    });
+    let (peer, _) = Peer::join(&coordinator, &runtime);
+    let failing = thread::spawn(move || fail_at_everything(peer));
+    let run = coordinator.run.clone();
     quiet.finish(coordinator);
     let failures = failing.join().expect("ends");
-    // A slow worker gets less to do.
-    assert!(failures >= 5, "{failures} in 40 steps");
+    assert!((3..10).contains(&failures), "{failures} in 40 steps");
+    let aside = journal(&run).into_iter().find(|record| record["name"] == "put_aside").expect("is recorded");
+    assert!(aside["message"].as_str().expect("text").contains("with: no memory"), "{aside}");
+}
+
+#[test]
+fn one_participant_with_many_streams_that_fail_ends_no_run_that_has_another() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let all = ["--set", "cluster.workers=5", "--set", "cluster.min_workers=5"];
+    let coordinator = quiet.coordinator_with("streams", &[&PATIENT[..], &all].concat());
+    let streams: Vec<_> = (0..4)
+        .map(|_| {
+            let (peer, _) = Peer::join(&coordinator, &runtime);
+            thread::spawn(move || fail_at_everything(peer))
+        })
+        .collect();
+    quiet.finish(coordinator);
+    let failures: u32 = streams.into_iter().map(|failing| failing.join().expect("ends")).sum();
+    assert!(failures >= 6, "{failures} in 40 steps");
 }
 
 #[test]
@@ -318,10 +350,10 @@ fn a_peer_that_does_not_begin_as_a_worker_is_refused_at_once() {
         let mut records = journal_so_far(&coordinator.run).into_iter();
         records.find(|record| record["kind"] == "turned_away" && record["reason"]["code"] == "version")
     });
-    let long = v1::Hello { host: "x".repeat(1 << 20), ..hello(2) };
+    let long = v1::Hello { host: "x".repeat(8 << 10), ..hello(2) };
     let first = message(v1::Envelope::default(), Body::Hello(long));
     let refused = Peer::open(&coordinator, &runtime, first).err().expect("refused");
-    assert!(refused.message().contains("a text has 1048576 bytes"), "{refused}");
+    assert!(refused.message().contains("a text has 8192 bytes"), "{refused}");
     let leave = v1::Leave { kind: "data".into(), reason: "x".into() };
     let refused = Peer::open(&coordinator, &runtime, message(v1::Envelope::default(), Body::Leave(leave))).err();
     assert!(refused.expect("refused").message().contains("has to be a hello"));
@@ -410,4 +442,29 @@ fn ten_thousand_connections_cost_bounded_memory_and_a_worker_gets_in() {
     assert!(grown < GROWTH_MAX, "{grown} bytes");
     quiet.finish(coordinator);
     drop(crowd);
+}
+
+#[test]
+fn a_heartbeat_without_the_lease_s_secret_speaks_for_nobody() {
+    let quiet = Quiet::new();
+    let runtime = runtime();
+    let coordinator = quiet.coordinator("beats");
+    let (peer, _) = Peer::join(&coordinator, &runtime);
+    let beat = |secret| {
+        let v1::Envelope { run, epoch, lease, .. } = peer.session.clone();
+        checksum::sealed(v1::Beat { run, epoch, lease, sequence: 1, secret, ..Default::default() })
+    };
+    let echo = |secret| {
+        let address: Address = coordinator.address.parse().expect("an address");
+        runtime.block_on(async {
+            let client = connect(&address, &Access::default(), Duration::from_secs(20)).await;
+            let echoes = client.expect("connects").heartbeat(tokio_stream::once(beat(secret))).await;
+            echoes.expect("is heard").into_inner().message().await
+        })
+    };
+    assert_eq!(echo(peer.secret).expect("is known"), Some(beat(peer.secret)));
+    let refused = echo(peer.secret ^ 1).expect_err("is not known");
+    assert!(refused.message().contains("the lease is over"), "{refused}");
+    drop(peer);
+    quiet.finish(coordinator);
 }

@@ -36,13 +36,14 @@ const GROWTH_MAX: u64 = 96 << 20;
 /// computes.
 fn beat(coordinator: &Coordinator, peer: &Peer) {
     let address: Address = coordinator.address.parse().expect("an address");
-    let v1::Envelope { run, epoch, lease, .. } = peer.session.clone();
+    let (v1::Envelope { run, epoch, lease, .. }, secret) = (peer.session.clone(), peer.secret);
     peer.runtime.spawn(async move {
         let mut client = connect(&address, &Access::default(), Duration::from_secs(20)).await.expect("connects");
         let mut sequence = 0;
         let beats = IntervalStream::new(tokio::time::interval(LEASE / 10)).map(move |_| {
             sequence += 1;
-            checksum::sealed(v1::Beat { run: run.clone(), epoch, lease, sequence, busy: true, ..Default::default() })
+            let (run, busy) = (run.clone(), true);
+            checksum::sealed(v1::Beat { run, epoch, lease, sequence, busy, secret, ..Default::default() })
         });
         let mut echoes = client.heartbeat(beats).await.expect("is heard").into_inner();
         while let Ok(Some(_)) = echoes.message().await {}

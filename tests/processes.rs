@@ -6,9 +6,11 @@ mod support;
 use std::{
     fs::{self, OpenOptions},
     io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::{
@@ -209,4 +211,85 @@ fn a_worker_is_lost_under_the_rank_with_which_it_joined() {
         |record: &&Value| ["worker_joined", "worker_lost"].contains(&record["kind"].as_str().unwrap_or(""));
     let ranks: Vec<Option<u64>> = records.iter().filter(of_workers).map(|record| record["rank"].as_u64()).collect();
     assert_eq!(ranks, [Some(0); 4]);
+}
+
+/// The folders of sockets in a folder for temporary files, with their modes and their sockets'.
+fn sockets(temporary: &Path) -> Vec<(PathBuf, u32, Option<u32>)> {
+    let mode = |path: &Path| fs::metadata(path).ok().map(|found| found.permissions().mode() & 0o7777);
+    let folders = fs::read_dir(temporary).expect("is there").map(|entry| entry.expect("a folder").path());
+    let folders = folders.filter(|path| path.is_dir() && path.to_string_lossy().contains("/trunkline-"));
+    folders.filter_map(|path| Some((path.clone(), mode(&path)?, mode(&path.join("coordinator.sock"))))).collect()
+}
+
+/// `train` with a folder of its own for temporary files. It has begun when this returns.
+fn train_in(temporary: &Path, run: &Path, umask: &str) -> Running {
+    let train = train(&example("digits"), run, &LONG);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(train.get_program()).args(train.get_args());
+    command.env("TMPDIR", temporary).env_remove("MLFLOW_TRACKING_URI");
+    let running = start(&mut command);
+    wait_for_step(run, 1);
+    running
+}
+
+#[test]
+fn the_socket_of_train_is_for_its_user_alone_whatever_the_umask() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for umask in ["022", "002", "000"] {
+        let run = folder.path().join(umask);
+        let _running = train_in(folder.path(), &run, umask);
+        let found = sockets(folder.path());
+        assert_eq!(found.len(), 1, "umask {umask}: {found:?}");
+        assert_eq!((found[0].1, found[0].2), (0o700, Some(0o600)), "umask {umask}");
+        fs::remove_dir_all(&found[0].0).expect("removed");
+    }
+}
+
+#[test]
+fn what_a_killed_train_has_left_is_removed_by_the_next_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (temporary, run) = (folder.path().join("temporary"), |name: &str| folder.path().join(name));
+    fs::create_dir(&temporary).expect("a folder");
+    drop(train_in(&temporary, &run("killed"), "022"));
+    let [(abandoned, ..)] = &sockets(&temporary)[..] else { panic!("it has left its folder") };
+    let _alive = train_in(&temporary, &run("alive"), "022");
+    let before = sockets(&temporary);
+    assert_eq!(before.len(), 2, "a folder that is not old is left alone");
+    for (path, ..) in &before {
+        let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        fs::File::open(path).expect("opens").set_modified(old).expect("set");
+    }
+    let short = ["--set", "train.steps=5"];
+    report(&train(&example("digits"), &run("next"), &short).env("TMPDIR", &temporary).output().expect("starts"));
+    let after: Vec<PathBuf> = sockets(&temporary).into_iter().map(|(path, ..)| path).collect();
+    let alive = before.into_iter().map(|(path, ..)| path).filter(|path| path != abandoned);
+    assert_eq!(after, alive.collect::<Vec<_>>());
+}
+
+/// Something that accepts connections and never says a word.
+fn silence() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    (listener, address)
+}
+
+#[test]
+fn the_status_of_a_coordinator_that_never_answers_is_an_error_in_time() {
+    let (_listener, address) = silence();
+    let done = start(trunkline().args(["status", &address])).wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("did not answer within 10 s"), "{said}");
+}
+
+#[test]
+fn a_worker_waits_for_a_coordinator_that_never_answers_no_longer_than_it_says() {
+    let (_listener, address) = silence();
+    #[expect(clippy::disallowed_methods, reason = "how long the worker takes is what is asked")]
+    let began = Instant::now();
+    let done = start(trunkline().args(["worker", "--wait", "3", "--coordinator", &address])).wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("did not reply within 3s"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::Stdio;
+use std::{fs, path::Path, process::Stdio};
 
 use serde_json::Value;
 use support::{Running, children, example, is_alive, report, train, trunkline, wait_for, wait_for_step};
@@ -31,9 +31,9 @@ fn a_run_can_be_evaluated_inspected_and_opened() {
     assert!(tensors.tensor("head.malignant.0.bias").is_ok(), "{:?}", tensors.names());
 }
 
-fn long_run(run: &std::path::Path) -> Running {
+fn long_run(run: &Path) -> Running {
     let mut command = train(&example("digits"), run, &["--workers", "2", "--set", "train.steps=1000000"]);
-    let running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     wait_for_step(run, 10);
     Running(running)
 }
@@ -59,4 +59,36 @@ fn an_interrupt_writes_a_checkpoint_and_ends_with_130() {
     let report: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
     let step = report["step"].as_u64().expect("a number");
     assert!(run.join(format!("checkpoints/step-{step:06}/manifest.json")).is_file());
+}
+
+/// Does something to a run folder in mid-run. The run has to notice that nothing is recorded any
+/// more.
+fn loses_its_journal(deed: fn(&Path)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let running = long_run(&run);
+    deed(&run);
+    let done = running.wait();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("journal.jsonl: it was removed or moved while the run went on"), "{said}");
+}
+
+#[test]
+fn a_run_whose_journal_is_removed_ends_at_once() {
+    loses_its_journal(|run| fs::remove_file(run.join("journal.jsonl")).expect("removed"));
+}
+
+#[test]
+fn a_run_whose_folder_is_moved_ends_at_once() {
+    loses_its_journal(|run| fs::rename(run, run.with_file_name("elsewhere")).expect("moved"));
+}
+
+#[test]
+fn a_journal_that_was_replaced_is_not_written_to_any_more() {
+    loses_its_journal(|run| {
+        let (journal, copy) = (run.join("journal.jsonl"), run.join("copy"));
+        fs::copy(&journal, &copy).expect("copied");
+        fs::rename(&copy, &journal).expect("replaced");
+    });
 }

@@ -349,8 +349,17 @@ fn a_worker_whose_table_has_another_value_is_refused_and_the_table_named() {
     let coordinator = Coordinator::start(&mine.join("houses.toml"), &run, &[]);
     let worker = |root: &Path| coordinator.worker(&["--data-root", root.to_str().expect("text")]);
     failed(&worker(&other).output().expect("starts"), 1, &["(data)", "`houses`"]);
+    // The worker's user is told what is in a file, and the coordinator is not.
+    let secret = table("secret", 0).join("houses.csv");
+    let text = fs::read_to_string(&secret).expect("text");
+    fs::write(&secret, text.replacen("244", "key", 1)).expect("written");
+    let secret = secret.parent().expect("a folder");
+    failed(&worker(secret).output().expect("starts"), 1, &["(data)", "`key`"]);
     assert!(worker(&mine).output().expect("starts").status.success());
-    coordinator.finish();
-    let refused = journal(&run).into_iter().find(|record| record["kind"] == "worker_refused").expect("recorded");
-    assert_eq!(refused["reason"]["code"], "data");
+    let (_, said) = coordinator.finish();
+    let records = journal(&run);
+    let refused: Vec<_> = records.iter().filter(|record| record["kind"] == "worker_refused").collect();
+    assert_eq!(refused.len(), 2);
+    assert!(refused.iter().all(|record| record["reason"]["code"] == "data"), "{refused:?}");
+    assert!(!said.contains("`key`") && !format!("{records:?}").contains("`key`"), "{said}");
 }

@@ -7,17 +7,24 @@
 
 use std::{
     fmt,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
+
+use rustix::fs::OFlags;
+
+/// Opens no symbolic link.
+pub(crate) const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
 /// A change of what is on the disk.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation<'a> {
     /// Create a folder and its missing parents. It may exist already.
     CreateFolder(&'a Path),
-    /// Write a file from its start and drop what it held. It need not survive a loss of power.
+    /// Write a file from its start and drop what it held. It need not survive a loss of power. A
+    /// link is refused: whoever made it must not choose what is written to.
     Write(&'a Path, &'a [u8]),
     /// Append to a file: its path, and the file opened for appending. The bytes need not survive a
     /// loss of power.
@@ -49,7 +56,11 @@ impl Disk for LocalDisk {
     fn perform(&self, operation: Operation<'_>) -> io::Result<()> {
         match operation {
             Operation::CreateFolder(path) => fs::create_dir_all(path),
-            Operation::Write(path, bytes) => fs::write(path, bytes),
+            Operation::Write(path, bytes) => {
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(true).custom_flags(NOFOLLOW);
+                options.open(path)?.write_all(bytes)
+            }
             Operation::Append(_, mut file, bytes) => file.write_all(bytes),
             Operation::Cut(file, length) => file.set_len(length),
             Operation::Sync(path) => File::open(path)?.sync_all(),

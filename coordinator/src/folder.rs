@@ -23,8 +23,9 @@ mod fence;
 mod lock;
 mod names;
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 pub use error::FolderError;
@@ -35,6 +36,8 @@ use names::{BEGINNINGS, CHECKPOINTS, EPOCH, EXPERIMENT, JOURNAL, LOCK};
 
 use crate::disk::{Disk, Operation, write_atomically};
 
+/// The mode of a new run folder: others may read it at most, whatever the umask.
+const FOLDER_MODE: u32 = 0o755;
 /// How many runs of one experiment may start in the same second.
 const SAME_SECOND_MAX: u32 = 100;
 
@@ -58,11 +61,11 @@ impl RunFolder {
     /// # Errors
     /// The file system refuses, or more than 100 runs start in one second.
     pub fn create(parent: &Path, experiment: &str, now_ms: u64) -> Result<RunFolder, FolderError> {
-        fs::create_dir_all(parent).map_err(failed(parent, "creating"))?;
+        create_folder(parent)?;
         let name = run_name(experiment, now_ms);
         for n in 1..=SAME_SECOND_MAX {
             let path = parent.join(if n == 1 { name.clone() } else { format!("{name}-{n}") });
-            match fs::create_dir(&path) {
+            match DirBuilder::new().mode(FOLDER_MODE).create(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made.map_err(failed(&path, "creating"))?,
             }
@@ -78,7 +81,7 @@ impl RunFolder {
     /// The folder is not empty, or the file system refuses.
     pub fn create_at(path: &Path) -> Result<RunFolder, FolderError> {
         let is_new = !path.exists();
-        fs::create_dir_all(path).map_err(failed(path, "creating"))?;
+        create_folder(path)?;
         check_empty(path)?;
         let folder = RunFolder::locked(path.to_owned(), is_new)?;
         // Whoever held the lock until now may have left a run.
@@ -92,7 +95,7 @@ impl RunFolder {
     /// # Errors
     /// The folder holds something else, another coordinator has it, or the file system refuses.
     pub fn create_again(path: &Path) -> Result<RunFolder, FolderError> {
-        fs::create_dir_all(path).map_err(failed(path, "creating"))?;
+        create_folder(path)?;
         check_beginnings(path)?;
         let folder = RunFolder::locked(path.to_owned(), false)?;
         // Whoever held the lock until now may have left a run.
@@ -133,6 +136,7 @@ impl RunFolder {
     }
 
     fn locked(path: PathBuf, is_new: bool) -> Result<RunFolder, FolderError> {
+        check_private(&path)?;
         let lock = lock(&path)?;
         Ok(RunFolder { path, is_new, _lock: lock })
     }
@@ -179,6 +183,31 @@ impl RunFolder {
     }
 }
 
+/// Creates a folder and its missing parents. It may exist.
+fn create_folder(path: &Path) -> Result<(), FolderError> {
+    let created = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path);
+    created.map_err(failed(path, "creating"))
+}
+
+/// Fails if another user, who is not the administrator, owns a folder, or every user may write to
+/// it: they could have put links and files of their own there.
+fn check_private(path: &Path) -> Result<(), FolderError> {
+    const ADMINISTRATOR: u32 = 0;
+    const OTHERS_WRITE: u32 = 0o002;
+    let found = fs::metadata(path).map_err(failed(path, "reading"))?;
+    let own = rustix::process::geteuid().as_raw();
+    let owner = found.uid();
+    // The administrator's containers run on folders that are mounted from users.
+    let why = if ![own, ADMINISTRATOR].contains(&owner) && own != ADMINISTRATOR {
+        format!("it belongs to another user ({owner})")
+    } else if found.mode() & OTHERS_WRITE != 0 {
+        "every user of this machine can write to it (`chmod o-w` ends that)".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(FolderError::Exposed { path: path.to_owned(), why })
+}
+
 /// Fails if a folder holds anything but a lock.
 fn check_empty(path: &Path) -> Result<(), FolderError> {
     match name_not_among(path, &[LOCK])? {
@@ -218,4 +247,48 @@ fn run_name(experiment: &str, now_ms: u64) -> String {
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     format!("{}-{name}", time.strftime("%Y-%m-%dT%H-%M-%S"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::disk::LocalDisk;
+
+    #[test]
+    fn a_link_in_a_run_folder_is_not_written_through() {
+        let temporary = tempfile::tempdir().unwrap();
+        let victim = temporary.path().join("victim");
+        for name in [LOCK, ".epoch.new"] {
+            fs::write(&victim, "precious").unwrap();
+            let run = temporary.path().join(format!("run{name}"));
+            fs::create_dir(&run).unwrap();
+            symlink(&victim, run.join(name)).unwrap();
+            let folder = RunFolder::create_again(&run);
+            let taken = folder.and_then(|folder| folder.next_epoch(&LocalDisk));
+            assert!(taken.is_err(), "{name}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_every_user_may_write_to_is_refused() {
+        let temporary = tempfile::tempdir().unwrap();
+        let run = temporary.path().join("run");
+        fs::create_dir(&run).unwrap();
+        fs::set_permissions(&run, Permissions::from_mode(0o777)).unwrap();
+        let refused = RunFolder::create_at(&run).unwrap_err().to_string();
+        assert!(refused.contains("every user of this machine can write to it"), "{refused}");
+        fs::set_permissions(&run, Permissions::from_mode(0o775)).unwrap();
+        assert!(RunFolder::create_at(&run).is_ok());
+    }
+
+    #[test]
+    fn a_new_run_folder_is_not_open_to_others() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(temporary.path(), "digits", 0).unwrap();
+        assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o022, 0);
+    }
 }

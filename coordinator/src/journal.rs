@@ -74,6 +74,16 @@ pub enum JournalError {
         /// Length in bytes of the records that wait.
         bytes: usize,
     },
+    /// The file is not at its path any more.
+    #[error(
+        "journal {}: it was removed or moved while the run went on, and nothing can be recorded any more: put it back \
+         and resume the run from its last checkpoint, or begin the run again",
+        path.display()
+    )]
+    Gone {
+        /// The journal.
+        path: PathBuf,
+    },
     /// A result that was computed again is not equal to the recorded one.
     #[error(
         "journal {}: {what} is {found} now, but the run recorded {recorded} before: this build, machine or data is not the one that wrote it",

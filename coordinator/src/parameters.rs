@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use proto::shared_memory::Region;
+use proto::shared_memory::{Region, Writer};
 
 /// Two: the current parameters and the next.
 pub const SLOTS: u32 = 2;
@@ -33,7 +33,7 @@ impl Parameters {
     /// # Errors
     /// If the system has no memory left.
     pub fn new(step: u64, parameters: &[f32]) -> io::Result<Parameters> {
-        let region = Region::create(SLOTS as usize, parameters.len())?;
+        let region = Region::create(Writer::Creator, SLOTS as usize, parameters.len())?;
         let held = Parameters { region, elements: parameters.len(), skipped: AtomicU64::new(0) };
         held.set(step, parameters);
         Ok(held)

@@ -15,7 +15,7 @@ use crate::{
     progress::Progress,
     report::Report,
     request::RunRequest,
-    server::{Service, listen},
+    server::{Service, listen, message_bytes_max},
     setup::Setup,
     shell::Shell,
     start::{RunState, Start},
@@ -60,12 +60,13 @@ pub async fn serve(
         progress.steps = setup.steps;
     });
     let watched = progress.subscribe();
+    let message_bytes = message_bytes_max(setup.prepared.plan.shapes());
     let turned_away = TurnedAway::default();
     let shell = Shell::new(setup, open, state, executor, progress, turned_away.clone(), options.started);
 
     let (inbox_in, inbox) = mpsc::channel(INBOX);
     let outbox = OUTBOX + 3 * (shell.bytes_at_once() / proto::CHUNK_BYTES + 2);
-    let service = Service::new(inbox_in, watched, outbox, turned_away.clone());
+    let service = Service::new(inbox_in, watched, outbox, message_bytes, turned_away.clone());
     let (close, closed) = oneshot::channel::<()>();
     let server = tokio::spawn(listen(service, listener, turned_away, closed));
     let outcome = shell.run(inbox, finished_jobs, &mut requests, tracker.as_mut()).await;

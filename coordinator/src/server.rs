@@ -1,10 +1,13 @@
 //! The gRPC side: turns streams into messages for the shell. Only this module and the door make a
 //! tonic `Status`.
 
+mod limits;
 mod listen;
+mod reading;
 
 use std::{
     convert::Infallible,
+    hash::{BuildHasher, RandomState},
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -13,14 +16,14 @@ use std::{
     time::Duration,
 };
 
-use prost::Message;
 use proto::{
     convert,
     message::{Beat, Envelope, Hello, RefusalKind, WorkerMessage},
     v1,
 };
 use tokio::{
-    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
@@ -32,7 +35,9 @@ use crate::{
     run::WorkerId,
 };
 
+pub(crate) use limits::message_bytes_max;
 pub(crate) use listen::listen;
+use reading::Room;
 
 /// What a connection hands to the shell.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ pub enum Inbound {
     Hello {
         /// Its lease from now on.
         worker: WorkerId,
+        /// What the heartbeats of the lease have to carry.
+        secret: u64,
         /// The address that it calls from.
         address: String,
         /// What it says about itself.
@@ -86,33 +93,39 @@ pub type Outbox = mpsc::Sender<Result<v1::CoordinatorMessage, Status>>;
 /// The gRPC service.
 pub struct Service {
     inbox: mpsc::Sender<Inbound>,
-    room: Arc<Semaphore>,
+    room: Room,
+    /// The run's runtime. A stranger's call begins on another one.
+    inside: Handle,
     progress: watch::Receiver<Progress>,
     leases: Arc<AtomicU64>,
+    /// Makes a secret of each lease, with keys that the system has drawn.
+    secrets: RandomState,
     outbox_messages: usize,
     turned_away: TurnedAway,
 }
 
-/// Bytes of messages of all workers together that may wait for the shell.
-const INBOX_BYTES: usize = 256 << 20;
-/// The unit in which room is counted, bytes. A semaphore counts to 2^29 only.
-const ROOM_BYTES: usize = 1 << 10;
 /// How long a stream may be open before its hello.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
-/// The longest sign of life, bytes.
-const BEAT_BYTES_MAX: usize = 4096;
 
 impl Service {
-    /// A service that puts what comes into `inbox`. Up to `outbox_messages` messages may wait for
-    /// one worker.
+    /// A service that puts what comes into `inbox`, to be made on the run's runtime. Up to
+    /// `outbox_messages` messages may wait for one worker. A worker's message has at most
+    /// `message_bytes_max` bytes.
     pub(crate) fn new(
         inbox: mpsc::Sender<Inbound>,
         progress: watch::Receiver<Progress>,
         outbox_messages: usize,
+        message_bytes_max: usize,
         turned_away: TurnedAway,
     ) -> Service {
-        let room = Arc::new(Semaphore::new(INBOX_BYTES / ROOM_BYTES));
-        Service { inbox, room, progress, leases: Arc::default(), outbox_messages, turned_away }
+        let (room, inside) = (Room::new(message_bytes_max), Handle::current());
+        let (leases, secrets) = (Arc::default(), RandomState::new());
+        Service { inbox, room, inside, progress, leases, secrets, outbox_messages, turned_away }
+    }
+
+    /// The largest message that a worker may send, bytes.
+    fn message_bytes_max(&self) -> usize {
+        self.room.message_bytes_max()
     }
 
     /// The hello with which a stream has to begin. A peer that begins otherwise is turned away.
@@ -122,10 +135,14 @@ impl Service {
             Status::invalid_argument(reason)
         };
         let protocol = |reason| refuse(RefusalKind::Protocol, reason);
-        let first = timeout(HELLO_WAIT, messages.message()).await;
-        let first = first.map_err(|_| protocol(format!("no hello within {} s", HELLO_WAIT.as_secs())))?;
+        let first = {
+            // The clock of the run's runtime, which outlives the stranger's.
+            let _inside = self.inside.enter();
+            timeout(HELLO_WAIT, self.room.next(messages))
+        };
+        let first = first.await.map_err(|_| protocol(format!("no hello within {} s", HELLO_WAIT.as_secs())))?;
+        let (first, _room) = first.ok_or_else(|| protocol("no hello".into()))?;
         let first = first.map_err(|status| protocol(status.message().to_owned()))?;
-        let first = first.ok_or_else(|| protocol("no hello".into()))?;
         match convert::worker_message_in(first).map_err(|invalid| refuse(invalid.refusal(), invalid.to_string()))? {
             (_, WorkerMessage::Hello(hello)) => Ok(Hello { local: hello.local && caller.is_local(), ..hello }),
             _ => Err(protocol("the first message has to be a hello".into())),
@@ -146,37 +163,33 @@ impl v1::coordinator_server::Coordinator for Service {
         let hello = self.hello(&mut messages, &caller).await?;
         let address = caller.address().to_owned();
         let worker = WorkerId(self.leases.fetch_add(1, Ordering::Relaxed) + 1);
+        let secret = self.secrets.hash_one(worker.0);
         let (outbox, replies) = mpsc::channel(self.outbox_messages);
         let inbox = self.inbox.clone();
         let over = || Status::unavailable("the run is over");
-        inbox.send(Inbound::Hello { worker, address, hello, outbox }).await.map_err(|_| over())?;
-        let room = Arc::clone(&self.room);
+        inbox.send(Inbound::Hello { worker, secret, address, hello, outbox }).await.map_err(|_| over())?;
+        let room = self.room.clone();
         // This is dropped with the stream of replies, so that no worker is heard after its session.
         let (replying, over) = oneshot::channel::<Infallible>();
-        tokio::spawn(async move {
+        self.inside.spawn(async move {
             let mut over = pin!(over);
             loop {
                 let message = tokio::select! {
-                    message = messages.next() => message,
+                    message = room.next(&mut messages) => message,
                     _ = &mut over => None,
                 };
-                let Some(message) = message else { break };
+                let Some((message, room)) = message else { break };
                 let inbound = match message {
-                    Ok(message) => {
-                        let Ok(room) = make_room(&room, &message).await else { return };
-                        match convert::worker_message_in(message) {
-                            Ok((envelope, message)) => Inbound::Message { worker, envelope, message, room },
-                            Err(invalid) => {
-                                Inbound::Garbled { worker, kind: invalid.refusal(), reason: invalid.to_string() }
-                            }
+                    Ok(message) => match convert::worker_message_in(message) {
+                        Ok((envelope, message)) => Inbound::Message { worker, envelope, message, room },
+                        Err(invalid) => {
+                            Inbound::Garbled { worker, kind: invalid.refusal(), reason: invalid.to_string() }
                         }
-                    }
-                    // A message that can't be decoded has no checksum, so it counts as damaged.
-                    Err(status) if is_garbled(&status) => {
-                        let reason = status.message().to_owned();
-                        Inbound::Garbled { worker, kind: RefusalKind::Damaged, reason }
-                    }
-                    Err(_) => break,
+                    },
+                    Err(status) => match garbled(&status) {
+                        Some(kind) => Inbound::Garbled { worker, kind, reason: status.message().to_owned() },
+                        None => break,
+                    },
                 };
                 if inbox.send(inbound).await.is_err() {
                     return;
@@ -200,9 +213,6 @@ impl v1::coordinator_server::Coordinator for Service {
             let (inbox, turned_away, caller) = (inbox.clone(), turned_away.clone(), caller.clone());
             async move {
                 let echo = beat?;
-                if echo.encoded_len() > BEAT_BYTES_MAX {
-                    return Err(Status::invalid_argument("a beat is short"));
-                }
                 let beat = convert::beat_in(echo.clone()).map_err(|invalid| {
                     turned_away.add(invalid.refusal(), caller.address(), invalid.to_string());
                     Status::data_loss(invalid.to_string())
@@ -247,12 +257,6 @@ fn caller<T>(request: &Request<T>) -> Caller {
     request.extensions().get::<Caller>().expect("every connection comes through the door").clone()
 }
 
-/// Waits until the inbox has room for a message.
-async fn make_room(room: &Arc<Semaphore>, message: &v1::WorkerMessage) -> Result<OwnedSemaphorePermit, AcquireError> {
-    let room_of = message.encoded_len().div_ceil(ROOM_BYTES).min(INBOX_BYTES / ROOM_BYTES);
-    Arc::clone(room).acquire_many_owned(room_of as u32).await
-}
-
 /// The answer to a worker if its lease is over.
 fn stale() -> Status {
     let mut status = Status::failed_precondition("the lease is over");
@@ -261,7 +265,13 @@ fn stale() -> Status {
     status
 }
 
-/// Whether a stream ended because a message was too large or could not be decoded.
-fn is_garbled(status: &Status) -> bool {
-    matches!(status.code(), Code::OutOfRange | Code::Internal | Code::Unimplemented)
+/// What is wrong with a message for which a stream ended, if that is why it ended.
+fn garbled(status: &Status) -> Option<RefusalKind> {
+    match status.code() {
+        // A message that can't be decoded has no checksum, so it counts as damaged.
+        Code::OutOfRange | Code::Internal | Code::Unimplemented => Some(RefusalKind::Damaged),
+        // Our own decoder refuses what no worker sends.
+        Code::InvalidArgument => Some(RefusalKind::Protocol),
+        _ => None,
+    }
 }

@@ -161,6 +161,7 @@ impl Shell {
                 Some(request) = requests.recv() => self.on_request(request),
                 warning = next_warning(&mut tracker) => self.on_tracking(warning),
                 _ = ticks.tick() => {
+                    self.recorder.check_place();
                     self.recorder.catch_up();
                     self.recorder.record_turned_away(self.connections.turned_away(), false);
                     if lateness.lets_pass(self.started.elapsed()) {

@@ -55,6 +55,17 @@ pub enum ModelError {
         /// A row of that feed, in words.
         other_shape: String,
     },
+    /// The network has more parameters than any machine could train with this program.
+    #[error(
+        "the model has {parameters} parameters, and at most {max} are allowed; the largest part is `{largest}`: make it narrower",
+        max = crate::PARAMETERS_MAX
+    )]
+    TooLarge {
+        /// Number of parameters.
+        parameters: usize,
+        /// The name of the block that has most of them.
+        largest: String,
+    },
     /// An encoder does not know the width of its output.
     #[error("`{encoder}` needs a width: give it in the encoder's table ([model.encoder] or [dataset.NAME.encoder])")]
     NoEncoderWidth {

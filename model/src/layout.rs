@@ -29,7 +29,7 @@ pub struct Block {
 impl Block {
     /// Number of values.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |length, side| length.saturating_mul(*side))
     }
 
     /// Whether the block has no value.
@@ -106,7 +106,7 @@ impl Layout {
     /// Appends a trainable block.
     pub(crate) fn push(&mut self, name: String, shape: Vec<usize>, tasks: BTreeSet<usize>) -> Range<usize> {
         let block = Block { name, shape, offset: self.len, tasks, trainable: true };
-        self.len += block.len();
+        self.len = self.len.saturating_add(block.len());
         let range = block.range();
         self.blocks.push(block);
         range

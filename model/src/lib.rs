@@ -46,5 +46,6 @@ pub use network::{Network, Prediction};
 pub use objectives::LossSum;
 pub use pass::{FeedInput, MicrobatchKey};
 pub use scope::{LayerId, Param, Scope};
+pub use structure::PARAMETERS_MAX;
 pub use trunk::TrunkKind;
 pub use value::{RowShape, Value};

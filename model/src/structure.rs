@@ -18,6 +18,9 @@ use crate::trunk::TrunkKind;
 use crate::value::RowShape;
 use crate::{Layout, ModelError};
 
+/// The most parameters of a network: 8 GiB. A coordinator holds several vectors of that length.
+pub const PARAMETERS_MAX: usize = 1 << 31;
+
 /// The whole network.
 #[derive(Debug)]
 pub(crate) struct Structure {
@@ -71,6 +74,11 @@ impl Structure {
             heads.push(head(shape, architecture.output(task), &*trunk, &mut scope.at(&shape.name))?);
         }
         let Declared { layout, initial, .. } = declared;
+        if layout.len() > PARAMETERS_MAX {
+            let largest = layout.blocks().iter().max_by_key(|block| block.len());
+            let largest = largest.map(|block| block.name.clone()).unwrap_or_default();
+            return Err(ModelError::TooLarge { parameters: layout.len(), largest });
+        }
         Ok(Self { layout, initial, encoders, architecture, heads })
     }
 

@@ -125,6 +125,14 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_with_a_host_s_name_that_is_too_long_is_refused() {
+        let named = |bytes| m::WorkerMessage::Hello(m::Hello { host: "h".repeat(bytes), ..Default::default() });
+        let heard = |bytes| worker_message_in(worker_message_out(m::Envelope::default(), named(bytes)));
+        assert!(heard(crate::HOST_BYTES_MAX).is_ok());
+        assert_eq!(heard(crate::HOST_BYTES_MAX + 1), Err(Invalid::Host { bytes: crate::HOST_BYTES_MAX + 1 }));
+    }
+
+    #[test]
     fn worker_messages_survive_the_way_over_the_wire() {
         let envelope = m::Envelope { run: "r".into(), epoch: 3, lease: 7, step: 11, phase: 1 };
         let sums = TaskSums {

@@ -33,6 +33,12 @@ pub enum Invalid {
         /// Its length, bytes.
         bytes: usize,
     },
+    /// A host's name longer than [`crate::HOST_BYTES_MAX`].
+    #[error("a host's name has {bytes} bytes, more than the {max} that are allowed", max = crate::HOST_BYTES_MAX)]
+    Host {
+        /// Its length, bytes.
+        bytes: usize,
+    },
     /// More added parts than [`crate::PARTS_MAX`].
     #[error("a worker names {count} parts, more than the {max} that are allowed", max = crate::PARTS_MAX)]
     Parts {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub mod address;
 pub mod checksum;
+pub mod codec;
 pub mod convert;
 pub mod invalid;
 pub mod memory;
@@ -34,9 +35,13 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 /// The most bytes that one [`v1::Chunk`] carries.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
-/// The largest message that either side accepts, bytes. The largest messages that do not travel in
-/// chunks are evaluation sums.
+/// The largest message that either side ever accepts, bytes. The largest messages that do not
+/// travel in chunks are evaluation sums. A coordinator accepts no larger ones than its
+/// experiment's.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
+
+/// The room for what is around a chunk's data in a message, bytes.
+pub const ENVELOPE_BYTES_MAX: usize = 64 << 10;
 
 /// The metadata key that holds the [`message::RefusalKind`] of a refused call.
 pub const REFUSAL: &str = "trunkline-refusal";
@@ -47,11 +52,16 @@ pub const TEXT_BYTES_MAX: usize = 4096;
 /// The most parts that a worker may have added.
 pub const PARTS_MAX: usize = 1024;
 
+/// The longest name of a host, bytes.
+pub const HOST_BYTES_MAX: usize = 255;
+
 /// How long a worker is refused after it was dropped for a fault of its own.
 pub const COOL_DOWN: Duration = Duration::from_secs(60);
 
-/// Flow-control window of one stream, in bytes.
+/// What a coordinator may have on its way to a worker that the worker has not read, by stream,
+/// bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 16 << 20;
 
-/// Flow-control window of one connection, in bytes.
+/// What a coordinator may have on its way to a worker that the worker has not read, by connection,
+/// bytes.
 pub const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;

@@ -9,6 +9,9 @@ use crate::{
     message::{Chunk, ChunkOf},
 };
 
+/// What is reserved for an announced length at once, bytes.
+const RESERVED_BYTES_MAX: usize = 64 << 20;
+
 /// Cuts `bytes` into chunks of at most [`CHUNK_BYTES`], which share the memory. No bytes give no
 /// chunks.
 pub fn chunks(of: ChunkOf, bytes: Bytes) -> impl Iterator<Item = Chunk> {
@@ -89,7 +92,8 @@ impl Assembler {
     pub fn push(&mut self, chunk: &Chunk) -> Result<bool, Broken> {
         check(self.of, self.expected, self.bytes.len() as u64, chunk)?;
         if self.bytes.capacity() == 0 {
-            self.bytes.reserve_exact(self.expected as usize);
+            // Whoever announces much and sends little costs little.
+            self.bytes.reserve_exact(RESERVED_BYTES_MAX.min(self.expected as usize));
         }
         self.bytes.extend_from_slice(&chunk.data);
         Ok(self.bytes.len() as u64 == self.expected)

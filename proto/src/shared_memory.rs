@@ -9,6 +9,9 @@
 //!
 //! The memory has no name in a file system (`memfd_create`). The other side opens it through
 //! `/proc/PID/fd` of its creator. So nothing is left behind, whichever process dies first.
+//!
+//! A region is sealed: nobody can make it shorter, which would end the process that reads it. A
+//! region that only its creator writes is sealed against other writers too.
 
 use std::{
     collections::BTreeSet,
@@ -20,6 +23,10 @@ use std::{
 };
 
 use memmap2::{MmapOptions, MmapRaw};
+use rustix::{
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals},
+    io::Errno,
+};
 
 use crate::message::Slot;
 
@@ -34,6 +41,15 @@ const BEING_WRITTEN: u64 = 0;
 /// The start of the name that `/proc` shows for the memory of a region.
 const MEMORY: &str = "/memfd:trunkline";
 
+/// Who writes to a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// The process that creates it.
+    Creator,
+    /// A process that opens it.
+    Opener,
+}
+
 /// A mapped region of `slots` vectors of `elements` f32 each.
 #[derive(Debug)]
 pub struct Region {
@@ -41,6 +57,7 @@ pub struct Region {
     file: File,
     slots: usize,
     elements: usize,
+    is_writable: bool,
 }
 
 /// The slot has another generation: the reader is late, or its peer is wrong.
@@ -63,41 +80,58 @@ impl Region {
     ///
     /// # Panics
     /// If there are more than [`SLOTS_MAX`] slots.
-    pub fn create(slots: usize, elements: usize) -> io::Result<Region> {
-        let fd = rustix::fs::memfd_create("trunkline", rustix::fs::MemfdFlags::CLOEXEC)?;
+    pub fn create(writer: Writer, slots: usize, elements: usize) -> io::Result<Region> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let fd = rustix::fs::memfd_create("trunkline", flags)?;
         // SAFETY: the descriptor was just made and nobody else owns it.
         let file = unsafe { File::from_raw_fd(fd.into_raw_fd()) };
         file.set_len(region_bytes(slots, elements))?;
-        Region::map(file, slots, elements)
+        let region = Region::map(file, slots, elements, true)?;
+        fcntl_add_seals(&region.file, SealFlags::SHRINK | SealFlags::GROW)?;
+        if writer == Writer::Creator {
+            // Linux before 5.1 does not know this seal. There, workers keep to the rule unforced.
+            match fcntl_add_seals(&region.file, SealFlags::FUTURE_WRITE) {
+                Err(Errno::INVAL) => {}
+                sealed => sealed?,
+            }
+        }
+        fcntl_add_seals(&region.file, SealFlags::SEAL)?;
+        Ok(region)
     }
 
-    /// Maps the region that another process has created.
+    /// Maps a region that another process has created. This process may write to it if `writer` is
+    /// [`Writer::Opener`].
     ///
     /// # Errors
     /// If there is no such region, or it has another size.
-    pub fn open(path: &Path, slots: usize, elements: usize) -> io::Result<Region> {
+    pub fn open(writer: Writer, path: &Path, slots: usize, elements: usize) -> io::Result<Region> {
         let wrong = |message| Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        // The path came from a peer, and this process writes to the region. So nothing but shared
-        // memory may be opened.
+        // The path came from a peer, and this process may write to the region. So nothing but
+        // shared memory may be opened.
         if !path.starts_with("/proc") || !fs::read_link(path)?.to_string_lossy().starts_with(MEMORY) {
             return wrong(format!("{} is not shared memory", path.display()));
         }
         if slots > SLOTS_MAX {
             return wrong(format!("the region has {slots} slots, more than the {SLOTS_MAX} that are allowed"));
         }
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let is_writable = writer == Writer::Opener;
+        let file = OpenOptions::new().read(true).write(is_writable).open(path)?;
+        if !fcntl_get_seals(&file)?.contains(SealFlags::SHRINK) {
+            return wrong("the shared memory may become shorter while it is read".into());
+        }
         let bytes = file.metadata()?.len();
         let expected = region_bytes(slots, elements);
         if bytes != expected {
             return wrong(format!("the shared memory has {bytes} bytes, and {expected} were announced"));
         }
-        Region::map(file, slots, elements)
+        Region::map(file, slots, elements, is_writable)
     }
 
-    fn map(file: File, slots: usize, elements: usize) -> io::Result<Region> {
+    fn map(file: File, slots: usize, elements: usize, is_writable: bool) -> io::Result<Region> {
         assert!(slots <= SLOTS_MAX, "a region has at most {SLOTS_MAX} slots");
-        let map = MmapOptions::new().map_raw(&file)?;
-        Ok(Region { map, file, slots, elements })
+        let options = MmapOptions::new();
+        let map = if is_writable { options.map_raw(&file)? } else { options.map_raw_read_only(&file)? };
+        Ok(Region { map, file, slots, elements, is_writable })
     }
 
     /// The path by which other processes of this machine open the region while this one lives.
@@ -114,8 +148,9 @@ impl Region {
     /// a time.
     ///
     /// # Panics
-    /// If the generation is 0, or the region has no such slot.
+    /// If the generation is 0, the region has no such slot, or this process only reads it.
     pub fn write<R>(&self, slot: u32, generation: u64, fill: impl FnOnce(&mut [f32]) -> R) -> R {
+        assert!(self.is_writable, "this process only reads the region");
         assert_ne!(generation, BEING_WRITTEN, "generations start at 1");
         self.generation(slot).store(BEING_WRITTEN, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -130,8 +165,10 @@ impl Region {
     /// Writes several slots at once, as [`Region::write`] writes one.
     ///
     /// # Panics
-    /// If a slot is named twice, a generation is 0, or the region has no such slot.
+    /// If a slot is named twice, a generation is 0, the region has no such slot, or this process
+    /// only reads it.
     pub fn write_all<R>(&self, slots: &[Slot], fill: impl FnOnce(&mut [&mut [f32]]) -> R) -> R {
+        assert!(self.is_writable, "this process only reads the region");
         let indices: BTreeSet<u32> = slots.iter().map(|slot| slot.index).collect();
         assert_eq!(indices.len(), slots.len(), "a slot is named twice");
         for slot in slots {
@@ -206,19 +243,21 @@ fn region_bytes(slots: usize, elements: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use super::*;
 
     #[test]
     fn a_reader_gets_the_vector_that_was_written() {
-        let ours = Region::create(2, 1000).unwrap();
-        let theirs = Region::open(&ours.path(), 2, 1000).unwrap();
+        let ours = Region::create(Writer::Creator, 2, 1000).unwrap();
+        let theirs = Region::open(Writer::Creator, &ours.path(), 2, 1000).unwrap();
         ours.write(1, 5, |vector| vector.fill(2.5));
         assert_eq!(theirs.read(1, 5, |vector| vector.to_vec()), Ok(vec![2.5; 1000]));
     }
 
     #[test]
     fn a_slot_that_was_written_again_is_not_read() {
-        let region = Region::create(1, 4).unwrap();
+        let region = Region::create(Writer::Creator, 1, 4).unwrap();
         region.write(0, 1, |vector| vector.fill(1.0));
         region.write(0, 2, |vector| vector.fill(2.0));
         let late = region.read(0, 1, <[f32]>::to_vec);
@@ -232,16 +271,55 @@ mod tests {
         let held = File::open(&file).unwrap();
         let through_proc = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd()));
         for path in [&file, &through_proc] {
-            assert!(Region::open(path, 1, 4).unwrap_err().to_string().contains("is not shared memory"));
+            assert!(
+                Region::open(Writer::Creator, path, 1, 4).unwrap_err().to_string().contains("is not shared memory")
+            );
         }
         std::fs::remove_file(&file).unwrap();
-        let ours = Region::create(1, 4).unwrap();
-        assert!(Region::open(&ours.path(), SLOTS_MAX + 1, 4).is_err());
+        let ours = Region::create(Writer::Creator, 1, 4).unwrap();
+        assert!(Region::open(Writer::Creator, &ours.path(), SLOTS_MAX + 1, 4).is_err());
     }
 
     #[test]
     fn a_region_of_another_size_is_refused() {
-        let region = Region::create(1, 4).unwrap();
-        assert!(Region::open(&region.path(), 2, 4).is_err());
+        let region = Region::create(Writer::Creator, 1, 4).unwrap();
+        assert!(Region::open(Writer::Creator, &region.path(), 2, 4).is_err());
+    }
+
+    #[test]
+    fn what_only_its_creator_writes_nobody_else_can_write() {
+        let ours = Region::create(Writer::Creator, 1, 4).unwrap();
+        ours.write(0, 1, |vector| vector.fill(1.0));
+        let other = Region::open(Writer::Opener, &ours.path(), 1, 4);
+        assert_eq!(other.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        let file = OpenOptions::new().write(true).open(ours.path()).unwrap();
+        assert!(file.write_at(&[7; 64], HEADER_BYTES as u64).is_err());
+        ours.write(0, 2, |vector| vector.fill(2.0));
+        let theirs = Region::open(Writer::Creator, &ours.path(), 1, 4).unwrap();
+        assert_eq!(theirs.read(0, 2, <[f32]>::to_vec), Ok(vec![2.0; 4]));
+    }
+
+    #[test]
+    fn no_region_changes_its_length() {
+        for writer in [Writer::Creator, Writer::Opener] {
+            let ours = Region::create(writer, 2, 4).unwrap();
+            let file = OpenOptions::new().write(true).open(ours.path()).unwrap();
+            assert!([0, 4096, 1 << 20].into_iter().all(|bytes| file.set_len(bytes).is_err()));
+        }
+        let results = Region::create(Writer::Opener, 1, 4).unwrap();
+        let theirs = Region::open(Writer::Opener, &results.path(), 1, 4).unwrap();
+        theirs.write(0, 3, |vector| vector.fill(3.0));
+        assert_eq!(results.read(0, 3, <[f32]>::to_vec), Ok(vec![3.0; 4]));
+    }
+
+    #[test]
+    fn memory_that_may_become_shorter_is_not_mapped() {
+        let fd = rustix::fs::memfd_create("trunkline", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        // SAFETY: the descriptor was just made and nobody else owns it.
+        let file = unsafe { File::from_raw_fd(fd.into_raw_fd()) };
+        file.set_len(region_bytes(1, 4)).unwrap();
+        let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
+        let refused = Region::open(Writer::Creator, &path, 1, 4).unwrap_err();
+        assert!(refused.to_string().contains("may become shorter"), "{refused}");
     }
 }

@@ -1,15 +1,12 @@
 //! `trunkline coordinator`: coordinates a run for workers on other machines.
 
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 use coordinator::Listener;
 use proto::address::Address;
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 
-use crate::{exit::Failure, launch, screen::say, security, signals::Signals};
+use crate::{exit::Failure, launch, local, screen::say, security, signals::Signals};
 
 /// Arguments of `trunkline coordinator`.
 #[derive(clap::Args)]
@@ -54,7 +51,7 @@ async fn listen(address: &Address, security: &security::Coordinator) -> Result<L
                     .into(),
             ));
         }
-        Address::Unix(path) => (Listener::unix(bind_privately(path).map_err(taken)?), address.to_string()),
+        Address::Unix(path) => (Listener::unix(local::bind_privately(path).map_err(taken)?), address.to_string()),
         Address::Tcp(place) => {
             let socket = TcpListener::bind(place).await.map_err(taken)?;
             let bound = socket.local_addr().map_err(taken)?;
@@ -72,13 +69,4 @@ async fn listen(address: &Address, security: &security::Coordinator) -> Result<L
     let listener = security.guard(listener)?;
     say(&format!("listening on {bound}"));
     Ok(listener)
-}
-
-/// Binds a socket that only this user can connect to from its first moment on.
-fn bind_privately(path: &Path) -> std::io::Result<UnixListener> {
-    use rustix::{fs::Mode, process::umask};
-    let before = umask(Mode::RWXG | Mode::RWXO);
-    let bound = UnixListener::bind(path);
-    umask(before);
-    bound
 }

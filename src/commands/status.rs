@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proto::{address::Address, v1};
+use tokio::time::timeout;
 use worker::{WorkerError, connection};
 
 use crate::{
@@ -11,6 +12,9 @@ use crate::{
     security,
     table::Table,
 };
+
+/// How long a coordinator may take to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// Arguments of `trunkline status`.
 #[derive(clap::Args)]
@@ -27,13 +31,17 @@ pub struct Arguments {
 /// Asks the coordinator, and prints its answer.
 ///
 /// # Errors
-/// The coordinator can't be reached, or refuses to answer.
+/// The coordinator can't be reached, refuses to answer, or does not answer in time.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let access = arguments.security.access()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let status = runtime.block_on(async {
         let client = connection::connect(&arguments.address, &access, Duration::from_secs(2)).await;
-        let reply = client.map_err(Failure::failed)?.status(v1::StatusRequest {}).await;
+        let mut client = client.map_err(Failure::failed)?;
+        let reply = timeout(ANSWER_WAIT, client.status(v1::StatusRequest {})).await.map_err(|_| {
+            let (address, seconds) = (&arguments.address, ANSWER_WAIT.as_secs());
+            Failure::failed(format!("the coordinator at {address} did not answer within {seconds} s"))
+        })?;
         let reply =
             reply.map_err(|status| match connection::first_call_failed(&status, &arguments.address, &access) {
                 WorkerError::Refused(refusal) => Failure::failed(refusal.reason),

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
 pub mod hosts;
+pub mod http2;
 pub mod proxy;
 mod records;
 pub mod weightings;

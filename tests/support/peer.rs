@@ -7,7 +7,7 @@ use proto::{
     CHUNK_BYTES, MESSAGE_BYTES_MAX,
     address::Address,
     checksum,
-    shared_memory::Region,
+    shared_memory::{Region, Writer},
     v1::{self, coordinator_message::Body as Said, worker_message::Body},
 };
 use tokio::{runtime::Runtime, sync::mpsc};
@@ -23,6 +23,8 @@ pub struct Peer {
     from: tonic::Streaming<v1::CoordinatorMessage>,
     /// The run, epoch and lease of its session, from the welcome on.
     pub session: v1::Envelope,
+    /// The secret of its lease.
+    pub secret: u64,
     pub parameters: Vec<f32>,
     /// The coordinator's parameters and this worker's vectors, if both are on one machine.
     shared: Option<(Region, Region)>,
@@ -60,7 +62,15 @@ impl Peer {
             to.send(first).await.expect("there is room");
             let from = client.work(ReceiverStream::new(messages)).await?.into_inner();
             let session = v1::Envelope::default();
-            Ok(Peer { runtime: Arc::clone(runtime), to, from, session, parameters: Vec::new(), shared: None })
+            Ok(Peer {
+                runtime: Arc::clone(runtime),
+                to,
+                from,
+                session,
+                parameters: Vec::new(),
+                secret: 0,
+                shared: None,
+            })
         })
     }
 
@@ -78,14 +88,16 @@ impl Peer {
     pub fn join_with(coordinator: &Coordinator, runtime: &Arc<Runtime>, fingerprint: Option<&str>) -> (Peer, Computer) {
         let mut peer = Peer::hello(coordinator, runtime, hello(1));
         let (envelope, Said::Welcome(welcome)) = peer.hear().expect("an answer") else { panic!("a welcome") };
-        peer.session = envelope.clone();
+        (peer.session, peer.secret) = (envelope.clone(), welcome.secret);
         let is_local = coordinator.address.starts_with("unix:");
         assert_eq!(welcome.shared_memory.is_some(), is_local, "a peer over TCP is not local, whatever it says");
         let parameters = welcome.parameters as usize;
-        let map =
-            |path: &str, slots: u32| Region::open(Path::new(path), slots as usize, parameters).expect("is mapped");
+        let map = |writer, path: &str, slots: u32| {
+            Region::open(writer, Path::new(path), slots as usize, parameters).expect("is mapped")
+        };
         peer.shared = welcome.shared_memory.as_ref().map(|shared| {
-            (map(&shared.parameters_path, shared.parameters_slots), map(&shared.results_path, shared.results_slots))
+            let parameters = map(Writer::Creator, &shared.parameters_path, shared.parameters_slots);
+            (parameters, map(Writer::Opener, &shared.results_path, shared.results_slots))
         });
         let mut plan = Vec::new();
         while plan.len() < welcome.plan_bytes as usize {

@@ -55,6 +55,8 @@ pub(crate) struct Beating {
     pub access: Access,
     /// Names the run, the epoch and the lease.
     pub envelope: Envelope,
+    /// The secret of the lease.
+    pub secret: u64,
     /// What the worker does.
     pub activity: Arc<Activity>,
     /// Time between two heartbeats.
@@ -157,7 +159,7 @@ impl Beating {
 
     fn beats(&self) -> impl tokio_stream::Stream<Item = v1::Beat> + Send + use<> {
         let mut sequence = 0;
-        let (envelope, activity) = (self.envelope.clone(), Arc::clone(&self.activity));
+        let (envelope, secret, activity) = (self.envelope.clone(), self.secret, Arc::clone(&self.activity));
         let mut ticks = time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         IntervalStream::new(ticks).map(move |_| {
@@ -170,6 +172,7 @@ impl Beating {
                 resident_bytes: memory::resident().peak_bytes,
                 heard: activity.heard.load(Ordering::Relaxed),
                 busy: activity.busy.load(Ordering::Relaxed),
+                secret,
             })
         })
     }

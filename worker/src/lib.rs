@@ -9,6 +9,7 @@
 //! ([`prefetch`]).
 
 pub mod access;
+mod asked;
 pub mod compute;
 pub mod connection;
 mod ended;

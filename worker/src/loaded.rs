@@ -11,10 +11,11 @@ use proto::{
     address::Address,
     message::{Refusal, RefusalKind, SharedMemory, Vector, Welcome, Work, WorkKind, WorkResult},
     payload,
-    shared_memory::Region,
+    shared_memory::{Region, Writer},
 };
 
 use crate::{
+    asked,
     compute::{ComputeError, Computer},
     options::Options,
 };
@@ -43,6 +44,8 @@ pub(crate) enum Failed {
     Data(String),
     /// This piece of work failed; the worker can go on.
     Work(String),
+    /// No coordinator asks for such work: the worker must leave.
+    Asked(String),
 }
 
 impl From<ComputeError> for Failed {
@@ -66,6 +69,10 @@ impl Loaded {
         let loaded = model::parse(&welcome.experiment, Path::new("experiment.toml"), &[])
             .map_err(|e| protocol(e.to_string()))?;
         let plan: Plan = serde_json::from_slice(plan).map_err(|e| protocol(format!("can't read the plan: {e}")))?;
+        if welcome.threads != loaded.experiment.cluster.threads {
+            let (said, experiment) = (welcome.threads, loaded.experiment.cluster.threads);
+            return Err(protocol(format!("a welcome with {said} threads, and an experiment with {experiment}")));
+        }
         let threads = options.threads.unwrap_or(welcome.threads);
         let no_device = |e: model::ModelError| refuse(RefusalKind::Device, e.to_string());
         let device: model::Device = options.device.parse().map_err(no_device)?;
@@ -115,6 +122,10 @@ impl Loaded {
     pub(crate) fn compute(&mut self, work: &Work) -> Result<(WorkResult, Vec<Bytes>), Failed> {
         #[expect(clippy::disallowed_methods, reason = "the duration is only recorded")]
         let start = Instant::now();
+        let slots = self.shared.as_ref().map(|shared| shared.results.slots());
+        if let Some(fault) = asked::fault(work, self.computer.store().plan(), slots) {
+            return Err(Failed::Asked(fault));
+        }
         self.use_parameters(work.version)?;
         let mut result = WorkResult {
             work: work.id,
@@ -209,9 +220,11 @@ impl Shared {
     /// Maps the coordinator's memory. A worker that can't map it (in a container, for example)
     /// sends and receives vectors over the stream.
     fn map(offered: &SharedMemory, parameters: usize) -> Option<Shared> {
-        let open = |path: &str, slots: u32| Region::open(Path::new(path), slots as usize, parameters);
-        let regions = open(&offered.parameters_path, offered.parameters_slots).and_then(|parameters| {
-            Ok(Shared { parameters, results: open(&offered.results_path, offered.results_slots)? })
+        let open = |writer, path: &str, slots: u32| Region::open(writer, Path::new(path), slots as usize, parameters);
+        let theirs = open(Writer::Creator, &offered.parameters_path, offered.parameters_slots);
+        let regions = theirs.and_then(|parameters| {
+            let results = open(Writer::Opener, &offered.results_path, offered.results_slots)?;
+            Ok(Shared { parameters, results })
         });
         regions.inspect_err(|error| tracing::warn!(%error, "no shared memory: vectors travel over the stream")).ok()
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use model::PARAMETERS_MAX;
 use proto::{
     address::Address,
     convert,
@@ -27,9 +28,14 @@ use crate::{
 
 /// The most messages that wait to be sent. Vectors travel in chunks, so this bounds memory too.
 const OUTBOX: usize = 64;
-/// How long a coordinator on another machine may take with its next message, until the worker is
-/// accepted. From then on its heartbeats tell whether it lives.
+/// How long a coordinator on another machine may take with its next message at most, until the
+/// worker is accepted. From then on its heartbeats tell whether it lives. A worker that is told to
+/// wait less for its coordinator waits less for this too, but no less than [`REPLY_TIMEOUT_MIN`].
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The shortest time that a coordinator has for a message.
+const REPLY_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// The longest plan that a worker takes, bytes.
+const PLAN_BYTES_MAX: u64 = 1 << 30;
 /// How long a worker waits at its end until its last message is sent.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -59,7 +65,7 @@ pub(crate) async fn run(
     let hello = WorkerMessage::Hello(hello(options));
     let first = convert::worker_message_out(Envelope::default(), hello);
     outbox.send(first).await.map_err(|_| WorkerError::Disconnected("the stream ended at once".into()))?;
-    let call = reply(&options.coordinator, client.work(ReceiverStream::new(messages))).await?;
+    let call = reply(options, client.work(ReceiverStream::new(messages))).await?;
     let failed = |status| first_call_failed(&status, &options.coordinator, &options.access);
     let replies = call.map_err(failed)?.into_inner();
     let mut session = Session {
@@ -85,13 +91,13 @@ pub(crate) async fn run(
 
 /// Waits for the coordinator's reply, with a timeout if it is on another machine. The socket of a
 /// coordinator on this machine tells when it is gone, and one that is suspended may wake up again.
-async fn reply<T>(coordinator: &Address, reply: impl Future<Output = T>) -> Result<T, WorkerError> {
-    match coordinator {
+async fn reply<T>(options: &Options, reply: impl Future<Output = T>) -> Result<T, WorkerError> {
+    match options.coordinator {
         Address::Unix(_) => Ok(reply.await),
         Address::Tcp(_) => {
-            let seconds = REPLY_TIMEOUT.as_secs();
-            let late = |_| WorkerError::Disconnected(format!("the coordinator did not reply within {seconds} s"));
-            time::timeout(REPLY_TIMEOUT, reply).await.map_err(late)
+            let wait = options.wait.clamp(REPLY_TIMEOUT_MIN, REPLY_TIMEOUT);
+            let late = |_| WorkerError::Disconnected(format!("the coordinator did not reply within {wait:?}"));
+            time::timeout(wait, reply).await.map_err(late)
         }
     }
 }
@@ -154,7 +160,7 @@ impl Session {
             match message {
                 CoordinatorMessage::Finished { reason } => return Ok(Ended::Finished(reason)),
                 CoordinatorMessage::Refused(refusal) => return Err(WorkerError::Refused(refusal)),
-                CoordinatorMessage::Welcome(welcome) => self.join(envelope, welcome),
+                CoordinatorMessage::Welcome(welcome) => self.join(envelope, welcome)?,
                 CoordinatorMessage::Chunk(chunk) => self.receive(envelope, &chunk).await?,
                 CoordinatorMessage::Work(work) => self.run(envelope, Command::Compute(work)).await?,
                 CoordinatorMessage::Accepted { rank } => {
@@ -172,7 +178,7 @@ impl Session {
         replies: &mut tonic::Streaming<v1::CoordinatorMessage>,
     ) -> Result<Option<Result<v1::CoordinatorMessage, tonic::Status>>, WorkerError> {
         if !self.accepted {
-            return reply(&self.options.coordinator, replies.next()).await;
+            return reply(&self.options, replies.next()).await;
         }
         let lost = async {
             match &mut self.heartbeat {
@@ -188,11 +194,20 @@ impl Session {
     }
 
     /// Starts the heartbeats, and waits for the plan.
-    fn join(&mut self, envelope: Envelope, welcome: Box<Welcome>) {
+    fn join(&mut self, envelope: Envelope, welcome: Box<Welcome>) -> Result<(), WorkerError> {
+        if self.joined.is_some() {
+            return Err(WorkerError::Protocol("a second welcome".into()));
+        }
+        let (plan_bytes, parameters) = (welcome.plan_bytes, welcome.parameters);
+        if plan_bytes > PLAN_BYTES_MAX || parameters > PARAMETERS_MAX as u64 {
+            let message = format!("a plan of {plan_bytes} bytes for {parameters} parameters is too large");
+            return Err(WorkerError::Protocol(message));
+        }
         self.heartbeat = Some(heartbeat::start(Beating {
             address: self.options.coordinator.clone(),
             access: self.options.access.clone(),
             envelope: envelope.clone(),
+            secret: welcome.secret,
             activity: Arc::clone(&self.activity),
             interval: Duration::from_millis(welcome.heartbeat_ms.max(1)),
             lease: Duration::from_millis(welcome.lease_ms.max(1)),
@@ -200,6 +215,7 @@ impl Session {
         self.joined = Some(Joined { envelope, parameters: welcome.parameters as usize });
         let plan = Assembler::new(ChunkOf::Plan, welcome.plan_bytes);
         self.receiving = Some(Receiving::Plan(welcome, plan));
+        Ok(())
     }
 
     /// Takes a chunk of the plan or of parameters. Once all chunks are there, the worker loads or
@@ -209,7 +225,12 @@ impl Session {
         if let ChunkOf::Parameters(version) = chunk.of
             && chunk.offset == 0
         {
-            let elements = self.joined.as_ref().map_or(0, |joined| joined.parameters);
+            // The plan is loaded by then, and the number of parameters is the model's.
+            let is_loaded = !matches!(self.receiving, Some(Receiving::Plan(..)));
+            let elements = self.joined.as_ref().filter(|_| is_loaded);
+            let elements = elements.map(|joined| joined.parameters);
+            let too_soon = || WorkerError::Protocol("parameters came before the plan".into());
+            let elements = elements.ok_or_else(too_soon)?;
             self.receiving = Some(Receiving::Parameters(version, VectorAssembler::new(chunk.of, elements)));
         }
         let command = match self.receiving.take() {
@@ -239,7 +260,7 @@ impl Session {
         let messages = match self.state.run(command) {
             Ok(messages) => messages,
             Err(refusal) => {
-                self.leave(refusal.kind, refusal.reason.clone()).await;
+                self.leave(refusal.kind, told(&refusal, &self.options.coordinator)).await;
                 return Err(WorkerError::Unfit(refusal));
             }
         };
@@ -263,7 +284,37 @@ impl Session {
     }
 }
 
+/// What a coordinator is told of the reason why this worker leaves.
+///
+/// What is wrong with a table may quote a line of a file, and says which files there are. This
+/// worker's user may read that, but not whoever has a coordinator at the other end of a network. It
+/// may name any path in its plan.
+fn told(refusal: &Refusal, coordinator: &Address) -> String {
+    match (refusal.kind, coordinator) {
+        (RefusalKind::Data, Address::Tcp(_)) => {
+            "the tables that this worker finds are not those of the run; its own output says what is wrong".into()
+        }
+        _ => refusal.reason.clone(),
+    }
+}
+
 /// Whether two envelopes name the same run, epoch and lease.
 fn is_same_lease(one: &Envelope, other: &Envelope) -> bool {
     (&one.run, one.epoch, one.lease) == (&other.run, other.epoch, other.lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coordinator_over_the_network_is_told_nothing_of_a_file() {
+        let reason = "/etc/passwd: column `a`, row 1 (line 2): `daemon:x:1` is not a number".to_owned();
+        let refusal = |kind| Refusal { kind, reason: reason.clone() };
+        let (here, there): (Address, Address) = ("unix:/run/x".parse().unwrap(), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(told(&refusal(RefusalKind::Data), &here), reason);
+        let said = told(&refusal(RefusalKind::Data), &there);
+        assert!(!said.contains("passwd") && !said.contains("daemon"), "{said}");
+        assert_eq!(told(&refusal(RefusalKind::Device), &there), reason);
+    }
 }

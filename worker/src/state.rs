@@ -73,6 +73,7 @@ impl WorkerState {
             Ok((result, vectors)) => Ok(messages(result, vectors)),
             Err(Failed::Data(reason)) => Err(Refusal { kind: RefusalKind::Data, reason }),
             Err(Failed::Work(reason)) => Ok(failure(reason)),
+            Err(Failed::Asked(reason)) => Err(Refusal { kind: RefusalKind::Protocol, reason }),
         }
     }
 }

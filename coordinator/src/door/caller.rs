@@ -1,32 +1,18 @@
-//! A connection at the door, and what its calls have to show.
+//! A peer, and what its calls have to show.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, ready},
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use proto::{
     message::RefusalKind,
     token::{Shown, Token},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep, sleep_until},
-};
-use tonic::{Request, Status, service::Interceptor, transport::server::Connected};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::{Request, Status, service::Interceptor};
 
-use super::{STRANGER_WAIT, TurnedAway};
-
-/// The first bytes of HTTP/2 without TLS.
-const HTTP_2: &[u8] = b"PRI ";
-/// The first bytes of TLS.
-const TLS: &[u8] = &[0x16, 0x03];
+use super::TurnedAway;
 
 const NO_TOKEN: &str = "this coordinator asks for a join token: give --token-file or TRUNKLINE_TOKEN";
 
@@ -40,16 +26,28 @@ struct Inner {
     /// Whether it comes over a Unix domain socket.
     local: bool,
     /// Whether it has shown a trusted certificate.
-    certified: bool,
+    certified: AtomicBool,
     is_stranger: AtomicBool,
+    /// Whether the run's own thread serves it.
+    is_inside: AtomicBool,
+    /// Why it was cut off, if it was.
+    fault: Mutex<Option<String>>,
     /// Its place among the strangers, until it is let in.
     place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Caller {
-    pub(super) fn new(address: String, local: bool, certified: bool, place: OwnedSemaphorePermit) -> Caller {
-        let place = Mutex::new(Some(place));
-        Caller(Arc::new(Inner { address, local, certified, is_stranger: AtomicBool::new(true), place }))
+    /// A stranger, at the door.
+    pub(super) fn new(address: String, local: bool, place: OwnedSemaphorePermit) -> Caller {
+        Caller(Arc::new(Inner {
+            address,
+            local,
+            certified: AtomicBool::new(false),
+            is_stranger: AtomicBool::new(true),
+            is_inside: AtomicBool::new(false),
+            fault: Mutex::new(None),
+            place: Mutex::new(Some(place)),
+        }))
     }
 
     /// The address that it calls from, without the port, which differs for each connection.
@@ -62,8 +60,32 @@ impl Caller {
         self.0.local
     }
 
-    fn is_stranger(&self) -> bool {
+    pub(super) fn is_stranger(&self) -> bool {
         self.0.is_stranger.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_inside(&self) -> bool {
+        self.0.is_inside.load(Ordering::Acquire)
+    }
+
+    /// Notes that it has shown a trusted certificate.
+    pub(super) fn certify(&self) {
+        self.0.certified.store(true, Ordering::Release);
+    }
+
+    /// Notes that the run's own thread serves it from now on.
+    pub(super) fn move_inside(&self) {
+        self.0.is_inside.store(true, Ordering::Release);
+    }
+
+    /// Notes why it is cut off. The first reason counts.
+    pub(super) fn cut_off(&self, reason: impl FnOnce() -> String) {
+        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(reason);
+    }
+
+    /// Why it was cut off, if it was.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn let_in(&self) {
@@ -85,7 +107,7 @@ impl Interceptor for Doorkeeper {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         let caller = request.extensions().get::<Caller>().expect("every connection comes through the door");
         let shown = self.token.as_ref().map(|token| token.check(request.metadata()));
-        let refused = if self.wants_certificate && !caller.0.certified {
+        let refused = if self.wants_certificate && !caller.0.certified.load(Ordering::Acquire) {
             Some((RefusalKind::Certificate, "this coordinator asks for a certificate: give --tls-cert and --tls-key"))
         } else {
             match shown {
@@ -103,113 +125,5 @@ impl Interceptor for Doorkeeper {
         }
         caller.let_in();
         Ok(request)
-    }
-}
-
-/// A stream of bytes.
-pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
-
-/// A connection. If a stranger has not shown in time what is asked for, it ends.
-pub(crate) struct Connection {
-    bytes: Box<dyn Bytes>,
-    caller: Caller,
-    deadline: Pin<Box<Sleep>>,
-    /// The first bytes that were received.
-    begin: Vec<u8>,
-    is_late: bool,
-    turned_away: TurnedAway,
-    /// Its place among all connections.
-    _place: OwnedSemaphorePermit,
-}
-
-impl Connection {
-    pub(super) fn new(
-        bytes: Box<dyn Bytes>,
-        caller: Caller,
-        since: Instant,
-        turned_away: TurnedAway,
-        place: OwnedSemaphorePermit,
-    ) -> Connection {
-        let deadline = Box::pin(sleep_until(since + STRANGER_WAIT));
-        Connection { bytes, caller, deadline, begin: Vec::new(), is_late: false, turned_away, _place: place }
-    }
-
-    /// What was wrong with the connection of a stranger, if anything was.
-    fn fault(&self) -> Option<String> {
-        if self.begin.starts_with(TLS) {
-            return Some("it speaks TLS, but this coordinator was started without TLS".into());
-        }
-        if !self.begin.is_empty() && !self.begin.starts_with(&HTTP_2[..self.begin.len().min(HTTP_2.len())]) {
-            return Some("what it sends is not HTTP/2".into());
-        }
-        self.is_late.then(|| format!("it made no call that was let in within {} s", STRANGER_WAIT.as_secs()))
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Caller;
-
-    fn connect_info(&self) -> Caller {
-        self.caller.clone()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if self.caller.is_stranger()
-            && let Some(reason) = self.fault()
-        {
-            self.turned_away.add(RefusalKind::Handshake, self.caller.address(), reason);
-        }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let is_stranger = self.caller.is_stranger();
-        if is_stranger && self.deadline.as_mut().poll(context).is_ready() {
-            self.is_late = true;
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.bytes).poll_read(context, buffer))?;
-        if is_stranger && self.begin.len() < HTTP_2.len() {
-            let came = &buffer.filled()[before..];
-            let wanted = came.len().min(HTTP_2.len() - self.begin.len());
-            self.begin.extend_from_slice(&came[..wanted]);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.bytes).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.bytes).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.bytes.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.bytes).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.bytes).poll_shutdown(context)
     }
 }

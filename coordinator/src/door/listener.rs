@@ -1,28 +1,29 @@
 //! Accepts connections, within the door's bounds.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, mem, sync::Arc, thread, time::Duration};
 
 use proto::{message::RefusalKind, tls, token::Token};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::{Instant, sleep, timeout_at},
 };
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{self, ServerConfig},
 };
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::service::Routes;
 
 use super::{
     CONNECTIONS_MAX, Doorkeeper, STRANGER_WAIT, STRANGERS_MAX, TurnedAway,
-    caller::{Bytes, Caller, Connection},
+    caller::Caller,
+    connection::{self, Bytes, Connection},
+    guest::Guest,
 };
 
-/// Connections that may wait for the server to take them.
-const BACKLOG: usize = 16;
 /// How long to wait when the system has no connection to give.
 const PAUSE: Duration = Duration::from_millis(50);
 /// When and how often the system asks a silent peer whether it is still there.
@@ -47,7 +48,7 @@ enum Socket {
 }
 
 impl Listener {
-    /// Listens on a Unix domain socket. Everybody who may open it is let in.
+    /// Listens on a Unix domain socket. Processes of this user and of the administrator are let in.
     pub fn unix(socket: UnixListener) -> Listener {
         Listener { socket: Socket::Unix(socket), tls: None, token: None, wants_certificate: false }
     }
@@ -76,45 +77,181 @@ impl Listener {
         Doorkeeper { token: self.token.clone(), wants_certificate: self.wants_certificate, turned_away }
     }
 
-    /// The connections, until the stream is dropped.
-    pub(crate) fn connections(self, turned_away: TurnedAway) -> impl Stream<Item = io::Result<Connection>> + Send {
-        let (taken, connections) = mpsc::channel(BACKLOG);
-        tokio::spawn(self.accept(turned_away, taken));
-        ReceiverStream::new(connections)
+    /// Serves `routes` to the peers that come, until `closed` is told or dropped. Then the calls
+    /// that are open come to their end.
+    ///
+    /// Strangers who come over TCP are greeted on a thread of their own, so that a flood of them
+    /// leaves the run's thread alone.
+    pub(crate) async fn serve(
+        self,
+        routes: Routes,
+        turned_away: TurnedAway,
+        closed: oneshot::Receiver<()>,
+    ) -> io::Result<()> {
+        let (close, closing) = watch::channel(false);
+        let (gone, mut all_gone) = mpsc::channel(1);
+        let door = Door {
+            routes,
+            tls: self.tls.map(TlsAcceptor::from),
+            turned_away,
+            places: Places::new(),
+            inside: Handle::current(),
+            closing,
+            gone,
+        };
+        match self.socket {
+            Socket::Unix(_) => drop(tokio::spawn(door.open(self.socket))),
+            Socket::Tcp(listener) => {
+                let listener = listener.into_std()?;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let greet = async move { door.open(Socket::Tcp(TcpListener::from_std(listener)?)).await };
+                let warn = |error: io::Error| tracing::warn!(%error, "the coordinator can't listen any more");
+                let thread = thread::Builder::new().name("door".into());
+                thread.spawn(move || runtime.block_on(greet).unwrap_or_else(warn))?;
+            }
+        }
+        let _ = closed.await;
+        let _ = close.send(true);
+        let _: Option<Infallible> = all_gone.recv().await;
+        Ok(())
+    }
+}
+
+/// What connections come in by. Each connection has a copy.
+#[derive(Clone)]
+struct Door {
+    routes: Routes,
+    tls: Option<TlsAcceptor>,
+    turned_away: TurnedAway,
+    places: Places,
+    /// The run's runtime.
+    inside: Handle,
+    /// Whether the run is over.
+    closing: watch::Receiver<bool>,
+    /// Dropped with each connection that was let in.
+    gone: mpsc::Sender<Infallible>,
+}
+
+/// The room for connections.
+#[derive(Clone)]
+struct Places {
+    all: Arc<Semaphore>,
+    all_max: usize,
+    strangers: Arc<Semaphore>,
+    strangers_max: usize,
+}
+
+impl Places {
+    /// As much room as the system has open files for.
+    fn new() -> Places {
+        let (all_max, strangers_max) = connections_max();
+        let (all, strangers) = (Arc::new(Semaphore::new(all_max)), Arc::new(Semaphore::new(strangers_max)));
+        Places { all, all_max, strangers, strangers_max }
     }
 
-    async fn accept(self, turned_away: TurnedAway, taken: mpsc::Sender<io::Result<Connection>>) {
-        let all = Arc::new(Semaphore::new(connections_max()));
-        let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
-        let tls = self.tls.map(TlsAcceptor::from);
+    /// A place among all connections and one among the strangers.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn take(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), String> {
+        let Places { all_max, strangers_max, .. } = self;
+        let all = Arc::clone(&self.all).try_acquire_owned();
+        let all = all.map_err(|_| format!("there are {all_max} connections, and no more are allowed"))?;
+        let stranger = Arc::clone(&self.strangers).try_acquire_owned();
+        let stranger = stranger
+            .map_err(|_| format!("there are {strangers_max} connections without a call that was let in already"))?;
+        Ok((all, stranger))
+    }
+}
+
+impl Door {
+    /// Accepts connections until the run is over.
+    async fn open(mut self, socket: Socket) -> io::Result<()> {
+        let mut fails = false;
         loop {
             let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
-                () = taken.closed() => return,
+                accepted = socket.accept() => accepted,
+                _ = self.closing.wait_for(|closes| *closes) => return Ok(()),
             };
-            let accepted = match accepted {
-                Ok(accepted) => accepted,
+            match accepted {
+                Ok(accepted) => {
+                    fails = false;
+                    self.take(accepted);
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted");
+                    // One line for a series of failures: the system may have no open files left.
+                    if !mem::replace(&mut fails, true) {
+                        tracing::warn!(%error, "no connection can be accepted");
+                    }
                     sleep(PAUSE).await;
-                    continue;
                 }
+            }
+        }
+    }
+
+    /// Lets a connection in if there is room for it and a call shows in time what is asked for.
+    fn take(&self, accepted: Accepted) {
+        if let Some(reason) = accepted.other_user() {
+            return self.turned_away.add(RefusalKind::User, &accepted.address(), reason);
+        }
+        let (place, stranger) = match self.places.take() {
+            Ok(places) => places,
+            Err(reason) => return self.turned_away.add(RefusalKind::Connections, &accepted.address(), reason),
+        };
+        #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
+        let since = Instant::now();
+        let door = self.clone();
+        tokio::spawn(async move {
+            let caller = Caller::new(accepted.address(), matches!(accepted, Accepted::Unix(_)), stranger);
+            let mut closing = door.closing.clone();
+            let guest = async {
+                let bytes = door.shake_hands(accepted, &caller, since).await?;
+                let connection = Connection::new(bytes, caller.clone(), door.turned_away.clone(), place);
+                Guest::new(connection, caller, door.routes.clone()).greet(since).await
             };
-            let places = (Arc::clone(&all).try_acquire_owned(), Arc::clone(&strangers).try_acquire_owned());
-            let (Ok(place), Ok(strangers_place)) = places else {
-                let reason = format!(
-                    "more than {STRANGERS_MAX} connections that have shown nothing, or {CONNECTIONS_MAX} in all"
-                );
-                turned_away.add(RefusalKind::Connections, &accepted.address(), reason);
-                continue;
+            let guest = tokio::select! {
+                guest = guest => guest,
+                _ = closing.wait_for(|closes| *closes) => None,
             };
-            let entry = Entry { tls: tls.clone(), turned_away: turned_away.clone(), place, strangers_place };
-            let taken = taken.clone();
-            tokio::spawn(async move {
-                if let Some(connection) = entry.open(accepted).await {
-                    let _ = taken.send(Ok(connection)).await;
+            if let Some(guest) = guest {
+                door.inside.spawn(guest.stay(door.closing, door.gone));
+            }
+        });
+    }
+
+    /// The bytes of a connection, after the TLS handshake if there is one.
+    async fn shake_hands(&self, accepted: Accepted, caller: &Caller, since: Instant) -> Option<Box<dyn Bytes>> {
+        let stream = match accepted {
+            Accepted::Unix(stream) => return Some(Box::new(connection::Socket::unix(stream, caller.clone()))),
+            Accepted::Tcp(stream, _) => stream,
+        };
+        // A small message does not wait for the acknowledgement of the one before.
+        let set = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE));
+        if let Err(error) = set {
+            tracing::debug!(%error, "a connection is gone as soon as it came");
+            return None;
+        }
+        let socket = connection::Socket::tcp(stream, caller.clone());
+        let Some(tls) = &self.tls else { return Some(Box::new(socket)) };
+        match timeout_at(since + STRANGER_WAIT, tls.accept(socket)).await {
+            Ok(Ok(stream)) => {
+                if stream.get_ref().1.peer_certificates().is_some_and(|shown| !shown.is_empty()) {
+                    caller.certify();
                 }
-            });
+                Some(Box::new(stream))
+            }
+            Ok(Err(error)) => {
+                let fault = caller.fault().map(|reason| (RefusalKind::Handshake, reason));
+                if let Some((kind, reason)) = fault.or_else(|| handshake_fault(&error)) {
+                    self.turned_away.add(kind, caller.address(), reason);
+                }
+                None
+            }
+            Err(_) => {
+                let reason = format!("no TLS handshake within {} s", STRANGER_WAIT.as_secs());
+                self.turned_away.add(RefusalKind::Handshake, caller.address(), reason);
+                None
+            }
         }
     }
 }
@@ -131,6 +268,18 @@ impl Accepted {
             Accepted::Tcp(_, address) => address.ip().to_string(),
         }
     }
+
+    /// What is wrong if it is a process of another user of this machine. The administrator may do
+    /// everything anyway.
+    fn other_user(&self) -> Option<String> {
+        let Accepted::Unix(stream) = self else { return None };
+        let own = rustix::process::geteuid().as_raw();
+        match stream.peer_cred() {
+            Ok(peer) => (!may_enter(peer.uid(), own))
+                .then(|| format!("it is a process of user {}, and this is a run of user {own}", peer.uid())),
+            Err(error) => Some(format!("the system does not say whose process it is: {error}")),
+        }
+    }
 }
 
 impl Socket {
@@ -142,56 +291,10 @@ impl Socket {
     }
 }
 
-/// What a connection needs to come in.
-struct Entry {
-    tls: Option<TlsAcceptor>,
-    turned_away: TurnedAway,
-    place: OwnedSemaphorePermit,
-    strangers_place: OwnedSemaphorePermit,
-}
-
-impl Entry {
-    async fn open(self, accepted: Accepted) -> Option<Connection> {
-        #[expect(clippy::disallowed_methods, reason = "the shell is where time is read")]
-        let since = Instant::now();
-        let address = accepted.address();
-        let mut certified = false;
-        let local = matches!(accepted, Accepted::Unix(_));
-        let bytes: Box<dyn Bytes> = match accepted {
-            Accepted::Unix(stream) => Box::new(stream),
-            Accepted::Tcp(stream, _) => {
-                // A small message does not wait for the acknowledgement of the one before.
-                let set = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE));
-                if let Err(error) = set {
-                    tracing::debug!(%error, "a connection is gone as soon as it came");
-                    return None;
-                }
-                match self.tls {
-                    None => Box::new(stream),
-                    Some(tls) => {
-                        let stream = match timeout_at(since + STRANGER_WAIT, tls.accept(stream)).await {
-                            Ok(Ok(stream)) => stream,
-                            Ok(Err(error)) => {
-                                if let Some((kind, reason)) = handshake_fault(&error) {
-                                    self.turned_away.add(kind, &address, reason);
-                                }
-                                return None;
-                            }
-                            Err(_) => {
-                                let reason = format!("no TLS handshake within {} s", STRANGER_WAIT.as_secs());
-                                self.turned_away.add(RefusalKind::Handshake, &address, reason);
-                                return None;
-                            }
-                        };
-                        certified = stream.get_ref().1.peer_certificates().is_some_and(|shown| !shown.is_empty());
-                        Box::new(stream)
-                    }
-                }
-            }
-        };
-        let caller = Caller::new(address, local, certified, self.strangers_place);
-        Some(Connection::new(bytes, caller, since, self.turned_away, self.place))
-    }
+/// Whether a user's processes may come over the Unix domain socket of a run of user `own`.
+fn may_enter(user: u32, own: u32) -> bool {
+    const ADMINISTRATOR: u32 = 0;
+    user == own || user == ADMINISTRATOR
 }
 
 /// What was wrong with a handshake. `None` if the peer has just gone, as a probe of the port does.
@@ -204,8 +307,9 @@ fn handshake_fault(error: &io::Error) -> Option<(RefusalKind, String)> {
     Some((kind, tls::reason(error)))
 }
 
-/// The most connections for which the system has open files. Raises the system's limit first.
-fn connections_max() -> usize {
+/// The most connections for which the system has open files, and how many of them may be
+/// strangers'. Raises the system's limit first.
+fn connections_max() -> (usize, usize) {
     let wanted = CONNECTIONS_MAX as u64 + OWN_FILES;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some_and(|current| current < wanted) {
@@ -214,6 +318,31 @@ fn connections_max() -> usize {
             tracing::debug!(%error, "the limit of open files stays as it is");
         }
     }
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(wanted);
-    (files.saturating_sub(OWN_FILES) as usize).clamp(STRANGERS_MAX, CONNECTIONS_MAX)
+    places_for(getrlimit(Resource::Nofile).current.unwrap_or(wanted))
+}
+
+/// The most connections and the most strangers' connections of a process that may have so many
+/// open files. Half of few files are left to the run, and half of few connections to workers.
+fn places_for(files: u64) -> (usize, usize) {
+    let all = (files - OWN_FILES.min(files / 2)).clamp(2, CONNECTIONS_MAX as u64) as usize;
+    (all, STRANGERS_MAX.min(all / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_run_s_user_and_the_administrator_come_over_its_socket() {
+        assert!(may_enter(1000, 1000) && may_enter(0, 1000));
+        assert!(!may_enter(1001, 1000) && !may_enter(65534, 0));
+    }
+
+    #[test]
+    fn few_open_files_leave_room_for_the_run_and_for_workers() {
+        assert_eq!(places_for(1 << 20), (CONNECTIONS_MAX, STRANGERS_MAX));
+        assert_eq!(places_for(1024), (768, STRANGERS_MAX));
+        assert_eq!(places_for(64), (32, 16));
+        assert_eq!(places_for(0), (2, 1));
+    }
 }

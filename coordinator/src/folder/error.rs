@@ -48,6 +48,14 @@ pub enum FolderError {
         /// The process that holds the lock.
         holder: String,
     },
+    /// Other users can change what is in the folder.
+    #[error("run folder {}: {why}: give another --run-dir", path.display())]
+    Exposed {
+        /// The folder.
+        path: PathBuf,
+        /// Who can change it.
+        why: String,
+    },
     /// The epoch can't be parsed.
     #[error("run folder {}: its epoch file holds {found:?}, not a number: it was changed since it was written", path.display())]
     Epoch {

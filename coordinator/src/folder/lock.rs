@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 
 use super::error::{FolderError, failed};
 use super::names::LOCK;
+use crate::disk::NOFOLLOW;
 
 /// A lock that is held is tried 100 times, with 20 ms between two tries: 2 s in all.
 ///
@@ -28,7 +30,8 @@ pub(super) fn lock(path: &Path) -> Result<File, FolderError> {
     let mut tries = 1;
     let mut lock = loop {
         let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
+        // Whoever has made a link there must not choose what is written to.
+        let options = options.read(true).write(true).create(true).truncate(false).custom_flags(NOFOLLOW);
         let lock = options.open(&file).map_err(failed(&file, "opening"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             // The last holder may have removed the file. Then nobody else would see this lock.

@@ -1,6 +1,8 @@
 //! Writes a journal: whole lines only, each result once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,7 +60,7 @@ impl Journal {
     pub fn create_on(disk: Arc<dyn Disk>, path: &Path) -> Result<Journal, JournalError> {
         let failed = |source| JournalError::Io { path: path.to_owned(), action: "creating", source };
         if path.try_exists().map_err(failed)? {
-            return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+            return Err(failed(ErrorKind::AlreadyExists.into()));
         }
         disk.perform(Operation::Write(path, &[])).map_err(failed)?;
         let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
@@ -204,6 +206,20 @@ impl Journal {
         self.flush()?;
         let synced = self.disk.perform(Operation::Sync(&self.path));
         synced.map_err(|source| JournalError::Io { path: self.path.clone(), action: "syncing", source })
+    }
+
+    /// Checks that the file is still at its path. It costs two system calls.
+    ///
+    /// # Errors
+    /// [`JournalError::Gone`] if nothing is at the path, or another file.
+    pub fn check_place(&self) -> Result<(), JournalError> {
+        // A file system that can't answer counts as unchanged: the next write will fail.
+        let is_elsewhere = match (self.file.metadata(), fs::metadata(&self.path)) {
+            (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) != (there.dev(), there.ino()),
+            (_, Err(error)) => error.kind() == ErrorKind::NotFound,
+            (Err(_), Ok(_)) => false,
+        };
+        if is_elsewhere { Err(JournalError::Gone { path: self.path.clone() }) } else { Ok(()) }
     }
 
     /// The length in bytes of the records in the file.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Assignment, Departure, Effect, Evaluation, Mode, Notice, Phase, Run, RunOutcome, WorkerId,
-    pending_replies::PendingReplies, work_queue::Requeued, worker::Worker,
+    pending_replies::PendingReplies, work_queue::Failed, worker::Worker,
 };
 
 impl Run {
@@ -49,26 +49,48 @@ impl Run {
     }
 
     pub(super) fn on_lost(&mut self, id: WorkerId, departure: Departure, effects: &mut Vec<Effect>) {
+        let last = self.last_joined(id);
         if self.workers.remove(&id).is_none() {
             return;
         }
-        let requeued = self.queue.take_back(id, departure == Departure::Disconnected);
-        let (workers, reissued) = (self.ready().count(), requeued.len());
+        let (reissued, failed) = self.queue.take_back(id, departure == Departure::Disconnected, last);
+        let workers = self.ready().count();
         effects.push(Effect::Notice(Notice::WorkerLost { worker: id, departure, reissued, workers }));
-        let fatal = requeued.into_iter().find(|requeued| requeued.tries >= self.settings.tries_max);
-        if let Some(Requeued { job, tries }) = fatal {
+        if let Some(Failed { job, tries, .. }) = failed.filter(|failed| self.is_hopeless(failed)) {
             let reason = format!("{tries} workers in a row failed or were lost while they computed {job}");
             self.finish(RunOutcome::Failed(reason), effects);
         }
     }
 
-    pub(super) fn on_failed(&mut self, worker: WorkerId, work: u64, reason: &str, effects: &mut Vec<Effect>) {
-        if let Some(Requeued { job, tries }) = self.queue.give_up(worker, work)
-            && tries >= self.settings.tries_max
-        {
+    pub(super) fn on_failed(
+        &mut self,
+        now: Duration,
+        worker: WorkerId,
+        work: u64,
+        reason: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let last = self.last_joined(worker);
+        let Some(failed) = self.queue.give_up(now, worker, work, last) else { return };
+        if self.is_hopeless(&failed) {
+            let Failed { job, tries, .. } = failed;
             let outcome = RunOutcome::Failed(format!("{job} failed {tries} times, the last time with: {reason}"));
-            self.finish(outcome, effects);
+            return self.finish(outcome, effects);
         }
+        if self.queue.is_aside(now, worker) && self.ready().any(|other| !self.queue.is_aside(now, other)) {
+            let failures = self.queue.failures(worker);
+            effects.push(Effect::Notice(Notice::PutAside { worker, failures, reason: reason.to_owned() }));
+        }
+    }
+
+    /// Whether a job has failed often enough, and nobody is left that may do it.
+    fn is_hopeless(&self, failed: &Failed) -> bool {
+        failed.tries >= self.settings.tries_max && !failed.may_be_done_by(self.workers.keys().copied())
+    }
+
+    /// The worker that joined last, as far as it is known when `worker` is heard.
+    fn last_joined(&self, worker: WorkerId) -> WorkerId {
+        self.workers.keys().next_back().copied().unwrap_or(worker)
     }
 
     /// Dismisses workers that are silent or do not answer, and has stragglers helped.
@@ -115,7 +137,7 @@ impl Run {
             return;
         }
         if self.phase.mark_divided() {
-            self.divide(&self.queue.free(&ready), effects);
+            self.divide(&self.queue.free(now, &ready), effects);
         }
         for (worker, assignment) in self.queue.hand_out(now, &ready, version, &self.settings) {
             self.assign(now, worker, assignment, effects);

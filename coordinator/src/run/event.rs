@@ -242,6 +242,16 @@ pub enum Notice {
         /// What it answers.
         job: WorkerJob,
     },
+    /// A worker fails at one piece of work after the other. Others get its work for
+    /// [`super::PUT_ASIDE`], if there are any.
+    PutAside {
+        /// Who.
+        worker: WorkerId,
+        /// At how many it failed in a row.
+        failures: u32,
+        /// What it said last.
+        reason: String,
+    },
     /// Too few workers take part.
     Waiting {
         /// How many take part.

@@ -26,10 +26,12 @@
 //! the run is over.
 //!
 //! If a worker is lost or fails, its work returns to the queue and others get it within the same
-//! phase. If a worker is a straggler, another worker computes the same, and the straggler gets
-//! nothing more until it has answered. A worker may join in any phase: it gets waiting work at
-//! once, and a share of the microbatches from the next step on. A worker that sends heartbeats but
-//! does not answer is dismissed, and may come back.
+//! phase. Work that failed twice goes to the worker that has computed most. A worker that fails at
+//! several pieces of work in a row is put aside: others get its work for a while. So the run ends
+//! for a piece of work only if nobody can do it. If a worker is a straggler, another worker
+//! computes the same, and the straggler gets nothing more until it has answered. A worker may join
+//! in any phase: it gets waiting work at once, and a share of the microbatches from the next step
+//! on. A worker that sends heartbeats but does not answer is dismissed, and may come back.
 //!
 //! # What must hold
 //!
@@ -72,7 +74,7 @@ pub use job::{Assignment, JobKind, WorkerJob};
 pub use phase::{Evaluation, Phase, PhaseWork};
 pub use schedule::{Chunks, FeedWork, Mode, Settings, TaskGradients};
 pub use skipped::Skipped;
-pub use work_queue::{gradient_jobs, task_gradient_jobs};
+pub use work_queue::{EVALUATION_CHUNKS_MAX, PUT_ASIDE, gradient_jobs, task_gradient_jobs};
 pub use worker::WorkerId;
 
 use notices::Notices;
@@ -163,7 +165,7 @@ impl Run {
             }
             Event::Failed { worker, work, reason } => {
                 self.on_answer(now, worker, work);
-                self.on_failed(worker, work, &reason, &mut effects);
+                self.on_failed(now, worker, work, &reason, &mut effects);
             }
             Event::Updated { step } => self.on_updated(step, &mut effects),
             Event::GramianComputed { step } => self.on_gramian_computed(step, &mut effects),

@@ -42,7 +42,9 @@ pub struct Settings {
     pub losses_before: bool,
     /// Whether workers compute losses after the update, on the same rows.
     pub losses_after: bool,
-    /// How often one piece of work may fail before the run ends.
+    /// How often one piece of work fails at least before the run ends for it. The run goes on as
+    /// long as a worker is left that has not failed at it, of those that had joined by its first
+    /// failure.
     pub tries_max: u32,
     /// How many steps in a row may be skipped because they are not finite. `None`: the first such
     /// step ends the run.

@@ -48,6 +48,7 @@ impl Shell {
         let (step, metrics) = (report.step, self.metrics(&report));
         let finished = Observation::Finished { status: journal_status, step, message: reason, metrics };
         self.recorder.append(&[Record::observed(now, finished)]);
+        self.recorder.check_place();
         // A coordinator that is fenced may not write, and one that failed to write can't.
         if !self.recorder.has_failed() {
             self.recorder.settle().await?;

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use experiment::SplitName;
 use proto::{
     convert,
-    message::{Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
+    message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
     payload,
-    shared_memory::Region,
+    shared_memory::{Region, Writer},
 };
 
 use super::{
@@ -25,6 +25,8 @@ use crate::{
 /// The connection of one worker.
 pub(super) struct WorkerConnection {
     address: String,
+    /// What heartbeats of this worker have to carry.
+    secret: u64,
     hello: Hello,
     /// Whether the worker has loaded its data and takes part.
     accepted: bool,
@@ -65,9 +67,10 @@ pub(super) struct Asked {
 pub(super) struct Unreachable;
 
 impl WorkerConnection {
-    pub(super) fn new(address: String, hello: Hello, outbox: Outbox) -> WorkerConnection {
+    pub(super) fn new(address: String, secret: u64, hello: Hello, outbox: Outbox) -> WorkerConnection {
         WorkerConnection {
             address,
+            secret,
             hello,
             accepted: false,
             works_done: 0,
@@ -120,7 +123,7 @@ impl WorkerConnection {
         if !self.hello.local {
             return Ok(None);
         }
-        let region = Region::create(slots as usize, elements)?;
+        let region = Region::create(Writer::Opener, slots as usize, elements)?;
         let path = region.path().to_string_lossy().into_owned();
         self.results = Some((Arc::new(region), false));
         Ok(Some(path))
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn a_worker_does_not_owe_work_that_it_failed_at() {
         let (outbox, _inbox) = tokio::sync::mpsc::channel(1);
-        let mut connection = WorkerConnection::new("here".into(), Hello::default(), outbox);
+        let mut connection = WorkerConnection::new("here".into(), 0, Hello::default(), outbox);
         let node = Node::root(1);
         let (kind, split, feeds) = (WorkKind::Losses, SplitName::Train, vec![0]);
         let (vectors, slots) = (Vec::new(), Vec::new());
@@ -276,7 +279,7 @@ mod tests {
     #[test]
     fn a_worker_with_unread_messages_has_not_taken_all() {
         let (outbox, mut inbox) = tokio::sync::mpsc::channel(2);
-        let connection = WorkerConnection::new("here".into(), Hello::default(), outbox);
+        let connection = WorkerConnection::new("here".into(), 0, Hello::default(), outbox);
         assert!(connection.has_taken_all());
         connection.send(Envelope::default(), CoordinatorMessage::Accepted { rank: 0 }).expect("there is room");
         assert!(!connection.has_taken_all());

@@ -96,9 +96,12 @@ impl Connections {
         envelope.run == self.run_id && envelope.epoch == self.epoch && envelope.lease == worker.0
     }
 
-    /// Whether a heartbeat is for the present run and epoch, and of a worker that is connected.
+    /// Whether a heartbeat is for the present run and epoch, and of a worker that is connected: it
+    /// has to carry the secret of the worker's lease.
     pub(super) fn knows(&self, beat: &Beat) -> bool {
-        beat.run == self.run_id && beat.epoch == self.epoch && self.by_worker.contains_key(&WorkerId(beat.lease))
+        let is_current = beat.run == self.run_id && beat.epoch == self.epoch;
+        let connection = self.by_worker.get(&WorkerId(beat.lease));
+        is_current && connection.is_some_and(|connection| connection.secret == beat.secret)
     }
 
     /// The workers on other machines that have taken everything they were sent: parameters go to

@@ -11,7 +11,10 @@ use crate::{
     compute::TrainerJob,
     error::CoordinatorError,
     journal::{Observation, Reason},
-    run::{Assignment, Departure, Effect, Evaluation, Fault, JobKind, Notice, Phase, Skipped, WorkerId, WorkerJob},
+    run::{
+        Assignment, Departure, Effect, Evaluation, Fault, JobKind, Notice, PUT_ASIDE, Phase, Skipped, WorkerId,
+        WorkerJob,
+    },
     states::{EVALUATION_DUE, FINGERPRINT, SKIPPED, SKIPPED_IN_A_ROW, TRAINING},
 };
 
@@ -212,6 +215,16 @@ impl Shell {
             Notice::Suspected { worker, job } => {
                 tracing::warn!(worker = worker.0, %job, "not finite; it is asked for again");
                 event("doubted", format!("{job} by worker {} is not finite; it is asked for again", worker.0))
+            }
+            Notice::PutAside { worker, failures, reason } => {
+                tracing::warn!(worker = worker.0, failures, reason, "put aside: it fails at everything");
+                let message = format!(
+                    "worker {} failed at {failures} pieces of work in a row, the last time with: {reason}; others get \
+                     its work for {} s",
+                    worker.0,
+                    PUT_ASIDE.as_secs()
+                );
+                event("put_aside", message)
             }
             Notice::Waiting { workers, needed } => {
                 tracing::warn!(workers, needed, "waiting for workers");

@@ -18,8 +18,8 @@ const STUCK_LEASES: u32 = 2;
 impl Shell {
     pub(super) fn on_inbound(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Hello { worker, address, hello, outbox } => {
-                self.on_hello(worker, WorkerConnection::new(address, hello, outbox));
+            Inbound::Hello { worker, secret, address, hello, outbox } => {
+                self.on_hello(worker, WorkerConnection::new(address, secret, hello, outbox));
             }
             Inbound::Message { worker, envelope, message, room: _room } => self.on_message(worker, &envelope, message),
             Inbound::Garbled { worker, kind: RefusalKind::Damaged, reason } => {

@@ -66,6 +66,15 @@ impl Recorder {
         let _ = self.journal.append_all(&[warning]);
     }
 
+    /// Ends the run if the journal is not at its path any more: what comes would be lost.
+    pub(super) fn check_place(&mut self) {
+        if let Err(gone) = self.journal.check_place() {
+            // A run folder that another coordinator has is the better explanation.
+            let error = self.fence.check().err().map_or_else(|| gone.into(), CoordinatorError::from);
+            self.fail(error);
+        }
+    }
+
     /// Tries to write a journal that is behind, at most once a second.
     pub(super) fn catch_up(&mut self) {
         if !self.journal.is_behind() || self.tried.is_some_and(|tried| tried.elapsed() < RETRY) {

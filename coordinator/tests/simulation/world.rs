@@ -72,6 +72,15 @@ enum Happening {
     Chaos,
 }
 
+/// A worker that never answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hostile {
+    /// It fails at all work.
+    Fails,
+    /// Its connection breaks whenever it has work, and it joins anew.
+    Breaks,
+}
+
 #[derive(Debug, Default)]
 struct Worker {
     /// Counts starts and connections, so that what belongs to an old one is recognised.
@@ -86,6 +95,7 @@ struct Worker {
     apart_until: Duration,
     /// How many times slower it is than others.
     slowness: u64,
+    hostile: Option<Hostile>,
 }
 
 /// A coordinator, workers, a network and a disk.
@@ -118,9 +128,19 @@ impl World {
     pub fn new(seed: u64, mutation: Option<Mutation>, path: PathBuf) -> World {
         let mut dice = Dice::new(seed);
         let workers = dice.between(1, 5) as usize;
-        let course = course(&mut dice, workers);
+        let mut course = course(&mut dice, workers);
+        let streams = if dice.chance(15) { dice.between(1, 5) as usize } else { 0 };
+        let hostile = dice.pick(&[Hostile::Fails, Hostile::Breaks]);
+        let hosts = workers + streams;
+        if streams > 0 {
+            // Nothing else goes wrong, and nobody is dismissed because of a message that is late.
+            // So nothing but the hostile workers could end the run.
+            (course.settings.tries_max, course.settings.min_workers) = (3, hosts);
+            course.settings.lease = Duration::from_secs(30);
+        }
+        let worker = |host| Worker { slowness: 1, hostile: (host >= workers).then_some(hostile), ..Worker::default() };
         let mut world = World {
-            faults_left: dice.between(0, 16),
+            faults_left: if streams > 0 { 0 } else { dice.between(0, 16) },
             dice,
             now: Duration::ZERO,
             queue: BTreeMap::new(),
@@ -130,7 +150,7 @@ impl World {
             mutation,
             path,
             coordinator: None,
-            workers: (0..workers).map(|_| Worker { slowness: 1, ..Worker::default() }).collect(),
+            workers: (0..hosts).map(worker).collect(),
             last_fault: Duration::ZERO,
             disk_slow_until: Duration::ZERO,
             last_disk: None,
@@ -140,7 +160,7 @@ impl World {
             tally: Tally::default(),
         };
         world.after(Duration::ZERO, Happening::CoordinatorUp);
-        for host in 0..workers {
+        for host in 0..hosts {
             let delay = world.dice.micros(0, 200_000);
             world.after(delay, Happening::WorkerUp { host });
         }
@@ -431,6 +451,11 @@ impl World {
             return self.after(stopped, Happening::Computed { host, incarnation });
         }
         worker.busy = false;
+        if worker.hostile == Some(Hostile::Breaks) {
+            self.tally.hostile_deeds += 1;
+            return self.cut(host, incarnation);
+        }
+        let fails = worker.hostile == Some(Hostile::Fails);
         if let Some(Work { assignment, step, model }) = worker.queue.pop_front() {
             let what = match assignment.job.kind {
                 JobKind::Gradient { feed } => What::Gradient(feed),
@@ -444,8 +469,9 @@ impl World {
                 sum[1] = f32::INFINITY;
             }
             let work = assignment.work;
-            let failure = self.faults_left > 0 && self.dice.chance(5);
-            self.tally.works_failed += u64::from(failure);
+            let failure = fails || self.faults_left > 0 && self.dice.chance(5);
+            self.tally.works_failed += u64::from(failure && !fails);
+            self.tally.hostile_deeds += u64::from(fails);
             self.say(host, if failure { Said::Failure { work } } else { Said::Result { work, sum, spoilt } });
         }
         self.compute(host);

@@ -19,18 +19,20 @@ pub struct Beat {
     pub heard: u64,
     /// Whether the worker computes, or has something to send.
     pub busy: bool,
+    /// The secret of the lease, by which others can't speak for its worker.
+    pub secret: u64,
 }
 
 impl From<Beat> for v1::Beat {
     fn from(beat: Beat) -> v1::Beat {
-        let Beat { run, epoch, lease, sequence, resident_bytes, heard, busy } = beat;
-        v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, checksum: 0 }
+        let Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, secret } = beat;
+        v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, secret, checksum: 0 }
     }
 }
 
 impl From<v1::Beat> for Beat {
     fn from(beat: v1::Beat) -> Beat {
-        let v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, .. } = beat;
-        Beat { run, epoch, lease, sequence, resident_bytes, heard, busy }
+        let v1::Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, secret, .. } = beat;
+        Beat { run, epoch, lease, sequence, resident_bytes, heard, busy, secret }
     }
 }

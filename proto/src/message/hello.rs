@@ -3,6 +3,7 @@
 use settings::catalogue::AddedPart;
 
 use crate::{
+    HOST_BYTES_MAX,
     invalid::{Invalid, text_in},
     v1,
 };
@@ -40,6 +41,9 @@ impl TryFrom<v1::Hello> for Hello {
     fn try_from(hello: v1::Hello) -> Result<Hello, Invalid> {
         let v1::Hello { version, host, pid, device, threads, local, parts } = hello;
         let (version, host, device) = (text_in(version)?, text_in(host)?, text_in(device)?);
+        if host.len() > HOST_BYTES_MAX {
+            return Err(Invalid::Host { bytes: host.len() });
+        }
         if parts.len() > crate::PARTS_MAX {
             return Err(Invalid::Parts { count: parts.len() });
         }

@@ -38,6 +38,8 @@ pub enum RefusalKind {
     Certificate,
     /// The peer has no join token, or a wrong one.
     Token,
+    /// A process of another user of the coordinator's machine.
+    User,
     /// There are too many connections.
     Connections,
     /// A result is not finite although its losses are.
@@ -48,7 +50,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// All kinds with their stable names.
-    pub const ALL: [(RefusalKind, &'static str); 15] = [
+    pub const ALL: [(RefusalKind, &'static str); 16] = [
         (RefusalKind::Version, "version"),
         (RefusalKind::Parts, "parts"),
         (RefusalKind::Stale, "stale"),
@@ -61,6 +63,7 @@ impl RefusalKind {
         (RefusalKind::Handshake, "handshake"),
         (RefusalKind::Certificate, "certificate"),
         (RefusalKind::Token, "token"),
+        (RefusalKind::User, "user"),
         (RefusalKind::Connections, "connections"),
         (RefusalKind::NotFinite, "not_finite"),
         (RefusalKind::CoolDown, "cool_down"),

@@ -23,6 +23,8 @@ pub struct Welcome {
     pub shared_memory: Option<SharedMemory>,
     /// Length of the flat parameter vector, elements.
     pub parameters: u64,
+    /// What the heartbeats of this lease carry, so that others can't speak for its worker.
+    pub secret: u64,
 }
 
 /// Partitions `[lo, hi)` of a feed's training rows.
@@ -67,6 +69,7 @@ impl From<Welcome> for v1::Welcome {
                 results_slots: shared.results_slots,
             }),
             parameters: welcome.parameters,
+            secret: welcome.secret,
         }
     }
 }
@@ -88,6 +91,7 @@ impl From<v1::Welcome> for Welcome {
                 results_slots: shared.results_slots,
             }),
             parameters: welcome.parameters,
+            secret: welcome.secret,
         }
     }
 }

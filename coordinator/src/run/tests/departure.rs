@@ -123,7 +123,7 @@ fn a_worker_that_fails_at_everything_does_not_end_the_run_while_another_is_there
 }
 
 #[test]
-fn work_that_fails_is_tried_by_one_worker_after_the_other() {
+fn work_that_fails_is_tried_by_one_worker_after_the_other_until_all_have_failed() {
     let mut theatre = Theatre::new(settings(1, 1));
     (1..=4).for_each(|worker| theatre.join(worker));
     let mut tried = Vec::new();
@@ -132,6 +132,92 @@ fn work_that_fails_is_tried_by_one_worker_after_the_other() {
         let work = *work;
         theatre.fail(work);
     }
-    assert_eq!(tried, [1, 2, 3]);
+    assert_eq!(tried, [1, 2, 3, 4]);
     assert!(matches!(theatre.outcome, Some(RunOutcome::Failed(_))));
+}
+
+/// The next piece of work with its worker. Workers that are bad are quicker than all others.
+fn next_work(theatre: &Theatre, is_bad: impl Fn(u64) -> bool) -> Option<(u64, u64)> {
+    let held = |bad: bool| theatre.held.iter().find(|(_, (worker, _))| is_bad(worker.0) == bad);
+    held(true).or_else(|| held(false)).map(|(work, (worker, _))| (*work, worker.0))
+}
+
+#[test]
+fn one_participant_with_many_streams_that_fail_ends_no_run_that_others_can_do() {
+    for streams in 1..=6 {
+        let mut theatre = Theatre::new(settings(8, 12));
+        // They are there first.
+        (1..=streams + 2).for_each(|worker| theatre.join(worker));
+        let is_bad = |worker: u64| worker <= streams;
+        let mut failures = 0;
+        while let Some((work, worker)) = next_work(&theatre, is_bad) {
+            failures += u64::from(is_bad(worker));
+            if is_bad(worker) { theatre.fail(work) } else { theatre.answer(work) }
+        }
+        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }), "{streams} streams");
+        assert_eq!(theatre.story, quiet_story(8, 12));
+        let aside = theatre.notices.iter().filter(|notice| matches!(notice, Notice::PutAside { .. })).count() as u64;
+        // A stream may have more than one piece of work when it is put aside.
+        assert!(aside >= streams && (3 * streams..5 * streams).contains(&failures), "{aside}, {failures}");
+    }
+}
+
+#[test]
+fn a_worker_that_was_dismissed_and_is_back_may_do_what_others_failed_at() {
+    let mut theatre = Theatre::new(settings(4, 2));
+    (1..=4).for_each(|worker| theatre.join(worker));
+    while let Some((work, 2..)) = next_work(&theatre, |worker| worker > 1) {
+        theatre.fail(work);
+    }
+    theatre.now += Duration::from_secs(6);
+    (2..=4).for_each(|worker| theatre.tell(Event::Beat(WorkerId(worker))));
+    theatre.tell(Event::Tick);
+    assert_eq!(theatre.run.ready().count(), 3, "the one that fails at nothing is dismissed");
+    theatre.join(5);
+    while let Some((work, worker)) = next_work(&theatre, |worker| worker < 5) {
+        if worker < 5 { theatre.fail(work) } else { theatre.answer(work) }
+    }
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.story, quiet_story(4, 2));
+}
+
+#[test]
+fn streams_that_join_again_and_again_and_break_end_no_run_that_others_can_do() {
+    let mut theatre = Theatre::new(settings(8, 6));
+    (1..=5).for_each(|worker| theatre.join(worker));
+    let mut last = 5;
+    while let Some((work, worker)) = next_work(&theatre, |worker| worker > 2) {
+        if worker > 2 {
+            theatre.kill(worker);
+            last += 1;
+            theatre.join(last);
+        } else {
+            theatre.answer(work);
+        }
+    }
+    assert!(last > 20, "{last} leases");
+    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.story, quiet_story(8, 6));
+}
+
+#[test]
+fn a_worker_that_was_put_aside_is_tried_again_after_a_while() {
+    let mut theatre = Theatre::new(settings(8, 1000));
+    (1..=2).for_each(|worker| theatre.join(worker));
+    let step = |theatre: &mut Theatre| {
+        let step = theatre.run.done();
+        let mut failures = 0;
+        while theatre.run.done() == step || matches!(theatre.run.phase(), Phase::Evaluating(_)) {
+            let Some((work, worker)) = next_work(theatre, |worker| worker == 1) else { break };
+            failures += u32::from(worker == 1);
+            if worker == 1 { theatre.fail(work) } else { theatre.answer(work) }
+        }
+        failures
+    };
+    let of_steps = |theatre: &mut Theatre| (0..20).map(|_| step(theatre)).sum::<u32>();
+    assert!((3..5).contains(&of_steps(&mut theatre)));
+    assert_eq!(of_steps(&mut theatre), 0);
+    theatre.now += PUT_ASIDE;
+    assert!((1..5).contains(&of_steps(&mut theatre)));
+    assert_eq!(of_steps(&mut theatre), 0);
 }

@@ -9,7 +9,7 @@ use super::{Pending, WorkQueue};
 use crate::run::{JobKind, Mode, Settings, TaskGradients, WorkerId, WorkerJob, division::Division, pace::Pace};
 
 /// The most chunks in one piece of evaluation work: bounds the size of its answer.
-const CHUNKS_MAX: u32 = 16;
+pub const EVALUATION_CHUNKS_MAX: u32 = 16;
 
 /// The gradient jobs of a step by worker, if all workers are there and equally fast.
 pub fn gradient_jobs(settings: &Settings, workers: &[WorkerId]) -> Vec<(WorkerId, WorkerJob)> {
@@ -101,7 +101,7 @@ impl WorkQueue {
             if count == 0 {
                 continue;
             }
-            let size = count.div_ceil(pieces).next_power_of_two().min(CHUNKS_MAX);
+            let size = count.div_ceil(pieces).next_power_of_two().min(EVALUATION_CHUNKS_MAX);
             let root = Node::root(count);
             for lo in (0..count).step_by(size as usize) {
                 for node in cover(root, lo, count.min(lo + size)) {
