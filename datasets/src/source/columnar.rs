@@ -153,13 +153,13 @@ fn blocks(groups: &[u64]) -> Vec<Start> {
 /// A file with its schema.
 enum File {
     Parquet(parquet::File),
-    Ipc(ipc::File),
+    Ipc(Box<ipc::File>),
 }
 
 impl File {
     fn open(path: &Path, format: Format) -> Result<Self, String> {
         match format {
-            Format::Ipc => ipc::File::open(path).map(Self::Ipc),
+            Format::Ipc => ipc::File::open(path).map(|file| Self::Ipc(Box::new(file))),
             _ => parquet::File::open(path).map(Self::Parquet),
         }
     }

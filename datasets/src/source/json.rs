@@ -39,6 +39,9 @@ pub(crate) fn layout(path: &Path) -> std::io::Result<(u64, Rules)> {
     Ok((0, Rules::Lines))
 }
 
+/// Takes the number of a key, the key if its number is new, and its value.
+type Visit<'v, 'a> = dyn FnMut(usize, Option<&str>, &'a str) -> Result<(), String> + 'v;
+
 /// The members of an object: the place of each in a list of names that grows, and its value.
 #[derive(Default)]
 struct Members<'a> {
@@ -55,7 +58,7 @@ impl<'a> Members<'a> {
     fn each(
         &mut self,
         object: &'a str,
-        visit: &mut dyn FnMut(usize, Option<&str>, &'a str) -> Result<(), String>,
+        visit: &mut Visit<'_, 'a>,
     ) -> Result<(), (usize, String)> {
         let mut at = blank(object, 0);
         if object.as_bytes().get(at) != Some(&b'{') {
