@@ -11,6 +11,7 @@ use std::{
 use coordinator::{
     CoordinatorError, Listener, Options, RunRequest, Start,
     disk::LocalDisk,
+    extend::extend,
     folder::{FolderError, RunFolder},
     progress::Progress,
     report::Report,
@@ -54,6 +55,10 @@ pub struct Arguments {
     /// --run-dir, or begins it there.
     #[arg(long, value_name = "RUN|auto")]
     resume: Option<Resume>,
+    /// Go on from the state of the run that --resume names in a new run with another value of a
+    /// key, such as `train.epochs=40`. It can be given several times.
+    #[arg(long = "extend", value_name = "KEY=VALUE", requires = "resume")]
+    extensions: Vec<String>,
     /// Override a key of the experiment, such as `train.steps=50`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
@@ -100,6 +105,14 @@ impl Arguments {
     /// The experiment, its data or the run's folder are refused.
     pub fn launch(self, started: Instant, signals: &Signals) -> Result<Launch, Failure> {
         let (setup, start) = match (&self.resume, &self.run_dir) {
+            (resume, _) if !self.extensions.is_empty() => match (resume, &self.file) {
+                (Some(Resume::Run(run_dir)), None) => self.extend(run_dir, started, signals)?,
+                _ => {
+                    let message =
+                        "`--extend` goes with `--resume RUN` and the run's own experiment; leave out the file";
+                    return Err(Failure::Refused(message.into()));
+                }
+            },
             (None, _) => self.begin(false, signals)?,
             (Some(Resume::Auto), None) => {
                 return Err(Failure::Refused("`--resume auto` needs the run's folder; give --run-dir too".into()));
@@ -123,11 +136,36 @@ impl Arguments {
         let setup = prepare(file, &self.sets, self.device.as_deref().unwrap_or(DEVICE))?;
         signals.run_begins();
         let folder = match &self.run_dir {
-            Some(path) if again => RunFolder::create_again(path),
+            Some(path) if again => RunFolder::create_again(path).map_err(refused)?,
+            _ => self.new_folder(&setup)?,
+        };
+        Ok((setup, Start::New(folder)))
+    }
+
+    /// The empty folder of a new run.
+    fn new_folder(&self, setup: &Setup) -> Result<RunFolder, Failure> {
+        let folder = match &self.run_dir {
             Some(path) => RunFolder::create_at(path),
             None => RunFolder::create(Path::new(RUNS), &setup.loaded.experiment.name, now_ms()),
         };
-        Ok((setup, Start::New(folder.map_err(refused)?)))
+        folder.map_err(refused)
+    }
+
+    /// Makes a new run that goes on from the state of the run in `run_dir`.
+    fn extend(&self, run_dir: &Path, started: Instant, signals: &Signals) -> Result<(Setup, Start), Failure> {
+        let past = ResumableRun::find(RunFolder::open(run_dir).map_err(refused)?).map_err(Failure::refused)?;
+        let sets = [&self.sets[..], &self.extensions].concat();
+        let loaded = past.experiment(&sets).map_err(Failure::refused)?;
+        past.check_extension(&loaded).map_err(Failure::refused)?;
+        let device = self.device.as_deref().or(past.device()).unwrap_or(DEVICE);
+        let setup = prepare_loaded(loaded, device)?;
+        past.check(&setup).and_then(|()| past.check_length(setup.steps)).map_err(Failure::refused)?;
+        signals.run_begins();
+        let (folder, step) = (self.new_folder(&setup)?, past.step());
+        let to = folder.path().display().to_string();
+        let begun = extend(past, folder, &setup, &options(started)).map_err(Failure::failed)?;
+        say(&format!("{to} goes on from step {step} of {}", run_dir.display()));
+        Ok((setup, Start::Resumed(Box::new(begun))))
     }
 
     fn go_on(&self, run_dir: &Path, signals: &Signals) -> Result<(Setup, Start), Failure> {

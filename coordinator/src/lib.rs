@@ -8,6 +8,7 @@
 //!
 //! No module uses one that uses it, directly or through others.
 
+mod changeable;
 pub mod checkpoint;
 mod clock;
 pub mod compute;
@@ -16,6 +17,7 @@ pub mod disk;
 mod door;
 mod error;
 pub mod evaluation;
+pub mod extend;
 mod first_records;
 pub mod folder;
 pub mod forecast;

@@ -19,6 +19,7 @@ use indexmap::IndexMap;
 use settings::catalogue::Lacking;
 
 use crate::{
+    changeable,
     checkpoint::{self, Checkpoint, CheckpointError, Found, PassedOver},
     first_records::{FirstRecords, is_of_results},
     folder::RunFolder,
@@ -104,7 +105,7 @@ pub enum ResumeError {
         reason: Box<CheckpointError>,
     },
     /// The experiment, the data or the device changed.
-    #[error("the run in {} can't go on, because {what} changed: {}", path.display(), told(differences))]
+    #[error("the run in {} can't go on, because {what} changed: {}{way}", path.display(), told(differences))]
     Changed {
         /// The run folder.
         path: PathBuf,
@@ -112,6 +113,32 @@ pub enum ResumeError {
         what: &'static str,
         /// What differs, in words.
         differences: Vec<String>,
+        /// How to go on with what differs, in a line of its own; empty if there is no way.
+        way: String,
+    },
+    /// Keys differ that a run can't go on with, even as a new run.
+    #[error("no run can go on from the state of the run in {} with other values of these keys: {}. What may change is {}", path.display(), told(differences), changeable::MAY_CHANGE)]
+    NotExtendable {
+        /// The run folder.
+        path: PathBuf,
+        /// What differs, in words.
+        differences: Vec<String>,
+    },
+    /// A new run would have nothing to do.
+    #[error("the run in {} has done {step} steps already, and the new one would end after {steps}: give a larger `train.steps` or `train.epochs`", path.display())]
+    NothingToDo {
+        /// The run folder.
+        path: PathBuf,
+        /// Updates done.
+        step: u64,
+        /// Updates after which the new run ends.
+        steps: u64,
+    },
+    /// There is no checkpoint to go on from.
+    #[error("the run in {} has no checkpoint to go on from", path.display())]
+    NoState {
+        /// The run folder.
+        path: PathBuf,
     },
 }
 
@@ -202,7 +229,58 @@ impl ResumableRun {
             let (recorded, saved) = (comparable(self.first.parameters()), comparable(&saved));
             self.refuse_if("experiment.toml in it", differences(&recorded, &saved))?;
         }
-        self.refuse_if("the experiment", differences(&saved, &keys(loaded.experiment.clone())))
+        let given = keys(loaded.experiment.clone());
+        let differing = differing(&saved, &given);
+        if differing.is_empty() {
+            return Ok(());
+        }
+        let path = self.folder.path();
+        let way = if differing.iter().all(|key| changeable::may_change(key)) {
+            // A key that is left out has no value to give.
+            let keys = differing.iter().filter_map(|key| Some(format!(" --extend {key}={}", given.get(*key)?)));
+            format!(
+                "\n = a new run can go on from its state: `--resume {}{}`",
+                path.display(),
+                keys.collect::<String>()
+            )
+        } else {
+            String::new()
+        };
+        let differences = differences(&saved, &given);
+        Err(ResumeError::Changed { path: path.to_owned(), what: "the experiment", differences, way })
+    }
+
+    /// Checks that a new run of this experiment can go on from the state of this one.
+    ///
+    /// # Errors
+    /// [`ResumeError::NotExtendable`] with the keys that would have to stay.
+    pub fn check_extension(&self, loaded: &Loaded) -> Result<(), ResumeError> {
+        parts::check(&self.first.parts())?;
+        let saved = keys(model::load(&self.folder.experiment(), &[]).map_err(Box::new)?.experiment);
+        let mut given = keys(loaded.experiment.clone());
+        let may_change = |key: &str| changeable::may_change(key);
+        given.retain(|key, _| !may_change(key));
+        let saved = saved.into_iter().filter(|(key, _)| !may_change(key)).collect();
+        let differences = differences(&saved, &given);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(ResumeError::NotExtendable { path: self.folder.path().to_owned(), differences })
+    }
+
+    /// Checks that a new run of so many steps has something to do.
+    ///
+    /// # Errors
+    /// [`ResumeError::NothingToDo`] or [`ResumeError::NoState`].
+    pub fn check_length(&self, steps: u64) -> Result<(), ResumeError> {
+        let path = || self.folder.path().to_owned();
+        match self.checkpoint() {
+            None => Err(ResumeError::NoState { path: path() }),
+            Some(checkpoint) if checkpoint.step >= steps => {
+                Err(ResumeError::NothingToDo { path: path(), step: checkpoint.step, steps })
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// Checks that data and device are those of the run.
@@ -229,7 +307,7 @@ impl ResumableRun {
         if differences.is_empty() {
             return Ok(());
         }
-        Err(ResumeError::Changed { path: self.folder.path().to_owned(), what, differences })
+        Err(ResumeError::Changed { path: self.folder.path().to_owned(), what, differences, way: String::new() })
     }
 }
 
@@ -282,9 +360,14 @@ fn comparable(keys: &IndexMap<String, String>) -> IndexMap<String, String> {
     recorded.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
+/// The keys that have other values.
+fn differing<'a>(was: &'a IndexMap<String, String>, is: &'a IndexMap<String, String>) -> Vec<&'a String> {
+    let all = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
+    all.filter(|key| was.get(*key) != is.get(*key)).collect()
+}
+
 fn differences(was: &IndexMap<String, String>, is: &IndexMap<String, String>) -> Vec<String> {
     let text = |value: Option<&String>| value.map_or("nothing".to_owned(), String::clone);
-    let all = was.keys().chain(is.keys().filter(|key| !was.contains_key(*key)));
-    let changed = all.filter(|key| was.get(*key) != is.get(*key));
-    changed.map(|key| format!("`{key}` was {}, and is {}", text(was.get(key)), text(is.get(key)))).collect()
+    let said = |key: &String| format!("`{key}` was {}, and is {}", text(was.get(key)), text(is.get(key)));
+    differing(was, is).into_iter().map(said).collect()
 }

@@ -16,6 +16,11 @@ const PLATEAU_WAITED: &str = "plateau.waited";
 const PLATEAUS: &str = "plateau.count";
 const LAST_PLATEAU: &str = "plateau.last";
 
+/// Takes away what early stopping has counted.
+pub(crate) fn forget_stopping(states: &mut IndexMap<String, String>) {
+    states.retain(|name, _| name != STOPPING_VALUE && name != STOPPING_WAITED);
+}
+
 /// The metrics of an evaluation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evaluated {
