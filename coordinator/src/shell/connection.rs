@@ -7,7 +7,7 @@ use bytes::Bytes;
 use experiment::SplitName;
 use proto::{
     convert,
-    message::{Chunk, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
+    message::{Chunk, ChunkOf, CoordinatorMessage, Envelope, Hello, Slot, Work, WorkKind, WorkResult},
     payload,
     shared_memory::{Region, Writer},
 };
@@ -82,6 +82,11 @@ impl WorkerConnection {
             through: Duration::ZERO,
             outbox,
         }
+    }
+
+    /// What heartbeats of this worker have to carry.
+    pub(super) fn secret(&self) -> u64 {
+        self.secret
     }
 
     /// What the worker has said of itself.

@@ -101,7 +101,7 @@ impl Connections {
     pub(super) fn knows(&self, beat: &Beat) -> bool {
         let is_current = beat.run == self.run_id && beat.epoch == self.epoch;
         let connection = self.by_worker.get(&WorkerId(beat.lease));
-        is_current && connection.is_some_and(|connection| connection.secret == beat.secret)
+        is_current && connection.is_some_and(|connection| connection.secret() == beat.secret)
     }
 
     /// The workers on other machines that have taken everything they were sent: parameters go to

@@ -45,7 +45,7 @@ impl Shell {
     }
 
     fn welcome(&mut self, worker: WorkerId) -> Welcome {
-        let secret = self.connections.get(worker).map_or(0, |connection| connection.secret);
+        let secret = self.connections.get(worker).map_or(0, |connection| connection.secret());
         let elements = self.parameters.elements();
         let parameters_path = self.parameters.path();
         let slots = self.run.settings().result_slots;

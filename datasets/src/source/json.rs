@@ -55,11 +55,7 @@ impl<'a> Members<'a> {
     ///
     /// # Errors
     /// The byte of the object that is wrong, and why.
-    fn each(
-        &mut self,
-        object: &'a str,
-        visit: &mut Visit<'_, 'a>,
-    ) -> Result<(), (usize, String)> {
+    fn each(&mut self, object: &'a str, visit: &mut Visit<'_, 'a>) -> Result<(), (usize, String)> {
         let mut at = blank(object, 0);
         if object.as_bytes().get(at) != Some(&b'{') {
             return Err((at, "not a JSON object".to_owned()));
