@@ -12,8 +12,8 @@ fn table(header: &str, rows: usize, colours: &[&str]) -> String {
         "a" => (row * 7 % 50).to_string(),
         "b" => (1000 + row * 11 % 70).to_string(),
         "c" => colours[row % colours.len()].to_owned(),
-        "gap" if row % 5 == 0 => String::new(),
-        "flag" => (row % 3 == 0).to_string(),
+        "gap" if row.is_multiple_of(5) => String::new(),
+        "flag" => row.is_multiple_of(3).to_string(),
         _ => (row * row % 23).to_string(),
     };
     let line = |row: usize| header.split(',').map(|column| value(column, row)).collect::<Vec<_>>().join(",") + "\n";

@@ -29,11 +29,14 @@ fn experiment(split: &str) -> String {
     )
 }
 
+/// Writes a date from its year, month and day.
+type Form = fn(usize, u32, usize) -> String;
+
 const MONTHS: [&str; 13] = ["", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[test]
 fn dates_as_text_split_by_time_however_they_are_written() {
-    let forms: [(&str, fn(usize, u32, usize) -> String); 10] = [
+    let forms: [(&str, Form); 10] = [
         ("month first", |y, m, d| format!("{m:02}/{d:02}/{y}")),
         ("day first", |y, m, d| format!("{d:02}.{m:02}.{y}")),
         ("short numbers", |y, m, d| format!("{y}-{m}-{d}")),

@@ -442,7 +442,7 @@ mod tests {
     /// Who of workers 1 to 3 gets a job that has failed so often. Worker 2 computes something, and
     /// worker 3 has computed most.
     fn who_gets(tries: u32, failed: &[u64]) -> u64 {
-        let job = |microbatches| Job { kind: JobKind::Losses, node: Node::root(microbatches) };
+        let job = |microbatches| WorkerJob { kind: JobKind::Losses, node: Node::root(microbatches) };
         let mut queue = WorkQueue::default();
         for (worker, done) in [(2, 5), (3, 9)] {
             queue.records.insert(WorkerId(worker), TrackRecord { done, ..TrackRecord::default() });

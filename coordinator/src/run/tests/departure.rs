@@ -154,7 +154,7 @@ fn one_participant_with_many_streams_that_fail_ends_no_run_that_others_can_do() 
             failures += u64::from(is_bad(worker));
             if is_bad(worker) { theatre.fail(work) } else { theatre.answer(work) }
         }
-        assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }), "{streams} streams");
+        assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }), "{streams} streams");
         assert_eq!(theatre.story, quiet_story(8, 12));
         let aside = theatre.notices.iter().filter(|notice| matches!(notice, Notice::PutAside { .. })).count() as u64;
         // A stream may have more than one piece of work when it is put aside.
@@ -177,7 +177,7 @@ fn a_worker_that_was_dismissed_and_is_back_may_do_what_others_failed_at() {
     while let Some((work, worker)) = next_work(&theatre, |worker| worker < 5) {
         if worker < 5 { theatre.fail(work) } else { theatre.answer(work) }
     }
-    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
     assert_eq!(theatre.story, quiet_story(4, 2));
 }
 
@@ -196,7 +196,7 @@ fn streams_that_join_again_and_again_and_break_end_no_run_that_others_can_do() {
         }
     }
     assert!(last > 20, "{last} leases");
-    assert_eq!(theatre.outcome, Some(Outcome::Finished { early: false }));
+    assert_eq!(theatre.outcome, Some(RunOutcome::Finished { early: false }));
     assert_eq!(theatre.story, quiet_story(8, 6));
 }
 
