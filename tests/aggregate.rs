@@ -89,7 +89,7 @@ fn lines_without_an_answer_get_an_error_with_their_number_and_the_others_are_ans
         ("method", 8, "did you mean `upgrad`?"),
         ("parameter", 9, "`c`: -1 is not allowed here; it must be a number of at least 0"),
         ("weights", 10, "weights given: 1"),
-        ("needs", 11, "`losses`: famo needs it"),
+        ("needs", 11, "`losses` is missing, and famo needs it"),
     ];
     for ((id, line, message), answer) in expected.into_iter().zip(&answers[1..]) {
         assert_eq!((&answer["id"], &answer["line"]), (&json!(id), &json!(line)));
