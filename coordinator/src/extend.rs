@@ -5,8 +5,7 @@
 //! that step: it goes on, is stopped and resumed as they are. The other run stays as it is. The new
 //! one has two tags that say where it comes from.
 //!
-//! Only keys may change of which any value fits the state: [`changeable`](crate::changeable) has
-//! them.
+//! Only keys may change of which any value fits the state: `changeable.rs` has them.
 //!
 //! The experiment is written last. A folder without one is not a run, so a crash in between leaves
 //! nothing that could be resumed by mistake.

@@ -7,7 +7,7 @@
 //! What it refuses is an [`Invalid`], which knows the key.
 //!
 //! A [`Registry`] holds the parts of one kind: the built-in ones, and those that a researcher's
-//! binary adds before it starts. It also describes them: [`reference`] makes the tables of the
+//! binary adds before it starts. It also describes them: [`mod@reference`] makes the tables of the
 //! documentation from these descriptions.
 
 pub mod catalogue;
