@@ -24,7 +24,7 @@ pub enum Operation<'a> {
     /// Create a folder and its missing parents. It may exist already.
     CreateFolder(&'a Path),
     /// Write a file from its start and drop what it held. It need not survive a loss of power. A
-    /// link is refused: whoever made it must not choose what is written to.
+    /// link is refused: its maker must not choose what is written to.
     Write(&'a Path, &'a [u8]),
     /// Append to a file: its path, and the file opened for appending. The bytes need not survive a
     /// loss of power.

@@ -287,7 +287,7 @@ impl Session {
 /// What a coordinator is told of the reason why this worker leaves.
 ///
 /// What is wrong with a table may quote a line of a file, and says which files there are. This
-/// worker's user may read that, but not whoever has a coordinator at the other end of a network. It
+/// worker's user may read that, but not the user of a coordinator on another machine. It
 /// may name any path in its plan.
 fn told(refusal: &Refusal, coordinator: &Address) -> String {
     match (refusal.kind, coordinator) {
