@@ -1,10 +1,10 @@
 //! Metrics: one file for each family, and one line each in [`METRICS`].
 //!
-//! A metric's value comes from [`TaskSums`](crate::TaskSums). Counts, sums of errors, and scores in
-//! row order are made for every task; a metric can bring sums of its own ([`Metric::own_sums`]).
-//! All of them are added in the canonical tree, so that the value does not depend on how the rows
-//! were spread over workers. A metric that is undefined on the rows (one class only, constant labels, no
-//! row) has no value.
+//! A metric's value comes from [`TaskSums`](crate::TaskSums). Counts, sums of errors, and scores
+//! in row order are made for every task; a metric can bring sums of its own
+//! ([`Metric::own_sums`]). All of them are added in the canonical tree, so that the value does
+//! not depend on how the rows were spread over workers. A metric that is undefined on the rows
+//! (one class only, constant labels, no row) has no value.
 
 mod accuracy;
 mod balanced_accuracy;

@@ -287,8 +287,8 @@ impl Session {
 /// What a coordinator is told of the reason why this worker leaves.
 ///
 /// What is wrong with a table may quote a line of a file, and says which files there are. This
-/// worker's user may read that, but not the user of a coordinator on another machine. It
-/// may name any path in its plan.
+/// worker's user may read that, but not the user of a coordinator on another machine. That one may
+/// name any path in its plan.
 fn told(refusal: &Refusal, coordinator: &Address) -> String {
     match (refusal.kind, coordinator) {
         (RefusalKind::Data, Address::Tcp(_)) => {
