@@ -4,6 +4,8 @@
 //! parts of its own adds them once, before anything is looked up. From the first look-up on the
 //! registry never changes, so that what a name means is the same in the whole process.
 
+mod part;
+
 use std::sync::OnceLock;
 
 use crate::catalogue::{self, AddedPart};
