@@ -4,38 +4,21 @@
 mod support;
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::OnceLock,
+    path::Path,
+    process::{Child, Command},
     time::Duration,
 };
 
 use aggregation::random::{Purpose, Stream};
-use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
-    process::Signal,
-};
+use rustix::process::Signal;
 use serde_json::Value;
 use support::{
-    Recovery, Running, bits, example, journal_so_far, kill, last_step, report, results, train, trunkline, wait_at_most,
-    wait_for, wait_for_step,
+    Recovery, example, kill, last_step, report, results,
+    resumed::{LONG, assert_equal, checkpoint_of, folder, observed, quiet, quiet_long, resume, start},
+    train, trunkline, wait_at_most, wait_for, wait_for_step,
     weightings::{Case, cases},
 };
 
-/// Slow steps, so that everything happens before the run ends, with several checkpoints. Most of
-/// these are between two records of training losses.
-const LONG: [&str; 10] = [
-    "--set",
-    "train.steps=2400",
-    "--set",
-    "tracking.every=7",
-    "--set",
-    "train.evaluate_every=120",
-    "--set",
-    "train.checkpoint.every=40",
-    "--set",
-    "model.trunk.hidden=[512, 256]",
-];
 /// Long training on three tables, with a weighting that has a state, recorded per-task gradients,
 /// best parameters, and early stopping after 675 steps.
 const MIXED: [&str; 14] = [
@@ -55,51 +38,8 @@ const MIXED: [&str; 14] = [
     "model.trunk.hidden=[512, 512]",
 ];
 
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-fn quiet(experiment: &Path, run: &Path, more: &[&str]) -> (Value, Vec<Value>) {
-    let done = train(experiment, run, more).output().expect("starts");
-    (report(&done), results(run))
-}
-
-/// The report and the results that every run of [`LONG`] must have.
-fn quiet_long() -> &'static (Value, Vec<Value>) {
-    static QUIET: OnceLock<(Value, Vec<Value>)> = OnceLock::new();
-    QUIET.get_or_init(|| quiet(&example("digits"), &folder().path().join("quiet"), &LONG))
-}
-
-/// `train --resume RUN --json`.
-fn resume(run: &Path) -> Command {
-    let mut command = trunkline();
-    command.args(["train", "--json", "--resume"]).arg(run);
-    command
-}
-
-fn start(mut command: Command) -> Running {
-    Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
-}
-
 fn has_ended(child: &mut Child) -> bool {
     child.try_wait().expect("can be asked").is_some()
-}
-
-fn observed(run: &Path, kind: &str) -> Vec<Value> {
-    journal_so_far(run).into_iter().filter(|record| record["kind"] == kind).collect()
-}
-
-fn checkpoint_of(run: &Path, step: u64) -> PathBuf {
-    run.join(format!("checkpoints/step-{step:06}"))
-}
-
-/// Checks that a resumed run and an undisturbed one have the same bits and metrics, and the same
-/// results, each once and in order.
-fn assert_equal(quiet: &(Value, Vec<Value>), done: &Value, run: &Path) {
-    assert_eq!(bits(&quiet.0), bits(done));
-    let found = results(run);
-    let different = quiet.1.iter().zip(&found).find(|(quiet, found)| quiet != found);
-    assert_eq!((quiet.1.len(), None), (found.len(), different));
 }
 
 #[test]
@@ -300,82 +240,6 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
-    let folder = folder();
-    let more = ["--set", "train.steps=300", "--set", "train.evaluate_every=100"];
-    let expected = quiet(&example("digits"), &folder.path().join("quiet"), &more);
-    let whole = folder.path().join("quiet");
-    for (file, damage, code) in [
-        ("model.safetensors", "flipped", "damaged"),
-        ("optimizer.safetensors", "truncated", "damaged"),
-        ("weighting.safetensors", "missing", "unreadable"),
-        ("manifest.json", "truncated", "manifest"),
-        ("", "missing", ""),
-    ] {
-        let run = folder.path().join(format!("{damage}-{file}"));
-        support::copy(&whole, &run);
-        let path = checkpoint_of(&run, 300).join(file);
-        match damage {
-            "flipped" => {
-                let mut bytes = std::fs::read(&path).expect("reads");
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 4;
-                std::fs::write(&path, bytes).expect("writes");
-            }
-            "truncated" => {
-                let bytes = std::fs::read(&path).expect("reads");
-                std::fs::write(&path, &bytes[..bytes.len() - 7]).expect("writes");
-            }
-            _ if file.is_empty() => std::fs::remove_dir_all(&path).expect("removes"),
-            _ => std::fs::remove_file(&path).expect("removes"),
-        }
-        let done = resume(&run).output().expect("starts");
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        let passed = observed(&run, "checkpoint_passed_over");
-        let codes: Vec<&Value> = passed.iter().map(|record| &record["reason"]["code"]).collect();
-        if code.is_empty() {
-            assert!(codes.is_empty());
-        } else {
-            assert_eq!(codes, [code], "{damage} {file}");
-            assert!(said.contains("passed over a checkpoint") && said.contains("step-000300"), "{said}");
-        }
-        let done = report(&done);
-        assert_eq!(done["resumed_from"], 200);
-        assert_equal(&expected, &done, &run);
-    }
-}
-
-#[test]
-fn checkpoints_below_a_damaged_one_stay() {
-    let folder = folder();
-    let more = [&LONG[..], &["--set", "train.checkpoint.keep=1"]].concat();
-    let run = folder.path().join("run");
-    // Sends SIGTERM once `come` is true. Returns the step of the checkpoint.
-    let stopped_after = |come: &dyn Fn() -> bool| {
-        let mut command = train(&example("digits"), &run, &more);
-        command.args(["--resume", "auto"]);
-        let running = start(command);
-        wait_for("what the run is to come to", || come().then_some(()));
-        kill(running.0.id(), Signal::TERM);
-        assert_eq!(running.wait().status.code(), Some(130));
-        observed(&run, "finished").pop().expect("a last record")["step"].as_u64().expect("a number")
-    };
-    let early = stopped_after(&|| last_step(&run) >= 50);
-    let aside = folder.path().join("aside");
-    support::copy(&checkpoint_of(&run, early), &aside);
-    let late = stopped_after(&|| last_step(&run) >= early + 600);
-    std::fs::rename(&aside, checkpoint_of(&run, early)).expect("moves back");
-    std::fs::remove_file(checkpoint_of(&run, late).join("model.safetensors")).expect("removes");
-
-    let written = observed(&run, "checkpoint_written").len();
-    let between = stopped_after(&|| observed(&run, "checkpoint_written").len() > written);
-    assert!(early < between && between < late, "{early} {between} {late}");
-    let done = report(&resume(&run).output().expect("starts"));
-    assert_eq!(done["resumed_from"], between);
-    assert_equal(quiet_long(), &done, &run);
-}
-
-#[test]
 fn an_evaluation_that_found_the_best_parameters_is_not_made_twice() {
     let folder = folder();
     let run = folder.path().join("run");
@@ -388,109 +252,6 @@ fn an_evaluation_that_found_the_best_parameters_is_not_made_twice() {
     let done = report(&resume(&run).output().expect("starts"));
     assert_eq!(done["resumed_from"], best);
     assert_equal(&expected, &done, &run);
-}
-
-#[test]
-fn without_a_good_checkpoint_the_run_begins_anew() {
-    let folder = folder();
-    let more = ["--set", "train.steps=60", "--set", "train.evaluate_every=20"];
-    let expected = quiet(&example("clinic"), &folder.path().join("quiet"), &more);
-    let run = folder.path().join("quiet");
-    std::fs::remove_dir_all(run.join("checkpoints")).expect("removes");
-    let done = report(&resume(&run).output().expect("starts"));
-    assert_eq!(done["resumed_from"], 0);
-    assert_equal(&expected, &done, &run);
-}
-
-#[test]
-fn a_result_that_was_removed_from_the_journal_is_noticed_and_recorded_again() {
-    let folder = folder();
-    let more = ["--set", "train.steps=300", "--set", "train.evaluate_every=100"];
-    let run = folder.path().join("run");
-    let (quiet, mut expected) = quiet(&example("digits"), &run, &more);
-    let text = std::fs::read_to_string(run.join("journal.jsonl")).expect("reads");
-    let taken = text.lines().position(|line| line.contains("\"step\":150,")).expect("is there");
-    let left: String =
-        text.lines().enumerate().filter(|(at, _)| *at != taken).map(|(_, line)| format!("{line}\n")).collect();
-    std::fs::write(run.join("journal.jsonl"), left).expect("writes");
-    assert_eq!(results(&run).len() + 1, expected.len());
-    let done = report(&resume(&run).output().expect("starts"));
-    let passed = observed(&run, "checkpoint_passed_over");
-    let codes: Vec<&Value> = passed.iter().map(|record| &record["reason"]["code"]).collect();
-    assert_eq!(codes, ["journal_changed", "journal_changed"]);
-    assert_eq!((&done["resumed_from"], bits(&done)), (&Value::from(100), bits(&quiet)));
-    // The same record comes later in the journal now.
-    let mut found = results(&run);
-    expected.sort_by_key(Value::to_string);
-    found.sort_by_key(Value::to_string);
-    assert_eq!(expected, found);
-}
-
-#[test]
-fn checkpoints_that_may_be_intact_are_not_abandoned() {
-    let folder = folder();
-    let more = ["--set", "train.steps=60", "--set", "train.evaluate_every=20"];
-    let whole = folder.path().join("whole");
-    let expected = quiet(&example("clinic"), &whole, &more);
-    let both_refuse = |name: &str, damage: &dyn Fn(&Path), words: &[&str]| {
-        let run = folder.path().join(name);
-        support::copy(&whole, &run);
-        damage(&run);
-        let before = contents(&run);
-        let mut auto = train(&example("clinic"), &run, &more);
-        auto.args(["--resume", "auto"]);
-        for mut command in [resume(&run), auto] {
-            let done = command.output().expect("starts");
-            let said = String::from_utf8_lossy(&done.stderr).into_owned();
-            assert_eq!(done.status.code(), Some(2), "{name}: {said}");
-            for word in words {
-                assert!(said.contains(word), "{name}: {word}: {said}");
-            }
-            assert_eq!(contents(&run), before, "{name}: something was changed");
-        }
-        run
-    };
-    let journal = "journal.jsonl";
-    let cut = |run: &Path| {
-        let text = std::fs::read(run.join(journal)).expect("reads");
-        std::fs::write(run.join(journal), &text[..100]).expect("writes");
-    };
-    let run = both_refuse("cut", &cut, &["its journal has 100 bytes", "Put the journal back", "`checkpoints`"]);
-    let resumes_from = || {
-        let inspected = report(&trunkline().arg("inspect").arg(&run).arg("--json").output().expect("starts"));
-        inspected["resumes_from"].clone()
-    };
-    assert_eq!(resumes_from(), Value::Null);
-    std::fs::copy(whole.join(journal), run.join(journal)).expect("copies");
-    assert_eq!(resumes_from(), 60);
-    assert_equal(&expected, &report(&resume(&run).output().expect("starts")), &run);
-
-    let gone = |run: &Path| std::fs::remove_file(run.join(journal)).expect("removes");
-    let run = both_refuse("gone", &gone, &["it has checkpoints and no journal.jsonl", "Put the journal back"]);
-    std::fs::remove_dir_all(run.join("checkpoints")).expect("removes");
-    assert_eq!(bits(&expected.0), bits(&report(&resume(&run).output().expect("starts"))), "begun again");
-
-    let other = |run: &Path| {
-        for step in [20, 40, 60] {
-            std::fs::write(checkpoint_of(run, step).join("manifest.json"), "{\"schema\": 99}").expect("writes");
-        }
-    };
-    both_refuse("other", &other, &["it has schema 99", "use the build that wrote it", "`checkpoints`"]);
-}
-
-/// The files below a folder with their contents, without the lock.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("lists") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            all.extend(contents(&path));
-        } else if !path.ends_with("lock") {
-            all.push((path.clone(), std::fs::read(&path).expect("reads")));
-        }
-    }
-    all.sort();
-    all
 }
 
 #[test]
@@ -595,42 +356,4 @@ fn a_coordinator_that_wakes_up_after_another_has_taken_over_writes_nothing() {
     let steps = more.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record")["step"].clone());
     let steps: Vec<Value> = steps.collect();
     assert!(steps.windows(2).all(|pair| pair[0] == pair[1]), "it went on writing to the journal: {more}");
-}
-
-#[test]
-fn a_folder_that_takes_no_checkpoints_is_told_and_tried_again() {
-    let folder = folder();
-    let run = folder.path().join("run");
-    // A file takes the place of the folder, so nothing can be written into it. The exchange is
-    // atomic; otherwise the run would create the folder again.
-    let (checkpoints, other) = (run.join("checkpoints"), folder.path().join("other"));
-    std::fs::write(&other, "").expect("writes");
-    let exchange = || renameat_with(CWD, &checkpoints, CWD, &other, RenameFlags::EXCHANGE).expect("exchanges");
-    let running = start(train(&example("digits"), &run, &LONG));
-    wait_for_step(&run, 150);
-    exchange();
-    let warned = || observed(&run, "warning").into_iter().find(|record| record["reason"]["code"] == "checkpoint");
-    let warning = wait_for("a warning", warned);
-    assert!(warning["reason"]["message"].as_str().expect("text").contains("checkpoints"), "{warning}");
-    exchange();
-    let done = running.wait();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(said.contains("no checkpoint; the run goes on"), "{said}");
-    assert_equal(quiet_long(), &report(&done), &run);
-    assert!(checkpoint_of(&run, 2400).join("manifest.json").is_file());
-}
-
-#[test]
-fn a_stop_whose_checkpoint_can_not_be_written_is_a_failure() {
-    let folder = folder();
-    let run = folder.path().join("run");
-    let more = ["--set", "train.steps=1000000", "--set", "train.evaluate_every=1000000"];
-    let running = start(train(&example("digits"), &run, &more));
-    wait_for_step(&run, 10);
-    std::fs::write(run.join("checkpoints"), "").expect("writes");
-    kill(running.0.id(), Signal::TERM);
-    let done = running.wait();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    assert!(said.contains("asked to stop, and no checkpoint of this step could be written"), "{said}");
 }

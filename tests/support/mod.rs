@@ -5,6 +5,7 @@ pub mod hosts;
 pub mod http2;
 pub mod proxy;
 mod records;
+pub mod resumed;
 pub mod weightings;
 
 use std::{
