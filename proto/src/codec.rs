@@ -52,7 +52,8 @@ pub trait Bounded: Message {
     /// The most bytes of the message.
     const BYTES_MAX: usize = usize::MAX;
 
-    /// The number of messages inside of an encoded message. `None` if it is not protobuf.
+    /// The number of messages inside of an encoded message. `None` if it is not protobuf, or has
+    /// groups.
     fn inner_messages(_wire: &[u8]) -> Option<usize> {
         Some(0)
     }
@@ -178,9 +179,12 @@ impl<U: Bounded + Default> Decoder for BoundedDecoder<U> {
             let message = format!("a message of {bytes} bytes, where at most {} are allowed", U::BYTES_MAX);
             return Err(Status::invalid_argument(message));
         }
-        // The buffer is in one piece. A message that is not protobuf is left to the decoder, which
-        // refuses it: the network may have damaged it.
-        if let Some(count) = U::inner_messages(wire.chunk()).filter(|count| *count > INNER_MESSAGES_MAX) {
+        // The buffer is in one piece. The decoder would accept groups, and would allocate all that
+        // comes before a broken field. So what can't be counted is refused here, as damaged.
+        let Some(count) = U::inner_messages(wire.chunk()) else {
+            return Err(Status::internal("the message is not protobuf, or it has groups, which no message here has"));
+        };
+        if count > INNER_MESSAGES_MAX {
             let message = format!("a message with {count} messages in it, more than {INNER_MESSAGES_MAX}");
             return Err(Status::invalid_argument(message));
         }
@@ -220,6 +224,16 @@ mod tests {
         assert_eq!(v1::WorkerMessage::inner_messages(&wire), Some(9));
         assert_eq!(v1::WorkerMessage::inner_messages(&wire[..wire.len() - 7]), None);
         assert!(decoded_bytes(&message(Body::Result(result))) > 26 * 100);
+    }
+
+    #[test]
+    fn a_message_with_a_group_before_many_messages_is_not_counted() {
+        // Field 15 begins and ends a group. Many empty sums of a result come after it.
+        let losses = vec![v1::LossSum::default(); 100_000];
+        let result = message(Body::Result(v1::Result { losses, ..Default::default() })).encode_to_vec();
+        let wire = [&[0x7b, 0x7c][..], &result].concat();
+        assert_eq!(v1::WorkerMessage::inner_messages(&result), Some(100_000));
+        assert_eq!(v1::WorkerMessage::inner_messages(&wire), None);
     }
 
     #[test]
