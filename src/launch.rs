@@ -218,10 +218,13 @@ impl Launch {
         })
     }
 
-    /// Removes the folder of a run that could not begin.
+    /// Removes the folder of a run that could not begin. One that could not go on stays.
     pub fn abandon(self) {
-        if let Start::New(folder) = self.start {
-            folder.remove_unused();
+        match self.start {
+            Start::New(folder) => folder.remove_unused(),
+            Start::Resumed(past) => {
+                say(&format!("the run is as it was: go on with `--resume {}`", past.folder.path().display()));
+            }
         }
     }
 

@@ -91,7 +91,7 @@ impl Watch {
                 std::process::exit(INTERRUPTED.into());
             }
             asked = true;
-            say("stopping after a checkpoint; send the signal again to stop at once");
+            say("stopping, after a checkpoint if the run is not over; send the signal again to stop at once");
             let _ = ask.send(RunRequest::Interrupt).await;
         }
     }

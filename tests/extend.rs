@@ -68,6 +68,21 @@ fn the_best_parameters_of_the_first_run_count_in_the_second() {
 }
 
 #[test]
+fn an_extended_run_records_what_the_first_has_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    trained(folder.path(), "first", 40);
+    report(&extended(folder.path(), "first", "second", &["train.steps=50"]));
+    let recorded = |run: &str, metric: &str| {
+        let of_training = support::journal(&folder.path().join(run)).into_iter();
+        let mut of_training = of_training.filter(|record| record["split"] == "train" && record["task"].is_null());
+        of_training.find_map(|record| record["metrics"][metric].as_f64())
+    };
+    let rate = recorded("first", "learning_rate");
+    assert!(rate.is_some());
+    assert_eq!(recorded("second", "learning_rate"), rate);
+}
+
+#[test]
 fn a_run_that_stopped_early_has_new_patience() {
     let folder = tempfile::tempdir().expect("a folder");
     let more = [
@@ -117,8 +132,9 @@ fn keys_that_the_state_depends_on_are_refused_by_name() {
     let longer =
         said(&["train", "--resume", "run", "--set", "train.steps=16", "--set", "train.optimizer.learning_rate=0.5"]);
     assert!(
-        longer.contains("`--resume run --extend train.optimizer.learning_rate=0.5 --extend train.steps=16`")
-            || longer.contains("`--resume run --extend train.steps=16 --extend train.optimizer.learning_rate=0.5`"),
+        longer.contains("`--resume 'run' --extend 'train.optimizer.learning_rate=0.5' --extend 'train.steps=16'`")
+            || longer
+                .contains("`--resume 'run' --extend 'train.steps=16' --extend 'train.optimizer.learning_rate=0.5'`"),
         "{longer}"
     );
     assert!(!said(&["train", "--resume", "run", "--set", "seed=7"]).contains("--extend"));

@@ -22,6 +22,7 @@ use crate::{
     resume::{ResumableRun, ResumeError},
     selection,
     setup::Setup,
+    states::TRAINING,
 };
 
 /// The tag that holds the name of the run that a run goes on from.
@@ -89,6 +90,8 @@ fn write(
         checkpoint.journal_sha256 = journal.sha256().unwrap_or_default();
         // Patience begins anew.
         selection::forget_stopping(&mut checkpoint.states);
+        // The new journal has none of the other run's records, so nothing counts as recorded.
+        checkpoint.states.shift_remove(TRAINING);
         checkpoint::write(disk, folder.path(), &checkpoint)?;
     }
     if let Some(step) = last.best {

@@ -27,6 +27,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use error::FolderError;
 use error::failed;
@@ -48,7 +49,7 @@ pub struct RunFolder {
     /// Whether it was created for this run.
     is_new: bool,
     /// The lock lasts as long as this file is open.
-    _lock: File,
+    lock: Arc<File>,
 }
 
 impl RunFolder {
@@ -138,7 +139,12 @@ impl RunFolder {
     fn locked(path: PathBuf, is_new: bool) -> Result<RunFolder, FolderError> {
         check_private(&path)?;
         let lock = lock(&path)?;
-        Ok(RunFolder { path, is_new, _lock: lock })
+        Ok(RunFolder { path, is_new, lock: Arc::new(lock) })
+    }
+
+    /// Keeps the folder locked for as long as this lives.
+    pub(crate) fn hold(&self) -> Arc<File> {
+        Arc::clone(&self.lock)
     }
 
     /// The folder's path.

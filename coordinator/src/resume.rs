@@ -135,7 +135,10 @@ pub enum ResumeError {
         steps: u64,
     },
     /// There is no checkpoint to go on from.
-    #[error("the run in {} has no checkpoint to go on from", path.display())]
+    #[error(
+        "the run in {} has no checkpoint to go on from: resume it without --extend until it has written one, or begin a new run with --set",
+        path.display()
+    )]
     NoState {
         /// The run folder.
         path: PathBuf,
@@ -235,11 +238,12 @@ impl ResumableRun {
             return Ok(());
         }
         let path = self.folder.path();
-        let way = if differing.iter().all(|key| changeable::may_change(key)) {
-            // A key that is left out has no value to give.
-            let keys = differing.iter().filter_map(|key| Some(format!(" --extend {key}={}", given.get(*key)?)));
+        // A key that is left out has no value to give. The length may be: the other key gives it.
+        let has_value = |key: &str| given.contains_key(key) || ["train.steps", "train.epochs"].contains(&key);
+        let way = if differing.iter().all(|key| changeable::may_change(key) && has_value(key)) {
+            let keys = differing.iter().filter_map(|key| Some(format!(" --extend '{key}={}'", given.get(*key)?)));
             format!(
-                "\n = a new run can go on from its state: `--resume {}{}`",
+                "\n = a new run can go on from its state: `--resume '{}'{}`",
                 path.display(),
                 keys.collect::<String>()
             )

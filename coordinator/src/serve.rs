@@ -46,6 +46,8 @@ pub async fn serve(
 ) -> Result<Report, CoordinatorError> {
     let open = start.open(&setup, &options)?;
     let run_id = open.run_id();
+    // The tracker works in the folder after the shell is gone.
+    let _held = open.folder.hold();
     let mut tracker = start_tracker(&setup, &options, &open.folder, &run_id)?;
     let (state, updater) = RunState::of(&setup, open.checkpoint())?;
     let keep = setup.loaded.experiment.train.checkpoint.keep as usize;
@@ -109,7 +111,8 @@ async fn end_tracking(
         tracing::warn!(reason, "the tracking server has trouble");
     }
     let patience = tracking::Patience::default();
-    let notice = |left| tracing::warn!(left, "the run is over and waits for the tracking server; interrupt to go");
+    let notice =
+        |left| tracing::warn!(left, "the run is over and waits for the tracking server; send SIGINT to stop waiting");
     let interrupted = async {
         while let Some(request) = requests.recv().await {
             if request == RunRequest::Interrupt {

@@ -144,7 +144,7 @@ impl TrackerHandle {
             tokio::select! {
                 ended = &mut self.task => return ended.unwrap_or_else(|panic| self.incomplete(panic.to_string())),
                 () = &mut total => break format!("the server did not accept everything within {:?}", patience.total),
-                () = &mut idle => break format!("the server accepted nothing for {:?}", reached(&sent.borrow())),
+                () = &mut idle => break format!("the server answered nothing for {:?}", reached(&sent.borrow())),
                 Ok(()) = sent.changed() => idle.set(sleep(reached(&sent.borrow_and_update()))),
                 () = &mut until_notice => {
                     notice(self.left());

@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     run_dir::check(dir)?;
     let refuse = |why: &str| Err(Failure::Refused(format!("{}: {why}", dir.display())));
     if run_dir::is_in_use(dir) {
-        return refuse("the run goes on, and its coordinator sends the journal itself; try again when it has ended");
+        return refuse("a coordinator works in this folder; run the command again when the run has ended");
     }
     let experiment = run_dir::experiment(dir)?.experiment;
     let named = || experiment.tracking.mlflow.clone().or_else(launch::tracking_uri);

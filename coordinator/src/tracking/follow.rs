@@ -39,8 +39,6 @@ pub struct Delivered {
 pub struct Sent {
     /// How many bytes of the journal the server has accepted.
     pub bytes: u64,
-    /// How many calls the server has accepted.
-    pub calls: u64,
     /// Whether the server has answered anything, be it an error.
     pub answers: bool,
 }
@@ -102,6 +100,8 @@ impl Follower {
     ) -> Follower {
         let file = StateFile::of(run_dir);
         let (state, retry) = (file.load(&without_login(&config.uri)), config.retry_first);
+        let bytes = state.as_ref().map_or(0, |state| state.position);
+        sent.send_modify(|sent| sent.bytes = bytes);
         Follower {
             config,
             client,
@@ -222,11 +222,13 @@ impl Follower {
         if let Some(run_id) = state.run_id {
             if !self.run_is_open {
                 self.client.set_status(&run_id, "RUNNING", None).await?;
+                self.note_answer();
                 self.run_is_open = true;
             }
             return Ok(run_id);
         }
         let experiment_id = self.client.experiment(&self.config.experiment).await?;
+        self.note_answer();
         let run_id = match self.client.find_run(&experiment_id, &state.run_key).await? {
             Some(run_id) => run_id,
             None => self.client.create_run(&experiment_id, &self.config.run_name, &state.run_key, start_ms).await?,
@@ -244,12 +246,12 @@ impl Follower {
     async fn send(&mut self, run_id: &str) -> Result<(), CallError> {
         while let Some(batch) = self.part.as_mut().and_then(|part| part.waiting.pop_front()) {
             let sent = self.client.log(run_id, &batch).await;
+            if !matches!(sent, Err(CallError::Unreachable(_))) {
+                self.note_answer();
+            }
             let Some(part) = &mut self.part else { return Ok(()) };
             match sent {
-                Ok(()) => {
-                    self.retry = self.config.retry_first;
-                    self.sent.send_modify(|sent| (sent.calls, sent.answers) = (sent.calls + 1, true));
-                }
+                Ok(()) => self.retry = self.config.retry_first,
                 Err(error @ CallError::Refused { .. }) if !error.is_missing() => match batch.halves() {
                     Some(halves) => halves.into_iter().for_each(|half| part.waiting.push_front(half)),
                     None => self.leave_out(&error),
@@ -261,6 +263,11 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// The server has answered, so it is not silent, and the end of the run waits longer for it.
+    fn note_answer(&self) {
+        self.sent.send_modify(|sent| sent.answers = true);
     }
 
     fn leave_out(&mut self, error: &CallError) {
