@@ -123,7 +123,12 @@ fn rates_are_finite_and_not_negative_for_short_trainings() {
 
 #[test]
 fn a_schedule_that_is_written_reads_back_as_the_same() {
-    for text in ["kind = \"constant\"", "kind = \"step\"\nstep_size = 3", "kind = \"one_cycle\"\nwarmup_steps = 7"] {
+    for text in [
+        "kind = \"constant\"",
+        "kind = \"step\"\nstep_size = 3",
+        "kind = \"one_cycle\"\nwarmup_steps = 7",
+        "kind = \"plateau\"\npatience = 2",
+    ] {
         let written = toml::to_string(&schedule(text)).expect("is written");
         assert_eq!(schedule(&written), schedule(text), "{written}");
     }

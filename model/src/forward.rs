@@ -66,8 +66,8 @@ impl Forward<'_> {
         Forward { parameters: self.parameters, tracked: self.tracked, device: self.device, pass: self.pass, spans }
     }
 
-    /// `x`, `[rows, ..]`, with a share `rate` of the elements set to zero and the rest scaled by `1
-    /// / (1 - rate)`. `x` itself if this pass does not train. The elements that are zero are a
+    /// `x`, `[rows, ..]`, with a share `rate` of the elements set to zero and the rest scaled by
+    /// `1 / (1 - rate)`. `x` itself if this pass does not train. The elements that are zero are a
     /// function of the seed, step, feed, microbatch, layer and element.
     pub fn dropout<const D: usize>(&self, x: Tensor<D>, layer: LayerId, rate: f32) -> Tensor<D> {
         let Some(key) = dropout::active(self.pass, rate) else { return x };

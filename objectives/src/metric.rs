@@ -13,6 +13,7 @@ mod f1;
 mod mape;
 mod measured;
 pub(crate) mod measures;
+mod of_class;
 mod precision;
 mod r2;
 mod ranking;

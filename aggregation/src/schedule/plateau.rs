@@ -1,5 +1,7 @@
 //! `plateau`: the rate is b factor^k, but not below min_learning_rate, after k plateaus of the
-//! validation loss; b the base rate. PyTorch calls it `ReduceLROnPlateau`.
+//! validation loss; b the base rate. Unlike PyTorch's `ReduceLROnPlateau`, the rate falls at the
+//! evaluation number `patience` without a gain, not at the one after it, and `min_delta` is
+//! absolute.
 
 use settings::{Entry, Invalid, Range, Reader};
 

@@ -1,7 +1,7 @@
 //! `elu`: `x` above 0, `alpha (e^x - 1)` below (Clevert, Unterthiner and Hochreiter, "Fast and
 //! accurate deep network learning by exponential linear units", ICLR 2016).
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use objectives::exponential::exp;
 use settings::{Entry, Invalid, Range, Reader};
 
@@ -37,9 +37,10 @@ impl Pointwise for Elu {
     }
 
     fn tensor(&self, x: Tensor<2>) -> Tensor<2> {
-        // burn's own ELU has NaN as its derivative where e^x overflows.
-        let below = -activation::relu(-x.clone());
-        activation::relu(x) + (below.exp() - 1.0) * self.alpha
+        // burn's own ELU takes e^x of every number. If that overflows, its derivative is NaN.
+        let above = x.clone().greater_elem(0.0);
+        let below = (x.clone().mask_fill(above.clone(), 0.0).exp() - 1.0) * self.alpha;
+        below.mask_where(above, x)
     }
 }
 

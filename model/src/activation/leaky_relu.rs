@@ -1,7 +1,7 @@
 //! `leaky_relu`: `x` above 0, `negative_slope x` below (Maas, Hannun and Ng, "Rectifier
 //! nonlinearities improve neural network acoustic models", ICML 2013).
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use settings::{Entry, Invalid, Range, Reader};
 
 use super::{Activation, ActivationFn, Pointwise};
@@ -33,6 +33,8 @@ impl Pointwise for LeakyRelu {
     }
 
     fn tensor(&self, x: Tensor<2>) -> Tensor<2> {
-        activation::leaky_relu(x, f64::from(self.negative_slope))
+        // The derivative of burn's own leaky ReLU at 0 is 1. Ours is the slope, as PyTorch's.
+        let above = x.clone().greater_elem(0.0);
+        (x.clone() * self.negative_slope).mask_where(above, x)
     }
 }

@@ -28,7 +28,8 @@ impl Pointwise for Mish {
     #[inline(always)]
     fn backward(&self, x: f32, gradient: f32) -> f32 {
         let (tanh, slope) = tanh_of_softplus(x);
-        gradient * (tanh + x * slope)
+        // The slope is that at 20 for all larger numbers.
+        gradient * (tanh + x.min(20.0) * slope)
     }
 
     fn tensor(&self, x: Tensor<2>) -> Tensor<2> {

@@ -117,11 +117,12 @@ fn slopes_are_differences_of_values() {
 }
 
 #[test]
-fn derivatives_far_from_zero_are_finite() {
+fn derivatives_far_from_zero_are_bounded() {
     for name in ACTIVATIONS.names() {
         let activation = of(Component::named(name));
-        for x in [-3e38, -1e4, -88.0, 88.0, 1e4, 3e38] {
-            assert!(slope(&activation, x).is_finite(), "{name} at {x}");
+        for x in [-1e30, -1e4, -88.0, 88.0, 1e4, 1e30] {
+            let slope = slope(&activation, x);
+            assert!((-0.2..=1.2).contains(&slope), "{name} at {x}: {slope}");
         }
     }
 }

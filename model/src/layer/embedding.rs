@@ -10,8 +10,8 @@ use crate::scope::{Param, Scope};
 use crate::value::{RowShape, Value};
 
 /// Looks the ids of a table's row up in tables of vectors, one for each column, and appends these
-/// vectors to the row's numbers. Column `c` has the parameter `embedding.c.weight`, `[rows,
-/// width]`.
+/// vectors to the row's numbers. Column `c` has the parameter `embedding.c.weight`,
+/// `[rows, width]`.
 #[derive(Debug)]
 pub struct Embedding {
     dense: usize,

@@ -1,4 +1,4 @@
-//! `positive_weight`: what the loss of an output is multiplied by where its label is 1.
+//! `positive_weight`: what the loss of an output is multiplied by if its label is 1.
 
 use settings::{Invalid, Range, Value};
 
@@ -51,7 +51,10 @@ impl PositiveWeight {
         }
     }
 
-    /// The weights in the order of the outputs.
+    /// The weights with balanced ones computed. One weight for all outputs stays one number.
+    ///
+    /// # Errors
+    /// [`Invalid`] if a list does not have one weight for each output.
     pub(super) fn fitted(&self, key: &str, classes: &Classes<'_>) -> Result<Self, Invalid> {
         let outputs = classes.names.len();
         match self {
@@ -63,7 +66,8 @@ impl PositiveWeight {
                 Ok(PositiveWeight::List(classes.rows.iter().map(weight).collect()))
             }
             PositiveWeight::List(list) if list.len() != outputs => {
-                let message = format!("{} weights for {outputs} outputs; give one for each output", list.len());
+                let message =
+                    format!("{} positive weights for {outputs} outputs; give one for each output", list.len());
                 Err(Invalid::new(key, message))
             }
             fitted => Ok(fitted.clone()),

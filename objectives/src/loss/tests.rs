@@ -277,7 +277,7 @@ fn balanced_positive_weights_are_rows_with_label_0_by_rows_with_label_1() {
     let given = fitted(Kind::Multilabel, 2, &[2, 5], Value::Integer(3)).expect("one weight is for all outputs");
     assert_eq!(given["positive_weight"], Value::Number(3.0));
     let message = fitted(Kind::Multilabel, 3, &[2, 5, 1], list(&[1.0, 2.0])).expect_err("one is missing").message;
-    assert_eq!(message, "2 weights for 3 outputs; give one for each output");
+    assert_eq!(message, "2 positive weights for 3 outputs; give one for each output");
 }
 
 #[test]

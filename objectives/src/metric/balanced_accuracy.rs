@@ -25,14 +25,6 @@ impl Metric for BalancedAccuracy {
     }
 
     fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        match measured.kind {
-            Kind::Multiclass => mean(measured.classes().map(|class| ratio(class.right as f64, class.labels as f64))),
-            _ => mean(measured.decisions().map(|of| {
-                mean([
-                    ratio(of.true_0 as f64, (of.true_0 + of.false_1) as f64),
-                    ratio(of.true_1 as f64, (of.true_1 + of.false_0) as f64),
-                ])
-            })),
-        }
+        mean(measured.macro_classes().into_iter().map(|class| ratio(class.right as f64, class.labels as f64)))
     }
 }

@@ -6,51 +6,17 @@
 
 use settings::Entry;
 
-use super::{ClassCounts, Measured, Metric, mean, ratio};
+use super::of_class::{MeanOverClasses, OfLabel1};
+use super::{ClassCounts, Metric, ratio};
 use crate::Kind;
 
-pub(super) const ENTRY: Entry<&'static dyn Metric> = Entry::built_in("f1", "F1 of the positive class", &F1);
+pub(super) const ENTRY: Entry<&'static dyn Metric> = Entry::built_in("f1", "F1 of the positive class", &OfLabel1(f1));
 
-pub(super) const MACRO_ENTRY: Entry<&'static dyn Metric> =
-    Entry::built_in("f1_macro", "mean over the classes (multilabel: over the labels) of F1", &F1Macro);
-
-#[derive(Debug)]
-struct F1;
-
-impl Metric for F1 {
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Binary]
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        mean(measured.decisions().map(|of| f1(of.class_1())))
-    }
-}
-
-#[derive(Debug)]
-struct F1Macro;
-
-impl Metric for F1Macro {
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Binary, Kind::Multiclass, Kind::Multilabel]
-    }
-
-    fn default_of(&self) -> &'static [Kind] {
-        &[Kind::Multiclass, Kind::Multilabel]
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        mean(measured.macro_classes().into_iter().map(f1))
-    }
-}
+pub(super) const MACRO_ENTRY: Entry<&'static dyn Metric> = Entry::built_in(
+    "f1_macro",
+    "mean over the classes (multilabel: over the labels) of F1",
+    &MeanOverClasses { of: f1, default_of: &[Kind::Multiclass, Kind::Multilabel] },
+);
 
 fn f1(of: ClassCounts) -> Option<f64> {
     ratio(2.0 * of.right as f64, (of.labels + of.predicted) as f64)

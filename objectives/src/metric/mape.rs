@@ -2,7 +2,9 @@
 //! Of several outputs, the mean over the outputs.
 //!
 //! As in scikit-learn, it is a share and not a percentage, and a label nearer to 0 than 2^-52
-//! counts as 2^-52: a single label of 0 makes the mean huge.
+//! counts as 2^-52: a single label of 0 makes the mean huge. Labels are those that the model
+//! learns, in f32: a label of 0 of a scaled target can come back as a tiny number. Then the mean is
+//! huge too, but another one than scikit-learn's.
 
 use settings::Entry;
 
@@ -11,7 +13,7 @@ use crate::Kind;
 
 pub(super) const ENTRY: Entry<&'static dyn Metric> = Entry::built_in(
     "mape",
-    "mean absolute error as a share of the label (0.1 is 10 %); labels of 0 make it huge, as in scikit-learn",
+    "mean absolute error as a share of the label (0.1 is 10 %); labels at or near 0 make it huge",
     &Mape,
 );
 

@@ -8,51 +8,17 @@
 
 use settings::Entry;
 
-use super::{ClassCounts, Measured, Metric, mean, ratio};
-use crate::Kind;
+use super::of_class::{MeanOverClasses, OfLabel1};
+use super::{ClassCounts, Metric, ratio};
 
 pub(super) const ENTRY: Entry<&'static dyn Metric> =
-    Entry::built_in("precision", "share of the rows predicted as positive that are", &Precision);
+    Entry::built_in("precision", "share of the rows predicted as positive that are", &OfLabel1(precision));
 
 pub(super) const MACRO_ENTRY: Entry<&'static dyn Metric> = Entry::built_in(
     "precision_macro",
     "mean over the classes (multilabel: over the labels) of precision",
-    &PrecisionMacro,
+    &MeanOverClasses { of: precision, default_of: &[] },
 );
-
-#[derive(Debug)]
-struct Precision;
-
-impl Metric for Precision {
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Binary]
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        mean(measured.decisions().map(|of| precision(of.class_1())))
-    }
-}
-
-#[derive(Debug)]
-struct PrecisionMacro;
-
-impl Metric for PrecisionMacro {
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Binary, Kind::Multiclass, Kind::Multilabel]
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        mean(measured.macro_classes().into_iter().map(precision))
-    }
-}
 
 fn precision(of: ClassCounts) -> Option<f64> {
     let is_there = of.labels + of.predicted > 0;

@@ -7,48 +7,17 @@
 
 use settings::Entry;
 
-use super::{ClassCounts, Measured, Metric, mean, ratio};
-use crate::Kind;
+use super::of_class::{MeanOverClasses, OfLabel1};
+use super::{ClassCounts, Metric, ratio};
 
 pub(super) const ENTRY: Entry<&'static dyn Metric> =
-    Entry::built_in("recall", "share of the positive rows that are predicted as such", &Recall);
+    Entry::built_in("recall", "share of the positive rows that are predicted as such", &OfLabel1(recall));
 
-pub(super) const MACRO_ENTRY: Entry<&'static dyn Metric> =
-    Entry::built_in("recall_macro", "mean over the classes (multilabel: over the labels) of recall", &RecallMacro);
-
-#[derive(Debug)]
-struct Recall;
-
-impl Metric for Recall {
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Binary]
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        mean(measured.decisions().map(|of| recall(of.class_1())))
-    }
-}
-
-#[derive(Debug)]
-struct RecallMacro;
-
-impl Metric for RecallMacro {
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Binary, Kind::Multiclass, Kind::Multilabel]
-    }
-
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn value(&self, measured: &Measured<'_>) -> Option<f64> {
-        mean(measured.macro_classes().into_iter().map(recall))
-    }
-}
+pub(super) const MACRO_ENTRY: Entry<&'static dyn Metric> = Entry::built_in(
+    "recall_macro",
+    "mean over the classes (multilabel: over the labels) of recall",
+    &MeanOverClasses { of: recall, default_of: &[] },
+);
 
 fn recall(of: ClassCounts) -> Option<f64> {
     let is_there = of.labels + of.predicted > 0;
