@@ -216,11 +216,6 @@ fn texts(series: &Series) -> Result<Texts, DecodeError> {
                 texts.push(unscaled.map(|unscaled| number::decimal(unscaled, *scale)).as_deref());
             }
         }
-        // As text, times with a zone are in UTC.
-        DataType::Datetime(unit, Some(_)) => {
-            let utc = series.cast(&DataType::Datetime(*unit, None)).map_err(failed)?;
-            return self::texts(&utc);
-        }
         _ => {
             let cast = series.cast(&DataType::String).map_err(failed)?;
             let cast = cast.str().map_err(failed)?;
@@ -249,7 +244,8 @@ pub(crate) fn first_list(series: &Series) -> Result<Option<usize>, DecodeError> 
 }
 
 fn list(series: &Series, width: usize) -> Result<Column, DecodeError> {
-    let mut values = Vec::with_capacity(series.len() * width);
+    // Not reserved: the first list may be much longer than the others, which are then refused.
+    let mut values = Vec::new();
     let series = as_lists(series)?;
     let lists = series.list().map_err(failed)?;
     for (row, inner) in lists.amortized_iter().enumerate() {

@@ -45,7 +45,7 @@ pub enum DataError {
     },
     /// A worker reads other values than the coordinator did.
     #[error(
-        "the data are not those that the run was planned with: feed `{feed}`, {part} has digest {found}, expected {expected}"
+        "the data are not those that the run was planned with: feed `{feed}`, {part} has digest {found}, expected {expected}; give this worker the files that the run was planned with"
     )]
     Different {
         /// The feed's name.

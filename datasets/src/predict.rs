@@ -9,7 +9,7 @@ use experiment::CsvOptions;
 use crate::column::Column;
 use crate::encode::RowEncoder;
 use crate::plan::{CHUNK_ROWS, ColumnPlan, FeedPlan};
-use crate::source::{Table, extension_format};
+use crate::source::{Table, extension_format, has_tabs};
 use crate::{Batch, DataError, Plan};
 
 /// The rows of a new table in the encoding of a feed, without targets.
@@ -37,7 +37,12 @@ pub fn encode_table<'a>(plan: &'a Plan, feed: usize, path: &Path) -> Result<Rows
     let format = extension_format(&name).ok_or_else(|| {
         fail("the name has no known extension; rename the file to .csv, .parquet, .ipc or .ndjson".to_owned())
     })?;
-    let csv: CsvOptions = origin.csv.clone();
+    let mut csv = origin.csv.clone();
+    if has_tabs(&name) {
+        csv.separator = '\t';
+    } else if origin.files.iter().all(|file| has_tabs(&file.path)) {
+        csv.separator = CsvOptions::default().separator;
+    }
     let (mut table, found) = Table::create(&[name], Path::new(""), format, &csv, &|_, _| {})?;
     let names: HashSet<&str> = found.iter().map(|column| column.name.as_str()).collect();
     for feature in &feed.features {

@@ -81,11 +81,15 @@ impl Fault {
     }
 }
 
+/// A column's name as a key of TOML.
+pub(crate) fn key(column: &str) -> String {
+    let bare = !column.is_empty() && column.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    if bare { column.to_owned() } else { format!("{column:?}") }
+}
+
 /// The key that makes a column text, for a message about a value that is not a number.
 fn category_help(column: &str) -> String {
-    let bare = !column.is_empty() && column.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    let key = if bare { column.to_owned() } else { format!("{column:?}") };
-    format!("; if the column is text, write `types = {{ {key} = \"category\" }}`")
+    format!("; if the column is text, write `types = {{ {} = \"category\" }}`", key(column))
 }
 
 /// One file of a table.

@@ -22,10 +22,8 @@ target = "y"
 kind = "regression"
 "#;
 
-/// The table with nulls, in all formats.
-fn write_all(case: &Case) {
-    let text = table(60).replacen(",17.25,", ",,", 1).replacen("blue", "", 1);
-    case.write("t.csv", text.as_bytes());
+/// Writes the table of `t.csv` as Parquet and Arrow IPC too, and gives it.
+fn write_columnar(case: &Case) -> DataFrame {
     let mut frame = CsvReadOptions::default()
         .with_infer_schema_length(None)
         .try_into_reader_with_file_path(Some(case.path().join("t.csv")))
@@ -35,10 +33,20 @@ fn write_all(case: &Case) {
         .finish(&mut frame)
         .expect("written");
     IpcWriter::new(File::create(case.path().join("t.arrow")).expect("a file")).finish(&mut frame).expect("written");
+    frame
+}
+
+/// The table with nulls, in all formats.
+fn write_all(case: &Case) {
+    let text = table(60).replacen(",17.25,", ",,", 1).replacen("blue", "", 1);
+    case.write("t.csv", text.as_bytes());
+    let mut frame = write_columnar(case);
     JsonWriter::new(File::create(case.path().join("t.ndjson")).expect("a file"))
         .with_json_format(JsonFormat::JsonLines)
         .finish(&mut frame)
         .expect("written");
+    let lines = std::fs::read_to_string(case.path().join("t.ndjson")).expect("is there");
+    case.write("mark.ndjson", format!("\u{feff}{lines}").as_bytes());
 }
 
 #[test]
@@ -46,7 +54,7 @@ fn every_format_gives_the_same_batches() {
     let case = Case::new(&[]);
     write_all(&case);
     let mut seen: Vec<(String, Vec<Batch>, Vec<String>)> = Vec::new();
-    for file in ["t.csv", "t.parquet", "t.arrow", "t.ndjson"] {
+    for file in ["t.csv", "t.parquet", "t.arrow", "t.ndjson", "mark.ndjson"] {
         let prepared = case.prepare(&EXPERIMENT.replace("FILE", file));
         let store = case.store(&prepared);
         let mut batches: Vec<Batch> = (0..4).map(|v| store.batch(0, 3, v).expect("drawn")).collect();
@@ -251,14 +259,7 @@ fn keys_that_come_late_are_columns_too() {
 fn names_of_columns_are_literal() {
     let rows: String = (0..40).map(|i| format!("{i},{},{},{}\n", i * 2, i * 3, i % 2)).collect();
     let case = Case::new(&[("t.csv", &format!("x,*,^x.*$,y\n{rows}"))]);
-    let mut frame = CsvReadOptions::default()
-        .try_into_reader_with_file_path(Some(case.path().join("t.csv")))
-        .and_then(|reader| reader.finish())
-        .expect("read");
-    ParquetWriter::new(File::create(case.path().join("t.parquet")).expect("a file"))
-        .finish(&mut frame)
-        .expect("written");
-    IpcWriter::new(File::create(case.path().join("t.arrow")).expect("a file")).finish(&mut frame).expect("written");
+    write_columnar(&case);
     let lines: String = (0..40)
         .map(|i| format!("{{\"x\": {i}, \"*\": {}, \"^x.*$\": {}, \"y\": {}}}\n", i * 2, i * 3, i % 2))
         .collect();

@@ -201,6 +201,8 @@ fn a_split_from_a_file_is_the_one_that_was_written_whatever_the_order_of_its_lin
         case.prepare(&experiment(&format!("features = [\"id\"]\nsplit = {{ file = \"{path}\", seed = 3 }}")))
     };
     assert_eq!(parts(&of("split.csv")), expected);
+    case.write("split.tsv", exported(&expected).replace(',', "\t").as_bytes());
+    assert_eq!(parts(&of("split.tsv")), expected);
     assert_eq!(of("split.csv").plan.feeds()[0].partitions, shares.plan.feeds()[0].partitions);
     let rows: String =
         (1..).zip(&expected).map(|(row, part)| format!("{{\"part\": \"{part}\", \"row\": {row}}}\n")).collect();

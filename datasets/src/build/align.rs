@@ -16,6 +16,7 @@ use super::tasks::Feed;
 use crate::DataError;
 use crate::encoding::Encoding;
 use crate::plan::{FeedPlan, Plan};
+use crate::source::key;
 use crate::summary::{TrunkInput, quoted};
 
 /// Puts the columns of feeds that may have no encoder into the order of the first feed with the
@@ -118,7 +119,7 @@ fn difference(one: &FeedPlan, other: &FeedPlan) -> Option<String> {
         return Some(format!("`{}` and `{}` stand at one place", a.column, b.column));
     }
     let (a, _) = pairs().find(|(a, b)| a.kind != b.kind)?;
-    let help = format!("say what it is with `types = {{ {} = \"number\" }}` or `\"category\"` in both", a.column);
+    let help = format!("say what it is with `types = {{ {} = \"number\" }}` or `\"category\"` in both", key(&a.column));
     Some(format!("column `{}` is not of one kind in both ({help})", a.column))
 }
 

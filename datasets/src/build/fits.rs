@@ -10,6 +10,7 @@ use crate::DataError;
 use crate::column::{Column, ColumnKind};
 use crate::encoding::{Encoding, Feature};
 use crate::input::Fit;
+use crate::source::key;
 
 /// What is learnt of all feature columns.
 pub(super) struct Fits {
@@ -30,7 +31,7 @@ struct Fitting {
 }
 
 /// The encoding of a column, and whether it is the same for all training rows.
-pub(super) struct Fitted {
+pub(super) struct FittedColumn {
     pub encoding: Encoding,
     pub constant: bool,
 }
@@ -95,12 +96,12 @@ impl Fits {
         let finish = |Fitting { fit, rows, nulls, .. }: Fitting| {
             let encoding = fit.finish(nulls > 0);
             let constant = encoding.is_constant(nulls == rows);
-            Fitted { encoding, constant }
+            FittedColumn { encoding, constant }
         };
-        let fitted: Vec<Fitted> = self.fits.into_iter().map(finish).collect();
+        let fitted: Vec<FittedColumn> = self.fits.into_iter().map(finish).collect();
         let mut features = vec![BTreeMap::new(); tables.len()];
         for ((table, column), number) in self.numbers {
-            let Fitted { encoding, constant } = &fitted[number];
+            let FittedColumn { encoding, constant } = &fitted[number];
             let kind = tables[table].kinds[column].expect("only columns that can be read are features");
             let feature = Feature { column: tables[table].names[column].clone(), kind, encoding: encoding.clone() };
             features[table].insert(column, (feature, *constant));
@@ -126,7 +127,7 @@ fn other_kind(loaded: &Loaded, first: (&OpenTable<'_>, usize), other: (&OpenTabl
         (Some(ColumnKind::List { .. }), _) | (_, Some(ColumnKind::List { .. })) => {
             format!("leave it out of one with `features = [\"!{name}\"]`, or rename it")
         }
-        _ => format!("say what it is in both with `types = {{ {name} = \"number\" }}` or `\"category\"`"),
+        _ => format!("say what it is in both with `types = {{ {} = \"number\" }}` or `\"category\"`", key(name)),
     };
     let message =
         format!("preprocessing is shared, but column `{name}` is {} and {}; {help}", shown(first), shown(other));

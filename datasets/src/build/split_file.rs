@@ -7,7 +7,7 @@ use super::table::OpenTable;
 use crate::DataError;
 use crate::column::ColumnKind;
 use crate::plan::ColumnPlan;
-use crate::source::{Table, extension_format};
+use crate::source::{Table, extension_format, has_tabs};
 
 /// The part of each row of a dataset, as the table in `file` says. Its rows may be in any order.
 ///
@@ -17,7 +17,11 @@ pub(super) fn read(file: &str, table: &OpenTable<'_>, loaded: &Loaded) -> Result
     let key = ["dataset", table.name, "split", "file"];
     let refuse = |message: String| Err(DataError::from(loaded.source.error_at(&key, message)));
     let format = extension_format(file).unwrap_or(Format::Csv);
-    let created = Table::create(&[file.to_owned()], &loaded.base, format, &CsvOptions::default(), &|_, _| {});
+    let mut csv = CsvOptions::default();
+    if has_tabs(file) {
+        csv.separator = '\t';
+    }
+    let created = Table::create(&[file.to_owned()], &loaded.base, format, &csv, &|_, _| {});
     let (mut listed, found) = match created {
         Err(error @ DataError::File { .. }) => return refuse(error.to_string()),
         created => created?,

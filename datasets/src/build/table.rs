@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use experiment::{ColumnType, CsvOptions, Dataset, Format, Loaded, Paths, Split};
+use experiment::{ColumnType, Dataset, Format, Loaded, Paths, Split};
 
 use super::files::{self, at_path};
 use super::split_file;
@@ -69,7 +69,7 @@ pub(super) fn open<'a>(
         None => format_of(name, &files, loaded)?,
     };
     let mut csv = dataset.csv.clone();
-    if csv.separator == CsvOptions::default().separator && files.iter().all(|file| has_tabs(file)) {
+    if !loaded.source.has(&["dataset", name, "csv", "separator"]) && files.iter().all(|file| has_tabs(file)) {
         csv.separator = '\t';
     }
     let look = |done, all| watch(Passage { dataset: name, pass: Pass::FindRows, done, all });

@@ -150,6 +150,9 @@ fn blocks(groups: &[u64]) -> Vec<Start> {
     starts
 }
 
+/// Takes the number of a wanted column, and its next values.
+type Visit<'v> = dyn FnMut(usize, &Series) -> Result<(), String> + 'v;
+
 /// A file with its schema.
 enum File {
     Parquet(parquet::File),
@@ -211,12 +214,7 @@ impl Columns {
 
     /// Calls `visit` with parts of the rows from `first` on: the number of a wanted column, and its
     /// next values. Fails if there are fewer rows.
-    fn each(
-        &mut self,
-        first: u64,
-        rows: u64,
-        visit: &mut dyn FnMut(usize, &Series) -> Result<(), String>,
-    ) -> Result<(), String> {
+    fn each(&mut self, first: u64, rows: u64, visit: &mut Visit<'_>) -> Result<(), String> {
         match self {
             Self::Parquet(columns) => columns.each(first, rows, visit),
             Self::Ipc(columns) => columns.each(first, rows, visit),

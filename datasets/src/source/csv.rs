@@ -69,11 +69,11 @@ pub(crate) fn header(path: &Path, options: &CsvOptions) -> Result<(Vec<String>, 
     split(header, 0, separator(options), &mut fields)
         .map_err(|(_, reason)| format!("line {line} (the header): {reason}"))?;
     let names: Vec<String> = fields.iter().map(|field| field.text(header).into_owned()).collect();
-    if let [name] = names.as_slice()
+    if let ([name], [Field { quoted: false, .. }]) = (names.as_slice(), fields.as_slice())
         && let Some(other) = [';', '\t', '|', ','].into_iter().find(|other| name.contains(*other))
     {
         return Err(format!(
-            "the header is one column, `{name}`: does `csv = {{ separator = {:?} }}` say how it is written?",
+            "the header is one column, `{name}`; write `csv = {{ separator = {:?} }}` if that separates its fields, else put the name between quotes",
             other.to_string()
         ));
     }

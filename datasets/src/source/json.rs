@@ -36,7 +36,7 @@ pub(crate) fn layout(path: &Path) -> std::io::Result<(u64, Rules)> {
             _ => break,
         }
     }
-    Ok((0, Rules::Lines))
+    Ok((start, Rules::Lines))
 }
 
 /// Takes the number of a key, the key if its number is new, and its value.
@@ -351,15 +351,18 @@ pub(crate) fn keys(bytes: &[u8], rules: Rules) -> Result<(Keys, bool), Fault> {
 /// with a reason if the file can't be read.
 pub(crate) fn columns(path: &Path, blocks: &[Start], rules: Rules) -> Result<Vec<Found>, (Option<Start>, Fault)> {
     let whole = |reason: String| (None, Fault::of_row(0, 0, reason));
-    let read = |pair: &[Start]| {
-        let bytes = Text::open(path).and_then(|mut text| text.block(path, pair[0], pair[1]));
-        let bytes = bytes.map_err(|error| whole(error.to_string()))?;
-        keys(&bytes, rules).map_err(|fault| (Some(pair[0]), fault))
-    };
+    let unreadable = |error: std::io::Error| whole(error.to_string());
+    // One reader for all blocks, so that a compressed file is decompressed once.
+    let mut text = Text::open(path).map_err(unreadable)?;
     let pairs: Vec<&[Start]> = blocks.windows(2).collect();
     let (mut all, mut ends) = (Keys::new(), false);
     for some in pairs.chunks(BLOCKS_AT_ONCE) {
-        let found: Vec<Result<(Keys, bool), _>> = some.par_iter().map(|pair| read(pair)).collect();
+        let mut read = Vec::with_capacity(some.len());
+        for pair in some {
+            read.push((pair[0], text.block(path, pair[0], pair[1]).map_err(unreadable)?));
+        }
+        let found: Vec<Result<(Keys, bool), _>> =
+            read.par_iter().map(|(start, bytes)| keys(bytes, rules).map_err(|fault| (Some(*start), fault))).collect();
         for block in found {
             let (keys, has_end) = block?;
             keys.into_iter().for_each(|(key, seen)| all.entry(key).or_default().join(seen));
@@ -388,7 +391,7 @@ impl Builder {
             ColumnKind::Number => Builder::Number(Numbers::with_capacity(rows)),
             ColumnKind::Boolean => Builder::Boolean(Vec::with_capacity(rows)),
             ColumnKind::Text => Builder::Text(Texts::default()),
-            ColumnKind::List { width } => Builder::List { width, values: Vec::with_capacity(rows * width) },
+            ColumnKind::List { width } => Builder::List { width, values: Vec::new() },
             ColumnKind::Pixels { count, bytes: false } => {
                 Builder::Pixels { count, values: Vec::with_capacity(rows * count) }
             }

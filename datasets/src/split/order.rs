@@ -280,7 +280,8 @@ fn dates_of(texts: &[&str]) -> Result<Vec<i128>, Unordered> {
             None => not_understood(),
         });
     }
-    let mut readings = Vec::with_capacity(texts.len());
+    // By meaning: the keys, or the first row that is not a date by it.
+    let mut keys: Vec<Result<Vec<i128>, usize>> = meanings.iter().map(|_| Ok(Vec::new())).collect();
     for (row, text) in texts.iter().enumerate() {
         let reading = dates::read(text).filter(|reading| reading.shape == begin.shape).ok_or_else(|| differs(row))?;
         let same_kind = match (&begin.zone, &reading.zone) {
@@ -294,27 +295,37 @@ fn dates_of(texts: &[&str]) -> Result<Vec<i128>, Unordered> {
             );
             return Err(Unordered::Row(row as u64, reason));
         }
-        readings.push(reading);
+        for (keys, parts) in keys.iter_mut().zip(&meanings) {
+            match (&mut *keys, reading.instant(parts)) {
+                (Ok(known), Some(key)) => known.push(key),
+                (Ok(_), None) => *keys = Err(row),
+                (Err(_), _) => {}
+            }
+        }
     }
-    decide(texts, &readings, &meanings)
+    decide(texts, &begin, &meanings, keys)
 }
 
 /// Reads the dates by the only one of `meanings` by which every row is a date.
-fn decide(texts: &[&str], readings: &[Reading], meanings: &[Vec<Part>]) -> Result<Vec<i128>, Unordered> {
-    let read = |parts: &Vec<Part>| -> Result<Vec<i128>, usize> {
-        readings.iter().enumerate().map(|(row, reading)| reading.instant(parts).ok_or(row)).collect()
-    };
+///
+/// `begin` is the first date. `keys` has the dates by each meaning, or the first row that is not a
+/// date by it.
+fn decide(
+    texts: &[&str],
+    begin: &Reading,
+    meanings: &[Vec<Part>],
+    keys: Vec<Result<Vec<i128>, usize>>,
+) -> Result<Vec<i128>, Unordered> {
     let mut found: Vec<(&Vec<Part>, Vec<i128>)> = Vec::new();
     let mut failed: Vec<usize> = Vec::new();
-    for parts in meanings {
-        match read(parts) {
+    for (parts, keys) in meanings.iter().zip(keys) {
+        match keys {
             Ok(keys) => found.push((parts, keys)),
             Err(row) => failed.push(row),
         }
     }
     if found.len() > 1 {
-        let form =
-            |parts: &[Part]| format!("`by_format = \"{}{}\"`", readings[0].shape.form(parts), readings[0].time_form);
+        let form = |parts: &[Part]| format!("`by_format = \"{}{}\"`", begin.shape.form(parts), begin.time_form);
         let forms: Vec<String> = found.iter().map(|(parts, _)| form(parts)).collect();
         return Err(Unordered::Column(format!(
             "values such as `{}` can be read as day and month or as month and day, in all rows; say which with {}",

@@ -16,7 +16,7 @@ const EPOCHS_MAX: f64 = 1e6;
 pub(super) fn check(experiment: &Experiment) -> Check {
     let train = &experiment.train;
     require(train.steps.is_none() || train.epochs.is_none(), &["epochs"], || {
-        "training is as long as `steps` or `epochs` says, and there are both".to_owned()
+        "give either `steps` or `epochs`, not both".to_owned()
     })?;
     for (value, path) in [
         (train.steps, &["steps"] as &[&str]),

@@ -12,7 +12,7 @@ use polars_arrow::io::ipc::format::ipc::planus::{Builder, ReadAsRoot};
 use polars_arrow::io::ipc::read::{Dictionaries, FileMetadata, read_batch, read_dictionary_block};
 
 use super::schema::Schema;
-use super::{Physical, check_size, guarded, series, types};
+use super::{Physical, Visit, check_size, guarded, series, types};
 
 /// What a file begins with, and the end of it.
 const MAGIC: &[u8] = b"ARROW1";
@@ -300,12 +300,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    pub fn each(
-        &mut self,
-        first: u64,
-        rows: u64,
-        visit: &mut dyn FnMut(usize, &Series) -> Result<(), String>,
-    ) -> Result<(), String> {
+    pub fn each(&mut self, first: u64, rows: u64, visit: &mut Visit<'_>) -> Result<(), String> {
         let mut batch_start = 0;
         for number in 0..self.batches.len() {
             let batch_end = batch_start + self.batches[number].rows;

@@ -20,7 +20,7 @@ use polars_parquet::read::{
 use rayon::prelude::*;
 
 use super::schema::Schema;
-use super::{Physical, check_size, guarded, series, types};
+use super::{Physical, Visit, check_size, guarded, series, types};
 
 /// The key under which writers keep the Arrow schema.
 const ARROW_SCHEMA: &str = "ARROW:schema";
@@ -144,12 +144,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    pub fn each(
-        &mut self,
-        first: u64,
-        rows: u64,
-        visit: &mut dyn FnMut(usize, &Series) -> Result<(), String>,
-    ) -> Result<(), String> {
+    pub fn each(&mut self, first: u64, rows: u64, visit: &mut Visit<'_>) -> Result<(), String> {
         let metadata = Arc::clone(&self.metadata);
         let mut group_start = 0;
         for (number, group) in metadata.row_groups.iter().enumerate() {
