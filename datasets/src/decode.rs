@@ -1,10 +1,12 @@
 //! What values mean, and which are refused: fields of text files, and polars' columns of the
 //! others.
 
+use experiment::CsvOptions;
 use polars::prelude::*;
 
 use crate::column::{Column, ColumnKind, Numbers, Texts};
 use crate::number;
+use crate::source::notation;
 
 /// Why a column can't be decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -355,14 +357,14 @@ fn each_image(
 
 /// What CSV fields are, judged by a sample of them: truth values if all are, numbers if at least
 /// half are (of those that do not look like "no value"), else text.
-pub(crate) fn fields_kind(fields: &Texts) -> ColumnKind {
+pub(crate) fn fields_kind(fields: &Texts, options: &CsvOptions) -> ColumnKind {
     let (mut filled, mut numbers, mut truths, mut nulls) = (0u64, 0u64, 0u64, 0u64);
     for text in (0..fields.len()).filter_map(|row| fields.get(row)) {
         filled += 1;
-        match text.trim().parse::<f64>() {
-            Ok(_) => numbers += 1,
-            Err(_) if truth(text).is_some() => truths += 1,
-            Err(_) => nulls += u64::from(means_null(text)),
+        match notation::plain(text, options).map(|plain| plain.trim().parse::<f64>()) {
+            Some(Ok(_)) => numbers += 1,
+            _ if truth(text).is_some() => truths += 1,
+            _ => nulls += u64::from(means_null(text)),
         }
     }
     if filled > 0 && truths == filled {
@@ -372,6 +374,16 @@ pub(crate) fn fields_kind(fields: &Texts) -> ColumnKind {
     } else {
         ColumnKind::Text
     }
+}
+
+/// The options by which most fields of a text column are numbers, if there are any: a decimal comma
+/// or groups of thousands that the file does not speak of.
+pub(crate) fn fields_notation(fields: &Texts) -> Option<CsvOptions> {
+    let filled = || (0..fields.len()).filter_map(|row| fields.get(row)).filter(|text| !means_null(text));
+    // The first field with a mark decides, and most fields must agree.
+    let options = filled().find_map(notation::of_number)?;
+    let is_number = |text: &&str| notation::plain(text, &options).is_some_and(|plain| plain.parse::<f64>().is_ok());
+    (2 * filled().filter(is_number).count() > filled().count()).then_some(options)
 }
 
 /// Whether a field looks like what programs write for "no value".

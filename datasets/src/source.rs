@@ -8,6 +8,7 @@ mod columnar;
 mod csv;
 mod discover;
 mod json;
+pub(crate) mod notation;
 mod text;
 
 use std::collections::{HashMap, HashSet};

@@ -318,3 +318,33 @@ fn fields_of_a_tsv_file_are_between_tabs() {
         .map(|file| case.prepare(&EXPERIMENT.replace("FILE", file)).plan.feeds()[0].partitions.clone());
     assert_eq!(digests[0], digests[1]);
 }
+
+#[test]
+fn numbers_with_a_decimal_comma_are_the_numbers_that_they_mean() {
+    let rows = |decimal: &str, mark: &str| -> String {
+        (0..60).map(|i| format!("{}{mark}{:03}{decimal}{};{}\n", i + 1, i * 7, i % 10, i % 2)).collect()
+    };
+    let case = Case::new(&[
+        ("plain.csv", &format!("x;y\n{}", rows(".", ""))),
+        ("german.csv", &format!("x;y\n{}", rows(",", "."))),
+    ]);
+    let experiment = |file: &str, more: &str| {
+        format!(
+            "[dataset.t]\npath = \"{file}\"\ncsv = {{ separator = \";\"{more} }}\n[task.y]\ndataset = \"t\"\ntarget = \"y\"\nkind = \"binary\"\n"
+        )
+    };
+    let plain = case.prepare(&experiment("plain.csv", ""));
+    let german = case.prepare(&experiment("german.csv", ", decimal = \",\", thousands = \".\""));
+    assert_eq!(german.plan.feeds()[0].partitions, plain.plan.feeds()[0].partitions);
+    assert!(plain.summary.warnings.iter().all(|warning| !warning.contains("looks like numbers")));
+
+    // Without the keys it is text, and that is said.
+    let text = case.prepare(&experiment("german.csv", ""));
+    let warning =
+        "column `x` is read as text, but looks like numbers: write `csv = { decimal = \",\", thousands = \".\" }`";
+    assert!(text.summary.warnings.iter().any(|found| found.contains(warning)), "{:?}", text.summary.warnings);
+    let typed =
+        experiment("plain.csv", ", decimal = \",\"").replace("[task.y]", "types = { x = \"number\" }\n[task.y]");
+    let refused = case.refused(&typed);
+    assert!(refused.contains("is not a number written with decimal"), "{refused}");
+}

@@ -146,11 +146,21 @@ pub struct CsvOptions {
     pub separator: char,
     /// Fields that mean "no value", beside the empty field.
     pub null_values: Vec<String>,
+    /// The mark between whole and fraction of a number: `.` or `,`.
+    pub decimal: char,
+    /// What stands between groups of three digits of a number. Default: nothing may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thousands: Option<char>,
+}
+
+impl CsvOptions {
+    /// What may stand between groups of three digits.
+    pub const THOUSANDS: [char; 7] = ['.', ',', ' ', '\'', '_', '\u{a0}', '\u{202f}'];
 }
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self { separator: ',', null_values: Vec::new() }
+        Self { separator: ',', null_values: Vec::new(), decimal: '.', thousands: None }
     }
 }
 

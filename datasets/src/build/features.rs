@@ -14,6 +14,7 @@ use crate::column::Column;
 use crate::encoding::{Encoding, Feature};
 use crate::passage::{Pass, Passage, Watch};
 use crate::plan::TablePlan;
+use crate::source::{key, notation};
 use crate::split::{Assignment, Index};
 use crate::summary::{BySummary, quoted};
 
@@ -165,6 +166,15 @@ fn warn(table: &OpenTable<'_>, fitted: &FittedTable, warnings: &mut Vec<String>)
                 values.len()
             ));
         }
+    }
+    for (column, options) in table.written_as.iter().filter(|(column, _)| fitted.features.contains_key(column)) {
+        let name = &table.names[*column];
+        warnings.push(format!(
+            "dataset `{dataset}`: column `{name}` is read as text, but looks like numbers: write `csv = {{ {} }}` if it \
+             holds numbers, else `types = {{ {} = \"category\" }}`",
+            notation::shown(options),
+            key(name)
+        ));
     }
     for split in [SplitName::Validation, SplitName::Test] {
         if fitted.split.rows(split) == 0 {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use experiment::{ColumnType, Dataset, Format, Loaded, Paths, Split};
+use experiment::{ColumnType, CsvOptions, Dataset, Format, Loaded, Paths, Split};
 
 use super::files::{self, at_path};
 use super::split_file;
@@ -41,6 +41,8 @@ pub(super) struct OpenTable<'a> {
     /// Whether that column serves the split only; one that is stratified by is a feature like any
     /// other.
     pub split_only: bool,
+    /// CSV columns that are text, although their fields are numbers by these options.
+    pub written_as: BTreeMap<usize, CsvOptions>,
     /// The columns that are read, ascending: `table.columns[i]` is column `read[i]` of the files.
     pub read: Vec<usize>,
     /// Rows of the training, validation and test files, if files make the split.
@@ -90,6 +92,7 @@ pub(super) fn open<'a>(
         input,
         split_column: None,
         split_only: false,
+        written_as: BTreeMap::new(),
         read: Vec::new(),
         by_files,
         seed: dataset.split.seed,
@@ -163,11 +166,21 @@ impl OpenTable<'_> {
                 Physical::Boolean => Some(ColumnKind::Boolean),
                 Physical::Text => Some(ColumnKind::Text),
                 Physical::List(width) => Some(ColumnKind::List { width: *width }),
-                Physical::Fields => {
-                    fields.binary_search(&column).ok().map(|place| decode::fields_kind(&sampled[place]))
-                }
+                Physical::Fields => fields
+                    .binary_search(&column)
+                    .ok()
+                    .map(|place| decode::fields_kind(&sampled[place], &self.table.csv)),
                 Physical::Other(_) => None,
             };
+        }
+        for (place, column) in fields.iter().enumerate() {
+            let is_said = dataset.types.contains_key(&self.names[*column]);
+            if self.kinds[*column] == Some(ColumnKind::Text)
+                && !is_said
+                && let Some(options) = decode::fields_notation(&sampled[place])
+            {
+                self.written_as.insert(*column, options);
+            }
         }
         for (name, given) in &dataset.types {
             let at = ["dataset", self.name, "types", name.as_str()];

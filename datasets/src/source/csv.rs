@@ -15,7 +15,7 @@ use std::path::Path;
 use experiment::CsvOptions;
 
 use super::text::{self, Rules, Text};
-use super::{Fault, category_help};
+use super::{Fault, category_help, notation};
 use crate::column::{Column, ColumnKind, Numbers, Texts};
 use crate::decode::{self, shortened};
 use crate::plan::ColumnPlan;
@@ -253,7 +253,12 @@ fn push(builder: &mut Builder, text: &str, quoted: bool, options: &CsvOptions) -
     match builder {
         Builder::Number(numbers) if null || text.is_empty() => numbers.push(f64::NAN),
         Builder::Boolean(values) if null || text.is_empty() => values.push(f64::NAN),
-        Builder::Number(numbers) => decode::push_number(numbers, text)?,
+        Builder::Number(numbers) => {
+            let plain = notation::plain(text, options).ok_or_else(|| {
+                format!("`{}` is not a number written with {}", shortened(text), notation::shown(options))
+            })?;
+            decode::push_number(numbers, &plain)?;
+        }
         Builder::Boolean(values) => values.push(decode::boolean(text)?),
         Builder::Text(texts) => texts.push((!null).then_some(text)),
     }
@@ -265,6 +270,9 @@ fn help(text: &str, column: &str, options: &CsvOptions) -> String {
     if decode::means_null(text) {
         let words: Vec<&str> = options.null_values.iter().map(String::as_str).chain([text]).collect();
         return format!("; if it means \"no value\", write `csv = {{ null_values = {words:?} }}`");
+    }
+    if let Some(written) = notation::of_number(text).filter(|_| notation::shown(options).is_empty()) {
+        return format!("; if it is one, write `csv = {{ {} }}`", notation::shown(&written));
     }
     if text.trim().parse::<f64>().is_ok() { String::new() } else { category_help(column) }
 }

@@ -64,6 +64,18 @@ fn csv(csv: &CsvOptions, format: Option<Format>) -> Check {
     require(fits, &["csv", "separator"], || {
         format!("must be one ASCII character other than a quote or the end of a line, not {separator:?}")
     })?;
+    require(matches!(csv.decimal, '.' | ','), &["csv", "decimal"], || {
+        format!("must be \".\" or \",\", not {:?}", csv.decimal.to_string())
+    })?;
+    if let Some(mark) = csv.thousands {
+        let fits = CsvOptions::THOUSANDS.contains(&mark) && mark != csv.decimal;
+        require(fits, &["csv", "thousands"], || {
+            format!(
+                "must be a full stop, a comma, a blank, `'` or `_`, and another mark than `decimal`, not {:?}",
+                mark.to_string()
+            )
+        })?;
+    }
     match format {
         None | Some(Format::Csv) => Ok(()),
         Some(format) => require(csv.is_default(), &["csv"], || {
