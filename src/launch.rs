@@ -332,7 +332,7 @@ fn show(report: &Report) -> Result<(), Failure> {
 /// Prints the result of a run.
 fn finish(report: &Report, json: bool) -> Result<(), Failure> {
     if json {
-        print_json(report)?;
+        print_json(report).map_err(Failure::failed)?;
     } else if report.status == "finished" {
         show(report)?;
     }

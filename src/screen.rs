@@ -18,8 +18,6 @@ use indicatif::ProgressBar;
 use rustix::{fd::AsFd, termios::tcgetwinsize};
 use serde::Serialize;
 
-use crate::exit::Failure;
-
 /// The width of what is written to something else than a terminal, characters.
 const WIDTH: usize = 100;
 /// The least width that is written for, characters. Some terminals say that they have none.
@@ -53,8 +51,8 @@ pub fn print(text: &str) {
 ///
 /// # Errors
 /// The value has a key that is not a text.
-pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(Failure::failed)?;
+pub fn print_json(value: &impl Serialize) -> serde_json::Result<()> {
+    let text = serde_json::to_string(value)?;
     let _ = writeln!(io::stdout(), "{text}");
     Ok(())
 }

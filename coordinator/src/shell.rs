@@ -18,6 +18,7 @@ mod joining;
 mod lateness;
 mod leaving;
 mod measurements;
+mod metrics;
 mod record;
 mod recorder;
 mod results;

@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     arguments.picture.write(|| map::draw(&arguments.run_dir, arguments.measure, &tasks, &measured))?;
     if arguments.json {
-        return print_json(&json(&arguments.run_dir, &tasks, &measured));
+        return print_json(&json(&arguments.run_dir, &tasks, &measured)).map_err(Failure::failed);
     }
     print(&affinity::text(&tasks, &measured, screen::width()));
     Ok(())

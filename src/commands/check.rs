@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         split::export(&setup, path)?;
     }
     if arguments.json {
-        return print_json(&plan(&setup));
+        return print_json(&plan(&setup)).map_err(Failure::failed);
     }
     print(&(shown::plan(&setup, screen::width()) + &split::shown(&setup.prepared.summary)));
     Ok(())

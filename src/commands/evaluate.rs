@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "run_dir": arguments.run_dir, "split": arguments.split.name(), "selected": selected, "step": checkpoint.step,
             "loss": evaluated.loss, "skill": evaluated.skill, "tasks": evaluated.tasks,
         });
-        return print_json(&object);
+        return print_json(&object).map_err(Failure::failed);
     }
     let split = arguments.split.name();
     let measured: Vec<Measured<'_>> =

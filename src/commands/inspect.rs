@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     facts.insert("best".into(), json!(checkpoint::best(dir).map_err(Failure::failed)?));
     let facts = Value::Object(facts);
     if arguments.json {
-        return print_json(&facts);
+        return print_json(&facts).map_err(Failure::failed);
     }
     print(&lines("", &facts));
     Ok(())

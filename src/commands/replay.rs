@@ -122,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "run_dir": arguments.run_dir, "method": weighting.method(), "recorded_method": was, "steps": steps,
             "against_below": AGAINST, "replayed": worst, "recorded": recorded_worst,
         });
-        return print_json(&object);
+        return print_json(&object).map_err(Failure::failed);
     }
     if !steps.iter().zip(1..).all(|(step, number)| step.step == number) {
         say("note: not every step is recorded (`tracking.weighting_every`, `tracking.gramian_every`); \

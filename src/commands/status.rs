@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "steps": status.steps, "rows_per_second": status.rows_per_second, "workers": workers.collect::<Vec<_>>(),
             "refusals": status.refusals.iter().map(|r| (r.kind.clone(), r.count.into())).collect::<serde_json::Map<_, _>>(),
         });
-        return print_json(&object);
+        return print_json(&object).map_err(Failure::failed);
     }
     let mut workers = Table::new(["worker", "host", "process", "state", "works", "MiB"]);
     for w in &status.workers {

@@ -91,7 +91,8 @@ fn finish(arguments: &Arguments, uri: &str, delivered: &Delivered) -> Result<(),
     }
     let run_id = delivered.run_id.as_deref().unwrap_or_default();
     if arguments.json {
-        return print_json(&json!({"run_id": run_id, "refused": delivered.refused, "bytes": delivered.bytes}));
+        return print_json(&json!({"run_id": run_id, "refused": delivered.refused, "bytes": delivered.bytes}))
+            .map_err(Failure::failed);
     }
     let refused = match delivered.refused {
         0 => String::new(),

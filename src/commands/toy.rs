@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let steps = arguments.steps.unwrap_or(problem.steps());
     let trajectories = toy::trajectories(problem, method.as_ref(), steps, seed, POINTS_MAX).map_err(Failure::failed)?;
     if arguments.json {
-        print_json(&object(&weighting, problem, steps, &trajectories))?;
+        print_json(&object(&weighting, problem, steps, &trajectories)).map_err(Failure::failed)?;
     } else {
         print(&describe(&weighting, problem, steps, &trajectories));
     }

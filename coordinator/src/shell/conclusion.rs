@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use proto::{memory, message::CoordinatorMessage};
 
-use super::{Shell, record::one};
+use super::{Shell, metrics::one};
 use crate::{
     clock::now_ms,
     error::CoordinatorError,

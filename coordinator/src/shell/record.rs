@@ -2,7 +2,12 @@
 
 use indexmap::IndexMap;
 
-use super::{Shell, training::Training, weighting};
+use super::{
+    Shell,
+    metrics::{Metrics, one},
+    training::Training,
+    weighting,
+};
 use crate::{
     clock::now_ms,
     compute::{SkipReport, StepReport},
@@ -11,9 +16,6 @@ use crate::{
     selection::Evaluated,
     setup::Setup,
 };
-
-/// Values of metrics by name.
-pub(super) type Metrics = IndexMap<String, Number>;
 
 impl Shell {
     /// Writes the step that is done and not in the journal yet, if there is one.
@@ -143,9 +145,4 @@ fn of_evaluation(step: u64, split: &str, evaluated: &Evaluated) -> Vec<Record> {
 
 fn metrics(now: u64, step: u64, split: &str, task: Option<&str>, metrics: Metrics) -> Record {
     Record::result(now, Outcome::Metrics { step, split: split.to_owned(), task: task.map(str::to_owned), metrics })
-}
-
-/// Metrics with one entry.
-pub(super) fn one(name: &str, value: f64) -> Metrics {
-    IndexMap::from([(name.to_owned(), Number(value))])
 }

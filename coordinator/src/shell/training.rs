@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Metrics, one};
+use super::metrics::{Metrics, one};
 use crate::{compute::StepReport, journal::Number};
 
 /// A mean of values that come one by one. The sum is kept by its bits, which JSON can't change.
