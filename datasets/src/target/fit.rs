@@ -10,6 +10,7 @@ use super::{Classes, TargetEncoding, TaskPlan, baseline, unscaled};
 use crate::column::{Column, ColumnKind};
 use crate::exact::Exact;
 use crate::number;
+use crate::source::notation;
 use crate::statistics::Fit;
 use crate::summary::{TaskSummary, quoted};
 
@@ -135,7 +136,14 @@ fn regression(name: &str, task: &Task, rows: &Rows<'_>, parts: &[Option<SplitNam
         for (output, column) in rows.columns.iter().enumerate() {
             if matches!(column, Column::Text(_)) {
                 let text = column.label(row).unwrap_or_default();
-                let reason = format!("`{text}` is not a number; the target of regression `{name}` has numbers only");
+                let written = notation::of_number(text).map_or_else(String::new, |options| {
+                    format!(
+                        "; if a CSV file writes numbers so, say it with `csv = {{ {} }}`",
+                        notation::shown(&options)
+                    )
+                });
+                let reason =
+                    format!("`{text}` is not a number; the target of regression `{name}` has numbers only{written}");
                 return Err(Unfit::Cell { column: output, row: row as u64, reason });
             }
             let value = column.numbers(row, 1)[0];
